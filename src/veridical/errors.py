@@ -1,0 +1,73 @@
+"""Every error that Veridical raises on purpose.
+
+    VeridicalError
+    ├── ConfigError(ValueError)       a recipe or an option is wrong
+    ├── DataError(ValueError)         input data is wrong; carries every fault found, each with file and line
+    ├── ModelError(ValueError)        a model cannot do what is asked of it
+    ├── MissingPackageError(ImportError)  an optional package is needed and absent
+    └── StorageError(OSError)         the disk refused a read or a write
+
+The text of each says: *what is wrong and where · what we got · what to do.*
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+_SHOWN_FAULTS = 20
+
+
+class VeridicalError(Exception):
+    """Base of all errors raised on purpose; the command line shows its text without a traceback."""
+
+
+class ConfigError(VeridicalError, ValueError):
+    """A recipe, an override or an option is wrong."""
+
+
+class ModelError(VeridicalError, ValueError):
+    """A model, adapter or processor cannot do what is asked of it."""
+
+
+class MissingPackageError(VeridicalError, ImportError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package `{package}`, which is not installed. "
+            f'Install it with: pip install "veridical[{extra}]"'
+        )
+
+
+class StorageError(VeridicalError, OSError):
+    """The disk refused a read or a write (full, read-only, missing)."""
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with one row of input data."""
+
+    file: Path
+    """The file that holds the row."""
+    line: int | None
+    """Line of the row, counted from 1 (row number for Parquet); None when the whole file is meant."""
+    message: str
+    """What is wrong · what we got · what to do."""
+
+    def __str__(self) -> str:
+        place = f"{self.file}" if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.message}"
+
+
+class DataError(VeridicalError, ValueError):
+    """Input data is wrong. All faults of the input are gathered in `faults`; the text shows the first twenty."""
+
+    def __init__(self, faults: Sequence[Fault], *, advice: str = "") -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        head = f"{count} {'fault' if count == 1 else 'faults'} in the input:"
+        lines = [head, *(f"  {fault}" for fault in self.faults[:_SHOWN_FAULTS])]
+        if count > _SHOWN_FAULTS:
+            lines.append(f"  … and {count - _SHOWN_FAULTS} more")
+        if advice:
+            lines.append(advice)
+        super().__init__("\n".join(lines))

@@ -1,0 +1,1 @@
+"""From judgements to training data: segments, pairs, agreement. No torch."""

@@ -1,0 +1,151 @@
+"""Files: atomic writes, content hashes, JSONL with line numbers, bad rows put aside.
+
+A reader never sees half a file: everything is written beside its place and renamed into it.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from veridical.errors import DataError, Fault, StorageError
+from veridical.progress import say
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it is renamed to `path`, on failure removed.
+
+    Raises:
+        StorageError: The disk refused (full, read-only, no such folder).
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text_atomically(path: Path | str, text: str) -> Path:
+    """Write UTF-8 text, whole or not at all, and return the path."""
+    return write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path: Path | str, data: bytes) -> Path:
+    """Write bytes, whole or not at all, and return the path."""
+    path = Path(path)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+def write_json_atomically(path: Path | str, value: Any) -> Path:
+    """Write indented JSON; NaN and infinity are refused, since JSON has none."""
+    return write_text_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    if isinstance(error, StorageError):
+        return error
+    return StorageError(
+        f"Cannot write `{path}`: {error.strerror or error}. "
+        "Nothing was left half-written; free space or choose another folder, then run the same command again."
+    )
+
+
+def hash_bytes(data: bytes) -> str:
+    """Sha256 of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def hash_file(path: Path | str) -> str:
+    """Sha256 of a file's bytes, in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_folder(path: Path | str, *, pattern: str = "**/*") -> str:
+    """Sha256 over the names and bytes of the files below a folder, in hex."""
+    root = Path(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in root.glob(pattern) if p.is_file()):
+        digest.update(f"{file.relative_to(root).as_posix()}\0{hash_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+class JsonlRow(NamedTuple):
+    """One line of a JSONL file: its value, or what is wrong with it."""
+
+    line: int
+    """Line number, from 1."""
+    raw: str
+    """The line as it stands in the file."""
+    value: Any
+    """The parsed value; None where there is a fault."""
+    fault: str | None
+    """What is wrong with the line, or None."""
+
+
+def read_jsonl_rows(path: Path | str) -> Iterator[JsonlRow]:
+    """Go through a JSONL file line by line, faults included; blank lines are passed over.
+
+    Raises:
+        DataError: The file is missing or is not UTF-8.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError([Fault(path, None, "there is no such file. Check the path.")])
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        message = f"not UTF-8 (byte {data[error.start]:#04x}). Save the file as UTF-8."
+        raise DataError([Fault(path, line, message)]) from error
+    for number, line_text in enumerate(text.split("\n"), start=1):
+        raw = line_text.removesuffix("\r")
+        if not raw.strip():
+            continue
+        try:
+            yield JsonlRow(number, raw, json.loads(raw, parse_constant=_refuse_constant), None)
+        except ValueError as error:
+            reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+            yield JsonlRow(number, raw, None, f"not valid JSON: {reason}, got {raw[:60]!r}. Mend the line.")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def quarantine_rows(path: Path, rows: Sequence[tuple[int, str, str]], *, to: Path | None = None) -> Path:
+    """Put bad rows aside and say so.
+
+    Args:
+        path: The file that the rows come from.
+        rows: Line number, raw text and what is wrong, for each bad row.
+        to: Where to write them; by default `NAME.bad.jsonl` beside `path`.
+    """
+    target = to or path.with_name(f"{path.stem}.bad.jsonl")
+    lines = [
+        json.dumps({"file": str(path), "line": n, "fault": m, "row": raw}, ensure_ascii=False) for n, raw, m in rows
+    ]
+    write_text_atomically(target, "\n".join(lines) + "\n")
+    say(f"{len(rows)} bad {'row' if len(rows) == 1 else 'rows'} of {path} left out, kept in {target}")
+    return target

@@ -1,0 +1,40 @@
+"""What lies on disk: frozen, versioned records. No logic beyond validity, no torch. Imports only errors and files.
+
+`Prompt` (image + question) · `Response` · `Facts` (what is known true of an image) · judgements
+(`Comparison | Correction | Rating`) · `Manifest` and `Metric` (what a run was and measured).
+"""
+
+from veridical.records.base import Record, Source
+from veridical.records.judgements import (
+    KINDS,
+    Comparison,
+    Correction,
+    Judgement,
+    Rating,
+    Segment,
+    SegmentKind,
+)
+from veridical.records.prompts import Facts, ImageRef, Prompt, Response
+from veridical.records.runs import Difference, Manifest, Metric
+from veridical.records.storage import read_records, write_records
+
+__all__ = [
+    "KINDS",
+    "Comparison",
+    "Correction",
+    "Difference",
+    "Facts",
+    "ImageRef",
+    "Judgement",
+    "Manifest",
+    "Metric",
+    "Prompt",
+    "Rating",
+    "Record",
+    "Response",
+    "Segment",
+    "SegmentKind",
+    "Source",
+    "read_records",
+    "write_records",
+]

@@ -1,0 +1,89 @@
+"""Judgements: what people (or their simulation, or a model) say of responses."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from veridical.records.base import Record, Source
+from veridical.records.prompts import ImageRef
+
+SegmentKind = Literal["object", "position", "number", "attribute", "action", "other"]
+"""The kinds of hallucinated segments that RLHF-V (arXiv 2312.00849, section 2) counts."""
+KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
+
+
+class Segment(Record):
+    """One corrected span. Offsets are in Unicode code points, half open; a deletion has an empty `chosen_span`."""
+
+    rejected_span: tuple[int, int]
+    """Where the span lies in the original response."""
+    chosen_span: tuple[int, int]
+    """Where its replacement lies in the corrected response."""
+    kind: SegmentKind = "other"
+    """What was wrong."""
+    note: str = ""
+    """A remark of the annotator."""
+
+    @model_validator(mode="after")
+    def _spans_are_ordered(self) -> Self:
+        for name in ("rejected_span", "chosen_span"):
+            start, end = getattr(self, name)
+            if not 0 <= start <= end:
+                raise ValueError(f"{name} must be 0 <= start <= end, got [{start}, {end}]")
+        return self
+
+
+class _Judgement(Record):
+    id: str
+    """Unique in its file."""
+    prompt_id: str
+    """The prompt whose response(s) were judged."""
+    source: Source
+    """Human, simulated or model."""
+    annotator: str = ""
+    """Who judged; a pseudonym."""
+    seconds: float | None = Field(default=None, ge=0)
+    """Time spent on the judgement in seconds, where measured."""
+
+
+class Correction(_Judgement):
+    """A response and its minimally corrected version, with the segments that changed (RLHF-V)."""
+
+    type: Literal["correction"] = "correction"
+    image: ImageRef
+    """The image of the prompt (a correction file stands alone)."""
+    question: str = Field(min_length=1)
+    """The question of the prompt."""
+    rejected: str
+    """The response as the model gave it."""
+    chosen: str
+    """The response after correction."""
+    segments: tuple[Segment, ...] = ()
+    """The changed spans in order; empty means: derive them from the two texts."""
+    origin: str = ""
+    """Where the row comes from: data set, model that answered."""
+
+
+class Comparison(_Judgement):
+    """Which of two responses hallucinates less (LLaVA-RLHF)."""
+
+    type: Literal["comparison"] = "comparison"
+    response_ids: tuple[str, str]
+    """The two responses in the order in which they were shown."""
+    preferred: Literal["first", "second", "tie"]
+    """Which one is better."""
+
+
+class Rating(_Judgement):
+    """A score of one response, 0–6 as in MMHal-Bench (arXiv 2309.14525, appendix): below 3 hallucinates."""
+
+    type: Literal["rating"] = "rating"
+    response_id: str
+    """The response that was rated."""
+    score: int = Field(ge=0, le=6)
+    """0 (hallucination, not informative) … 6 (very informative, no hallucination)."""
+    reason: str = ""
+    """Why, in a few words."""
+
+
+Judgement = Annotated[Comparison | Correction | Rating, Field(discriminator="type")]

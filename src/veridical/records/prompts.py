@@ -1,0 +1,61 @@
+"""Prompts, responses and facts: what was asked about which image, what was said, what is true."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from veridical.records.base import Record
+
+
+class ImageRef(Record):
+    """Where an image lies and what its bytes are."""
+
+    path: str
+    """Path of the image file, relative to the folder of the file that holds this record (or absolute)."""
+    sha256: str | None = None
+    """Hash of the file's bytes, where known; a mismatch is a fault."""
+
+
+class Prompt(Record):
+    """One question about one image."""
+
+    id: str
+    """Unique in its file."""
+    image: ImageRef
+    """The image asked about."""
+    question: str = Field(min_length=1)
+    """What is asked, without chat template and without image placeholder."""
+    task: str = "description"
+    """What kind of question: description, yes_no, multiple_choice, counting, attribute, comparison …"""
+    reference: str | None = None
+    """A reference answer, where one exists."""
+
+
+class Response(Record):
+    """What a model (or a person) answered to a prompt."""
+
+    id: str
+    """Unique in its file."""
+    prompt_id: str
+    """The prompt answered."""
+    text: str
+    """The answer; may be empty, which is counted where it is scored."""
+    model: str
+    """Who answered: a model id or path, with the adapter where there is one."""
+    sample: int = 0
+    """Number of the sample where several were drawn for the prompt; 0 for greedy decoding."""
+    temperature: float = 0.0
+    """Sampling temperature; 0 means greedy."""
+    finish: Literal["stop", "length"] = "stop"
+    """Whether the end token was reached or the length limit."""
+
+
+class Facts(Record):
+    """What is known true of an image; read by factually augmented reward models and exact judges."""
+
+    image_id: str
+    """The image or scene that the facts are of."""
+    kind: Literal["caption", "rationale", "answer", "objects"]
+    """What sort of statement the texts are."""
+    texts: tuple[str, ...]
+    """The statements, most important first."""
