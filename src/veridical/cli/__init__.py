@@ -1,1 +1,125 @@
-"""The command line: one file a verb, wiring only; heavy imports inside the verb so that help is instant."""
+"""The command line: one file a verb, wiring only; heavy imports inside the verb so that help is instant.
+
+`cli/VERB.py` holds either a function of the verb's name or a typer sub-app named `app`. The module is imported only
+when its verb is called; `veridical --help` reads the table below and nothing else. Exit codes: 0 done, 1 our error
+(message only; `--traceback` shows where), 2 wrong usage, 130 interrupted.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from veridical.errors import VeridicalError
+
+VERBS = {
+    "demo": "Run the whole loop on the embedded world and write a report.",
+    "doctor": "Show versions, devices and folders; try out a model.",
+    "world": "Make scenes of the embedded world, train its base model.",
+    "data": "Turn public data sets into records and back; check them.",
+    "generate": "Let a model answer prompts.",
+    "train": "Train on judgements: one method a sub-command.",
+    "evaluate": "Measure how much a model hallucinates.",
+    "score": "Score answers that exist already, in official formats.",
+    "report": "Compare runs in one HTML file.",
+}
+"""Every verb with its line in the help, in the order of the loop. A verb without a module is not offered."""
+
+_INTERRUPTED = 130
+
+
+def available_verbs() -> list[str]:
+    """The verbs whose module exists, in the order of the help."""
+    return [verb for verb in VERBS if importlib.util.find_spec(f"veridical.cli.{verb}") is not None]
+
+
+def load_verb(verb: str) -> Any:
+    """Import the module of one verb and make its command."""
+    module = importlib.import_module(f"veridical.cli.{verb}")
+    if "app" in vars(module):
+        module.app.rich_markup_mode = None
+        return typer.main.get_group(module.app)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(verb)(vars(module)[verb])
+    return typer.main.get_command(app)
+
+
+class LazyGroup(TyperGroup):
+    """The verbs, each imported when it is called. Our own errors end as one message and an exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for verb in available_verbs():
+            self.add_command(TyperCommand(verb, help=VERBS[verb], rich_markup_mode=None))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the called verb and put its real command in the place of the help line."""
+        verb, _, rest = super().resolve_command(ctx, args)
+        return verb, load_verb(verb) if verb else None, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; turn what can go wrong into a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            _tell("\nInterrupted. What was finished is kept; run the same command again to go on from there.")
+            raise typer.Exit(_INTERRUPTED) from error
+        except VeridicalError as error:
+            if ctx.params["traceback"]:
+                raise
+            _tell(f"Error: {error}")
+            raise typer.Exit(1) from error
+        except ModuleNotFoundError as error:
+            from veridical.cli.extras import missing_package_message
+
+            message = missing_package_message(error.name or "")
+            if message is None or ctx.params["traceback"]:
+                raise
+            _tell(f"Error: {message}")
+            raise typer.Exit(1) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; always ends in `SystemExit`.
+
+    Args:
+        arguments: What follows the program's name; by default those of the process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    plain = words[: words.index("--")] if "--" in words else words
+    if "--traceback" in plain:  # allowed anywhere: one asks for it after having seen an error
+        words.remove("--traceback")
+        words.insert(0, "--traceback")
+    app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+    app.callback()(veridical)
+    typer.main.get_command(app).main(words, prog_name="veridical")
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 (typer's callback takes it so)
+    if asked:
+        from veridical.manifests import installed_version
+
+        sys.stdout.write(f"veridical {installed_version('veridical')}\n")
+        raise typer.Exit
+
+
+def veridical(
+    *,
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_show_version, help="Show the version and leave."
+    ),
+    traceback: bool = typer.Option(False, "--traceback", help="Show where an error came from."),
+) -> None:
+    """Teach vision-language models to say only what is in the picture.
+
+    Measure how much a model hallucinates, collect corrections, align the model with them, measure again.
+    """
+    del version, traceback  # the first acts in its callback, the second where errors are caught
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + "\n")

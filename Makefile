@@ -1,0 +1,60 @@
+# `make demo` and `make test` work from a fresh clone: Python 3.11 or newer and make are all that is needed.
+# On a machine without a GPU, see the first lines of constraints.txt before the first run: it saves a large download.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= demo
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test coverage check fmt docs docs-check wheel-check ci bench clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+setup: $(STAMP)  ## create .venv and install the pinned packages, once
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Veridical needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Say which to use: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,world,studio,dev]"
+	@touch $@
+
+demo: $(STAMP)  ## the whole loop on two cores: measure, correct, align, measure again; report in demo/report.html
+	$(BIN)/veridical demo --out $(OUT)
+
+test: $(STAMP)  ## all tests
+	$(BIN)/python -m pytest -q
+
+coverage: $(STAMP)  ## tests with branch coverage, lines that no test reaches
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage report --show-missing --skip-covered
+
+check: $(STAMP)  ## lint, format, types, layers; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(STAMP)  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP)  ## write docs/reference from the code
+	$(BIN)/python docs/generate.py
+
+docs-check: $(STAMP)  ## fail where docs/reference is behind the code
+	$(BIN)/python docs/generate.py --check
+
+wheel-check: $(STAMP)  ## build the wheel and look whether every data file is inside
+	$(BIN)/python .ci/wheel_contents.py
+
+ci: check docs-check test wheel-check  ## what CI runs
+
+bench: $(STAMP)  ## benchmarks; see benchmarks/README.md
+	$(BIN)/python benchmarks/run.py
+
+clean:  ## remove what tools leave behind; keeps .venv and runs
+	rm -rf build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests docs benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
