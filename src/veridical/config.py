@@ -4,6 +4,7 @@ A recipe's fields carry their docstrings (unit, the paper's value, source); help
 them. The resolved recipe is written into the run directory, and running that file repeats the run.
 """
 
+import copy
 import difflib
 import json
 import tomllib
@@ -14,7 +15,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from veridical.errors import ConfigError
-from veridical.files import write_text_atomically
+from veridical.files import read_bytes, write_text_atomically
+from veridical.validation import Finding, findings
 
 R = TypeVar("R", bound="Recipe")
 
@@ -36,6 +38,7 @@ def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[s
 
     Raises:
         ConfigError: The file is missing or no TOML, or a key or value is wrong; all faults at once.
+        StorageError: The disk refused.
     """
     path = Path(path)
     if not path.is_file():
@@ -43,7 +46,7 @@ def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[s
             f"There is no recipe `{path}`. Check the path; `veridical train --help` lists shipped recipes."
         )
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_bytes(path).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"`{path}` is not valid TOML: {error}. Mend the file.") from error
     return resolve_recipe(data, recipe_type, overrides=overrides, where=str(path))
@@ -52,19 +55,34 @@ def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[s
 def resolve_recipe(
     data: dict[str, Any], recipe_type: type[R], *, overrides: Sequence[str] = (), where: str = "recipe"
 ) -> R:
-    """Check a recipe given as a dictionary; see `load_recipe`."""
+    """Check a recipe given as a dictionary, which stays as it is; see `load_recipe`."""
+    data = copy.deepcopy(data)
     for override in overrides:
         _apply_override(data, override)
     try:
         return recipe_type.model_validate(data)
     except ValidationError as error:
-        lines = [f"  {_describe(item, recipe_type)}" for item in error.errors(include_url=False)]
-        raise ConfigError("\n".join([f"`{where}` has {len(lines)} fault(s):", *lines])) from error
+        lines = [f"  {_describe(finding, recipe_type)}" for finding in findings(error)]
+        count = f"{len(lines)} {'fault' if len(lines) == 1 else 'faults'}"
+        raise ConfigError("\n".join([f"`{where}` has {count}:", *lines])) from error
 
 
 def write_recipe(recipe: Recipe, path: Path | str) -> Path:
-    """Write the resolved recipe, every default filled in; loading it gives an equal recipe."""
-    return write_text_atomically(path, to_toml(recipe.model_dump(mode="json", exclude_none=True)))
+    """Write the resolved recipe, every default filled in; loading it gives an equal recipe.
+
+    Raises:
+        ConfigError: A field is None although its default is not: TOML has no way to say so.
+        StorageError: The disk refused.
+    """
+    text = to_toml(recipe.model_dump(mode="json", exclude_none=True))
+    again = type(recipe).model_validate(tomllib.loads(text))
+    lost = [name for name in type(recipe).model_fields if getattr(again, name) != getattr(recipe, name)]
+    if lost:
+        raise ConfigError(
+            f"The recipe for `{path}` cannot be written as TOML: `{'`, `'.join(lost)}` would read back as something "
+            "else, since TOML has no None. Set a value."
+        )
+    return write_text_atomically(path, text)
 
 
 def to_toml(data: dict[str, Any]) -> str:
@@ -82,7 +100,11 @@ def _toml_lines(data: dict[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def _toml_key(key: str) -> str:
-    return key if key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key) else json.dumps(key)
+    return key if key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key) else _toml_string(key)
+
+
+def _toml_string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _toml_value(value: Any) -> str:
@@ -93,7 +115,7 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _toml_string(value)
     return repr(value)
 
 
@@ -103,9 +125,10 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     if not sign or not all(steps):
         raise ConfigError(f"The override {override!r} is not of the form key.path=value.")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        value = text
+        parsed = {}
+    value = parsed["value"] if len(parsed) == 1 else text  # a line break could smuggle in a second key
     for depth, step in enumerate(steps[:-1]):
         data = data.setdefault(step, {})
         if not isinstance(data, dict):
@@ -115,21 +138,22 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     data[steps[-1]] = value
 
 
-def _describe(item: Any, recipe_type: type[BaseModel]) -> str:
-    where = ".".join(str(step) for step in item["loc"])
-    if item["type"] == "extra_forbidden":
-        known = _known_keys(recipe_type, item["loc"][:-1])
-        near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.5)
-        hint = f"Did you mean `{near[0]}`?" if near else f"Known keys: {', '.join(sorted(known))}."
-        return f"unknown key `{where}`. {hint}"
-    if item["type"] == "missing":
-        return f"`{where}` is missing. Set it."
-    return f"`{where}`: {item['msg'].lower()}, got {item.get('input')!r}."
+def _describe(finding: Finding, recipe_type: type[BaseModel]) -> str:
+    if finding.kind == "extra_forbidden":
+        known = _known_keys(recipe_type, finding.path[:-1])
+        near = difflib.get_close_matches(str(finding.path[-1]), known, n=1, cutoff=0.5)
+        hint = f" Did you mean `{near[0]}`?" if near else f" Known keys: {', '.join(sorted(known))}." if known else ""
+        return f"unknown key `{finding.where}`.{hint}"
+    if finding.kind == "missing":
+        return f"`{finding.where}` is missing. Set it."
+    return f"`{finding.where}`: {finding.text}." if finding.path else f"{finding.text}."
 
 
 def _known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     for step in path:
-        field = model.model_fields.get(str(step))
+        if isinstance(step, int):
+            continue  # an index: the model inside the list is known already
+        field = model.model_fields.get(step)
         inner = _model_in(field.annotation) if field is not None else None
         if inner is None:
             return []
@@ -138,7 +162,6 @@ def _known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)

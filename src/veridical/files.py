@@ -6,7 +6,7 @@ A reader never sees half a file: everything is written beside its place and rena
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,21 +24,19 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         StorageError: The disk refused (full, read-only, no such folder).
     """
     path = Path(path)
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-        os.close(handle)
-    except OSError as error:
-        raise _storage_error(path, error) from error
-    temporary = Path(name)
-    try:
+        temporary.touch(exist_ok=False)  # with the permissions that the user's umask gives
         yield temporary
-        temporary.chmod(0o644)
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise _storage_error(path, error) from error
+        raise _write_error(path, temporary, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
 
 
 def write_text_atomically(path: Path | str, text: str) -> Path:
@@ -48,12 +46,9 @@ def write_text_atomically(path: Path | str, text: str) -> Path:
 
 def write_bytes_atomically(path: Path | str, data: bytes) -> Path:
     """Write bytes, whole or not at all, and return the path."""
-    path = Path(path)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return path
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
 
 
 def write_json_atomically(path: Path | str, value: Any) -> Path:
@@ -61,11 +56,27 @@ def write_json_atomically(path: Path | str, value: Any) -> Path:
     return write_text_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _storage_error(path: Path, error: OSError) -> StorageError:
+def read_bytes(path: Path | str) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        StorageError: The disk refused (no such file, no permission).
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise StorageError(
+            f"Cannot read `{path}`: {error.strerror or error}. Check the path and your rights."
+        ) from error
+
+
+def _write_error(path: Path, temporary: Path, error: OSError) -> StorageError:
     if isinstance(error, StorageError):
         return error
+    other = error.filename is not None and Path(os.fsdecode(error.filename)) not in {path, path.parent, temporary}
+    at = f" (`{os.fsdecode(error.filename)}`)" if other else ""
     return StorageError(
-        f"Cannot write `{path}`: {error.strerror or error}. "
+        f"Cannot write `{path}`: {error.strerror or error}{at}. "
         "Nothing was left half-written; free space or choose another folder, then run the same command again."
     )
 
@@ -108,13 +119,14 @@ def read_jsonl_rows(path: Path | str) -> Iterator[JsonlRow]:
 
     Raises:
         DataError: The file is missing or is not UTF-8.
+        StorageError: The disk refused.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError([Fault(path, None, "there is no such file. Check the path.")])
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         message = f"not UTF-8 (byte {data[error.start]:#04x}). Save the file as UTF-8."
@@ -125,6 +137,8 @@ def read_jsonl_rows(path: Path | str) -> Iterator[JsonlRow]:
             continue
         try:
             yield JsonlRow(number, raw, json.loads(raw, parse_constant=_refuse_constant), None)
+        except RecursionError:
+            yield JsonlRow(number, raw, None, f"JSON nested too deeply, got {raw[:60]!r}. Mend the line.")
         except ValueError as error:
             reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
             yield JsonlRow(number, raw, None, f"not valid JSON: {reason}, got {raw[:60]!r}. Mend the line.")

@@ -16,7 +16,7 @@ from veridical.records.judgements import (
 )
 from veridical.records.prompts import Facts, ImageRef, Prompt, Response
 from veridical.records.runs import Difference, Manifest, Metric
-from veridical.records.storage import read_records, write_records
+from veridical.records.storage import ScannedRow, read_records, scan_records, write_records
 
 __all__ = [
     "KINDS",
@@ -32,9 +32,11 @@ __all__ = [
     "Rating",
     "Record",
     "Response",
+    "ScannedRow",
     "Segment",
     "SegmentKind",
     "Source",
     "read_records",
+    "scan_records",
     "write_records",
 ]

@@ -5,15 +5,16 @@ Every fault of a file is gathered before anything is raised; with `skip_bad` the
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from veridical.errors import DataError, Fault
 from veridical.files import quarantine_rows, read_jsonl_rows, write_text_atomically
 from veridical.records.base import Record
+from veridical.validation import findings
 
 R = TypeVar("R", bound=Record)
 
@@ -27,12 +28,61 @@ def write_records(path: Path | str, records: Iterable[Record], *, kind: str) -> 
         path: The file to write.
         records: What to write; the order is kept.
         kind: Name of the record type, e.g. "Correction"; readers check it.
+
+    Raises:
+        ValueError: A record is of another kind.
+        StorageError: The disk refused.
     """
     rows = list(records)
+    strangers = {type(row).__name__ for row in rows} - {kind}
+    if strangers:
+        raise ValueError(f"A file of {kind!r} records cannot hold {', '.join(sorted(strangers))}. Write it apart.")
     version = max((row.schema_version for row in rows), default=1)
     head = json.dumps({_HEADER_KEY: kind, "schema_version": version})
     lines = [head, *(row.model_dump_json() for row in rows)]
     return write_text_atomically(Path(path), "\n".join(lines) + "\n")
+
+
+class ScannedRow(NamedTuple, Generic[R]):
+    """One line of a file of records: the record, or what is wrong with the line."""
+
+    line: int
+    """Line number, from 1."""
+    raw: str
+    """The line as it stands in the file."""
+    record: R | None
+    """The record; None where there is a fault."""
+    fault: str | None
+    """What is wrong with the line, or None."""
+
+
+def scan_records(path: Path | str, record_type: type[R]) -> Iterator[ScannedRow[R]]:
+    """Go through a file of records line by line, faults included, with or without header line.
+
+    Types are strict: "3" is no number. Ids are unique in their file; of two rows with one id the second is at fault.
+
+    Raises:
+        DataError: The file is missing, not UTF-8, or its header names another kind or version.
+        StorageError: The disk refused.
+    """
+    path = Path(path)
+    line_of_id: dict[str, int] = {}
+    for row in read_jsonl_rows(path):
+        if row.fault is not None:
+            yield ScannedRow(row.line, row.raw, None, row.fault)
+            continue
+        if isinstance(row.value, dict) and _HEADER_KEY in row.value:
+            header_fault = _check_header(row.value, record_type)
+            if header_fault:
+                raise DataError([Fault(path, row.line, header_fault)])
+            continue
+        try:
+            record = record_type.model_validate_json(row.raw, strict=True)
+        except ValidationError as error:
+            yield ScannedRow(row.line, row.raw, None, describe_validation(error))
+            continue
+        fault = _note_id(row.value, row.line, line_of_id)
+        yield ScannedRow(row.line, row.raw, record if fault is None else None, fault)
 
 
 def read_records(
@@ -50,44 +100,26 @@ def read_records(
         DataError: Lines that are no valid record, all of them, each with its line number.
     """
     path = Path(path)
-    adapter = TypeAdapter(record_type)
-    records: list[R] = []
-    faults: list[Fault] = []
-    bad: list[tuple[int, str, str]] = []
-    for row in read_jsonl_rows(path):
-        if row.fault is None and isinstance(row.value, dict) and _HEADER_KEY in row.value:
-            header_fault = _check_header(row.value, record_type)
-            if header_fault:
-                faults.append(Fault(path, row.line, header_fault))
-                raise DataError(faults)
-            continue
-        message = row.fault
-        if message is None:
-            try:
-                records.append(adapter.validate_python(row.value))
-                continue
-            except ValidationError as error:
-                message = describe_validation(error)
-        faults.append(Fault(path, row.line, message))
-        bad.append((row.line, row.raw, message))
-    if faults and not skip_bad:
+    rows = list(scan_records(path, record_type))
+    bad = [(row.line, row.raw, row.fault) for row in rows if row.fault is not None]
+    if bad and not skip_bad:
+        faults = [Fault(path, line, message) for line, _, message in bad]
         raise DataError(faults, advice="Mend these lines, or leave them out with --skip-bad.")
     if bad:
         quarantine_rows(path, bad, to=quarantine)
-    return records
+    return [row.record for row in rows if row.record is not None]
+
+
+def _note_id(row: dict[str, Any], line: int, line_of_id: dict[str, int]) -> str | None:
+    if "id" not in row:
+        return None
+    first = line_of_id.setdefault(row["id"], line)
+    return None if first == line else f"id {row['id']!r} stands in line {first} already. Make ids unique."
 
 
 def describe_validation(error: ValidationError) -> str:
     """Say in one line what a record's validation found: every field at fault and what it got."""
-    parts: list[str] = []
-    for item in error.errors(include_url=False):
-        where = ".".join(str(step) for step in item["loc"]) or "record"
-        got: Any = item.get("input")
-        shown = repr(got)
-        if len(shown) > 60:
-            shown = shown[:57] + "…"
-        parts.append(f"`{where}`: {item['msg'].lower()}, got {shown}")
-    return "; ".join(parts)
+    return "; ".join(f"`{finding.where or 'record'}`: {finding.text}" for finding in findings(error))
 
 
 def _check_header(header: dict[str, Any], record_type: type[Record]) -> str | None:

@@ -1,0 +1,38 @@
+import inspect
+from pathlib import Path
+
+import pytest
+
+from veridical import errors
+from veridical.errors import DataError, Fault, MissingPackageError, VeridicalError
+
+OURS = [c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, VeridicalError)]
+
+
+@pytest.mark.parametrize("error", [c for c in OURS if c is not VeridicalError])
+def test_every_error_is_ours_and_a_builtin(error):
+    builtins = [base for base in error.__mro__ if base.__module__ == "builtins"]
+    assert builtins[0] is not Exception  # a plain `except ValueError` must catch it too
+    assert error.__name__ in (errors.__doc__ or "")  # the tree in the docstring is complete
+
+
+def test_a_fault_names_file_and_line():
+    assert str(Fault(Path("a.jsonl"), 7, "no id.")) == "a.jsonl:7: no id."
+    assert str(Fault(Path("a.jsonl"), None, "empty.")) == "a.jsonl: empty."
+
+
+def test_data_error_counts_all_faults_and_shows_twenty():
+    faults = [Fault(Path("a.jsonl"), line, "bad.") for line in range(1, 26)]
+    error = DataError(faults, advice="Mend them.")
+    assert error.faults == tuple(faults)
+    lines = str(error).splitlines()
+    assert lines[0] == "25 faults in the input:"
+    assert lines[20] == "  a.jsonl:20: bad."
+    assert lines[21:] == ["  … and 5 more", "Mend them."]
+    assert str(DataError(faults[:1])).startswith("1 fault in the input:")
+
+
+def test_a_missing_package_comes_with_the_line_that_installs_it():
+    error = MissingPackageError("torch", extra="train", purpose="Training")
+    assert str(error).startswith("Training needs the package `torch`")
+    assert 'pip install "veridical[train]"' in str(error)

@@ -1,0 +1,37 @@
+import pytest
+
+from veridical import progress
+
+
+def test_say_writes_to_standard_error_only(capsys):
+    progress.say("hello")
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_track_gives_every_item_once_and_is_quiet_when_fast(capsys):
+    assert list(progress.track([1, 2, 3], label="x")) == [1, 2, 3]
+    assert list(progress.track(iter("ab"), label="x")) == ["a", "b"]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("total", "of"), [(None, " of 3"), (7, " of 7")])
+def test_track_reports_every_ten_seconds_where_there_is_no_terminal(capsys, monkeypatch, total, of):
+    clock = iter(range(0, 1000, 6))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    assert list(progress.track([1, 2, 3], label="drawing", total=total)) == [1, 2, 3]
+    assert capsys.readouterr().err.splitlines() == [f"drawing: 2{of} (12 s)", "drawing: done, 3 in 24 s"]
+
+
+def test_track_passes_errors_on(capsys):
+    def broken():
+        yield 1
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(progress.track(broken(), label="x"))
+
+
+def test_a_bar_inside_a_bar_works_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes standard error for a terminal
+    seen = [(a, b) for a in progress.track([1, 2], label="outer") for b in progress.track("xy", label="inner")]
+    assert seen == [(1, "x"), (1, "y"), (2, "x"), (2, "y")]
