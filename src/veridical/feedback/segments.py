@@ -1,0 +1,223 @@
+"""Segments: what changed between a response and its correction, found, applied, checked.
+
+Laws (tests hold them for any Unicode text):
+- putting the chosen texts of the segments into `rejected` gives `chosen`, and the way back gives `rejected`;
+- a span begins and ends on word boundaries; the white space around a change is not part of it where it did not change.
+
+The comparison is made on words, so it does not depend on a tokenizer (`feedback.masks` carries the spans over to
+tokens). It is made without `difflib`'s "autojunk", which from 200 elements on ignores the frequent ones, and
+thereby changes what counts as corrected in longer texts only.
+"""
+
+import difflib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from veridical.feedback.words import Word, ends_sentence, find_words
+from veridical.records import Segment
+
+
+class _Edit(NamedTuple):
+    """Words `a_start:a_end` of the rejected text are replaced by words `b_start:b_end` of the chosen one."""
+
+    a_start: int
+    a_end: int
+    b_start: int
+    b_end: int
+
+
+class _Kept(NamedTuple):
+    """Where a word that stands in both texts lies in each; the last of a list is the end of the texts."""
+
+    rejected_start: int
+    rejected_end: int
+    chosen_start: int
+    chosen_end: int
+
+
+class _Change(NamedTuple):
+    """A changed span of each text."""
+
+    rejected_start: int
+    rejected_end: int
+    chosen_start: int
+    chosen_end: int
+    kept_before: int
+
+
+def find_segments(rejected: str, chosen: str, *, min_match: int = 1) -> tuple[Segment, ...]:
+    """Find the changed spans between a response and its correction.
+
+    Args:
+        rejected: The response as the model gave it.
+        chosen: The response after correction.
+        min_match: Changes with fewer unchanged words (or punctuation signs) than this between them become one
+            segment. 1 keeps exactly what changed; 3 is the smoothing of RLHF-V's released code.
+
+    Returns:
+        Segments in order, of kind "other" (`feedback.kinds` guesses kinds); empty for equal texts. A pure insertion
+        has an empty `rejected_span`, a pure deletion an empty `chosen_span`.
+    """
+    if min_match < 1:
+        raise ValueError(f"min_match must be at least 1, got {min_match}.")
+    a, b = find_words(rejected), find_words(chosen)
+    matcher = difflib.SequenceMatcher(None, [word.text for word in a], [word.text for word in b], autojunk=False)
+    edits = [_Edit(*code[1:]) for code in matcher.get_opcodes() if code[0] != "equal"]
+    edits = _slide_edits(edits, a, b)
+    end = _Kept(len(rejected), len(rejected), len(chosen), len(chosen))
+    changes = _changes_between(rejected, chosen, [*_kept_words(edits, a, b), end])
+    merged: list[_Change] = []
+    for change in changes:
+        if merged and change.kept_before - merged[-1].kept_before < min_match:
+            merged[-1] = change._replace(rejected_start=merged[-1].rejected_start, chosen_start=merged[-1].chosen_start)
+        else:
+            merged.append(change)
+    return tuple(
+        Segment(
+            rejected_span=(change.rejected_start, change.rejected_end),
+            chosen_span=(change.chosen_start, change.chosen_end),
+        )
+        for change in merged
+    )
+
+
+def segment_texts(text: str, segments: Sequence[Segment], *, side: str) -> tuple[str, ...]:
+    """The text of each segment's span on one side ("rejected" or "chosen")."""
+    return tuple(text[start:end] for start, end in _spans(segments, side))
+
+
+def apply_segments(rejected: str, segments: Sequence[Segment], replacements: Sequence[str]) -> str:
+    """Put the replacements into the rejected text: gives the chosen text for `segment_texts(chosen, …)`."""
+    return _rebuild(rejected, _spans(segments, "rejected"), replacements)
+
+
+def revert_segments(chosen: str, segments: Sequence[Segment], originals: Sequence[str]) -> str:
+    """Put the original words back into the chosen text: gives the rejected text for `segment_texts(rejected, …)`."""
+    return _rebuild(chosen, _spans(segments, "chosen"), originals)
+
+
+def check_segments(rejected: str, chosen: str, segments: Sequence[Segment]) -> list[str]:
+    """Say what is wrong with given segments; an empty list means that they rebuild both texts.
+
+    Segments may be wider than need be (people mark whole phrases); text outside of them must be unchanged.
+    """
+    faults: list[str] = []
+    for side, text in (("rejected", rejected), ("chosen", chosen)):
+        last_end = 0
+        for number, (start, end) in enumerate(_spans(segments, side), start=1):
+            if end > len(text):
+                faults.append(
+                    f"segment {number} ends at {end} of the {side} text, which has {len(text)} code points. "
+                    "Offsets are Unicode code points, not bytes or UTF-16 units."
+                )
+            elif start < last_end:
+                faults.append(
+                    f"segment {number} starts at {start} of the {side} text, before segment {number - 1} ends "
+                    f"({last_end}). Put segments in order, without overlap."
+                )
+            last_end = max(last_end, end)
+    if faults:
+        return faults
+    last_a = last_b = 0
+    ends = Segment(rejected_span=(len(rejected),) * 2, chosen_span=(len(chosen),) * 2)
+    for number, segment in enumerate([*segments, ends], start=1):
+        kept, other = rejected[last_a : segment.rejected_span[0]], chosen[last_b : segment.chosen_span[0]]
+        if kept != other:
+            where = f"before segment {number}" if number <= len(segments) else "after the last segment"
+            faults.append(
+                f"the text {where} differs: {_shown(kept)} (rejected) against {_shown(other)} (chosen). "
+                "Give that change a segment, or leave segments out to have them derived."
+            )
+        last_a, last_b = segment.rejected_span[1], segment.chosen_span[1]
+    return faults
+
+
+def _spans(segments: Sequence[Segment], side: str) -> list[tuple[int, int]]:
+    if side not in ("rejected", "chosen"):
+        raise ValueError(f'side must be "rejected" or "chosen", got {side!r}.')
+    return [segment.rejected_span if side == "rejected" else segment.chosen_span for segment in segments]
+
+
+def _rebuild(text: str, spans: Sequence[tuple[int, int]], replacements: Sequence[str]) -> str:
+    if len(spans) != len(replacements):
+        raise ValueError(f"There are {len(spans)} segments and {len(replacements)} texts to put in; give one for each.")
+    parts = []
+    last = 0
+    for (start, end), replacement in zip(spans, replacements, strict=True):
+        parts += [text[last:start], replacement]
+        last = end
+    return "".join([*parts, text[last:]])
+
+
+def _kept_words(edits: list[_Edit], a: list[Word], b: list[Word]) -> list[_Kept]:
+    kept = []
+    i = j = 0
+    for edit in [*edits, _Edit(len(a), len(a), len(b), len(b))]:
+        kept += [
+            _Kept(x.start, x.end, y.start, y.end) for x, y in zip(a[i : edit.a_start], b[j : edit.b_start], strict=True)
+        ]
+        i, j = edit.a_end, edit.b_end
+    return kept
+
+
+def _changes_between(rejected: str, chosen: str, kept: list[_Kept]) -> list[_Change]:
+    """The changes between kept words (white space included), less the white space both sides share at the ends."""
+    changes = []
+    last_a = last_b = 0
+    for number, word in enumerate(kept):
+        a_start, a_end, b_start, b_end = last_a, word.rejected_start, last_b, word.chosen_start
+        last_a, last_b = word.rejected_end, word.chosen_end
+        if rejected[a_start:a_end] == chosen[b_start:b_end]:
+            continue
+        # The end first: a deleted word then takes the space before it along, as tokenizers do.
+        while a_end > a_start and b_end > b_start and rejected[a_end - 1] == chosen[b_end - 1]:
+            if not rejected[a_end - 1].isspace():
+                break
+            a_end, b_end = a_end - 1, b_end - 1
+        while a_start < a_end and b_start < b_end and rejected[a_start] == chosen[b_start]:
+            if not rejected[a_start].isspace():
+                break
+            a_start, b_start = a_start + 1, b_start + 1
+        changes.append(_Change(a_start, a_end, b_start, b_end, number))
+    return changes
+
+
+def _slide_edits(edits: list[_Edit], a: list[Word], b: list[Word]) -> list[_Edit]:
+    """Move pure insertions and deletions to sentence borders where the same change can be told in several ways.
+
+    "A dog. [A cat.] A bird." and "A dog. A [cat. A] bird." are the same change; the first is what was meant.
+    """
+    slid: list[_Edit] = []
+    for number, edit in enumerate(edits):
+        before = edit.a_start - (slid[-1].a_end if slid else 0)
+        after = (edits[number + 1].a_start if number + 1 < len(edits) else len(a)) - edit.a_end
+        # One unchanged word must stay between neighbours, lest two changes become one.
+        room_before = before - 1 if slid else before
+        room_after = after - 1 if number + 1 < len(edits) else after
+        if edit.a_start == edit.a_end:
+            shift = _best_shift(b, edit.b_start, edit.b_end, room_before, room_after)
+        elif edit.b_start == edit.b_end:
+            shift = _best_shift(a, edit.a_start, edit.a_end, room_before, room_after)
+        else:
+            shift = 0
+        slid.append(_Edit(*(place + shift for place in edit)))
+    return slid
+
+
+def _best_shift(words: list[Word], start: int, end: int, room_before: int, room_after: int) -> int:
+    shifts = [0]
+    while shifts[-1] > -room_before and words[start + shifts[-1] - 1].text == words[end + shifts[-1] - 1].text:
+        shifts.append(shifts[-1] - 1)
+    forward = 0
+    while forward < room_after and words[start + forward].text == words[end + forward].text:
+        forward += 1
+        shifts.append(forward)
+    return max(shifts, key=lambda shift: (_border(words, start + shift) + _border(words, end + shift), -abs(shift)))
+
+
+def _border(words: list[Word], place: int) -> int:
+    return int(place == 0 or place == len(words) or ends_sentence(words[place - 1]))
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "…")
