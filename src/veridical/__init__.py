@@ -59,7 +59,7 @@ _HOMES = {
 }
 """Where each public name lives; a test holds this table and the imports above together."""
 
-__all__ = ["__version__", *(name for names in _HOMES.values() for name in names)]
+__all__ = ["__version__", *(n for names in _HOMES.values() for n in names)]  # noqa: PLE0604 (they are strings)
 
 
 def __getattr__(name: str) -> Any:
