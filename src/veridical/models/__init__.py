@@ -1,1 +1,5 @@
-"""Vision-language models: loading, LoRA, branches, feature cache, generation. Imports transformers; knows no task."""
+"""Models: loading, prompts, branches, feature cache, generation, adapters.
+
+Everything here works on plain `transformers` and `peft` objects. This file imports nothing, so that a caller pays only
+for what it uses.
+"""

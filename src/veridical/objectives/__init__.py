@@ -1,1 +1,1 @@
-"""Mathematics: tensors in, tensors out; one file a method. Knows no model, file, record or recipe."""
+"""Objectives: pure functions of tensors, one file a method, the paper and the equation named."""

@@ -1,0 +1,258 @@
+"""Load a vision-language model with its processor, by its folder or hub id, as plain `transformers` objects.
+
+Model files are data: only safetensors are read, and code from a repository runs only where the caller asks for it by
+name. What the rest of Veridical needs of a model (a chat template, a fast tokenizer, an image placeholder) is checked
+here, once, so that a wrong model fails at the door and says why.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+
+from veridical.errors import MissingPackageError, ModelError
+
+Quantization = Literal["none", "4bit"]
+
+
+@dataclass(frozen=True, eq=False)
+class VisionLanguageModel:
+    """A model and the processor that belongs to it."""
+
+    model: Any
+    """A `PreTrainedModel` for image-text-to-text, or a `PeftModel` around one."""
+    processor: Any
+    """Its processor: image processor, fast tokenizer and chat template."""
+    name: str
+    """Folder or hub id that it came from, with the adapter's where there is one."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor's fast tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's inputs belong."""
+        return torch.device(self.model.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights."""
+        dtype = self.model.dtype
+        assert isinstance(dtype, torch.dtype)  # noqa: S101 - narrows an untyped attribute
+        return dtype
+
+    @property
+    def placeholder_token_ids(self) -> tuple[int, ...]:
+        """Ids of the tokens that stand for image or video features; no model may say them, no response hold them."""
+        config, found = self.model.config, set()
+        for name in ("image_token_id", "image_token_index", "video_token_id", "video_token_index"):
+            found.add(getattr(config, name, None))
+        for name in ("image_token_id", "video_token_id"):
+            found.add(getattr(self.processor, name, None))
+        return tuple(sorted(token_id for token_id in found if isinstance(token_id, int) and token_id >= 0))
+
+    @property
+    def end_token_ids(self) -> tuple[int, ...]:
+        """Ids that end a response: the generation config's and the tokenizer's end tokens."""
+        ends = getattr(self.model.generation_config, "eos_token_id", None)
+        found = set(ends if isinstance(ends, list | tuple) else [ends]) | {self.tokenizer.eos_token_id}
+        return tuple(sorted(token_id for token_id in found if token_id is not None))
+
+
+def load_model(
+    name_or_path: str | Path,
+    *,
+    adapter: str | Path | None = None,
+    adapter_trainable: bool = False,
+    dtype: str | torch.dtype = "auto",
+    device: str | torch.device = "auto",
+    quantization: Quantization = "none",
+    trust_remote_code: bool = False,
+) -> VisionLanguageModel:
+    """Load a vision-language model, ready to score (`eval` mode).
+
+    Args:
+        name_or_path: A folder with model and processor, or a hub id.
+        adapter: A folder (or hub id) with a PEFT adapter to put on top.
+        adapter_trainable: Whether the adapter's weights take gradients.
+        dtype: "auto" (the checkpoint's; half precision becomes float32 on a CPU, which computes it slowly), or a torch
+            dtype or its name.
+        device: "auto" takes the accelerator where there is one.
+        quantization: "4bit" holds the base in NF4 (bitsandbytes, CUDA).
+        trust_remote_code: Run code that the model's repository carries. Off unless you have read that code.
+
+    Raises:
+        ModelError: It is no VLM, files are missing, there is no chat template, or no fast tokenizer.
+        MissingPackageError: 4-bit loading without bitsandbytes.
+    """
+    name = str(name_or_path)
+    config = _load_config(name, trust_remote_code=trust_remote_code)
+    target = _pick_device(device)
+    options: dict[str, Any] = {"dtype": _pick_dtype(dtype, target, config)}
+    if quantization == "4bit":
+        options |= _four_bit_options(name, target)
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(
+            name, config=config, use_safetensors=True, trust_remote_code=trust_remote_code, **options
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"Cannot load the weights of `{name}`: {_first_line(error)}. "
+            "Veridical reads safetensors only; check that the download is complete, or convert the checkpoint."
+        ) from error
+    if quantization == "none":
+        model = model.to(target)
+    processor = _load_processor(name, config, trust_remote_code=trust_remote_code)
+    _check_processor(name, processor)
+    processor.tokenizer.padding_side = "left"
+    if adapter is not None:
+        name = f"{name}+{adapter}"
+        model = _load_adapter(model, str(adapter), trainable=adapter_trainable)
+    loaded = VisionLanguageModel(model.eval(), processor, name)
+    if not loaded.placeholder_token_ids:
+        raise ModelError(f"`{name}` has no image placeholder token in its config. Veridical needs one.")
+    return loaded
+
+
+def image_only_processor(processor_type: type) -> type:
+    """Give the processor class without its video part.
+
+    Video processors need torchvision; images do not. The class keeps its name, so that what it saves loads anywhere.
+    """
+
+    def get_attributes(cls: Any) -> list[str]:
+        return [name for name in super(derived, cls).get_attributes() if name != "video_processor"]  # type: ignore[misc]
+
+    derived = type(processor_type.__name__, (processor_type,), {"get_attributes": classmethod(get_attributes)})
+    derived.__module__ = processor_type.__module__
+    return derived
+
+
+def unwrap(model: Any) -> Any:
+    """Give the `transformers` model inside a PEFT (or distributed) wrapper; adapters stay in its layers."""
+    while True:
+        if hasattr(model, "get_base_model"):
+            model = model.get_base_model()
+        elif isinstance(getattr(model, "module", None), nn.Module):
+            model = model.module
+        else:
+            return model
+
+
+def _load_config(name: str, *, trust_remote_code: bool) -> Any:
+    if Path(name).exists() and not (Path(name) / "config.json").is_file():
+        raise ModelError(f"`{name}` holds no config.json, so it is no model folder. Give the folder of a saved model.")
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"Cannot read the config of `{name}`: {_first_line(error)}. "
+            "Give a folder with a saved model or the id of a model on the Hugging Face hub."
+        ) from error
+    remote = trust_remote_code and "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
+    if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES and not remote:
+        raise ModelError(
+            f"`{name}` is a `{config.model_type}`, which is no model of images and text that transformers knows. "
+            "Give a vision-language model, for instance llava-hf/llava-1.5-7b-hf."
+        )
+    return config
+
+
+def _load_processor(name: str, config: Any, *, trust_remote_code: bool) -> Any:
+    try:
+        processor_type = PROCESSOR_MAPPING.get(type(config), None)
+        if processor_type is not None and "video_processor" in processor_type.get_attributes():
+            return image_only_processor(processor_type).from_pretrained(name)  # type: ignore[attr-defined]
+        return AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        raise ModelError(
+            f"Cannot load the processor of `{name}`: {_first_line(error)}. "
+            "The folder must hold tokenizer and image processor files beside the weights."
+        ) from error
+
+
+def _check_processor(name: str, processor: Any) -> None:
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is None or not hasattr(processor, "image_processor"):
+        raise ModelError(
+            f"`{name}` has no processor with tokenizer and image processor, got {type(processor).__name__}. "
+            "Save the model's processor beside its weights."
+        )
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"`{name}` has a slow tokenizer ({type(tokenizer).__name__}), which gives no character offsets. "
+            "Convert it to a tokenizer.json."
+        )
+    if not (getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)):
+        raise ModelError(
+            f"`{name}` has no chat template, so prompts cannot be laid out as in its training. "
+            "Put a chat_template.jinja beside the model; instruction-tuned versions usually bring one."
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+
+
+def _pick_device(device: str | torch.device) -> torch.device:
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _pick_dtype(dtype: str | torch.dtype, device: torch.device, config: Any) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype == "auto":
+        stored = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None) or torch.float32
+        stored = getattr(torch, stored) if isinstance(stored, str) else stored
+        return torch.float32 if device.type == "cpu" else stored  # type: ignore[no-any-return]
+    found = getattr(torch, dtype, None)
+    if not isinstance(found, torch.dtype):
+        raise ModelError(f"{dtype!r} is no dtype. Give auto, float32, bfloat16 or float16.")
+    return found
+
+
+def _four_bit_options(name: str, device: torch.device) -> dict[str, Any]:
+    if device.type != "cuda":
+        raise ModelError(
+            f"`{name}` was to be loaded in 4 bits on {device.type}; that needs a CUDA device. "
+            "Leave quantization at none, or use a machine with such a device."
+        )
+    try:
+        import bitsandbytes  # type: ignore[import-not-found]  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError("bitsandbytes", extra="train", purpose="4-bit loading") from error
+    from transformers import BitsAndBytesConfig
+
+    quantized = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": quantized, "device_map": {"": device}}
+
+
+def _load_adapter(model: Any, adapter: str, *, trainable: bool) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"Cannot put the adapter `{adapter}` on the model: {_first_line(error)}. "
+            "Give a folder with adapter_config.json and adapter_model.safetensors made for this model."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

@@ -1,0 +1,203 @@
+"""Questions and images → prompt tensors; response texts → token ids with character offsets.
+
+Both follow the model's own chat template, so that what is scored and trained on is, token for token, what generation
+reads and writes. The template's generation prompt ends where a response begins; what stands between the two in a
+rendered conversation (a space after `ASSISTANT:`, nothing after a ChatML header) is the *separator*: it belongs to the
+response's first token and to no character of its text.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from veridical.errors import ModelError
+from veridical.models.loading import VisionLanguageModel
+
+_MARKER = "VERIDICAL-RESPONSE"
+
+
+class EncodedResponse(NamedTuple):
+    """A response as tokens."""
+
+    ids: list[int]
+    """Token ids; the last one ends the turn, unless the response was truncated."""
+    offsets: list[tuple[int, int]]
+    """For each token the half-open span of the text that it covers, in code points; the separator counts for nothing,
+    so a token of nothing else, and the end of the turn, have empty spans."""
+    truncated: bool
+    """Whether `max_tokens` cut it off, and with it the end of the turn."""
+
+
+class _Frame(NamedTuple):
+    anchor: str
+    """The generation prompt, after which a response begins."""
+    separator: str
+    """What stands between generation prompt and response text."""
+    end_token_id: int
+    """The token that ends the turn."""
+
+
+def encode_prompts(
+    vlm: VisionLanguageModel, questions: Sequence[str], images: Sequence[Image.Image]
+) -> dict[str, Tensor]:
+    """Lay out one prompt for each question and image (image first), padded on the left so that all end together.
+
+    Args:
+        vlm: The model to lay them out for.
+        questions: B questions, without template and placeholder.
+        images: B images.
+
+    Returns:
+        Every tensor that the processor gives, on the CPU: `input_ids` (B L), `attention_mask` (B L), pixels, and what
+        else the architecture wants.
+
+    Raises:
+        ModelError: A question holds a placeholder, the placeholders of a prompt are not as many as its image's
+            features, or a prompt is longer than the model can read. Prompts are never cut.
+    """
+    if len(questions) != len(images) or not questions:
+        raise ModelError(f"One image a question is needed, got {len(questions)} questions and {len(images)} images.")
+    _refuse_placeholders(vlm, questions, what="Question")
+    conversations = [[_message("user", question, with_image=True)] for question in questions]
+    texts = [_render(vlm, conversation, generate=True) for conversation in conversations]
+    begin = vlm.tokenizer.bos_token
+    inputs = vlm.processor(
+        text=texts,
+        images=[[image.convert("RGB")] for image in images],
+        padding=True,
+        add_special_tokens=not (begin and texts[0].startswith(begin)),
+        return_tensors="pt",
+    )
+    prompt = {key: value for key, value in inputs.items() if isinstance(value, Tensor)}
+    _check_lengths(vlm, prompt)
+    return prompt
+
+
+def encode_responses(
+    vlm: VisionLanguageModel, texts: Sequence[str], *, max_tokens: int | None = None
+) -> list[EncodedResponse]:
+    """Tokenise responses as they stand behind a generation prompt, ending with the end of the turn.
+
+    Args:
+        vlm: The model to tokenise for.
+        texts: The responses; an empty one is the end of the turn alone.
+        max_tokens: Longest number of tokens; longer ones are cut and marked as truncated.
+
+    Raises:
+        ModelError: A response holds an image or video placeholder (features would be put into it) or an end token.
+    """
+    _refuse_placeholders(vlm, texts, what="Response")
+    frame = _frame_of(vlm)
+    lead = frame.anchor + frame.separator
+    full = _tokenise(vlm, [lead + text for text in texts])
+    encoded = []
+    for text, (ids, spans) in zip(texts, full, strict=True):
+        base = len(lead)
+        if any(start < len(frame.anchor) < end for start, end in spans):
+            # The tokenizer melts the prompt's end into the text; generation starts behind the prompt's own tokens.
+            ids, spans = _tokenise(vlm, [frame.separator + text])[0]
+            base = len(frame.separator)
+        first = next((i for i, (start, _) in enumerate(spans) if start >= base - len(frame.separator)), len(ids))
+        ids = ids[first:] if text else []
+        offsets = [(max(start - base, 0), max(end - base, 0)) for start, end in spans[first:]] if text else []
+        if any(token_id in vlm.end_token_ids for token_id in ids):
+            raise ModelError(f"A response holds the model's end token as text: {text[:80]!r}. Remove it from the text.")
+        ids = [*ids, frame.end_token_id]
+        offsets = [*offsets, (len(text), len(text))]
+        truncated = max_tokens is not None and len(ids) > max_tokens
+        encoded.append(EncodedResponse(ids[:max_tokens], offsets[:max_tokens], truncated))
+    return encoded
+
+
+def decode_responses(vlm: VisionLanguageModel, ids: Sequence[Sequence[int]]) -> list[str]:
+    """Give the texts of generated token ids: the inverse of `encode_responses`, end token left out."""
+    frame = _frame_of(vlm)
+    anchor = _tokenise(vlm, [frame.anchor])[0][0] if frame.anchor else []
+    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+    head = vlm.tokenizer.decode(anchor, **options)
+    texts = vlm.tokenizer.batch_decode([[*anchor, *row] for row in ids], **options)
+    return [text.removeprefix(head).removeprefix(frame.separator) for text in texts]
+
+
+def _frame_of(vlm: VisionLanguageModel) -> _Frame:
+    question = _message("user", "Q", with_image=True)
+    plain = _render(vlm, [question], generate=False)
+    asked = _render(vlm, [question], generate=True)
+    told = _render(vlm, [question, _message("assistant", _MARKER)], generate=False)
+    if _MARKER not in told:
+        raise ModelError(f"The chat template of `{vlm.name}` leaves out what the assistant says. Mend the template.")
+    anchor = asked[len(plain) :] if asked.startswith(plain) else ""
+    before, _, after = told.partition(_MARKER)
+    separator = before[len(asked) :] if before.startswith(asked) else ""
+    ends = vlm.end_token_ids
+    tail = vlm.tokenizer(after, add_special_tokens=False)["input_ids"] if after else []
+    end = next((token_id for token_id in tail if token_id in ends), vlm.tokenizer.eos_token_id)
+    if end is None:
+        raise ModelError(f"`{vlm.name}` names no end token, so no response would end. Set the tokenizer's eos_token.")
+    return _Frame(anchor, separator, end)
+
+
+def _message(role: str, text: str, *, with_image: bool = False) -> dict[str, Any]:
+    image = [{"type": "image"}] if with_image else []
+    return {"role": role, "content": [*image, {"type": "text", "text": text}]}
+
+
+def _render(vlm: VisionLanguageModel, conversation: list[dict[str, Any]], *, generate: bool) -> str:
+    owner = vlm.processor if getattr(vlm.processor, "chat_template", None) else vlm.tokenizer
+    return str(owner.apply_chat_template(conversation, add_generation_prompt=generate, tokenize=False))
+
+
+def _tokenise(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+    if not texts:
+        return []
+    encoded = vlm.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    return list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))
+
+
+def _refuse_placeholders(vlm: VisionLanguageModel, texts: Sequence[str], *, what: str) -> None:
+    placeholders = vlm.tokenizer.convert_ids_to_tokens(list(vlm.placeholder_token_ids))
+    for number, text in enumerate(texts):
+        found = next((token for token in placeholders if token in text), None)
+        if found is not None:
+            raise ModelError(
+                f"{what} {number} holds {found!r}, which stands for image features in `{vlm.name}`: {text[:80]!r}. "
+                "Remove it from the text."
+            )
+
+
+def _check_lengths(vlm: VisionLanguageModel, prompt: dict[str, Tensor]) -> None:
+    lengths = prompt["attention_mask"].sum(-1)
+    limit = getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None)
+    if limit is not None and int(lengths.max()) > limit:
+        raise ModelError(
+            f"A prompt has {int(lengths.max())} tokens, `{vlm.name}` reads at most {limit}. Shorten the question."
+        )
+    placeholders = torch.tensor(vlm.placeholder_token_ids)
+    counts = torch.isin(prompt["input_ids"], placeholders).sum(-1)
+    expected = _feature_counts(vlm, prompt)
+    if expected is not None and not torch.equal(counts, expected):
+        row = int((counts != expected).nonzero()[0])
+        raise ModelError(
+            f"Prompt {row} has {int(counts[row])} image placeholders for {int(expected[row])} image features of "
+            f"`{vlm.name}`. The processor's settings (patch size, feature selection) do not fit the vision tower."
+        )
+
+
+def _feature_counts(vlm: VisionLanguageModel, prompt: dict[str, Tensor]) -> Tensor | None:
+    """Features of each prompt's image, where the architecture's arithmetic is known; else the model itself checks."""
+    config = vlm.model.config
+    if "image_grid_thw" in prompt:
+        merge = getattr(config.vision_config, "spatial_merge_size", 1)
+        return prompt["image_grid_thw"].prod(-1) // merge**2
+    if config.model_type == "llava" and prompt["pixel_values"].ndim == 4:
+        height, width = prompt["pixel_values"].shape[-2:]
+        patch = config.vision_config.patch_size
+        has_class_token = config.vision_config.model_type == "clip_vision_model"
+        kept = has_class_token and config.vision_feature_select_strategy == "full"
+        dropped = not has_class_token and config.vision_feature_select_strategy == "default"
+        count = (height // patch) * (width // patch) + int(kept) - int(dropped)
+        return torch.full((prompt["pixel_values"].shape[0],), count)
+    return None
