@@ -1,0 +1,29 @@
+"""`veridical generate`: let a model answer a file of prompts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def generate(
+    recipe: Annotated[Path, typer.Argument(help="TOML file; every field stands in docs/reference/recipes.md.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file.")
+    ] = None,
+    *,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out prompts that are at fault, and list them.")
+    ] = False,
+) -> None:
+    """Let a model answer a file of prompts: PROMPTS.jsonl to OUT/responses.jsonl.
+
+    Run the same command again after an interruption: it goes on where it stopped.
+    """
+    from veridical.config import load_recipe
+    from veridical.evaluation.responses import GenerateRecipe
+    from veridical.evaluation.responses import generate as run
+    from veridical.progress import say
+
+    done = run(load_recipe(recipe, GenerateRecipe, overrides=settings or []), skip_bad=skip_bad)
+    say(f"{len(done.responses)} responses in {done.path}")

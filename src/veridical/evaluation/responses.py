@@ -1,0 +1,231 @@
+"""Let a model answer a file of prompts and keep the answers as records, to be scored again and elsewhere.
+
+The prompts are answered in shares of `save_every`; each share is written when it is done, and an interrupted run goes
+on after the last one. The answers do not depend on where it was interrupted.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from veridical.config import Recipe, write_recipe
+from veridical.errors import ConfigError, DataError, Fault
+from veridical.files import hash_bytes, hash_file, read_bytes, write_json_atomically, write_text_atomically
+from veridical.formats.images import RowFault
+from veridical.formats.opening import open_image
+from veridical.manifests import build_manifest
+from veridical.progress import say, track
+from veridical.records import Prompt, Response, read_records, scan_records, write_records
+from veridical.seeding import child_seed
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from veridical.models.loading import VisionLanguageModel
+
+
+_CLAIMS = "rests_on.json"
+"""Hashes of what the folder's answers rest on: recipe with prompts, and the model's weights."""
+
+
+class GenerateRecipe(Recipe):
+    """Which model answers which prompts, and how."""
+
+    model: str = Field(min_length=1)
+    """Folder or hub id of the model."""
+    adapter: str = ""
+    """Folder of a LoRA adapter to put on the model. Empty: none."""
+    prompts: Path
+    """JSONL file of `Prompt` records; image paths in it are relative to its folder."""
+    out: Path
+    """Folder for `responses.jsonl`, `manifest.json` and `recipe.toml`."""
+    engine: Literal["hf"] = "hf"
+    """What generates: "hf" is `transformers` in this process."""
+    num_samples: int = Field(default=1, ge=1)
+    """Responses to each prompt. RLAIF-V draws 10 (arXiv 2405.17220)."""
+    temperature: float = Field(default=0.0, ge=0)
+    """Sampling temperature; 0 is greedy. RLAIF-V samples at 0.7."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Sample from the smallest set of tokens that holds this much probability."""
+    max_new_tokens: int = Field(default=512, ge=1)
+    """Longest response in tokens. RLAIF-V: 512."""
+    batch_size: int = Field(default=16, ge=1)
+    """Prompts at a time."""
+    save_every: int = Field(default=64, ge=1)
+    """Prompts between two saves; sampled responses depend on it, since each share has a seed of its own."""
+    limit: int = Field(default=0, ge=0)
+    """Answer only the first so many prompts; 0 answers all."""
+    seed: int = 0
+    """Root seed of the sampling."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the weights; "auto" is the checkpoint's (float32 on a CPU)."""
+    device: str = "auto"
+    """Where to compute: "auto", "cpu", "cuda" …"""
+    images_outside: bool = False
+    """Accept images outside of the folder that holds the prompts."""
+    trust_remote_code: bool = False
+    """Run code that the model's repository carries. Only after reading it."""
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.num_samples > 1 and self.temperature == 0:
+            raise ValueError("several greedy responses would all be the same: set a `temperature` above 0")
+        return self
+
+
+class Generated(NamedTuple):
+    """What a run of `generate` left."""
+
+    path: Path
+    """The file of responses."""
+    responses: list[Response]
+    """What it holds, samples of a prompt side by side, prompts in their order."""
+
+
+def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
+    """Answer the prompts; go on where an earlier run of the same recipe stopped.
+
+    Args:
+        recipe: Model, prompts and settings.
+        skip_bad: Leave out prompts that are no valid record or whose image cannot be read, and count them aloud.
+
+    Raises:
+        DataError: Faults of the prompts, all of them.
+        ConfigError: The folder holds the answers of another recipe.
+        ModelError: The model does not load or cannot answer.
+        StorageError: The disk refused.
+    """
+    path = recipe.out / "responses.jsonl"
+    parts = recipe.out / "parts"
+    inputs = {str(recipe.prompts): hash_file(recipe.prompts) if recipe.prompts.is_file() else ""}
+    settings = recipe.model_dump_json(exclude={"out"})
+    hashes = {"recipe": hash_bytes(f"{settings}{inputs}{skip_bad}".encode())}
+    _check_claims(recipe.out, hashes)
+    if path.is_file():
+        say(f"{path} is complete already.")
+        return Generated(path, read_records(path, Response))
+    prompts = _read_prompts(recipe, skip_bad=skip_bad)
+    write_recipe(recipe, recipe.out / "recipe.toml")
+    started = time.perf_counter()
+    shares = range(0, len(prompts), recipe.save_every)
+    files = [parts / f"{start:08d}.jsonl" for start in shares]
+    todo = [(start, file) for start, file in zip(shares, files, strict=True) if not file.is_file()]
+    if 0 < len(todo) < len(files):
+        say(f"{len(files) - len(todo)} of {len(files)} shares are there already.")
+    if todo:
+        vlm, inputs["model"] = _load(recipe)
+        claims = _check_claims(recipe.out, hashes | {"model": inputs["model"]})
+        write_json_atomically(recipe.out / _CLAIMS, claims)
+        for start, file in track(todo, label="generating"):
+            some = prompts[start : start + recipe.save_every]
+            write_records(file, _answer(vlm, recipe, some, start), kind="Response")
+    responses = [response for file in files for response in read_records(file, Response)]
+    cut = sum(response.finish == "length" for response in responses)
+    manifest = build_manifest(
+        verb="generate",
+        seed=recipe.seed,
+        recipe=recipe,
+        inputs=inputs,
+        seconds={"generate": time.perf_counter() - started},
+        notes={"prompts": len(prompts), "responses": len(responses), "cut_at_length_limit": cut},
+    )
+    write_json_atomically(recipe.out / "manifest.json", manifest.model_dump(mode="json"))
+    write_records(path, responses, kind="Response")
+    for file in files:
+        file.unlink()
+    if parts.is_dir():
+        parts.rmdir()
+    return Generated(path, responses)
+
+
+def _check_claims(folder: Path, hashes: Mapping[str, str]) -> dict[str, str]:
+    """Refuse a folder whose answers rest on something else; give the claims with ours added."""
+    file = folder / _CLAIMS
+    claims: dict[str, str] = json.loads(read_bytes(file)) if file.is_file() else {}
+    for what, value in hashes.items():
+        if claims.setdefault(what, value) != value:
+            raise ConfigError(
+                f"`{folder}` holds answers that rest on another {what}, or on one that has changed since. "
+                "Choose another `out`, or remove that folder."
+            )
+    return claims
+
+
+def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
+    """Read the prompts and look at every image, so that faults show before the model is loaded."""
+    rows = list(scan_records(recipe.prompts, Prompt))
+    good: list[Prompt] = []
+    faults: list[Fault] = []
+    for row in rows[: recipe.limit or None]:
+        message = row.fault
+        if row.record is not None:
+            try:
+                _open(recipe, row.record)
+            except RowFault as fault:
+                message = str(fault)
+            else:
+                good.append(row.record)
+        if message is not None:
+            faults.append(Fault(recipe.prompts, row.line, message))
+    if faults and not skip_bad:
+        raise DataError(faults, advice="Mend these lines, or leave them out with --skip-bad.")
+    if faults:
+        kept = recipe.out / "prompts.bad.txt"
+        write_text_atomically(kept, "\n".join(map(str, faults)) + "\n")
+        say(f"{len(faults)} bad {'prompt' if len(faults) == 1 else 'prompts'} left out, listed in {kept}")
+    if not good:
+        raise DataError([Fault(recipe.prompts, None, "no prompt to answer. Give a file of `Prompt` records.")])
+    return good
+
+
+def _open(recipe: GenerateRecipe, prompt: Prompt) -> "Image":
+    return open_image(prompt.image, root=recipe.prompts.absolute().parent, outside=recipe.images_outside)
+
+
+def _load(recipe: GenerateRecipe) -> tuple["VisionLanguageModel", str]:
+    from veridical.models.hashing import model_hash
+    from veridical.models.loading import load_model
+
+    vlm = load_model(
+        recipe.model,
+        adapter=recipe.adapter or None,
+        dtype=recipe.dtype,
+        device=recipe.device,
+        trust_remote_code=recipe.trust_remote_code,
+    )
+    return vlm, model_hash(vlm.model)
+
+
+def _answer(
+    vlm: "VisionLanguageModel", recipe: GenerateRecipe, prompts: Sequence[Prompt], start: int
+) -> list[Response]:
+    from veridical.models.generation import generate_responses
+
+    answers = generate_responses(
+        vlm,
+        [prompt.question for prompt in prompts],
+        [_open(recipe, prompt) for prompt in prompts],
+        num_samples=recipe.num_samples,
+        temperature=recipe.temperature,
+        top_p=recipe.top_p,
+        max_new_tokens=recipe.max_new_tokens,
+        seed=child_seed(recipe.seed, "generate", start),
+        batch_size=recipe.batch_size,
+    )
+    return [
+        Response(
+            id=f"{prompt.id}#{sample}",
+            prompt_id=prompt.id,
+            text=said.text,
+            model=vlm.name,
+            sample=sample,
+            temperature=recipe.temperature,
+            finish=said.finish,
+        )
+        for prompt, samples in zip(prompts, answers, strict=True)
+        for sample, said in enumerate(samples)
+    ]
