@@ -1,0 +1,169 @@
+"""Images of foreign data: found in the data set's folder only, bounded in size, decoded once to see they are whole."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from veridical.errors import VeridicalError
+from veridical.files import hash_bytes, write_bytes_atomically
+from veridical.records import ImageRef
+
+MAX_IMAGE_BYTES = 64 * 2**20
+"""Largest image file that is read, in bytes."""
+MAX_IMAGE_PIXELS = 2**26
+"""Largest image that is decoded, in pixels (8192 × 8192)."""
+
+_SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
+
+
+class RowFault(VeridicalError, ValueError):  # noqa: N818 (as `errors.Fault`: it is gathered, not shown alone)
+    """What is wrong with one row; gathered, with its file and line, by whoever goes through the rows."""
+
+    def __init__(self, *messages: str) -> None:
+        self.messages = messages
+        super().__init__(" ".join(messages))
+
+
+@contextmanager
+def gather_row_errors(messages: list[str]) -> Iterator[None]:
+    """Add what goes wrong in the block to `messages` and go on: one fault of a row must not hide the next."""
+    try:
+        yield
+    except RowFault as error:
+        messages += error.messages
+
+
+def examine_image(data: bytes) -> str:
+    """Decode an image wholly and give the file suffix of its format.
+
+    Raises:
+        RowFault: Not an image of a known format, truncated, or too large.
+    """
+    from PIL import Image
+
+    if len(data) > MAX_IMAGE_BYTES:
+        raise RowFault(_too_large(len(data)))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own bound is lower
+            with Image.open(io.BytesIO(data), formats=tuple(_SUFFIXES)) as image:
+                width, height = image.size
+                if width * height > MAX_IMAGE_PIXELS:
+                    raise Image.DecompressionBombError
+                suffix = _SUFFIXES.get(str(image.format), "jpg")  # "MPO" is a JPEG with a second image inside
+                image.verify()
+            with Image.open(io.BytesIO(data), formats=tuple(_SUFFIXES)) as image:
+                image.load()  # `verify` does not see that a JPEG ends too early
+    except Image.DecompressionBombError as error:
+        raise RowFault(f"the image has more than {MAX_IMAGE_PIXELS:,} pixels. Scale it down.") from error
+    except Exception as error:  # Pillow's decoders raise whatever they stumble over
+        reason = " ".join(str(error).split())[:80] or type(error).__name__
+        if "cannot identify image file" in reason:
+            reason = "no known image format"
+        raise RowFault(
+            f"the image cannot be decoded: {reason}, got {len(data):,} bytes that begin {data[:8]!r}. "
+            "Replace the file or leave the row out."
+        ) from error
+    return suffix
+
+
+def read_image(root: Path, path: str, *, outside: bool = False) -> bytes:
+    """Read an image file that a row names.
+
+    Args:
+        root: Folder of the data set, which relative paths start from.
+        path: What the row says.
+        outside: Accept files outside of `root`.
+
+    Raises:
+        RowFault: No such file, a path that leads out of `root`, a file too large.
+    """
+    try:
+        file = (root / path).resolve()
+        if not outside and not file.is_relative_to(root.resolve()):
+            raise RowFault(
+                f"the image path {path!r} leads out of the data set's folder `{root}`. "
+                "Put images inside it, or name the folder that holds them."
+            )
+        if not file.is_file():
+            raise RowFault(f"the image {path!r} is missing in `{root}`. Check the path, or name the images' folder.")
+        size = file.stat().st_size
+        if size > MAX_IMAGE_BYTES:
+            raise RowFault(_too_large(size))
+        return file.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        if isinstance(error, RowFault):
+            raise
+        raise RowFault(f"the image {path!r} cannot be read: {error}. Check the path and your rights.") from error
+
+
+def read_judged_image(ref: ImageRef, *, root: Path, outside: bool = False) -> bytes:
+    """Read the image that a record refers to: present, whole, and the very one that the record means.
+
+    Args:
+        ref: The image.
+        root: Folder of the file that holds the record.
+        outside: Accept files outside of `root`.
+
+    Raises:
+        RowFault: It is not.
+    """
+    data = read_image(root, ref.path, outside=outside)
+    examine_image(data)
+    found = hash_bytes(data)
+    if ref.sha256 is not None and ref.sha256 != found:
+        raise RowFault(
+            f"the image {ref.path!r} is not the one that the record means: sha256 {found[:12]}…, "
+            f"{ref.sha256[:12]}… expected. Put the right file back."
+        )
+    return data
+
+
+def _too_large(size: int) -> str:
+    return f"the image is too large: {size:,} bytes, at most {MAX_IMAGE_BYTES:,} are read. Scale it down."
+
+
+class ImageStore:
+    """Keeps whole images in a folder under the hash of their bytes; the same image is examined and written once."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Keep images in `folder`; None examines them only."""
+        self._folder = folder
+        self._suffixes: dict[str, str] = {}
+        self._faults: dict[str, RowFault] = {}
+        self._written: list[Path] = []
+
+    def add(self, data: bytes) -> ImageRef:
+        """Keep an image and refer to it, relative to the folder above the store.
+
+        Raises:
+            RowFault: The image is not whole.
+            StorageError: The disk refused.
+        """
+        sha256 = hash_bytes(data)
+        if sha256 in self._faults:
+            raise self._faults[sha256]
+        if sha256 not in self._suffixes:
+            try:
+                self._suffixes[sha256] = examine_image(data)
+            except RowFault as fault:
+                self._faults[sha256] = fault
+                raise
+            if self._folder is not None:
+                target = self._folder / f"{sha256}.{self._suffixes[sha256]}"
+                if not target.exists():
+                    self._written.append(write_bytes_atomically(target, data))
+        folder = self._folder.name if self._folder is not None else "images"
+        return ImageRef(path=f"{folder}/{sha256}.{self._suffixes[sha256]}", sha256=sha256)
+
+    def remove_written(self) -> None:
+        """Take back what this store wrote, after the import failed."""
+        for path in self._written:
+            path.unlink(missing_ok=True)
+        if self._folder is not None and self._folder.is_dir() and not any(self._folder.iterdir()):
+            self._folder.rmdir()
+
+    def __len__(self) -> int:
+        return len(self._suffixes)
