@@ -1,0 +1,144 @@
+"""Resume points that are whole or are not there: what a killed run leaves half-written is found and thrown away.
+
+A resume point is a folder that the trainer fills file by file (weights that learn, optimiser, schedule, random states,
+progress). The last thing written is `complete.json` with the size of every file; a folder without it, or with a file of
+another size, does not count.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from veridical.errors import StorageError
+from veridical.files import atomic_path, write_json_atomically, write_text_atomically
+from veridical.models.loading import unwrap
+
+_MARK = "complete.json"
+_PREFIX = "checkpoint-"
+WEIGHTS = "trainable.safetensors"
+
+
+class Candidate(BaseModel):
+    """A checkpoint that could be chosen."""
+
+    step: int
+    """Optimiser steps behind it."""
+    metrics: dict[str, float]
+    """What was measured on held-out data."""
+
+
+class RunProgress(BaseModel):
+    """How far a run has come; part of every resume point."""
+
+    base: dict[str, float] | None = None
+    """Metrics of the model before training."""
+    candidates: list[Candidate] = []
+    """Every evaluation so far, in order."""
+    best_step: int | None = None
+    """Step of the best candidate so far."""
+    evaluations_since_best: int = 0
+    """How many evaluations were no better since."""
+    seconds: float = 0.0
+    """Wall-clock seconds of training, over all starts."""
+
+
+def mark_complete(folder: Path) -> None:
+    """Declare a resume point whole."""
+    sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
+    write_json_atomically(folder / _MARK, {"bytes": sizes})
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a resume point was written to its end and still is what was written."""
+    try:
+        mark = _Mark.model_validate_json((folder / _MARK).read_bytes())
+    except (OSError, ValidationError):
+        return False
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in mark.bytes.items()
+    )
+
+
+class _Mark(BaseModel):
+    bytes: dict[str, int]
+
+
+def find_resume_point(folder: Path) -> Path | None:
+    """Give the latest whole resume point below a folder."""
+    whole = [path for path in _resume_points(folder) if is_complete(path)]
+    return max(whole, key=_step_of, default=None)
+
+
+def prune_resume_points(folder: Path, *, keep: Path | None) -> None:
+    """Remove all resume points but one, half-written ones too."""
+    for path in _resume_points(folder):
+        if path != keep:
+            # Without its mark it does not count any more, even if the removal is cut short.
+            (path / _MARK).unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _resume_points(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"{_PREFIX}*") if path.is_dir() and path.name[len(_PREFIX) :].isdigit()]
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name[len(_PREFIX) :])
+
+
+def read_progress(folder: Path) -> RunProgress:
+    """Read the progress that a resume point holds."""
+    return RunProgress.model_validate_json((folder / "progress.json").read_bytes())
+
+
+def write_progress(folder: Path, progress: RunProgress) -> None:
+    """Put the progress into a resume point."""
+    write_text_atomically(folder / "progress.json", progress.model_dump_json(indent=2) + "\n")
+
+
+def save_trainable(model: nn.Module, path: Path) -> None:
+    """Write the weights that learn, and no others, atomically.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    weights = {name: p.detach().cpu().contiguous() for name, p in trainable_parameters(model).items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(weights, temporary)
+        except SafetensorError as error:
+            raise StorageError(f"Cannot write `{path}`: {error}. Free space or choose another folder.") from error
+
+
+@torch.no_grad()
+def load_trainable(model: nn.Module, path: Path) -> None:
+    """Put saved weights back into the model that they were saved from.
+
+    Raises:
+        StorageError: The file cannot be read, or is of another model or other trained parts.
+    """
+    wanted = trainable_parameters(model)
+    try:
+        found = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise StorageError(f"Cannot read `{path}`: {error}. Remove the run directory and start again.") from error
+    if set(found) != set(wanted) or any(found[name].shape != wanted[name].shape for name in found):
+        raise StorageError(
+            f"`{path}` holds other weights than those that are trained now ({len(found)} against {len(wanted)} "
+            "tensors). Resume with the recipe that the run was started with."
+        )
+    for name, parameter in wanted.items():
+        parameter.copy_(found[name])
+
+
+def trainable_parameters(model: nn.Module) -> Mapping[str, nn.Parameter]:
+    """The weights that take gradients, by name; tied ones once."""
+    inner: Any = unwrap(model)
+    return {name: parameter for name, parameter in inner.named_parameters() if parameter.requires_grad}

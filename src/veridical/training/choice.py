@@ -1,0 +1,68 @@
+"""Which checkpoint is kept: a stated rule over what was measured on held-out data, never on test data.
+
+A rule turns a checkpoint's metrics into a key; the smallest key wins, the earliest of equals. Keys are compared, not
+weighed, so that the best so far can be kept while training goes on and the rest thrown away.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from veridical.errors import ConfigError
+
+Metrics = Mapping[str, float]
+
+
+class ChoiceRule(NamedTuple):
+    """How checkpoints are compared."""
+
+    statement: str
+    """The rule in words; written into the manifest."""
+    key: Callable[[Metrics, Metrics], tuple[float, ...]]
+    """From a checkpoint's metrics and those of the base to a key, of which the smallest wins."""
+
+
+def least_loss() -> ChoiceRule:
+    """Choose the checkpoint with the least loss on held-out pairs."""
+
+    def key(metrics: Metrics, base: Metrics) -> tuple[float, ...]:  # noqa: ARG001 (a rule may look at the base)
+        return (_value(metrics, "loss"),)
+
+    return ChoiceRule("least loss on held-out pairs", key)
+
+
+def latest() -> ChoiceRule:
+    """Choose the last checkpoint: for runs that hold nothing out."""
+
+    def key(metrics: Metrics, base: Metrics) -> tuple[float, ...]:  # noqa: ARG001 (a rule may look at the base)
+        return (-_value(metrics, "step"),)
+
+    return ChoiceRule("the last checkpoint, since nothing is held out", key)
+
+
+def least_hallucination(*, coverage_tolerance: float) -> ChoiceRule:
+    """Choose the least hallucination among checkpoints that keep coverage; where none does, the one that keeps most.
+
+    Args:
+        coverage_tolerance: How much less coverage than the base's is accepted, absolute.
+    """
+
+    def key(metrics: Metrics, base: Metrics) -> tuple[float, ...]:
+        coverage = _value(metrics, "object_coverage")
+        if coverage >= _value(base, "object_coverage") - coverage_tolerance - 1e-9:
+            return (0.0, _value(metrics, "hallucination_rate"))
+        return (1.0, -coverage)
+
+    statement = (
+        f"least hallucination_rate among checkpoints whose object_coverage is at most {coverage_tolerance:g} below the "
+        "base's; where there is none, the most object_coverage"
+    )
+    return ChoiceRule(statement, key)
+
+
+def _value(metrics: Metrics, name: str) -> float:
+    if name not in metrics:
+        raise ConfigError(
+            f"The rule that chooses the checkpoint needs `{name}`, but only {', '.join(sorted(metrics)) or 'nothing'} "
+            "was measured. Give an `evaluate` that returns it, held-out pairs, or another rule."
+        )
+    return float(metrics[name])

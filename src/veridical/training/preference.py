@@ -1,0 +1,371 @@
+"""Preference training: DPO and dense DPO (RLHF-V) on corrections, with everything that is frozen computed once.
+
+Papers: DPO, arXiv 2305.18290, equation 7; dense DPO, RLHF-V, arXiv 2312.00849, equation 5. Chosen and rejected response
+branch off one encoded prompt; the frozen reference's log-probabilities and the frozen vision tower's features are read
+from a cache; corrected tokens are found before the first step. What is left of a step is one forward and backward.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from veridical.config import load_recipe, write_recipe
+from veridical.errors import ConfigError
+from veridical.feedback.pairs import Pair, split_by_image
+from veridical.files import hash_file, read_bytes, write_json_atomically
+from veridical.manifests import build_manifest
+from veridical.models.branches import BranchBatch, score_branches
+from veridical.models.features import FeatureCache
+from veridical.models.hashing import model_hash
+from veridical.models.loading import VisionLanguageModel, load_model
+from veridical.models.lora import add_lora, freeze, save_lora
+from veridical.objectives.dense import sequence_score
+from veridical.objectives.dpo import dpo_loss
+from veridical.progress import say
+from veridical.records import Manifest
+from veridical.seeding import child_seed
+from veridical.training.checkpoints import find_resume_point
+from veridical.training.choice import ChoiceRule, latest, least_hallucination, least_loss
+from veridical.training.loop import RESUME_FOLDER, RunTrainer
+from veridical.training.preference_config import ObjectiveSection, PreferenceRecipe
+from veridical.training.preference_data import PreparedPair, collate, encode_pairs, read_pairs, refuse_texts
+from veridical.training.references import reference_logprobs
+from veridical.world.base import resolve_model
+
+Evaluate = Callable[[VisionLanguageModel, int], Mapping[str, float]]
+"""Measures a model after so many steps, on validation scenes; gives `hallucination_rate` and `object_coverage`."""
+
+_TIE = 1e-5
+"""Margins below this are ties: rounding, not preference."""
+
+
+class RunResult(NamedTuple):
+    """What a training run left."""
+
+    run_dir: Path
+    """The run directory: `recipe.toml`, `metrics.jsonl`, `manifest.json` and the trained weights."""
+    weights: Path
+    """Folder of the trained weights: `adapter` (LoRA) or `model` (full), inside the run directory."""
+    base: str
+    """The model that was trained; an adapter goes on top of it."""
+    manifest: Manifest
+    """What made the run; `notes` holds the chosen step and the rule."""
+
+
+def train_dpo(
+    recipe: PreferenceRecipe,
+    run_dir: Path | str,
+    *,
+    resume: bool = False,
+    evaluate: Evaluate | None = None,
+    choose: ChoiceRule | None = None,
+) -> RunResult:
+    """Train a model on corrections.
+
+    Args:
+        recipe: What to train, on what, how.
+        run_dir: Where everything goes; must be new, unless `resume`.
+        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
+        evaluate: Measures the model on validation scenes, before training and at every evaluation.
+        choose: How the checkpoint is chosen; by default least hallucination that keeps coverage where `evaluate` is
+            given, least loss where pairs are held out, else the last one.
+
+    Raises:
+        ConfigError: `run_dir` holds a run already, or one of another recipe.
+        DataError: Corrections that cannot be learnt from, all of them, each with file and line.
+        ModelError: The model cannot be trained so.
+        StorageError: The disk refused.
+    """
+    run_dir = Path(run_dir)
+    recipe = _with_absolute_paths(recipe)
+    finished = _open_run(recipe, run_dir, resume=resume)
+    if finished is not None:
+        return finished
+    clock = _Clock()
+    torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
+    pairs = read_pairs(recipe.data, quarantine=run_dir / "bad_rows.jsonl")
+    clock.lap("reading")
+    vlm = _load(recipe)
+    base_hash = model_hash(vlm.model)
+    clock.lap("loading")
+    pairs = refuse_texts(vlm, pairs, recipe.data, quarantine=run_dir / "bad_texts.jsonl")
+    parts = _split(pairs, recipe)
+    prepared, statistics = encode_pairs(
+        vlm, [*parts["train"], *parts["validation"]], recipe.objective,
+        max_response_tokens=recipe.data.max_response_tokens,
+    )  # fmt: skip
+    clock.lap("encoding")
+    write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
+    cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
+    precision = "bf16" if recipe.train.bf16 else "plain"
+    features = FeatureCache(cache / f"features-{precision}", vlm)  # the adapter's wrapper does not touch the tower
+    autocast = _autocast(vlm, bf16=recipe.train.bf16)
+    references = reference_logprobs(
+        vlm, prepared, cache / "references", batch_size=recipe.train.micro_batch_size, features=features,
+        autocast=autocast, autocast_name=precision,
+    )  # fmt: skip
+    clock.lap("reference")
+    vlm = _make_trainable(vlm, recipe)
+    rows = list(zip(prepared, references, strict=True))
+    train_rows, validation_rows = rows[: len(parts["train"])], rows[len(parts["train"]) :]
+    trainer = PreferenceTrainer(
+        vlm, train_rows, validation_rows, recipe=recipe, features=features, run_dir=run_dir, evaluate=evaluate,
+        rule=choose or _default_rule(recipe, evaluate, validation_rows),
+    )  # fmt: skip
+    trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
+    clock.lap("training")
+    weights = _save(vlm, recipe, run_dir)
+    clock.lap("saving")
+    progress = trainer.progress
+    manifest = build_manifest(
+        verb="train dpo",
+        seed=recipe.train.seed,
+        recipe=recipe,
+        inputs={recipe.data.corrections: hash_file(recipe.data.corrections), recipe.model.base: base_hash},
+        seconds={**clock.seconds, "training": progress.seconds},
+        notes={
+            "chosen_step": progress.best_step,
+            "choice_rule": trainer.rule.statement,
+            "base": progress.base,
+            "candidates": [candidate.model_dump() for candidate in progress.candidates],
+            "pairs": statistics._asdict(),
+            "sources": sorted({pair.source for pair in pairs}),
+            "trained_weights": sum(p.numel() for p in vlm.model.parameters() if p.requires_grad),
+        },
+    )
+    write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
+    say(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
+    return RunResult(run_dir, weights, recipe.model.base, manifest)
+
+
+class PreferenceTrainer(RunTrainer):
+    """The shared loop with the DPO loss over two branches."""
+
+    def __init__(
+        self,
+        vlm: VisionLanguageModel,
+        rows: Sequence[tuple[PreparedPair, Tensor]],
+        held_out: Sequence[tuple[PreparedPair, Tensor]],
+        *,
+        recipe: PreferenceRecipe,
+        features: FeatureCache,
+        run_dir: Path,
+        rule: ChoiceRule,
+        evaluate: Evaluate | None = None,
+    ) -> None:
+        """Set up training on `rows`, measured on `held_out` and by `evaluate`."""
+        self._objective = recipe.objective
+        self._held_out = held_out
+        self._evaluate_model = evaluate
+        self._features = features
+        super().__init__(
+            vlm, rows, settings=recipe.train, run_dir=run_dir, collate=self._collate, measure=self._measure_held_out,
+            rule=rule,
+        )  # fmt: skip
+
+    def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """DPO loss of each pair, with its reward margin, accuracy and log-probabilities."""
+        prompt = dict(batch["prompt"])
+        pixels = batch["pixels"].tensors
+        image_outputs = self._features.image_outputs({**prompt, **pixels})
+        prompt |= {name: value.to(self.vlm.device) for name, value in pixels.items() if image_outputs is None}
+        branches = BranchBatch(prompt, batch["response_ids"], batch["response_mask"])
+        policy = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
+        return preference_losses(
+            policy, batch["reference"], batch["response_mask"], batch["changed_mask"], self._objective
+        )
+
+    def _measure_held_out(self, step: int) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        totals: dict[str, float] = {}
+        size = self.settings.micro_batch_size
+        for start in range(0, len(self._held_out), size):
+            batch = self._prepare_inputs(self._collate(self._held_out[start : start + size]))
+            with self.accelerator.autocast():
+                losses, others = self.batch_loss(batch)
+            for name, values in {"loss": losses, **others}.items():
+                totals[name] = totals.get(name, 0.0) + float(values.sum())
+        metrics |= {name: total / len(self._held_out) for name, total in totals.items()}
+        if self._evaluate_model is not None:
+            metrics |= self._evaluate_model(self.vlm, step)
+        return metrics
+
+    def _collate(self, rows: Sequence[tuple[PreparedPair, Tensor]]) -> dict[str, Any]:
+        return collate(rows, pad_token_id=self.vlm.tokenizer.pad_token_id)
+
+
+def preference_losses(
+    policy: Tensor, reference: Tensor, response_mask: Tensor, changed_mask: Tensor, objective: ObjectiveSection
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Put token log-probabilities into the recipe's objective.
+
+    Args:
+        policy: Token log-probabilities (B 2 T) of the policy, chosen first.
+        reference: The same of the reference.
+        response_mask: True at the responses' tokens (B 2 T).
+        changed_mask: True at corrected tokens (B 2 T).
+        objective: The recipe's settings.
+
+    Returns:
+        Losses (B), and what is logged beside them, each (B): `reward_margin` (β times the difference), `accuracy`
+        (1 where the margin is positive, 0.5 for ties) and the responses' summed log-probabilities in nats.
+    """
+
+    def score(token_logprobs: Tensor) -> Tensor:
+        return sequence_score(
+            token_logprobs,
+            response_mask,
+            changed_mask,
+            segment_weight=objective.segment_weight,
+            normalize=objective.normalize,
+        )
+
+    (chosen, rejected), (reference_chosen, reference_rejected) = score(policy).unbind(-1), score(reference).unbind(-1)
+    result = dpo_loss(
+        chosen, rejected, reference_chosen, reference_rejected,
+        beta=objective.beta, label_smoothing=objective.label_smoothing,
+    )  # fmt: skip
+    losses, margin = result.loss, result.margin
+    if objective.sft_weight:
+        mask = response_mask[:, 0]
+        losses = losses - objective.sft_weight * (policy[:, 0] * mask).sum(-1) / mask.sum(-1).clamp(min=1)
+    tie = margin.abs() < _TIE
+    summed = (policy.detach() * response_mask).sum(-1)
+    return losses, {
+        "reward_margin": margin,
+        "accuracy": torch.where(tie, 0.5, (margin > 0).float()),
+        "chosen_logprob": summed[:, 0],
+        "rejected_logprob": summed[:, 1],
+    }
+
+
+class _Clock:
+    """Wall-clock seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, stage: str) -> None:
+        now = time.monotonic()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+
+def _with_absolute_paths(recipe: PreferenceRecipe) -> PreferenceRecipe:
+    """So that the recipe written to the run directory works from anywhere."""
+
+    def absolute(text: str, *, must_exist: bool = False) -> str:
+        return str(Path(text).absolute()) if text and (not must_exist or Path(text).is_dir()) else text
+
+    model = recipe.model.model_copy(
+        update={
+            "base": absolute(recipe.model.base, must_exist=True) if recipe.model.base != "world" else "world",
+            "adapter": absolute(recipe.model.adapter, must_exist=True),
+        }
+    )
+    data = recipe.data.model_copy(update={"corrections": absolute(recipe.data.corrections)})
+    train = recipe.train.model_copy(update={"cache": absolute(recipe.train.cache)})
+    return recipe.model_copy(update={"model": model, "data": data, "train": train})
+
+
+def _open_run(recipe: PreferenceRecipe, run_dir: Path, *, resume: bool) -> RunResult | None:
+    """Claim the run directory; give the result if the run in it is finished already."""
+    written = run_dir / "recipe.toml"
+    if not written.is_file():
+        return None
+    if not resume:
+        raise ConfigError(
+            f"`{run_dir}` holds a run already. Give another folder, or go on with that run by adding --resume."
+        )
+    before = load_recipe(written, PreferenceRecipe)
+    if before != recipe:
+        raise ConfigError(
+            f"The run in `{run_dir}` was started with another recipe; they differ in {_differences(before, recipe)}. "
+            f"Resume with `{written}`, or give another folder."
+        )
+    if (run_dir / "manifest.json").is_file():
+        say(f"The run in {run_dir} is finished already.")
+        manifest = Manifest.model_validate_json(read_bytes(run_dir / "manifest.json"))
+        return RunResult(run_dir, _weights_folder(recipe, run_dir), recipe.model.base, manifest)
+    return None
+
+
+def _differences(before: PreferenceRecipe, after: PreferenceRecipe) -> str:
+    old, new = before.model_dump(), after.model_dump()
+    names = [
+        f"{section}.{key}" if isinstance(values, dict) else section
+        for section, values in new.items()
+        for key in (values if isinstance(values, dict) else [""])
+        if (old[section].get(key) != values[key] if isinstance(values, dict) else old[section] != values)
+    ]
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _load(recipe: PreferenceRecipe) -> VisionLanguageModel:
+    settings = recipe.model
+    return load_model(
+        resolve_model(settings.base),
+        adapter=settings.adapter or None,
+        adapter_trainable=True,
+        dtype=settings.dtype,
+        device=settings.device,
+        quantization=settings.quantization,
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+def _make_trainable(vlm: VisionLanguageModel, recipe: PreferenceRecipe) -> VisionLanguageModel:
+    """Put on a fresh adapter, or open the named parts; the vision tower stays frozen unless it is named."""
+    settings = recipe.model
+    if settings.tuning == "lora":
+        if not settings.adapter:
+            vlm = add_lora(vlm, settings.lora)
+    else:
+        freeze(
+            vlm.model,
+            vision="vision" not in settings.trainable,
+            projector="projector" not in settings.trainable,
+            language="language_model" not in settings.trainable,
+        )
+        if vlm.dtype != torch.float32:
+            say(f"Warning: full training in {vlm.dtype} loses small updates; set model.dtype = float32 and train.bf16.")
+    if recipe.train.gradient_checkpointing:
+        vlm.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return vlm
+
+
+def _autocast(vlm: VisionLanguageModel, *, bf16: bool) -> Callable[[], AbstractContextManager[object]]:
+    return lambda: torch.autocast(vlm.device.type, dtype=torch.bfloat16, enabled=bf16)
+
+
+def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> dict[str, list[Pair]]:
+    share = recipe.data.validation_fraction
+    if not share:
+        return {"train": list(pairs), "validation": []}
+    return split_by_image(pairs, {"train": 1 - share, "validation": share}, seed=recipe.train.seed)
+
+
+def _default_rule(recipe: PreferenceRecipe, evaluate: Evaluate | None, held_out: Sequence[object]) -> ChoiceRule:
+    if evaluate is not None:
+        return least_hallucination(coverage_tolerance=recipe.train.coverage_tolerance)
+    return least_loss() if held_out else latest()
+
+
+def _weights_folder(recipe: PreferenceRecipe, run_dir: Path) -> Path:
+    return run_dir / ("adapter" if recipe.model.tuning == "lora" else "model")
+
+
+def _save(vlm: VisionLanguageModel, recipe: PreferenceRecipe, run_dir: Path) -> Path:
+    """Write what `PeftModel.from_pretrained`, or `AutoModelForImageTextToText` and `AutoProcessor`, read."""
+    folder = _weights_folder(recipe, run_dir)
+    if recipe.model.tuning == "lora":
+        return save_lora(vlm, folder)
+    vlm.model.save_pretrained(folder)
+    vlm.processor.save_pretrained(folder)
+    return folder

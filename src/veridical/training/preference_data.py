@@ -1,0 +1,271 @@
+"""From corrections on disk to the tensors of preference training, everything worked out once before the first step.
+
+A correction (RLHF-V, arXiv 2312.00849) becomes a prompt, two responses as token ids and, for each, the mask of tokens
+that the correction touched. Images go through the model's own deterministic processing, never cropped or flipped at
+random: a mirrored picture would make "on the left" wrong.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from veridical.errors import DataError, Fault, ModelError
+from veridical.feedback.corrections import read_corrections
+from veridical.feedback.masks import OneSided, changed_token_masks, original_changed_tokens
+from veridical.feedback.pairs import Pair, pairs_from_corrections
+from veridical.files import quarantine_rows
+from veridical.models.branches import BranchBatch, stack_responses
+from veridical.models.loading import VisionLanguageModel
+from veridical.models.prompting import EncodedResponse, encode_prompts, encode_responses
+from veridical.progress import track
+from veridical.records import Correction, scan_records
+from veridical.training.preference_config import DataSection, ObjectiveSection
+
+_PROMPTS_AT_ONCE = 16
+
+
+class PreparedPair(NamedTuple):
+    """One pair as the training loop wants it."""
+
+    id: str
+    """Id of the correction."""
+    prompt: dict[str, Tensor]
+    """The encoded prompt with its image, a batch of one, not padded; shared by pairs about the same."""
+    response_ids: tuple[list[int], list[int]]
+    """Token ids of the chosen and the rejected response."""
+    changed: tuple[list[bool], list[bool]]
+    """Which of these tokens were corrected."""
+
+
+class PairStatistics(NamedTuple):
+    """What the masks of a set of pairs look like; written into the run's manifest."""
+
+    pairs: int
+    """How many pairs."""
+    segments_per_response: float
+    """Mean number of corrected segments. RLHF-V's data: 2.65."""
+    changed_ratio_chosen: float
+    """Share of the chosen responses' tokens that are marked as corrected."""
+    changed_ratio_rejected: float
+    """The same for the rejected responses."""
+    empty_masks: int
+    """Pairs of which neither response has a marked token: dense DPO treats them as plain DPO does."""
+    truncated: int
+    """Pairs of which a response was cut at `data.max_response_tokens`."""
+
+
+def read_pairs(data: DataSection, *, quarantine: Path) -> list[Pair]:
+    """Read corrections, check texts, segments and images, and make pairs of them.
+
+    Args:
+        data: Where they are and what to do with bad rows.
+        quarantine: File that bad rows go to with `skip_bad`.
+
+    Raises:
+        DataError: Rows that cannot be learnt from, all of them, each with file and line.
+    """
+    path = Path(data.corrections)
+    corrections = read_corrections(path, outside=data.images_outside, skip_bad=data.skip_bad, quarantine=quarantine)
+    return pairs_from_corrections(corrections, file=path)
+
+
+def refuse_texts(vlm: VisionLanguageModel, pairs: Sequence[Pair], data: DataSection, *, quarantine: Path) -> list[Pair]:
+    """Leave out, or refuse, pairs whose texts this model cannot take: those that hold one of its special tokens.
+
+    Args:
+        vlm: The model.
+        pairs: What was read.
+        data: Where it was read from and what to do with bad rows.
+        quarantine: File that bad rows go to with `skip_bad`.
+
+    Raises:
+        DataError: Such pairs, all of them, each with file and line, unless they are to be skipped; or none is left.
+    """
+    try:
+        encode_responses(vlm, [text for pair in pairs for text in _texts(pair)])
+    except ModelError:
+        pass
+    else:
+        return list(pairs)
+    path = Path(data.corrections)
+    rows = {row.record.id: row for row in scan_records(path, Correction) if row.record is not None}
+    good: list[Pair] = []
+    bad: list[tuple[int, str, str]] = []
+    for pair in pairs:
+        try:
+            encode_responses(vlm, _texts(pair))
+            good.append(pair)
+        except ModelError as error:
+            bad.append((rows[pair.id].line, rows[pair.id].raw, str(error)))
+    if not data.skip_bad or not good:
+        faults = [Fault(path, line, message) for line, _, message in bad]
+        raise DataError(faults, advice="Mend these rows, or leave them out with --skip-bad.")
+    quarantine_rows(path, bad, to=quarantine)
+    return good
+
+
+def _texts(pair: Pair) -> list[str]:
+    return [pair.question, pair.chosen, pair.rejected]
+
+
+def encode_pairs(
+    vlm: VisionLanguageModel, pairs: Sequence[Pair], objective: ObjectiveSection, *, max_response_tokens: int
+) -> tuple[list[PreparedPair], PairStatistics]:
+    """Turn pairs into token ids and masks.
+
+    Args:
+        vlm: The model whose template and tokenizer count.
+        pairs: What to encode.
+        objective: Says how corrected tokens are found.
+        max_response_tokens: Longest response; longer ones are cut at the end.
+
+    Raises:
+        ModelError: A text that the model cannot take; `refuse_texts` finds them all.
+    """
+    prompts = _encode_all_prompts(vlm, pairs)
+    chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
+    rejected = encode_responses(vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens)
+    prepared = []
+    for pair, prompt, right, wrong in zip(pairs, prompts, chosen, rejected, strict=True):
+        changed = _changed_masks(pair, right, wrong, objective)
+        prepared.append(PreparedPair(pair.id, prompt, (right.ids, wrong.ids), changed))
+    truncated = sum(right.truncated or wrong.truncated for right, wrong in zip(chosen, rejected, strict=True))
+    return prepared, _statistics(pairs, prepared, truncated)
+
+
+def _changed_masks(
+    pair: Pair, chosen: EncodedResponse, rejected: EncodedResponse, objective: ObjectiveSection
+) -> tuple[list[bool], list[bool]]:
+    if objective.diff == "original":
+        masks = original_changed_tokens(rejected.ids, chosen.ids)
+    else:
+        one_sided: OneSided = objective.one_sided
+        masks = changed_token_masks(rejected.offsets, chosen.offsets, pair.segments, one_sided=one_sided)
+    return masks.chosen, masks.rejected
+
+
+def _statistics(pairs: Sequence[Pair], prepared: Sequence[PreparedPair], truncated: int) -> PairStatistics:
+    totals = [sum(len(row.changed[side]) for row in prepared) for side in (0, 1)]
+    marked = [sum(sum(row.changed[side]) for row in prepared) for side in (0, 1)]
+    return PairStatistics(
+        pairs=len(pairs),
+        segments_per_response=sum(len(pair.segments) for pair in pairs) / max(len(pairs), 1),
+        changed_ratio_chosen=marked[0] / max(totals[0], 1),
+        changed_ratio_rejected=marked[1] / max(totals[1], 1),
+        empty_masks=sum(not any(row.changed[0]) and not any(row.changed[1]) for row in prepared),
+        truncated=truncated,
+    )
+
+
+def _encode_all_prompts(vlm: VisionLanguageModel, pairs: Sequence[Pair]) -> list[dict[str, Tensor]]:
+    """One prompt for each pair; equal questions about equal images share their tensors."""
+    first: dict[tuple[str, str], int] = {}
+    for number, pair in enumerate(pairs):
+        first.setdefault((pair.question, pair.image.sha256 or pair.image.path), number)
+    encoded: dict[tuple[str, str], dict[str, Tensor]] = {}
+    keys = list(first)
+    starts = range(0, len(keys), _PROMPTS_AT_ONCE)
+    for start in track(starts, label="Encoding prompts"):
+        some = keys[start : start + _PROMPTS_AT_ONCE]
+        rows = [pairs[first[key]] for key in some]
+        images = [_open_image(row.image.path) for row in rows]
+        encoded.update(zip(some, _encode_prompts_apart(vlm, [row.question for row in rows], images), strict=True))
+    return [encoded[pair.question, pair.image.sha256 or pair.image.path] for pair in pairs]
+
+
+def _encode_prompts_apart(
+    vlm: VisionLanguageModel, questions: Sequence[str], images: Sequence[Image.Image]
+) -> list[dict[str, Tensor]]:
+    """Encode prompts together and take them apart again, where the tensors say what belongs to whom."""
+    together = encode_prompts(vlm, questions, images)
+    count = len(questions)
+    if any(value.shape[0] != count for value in together.values()):
+        return [encode_prompts(vlm, [question], [image]) for question, image in zip(questions, images, strict=True)]
+    shape = together["input_ids"].shape
+    apart = []
+    for b in range(count):
+        kept = together["attention_mask"][b].bool()
+        apart.append(
+            {
+                key: value[b : b + 1, kept] if value.shape == shape else value[b : b + 1].clone()
+                for key, value in together.items()
+            }
+        )
+    return apart
+
+
+def _open_image(path: str) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def stack_prompts(prompts: Sequence[Mapping[str, Tensor]], *, pad_token_id: int) -> dict[str, Tensor]:
+    """Pad encoded prompts on the left and put them together; the inverse of taking a batch apart.
+
+    Args:
+        prompts: Encoded prompts, batches of one.
+        pad_token_id: What stands in `input_ids` where nothing is.
+    """
+    width = max(prompt["input_ids"].shape[1] for prompt in prompts)
+    stacked = {}
+    for key, example in prompts[0].items():
+        values = [prompt[key] for prompt in prompts]
+        if example.shape == prompts[0]["input_ids"].shape:
+            filler = pad_token_id if key == "input_ids" else 0
+            values = [torch.nn.functional.pad(v, (width - v.shape[1], 0), value=filler) for v in values]
+        stacked[key] = torch.cat(values)
+    return stacked
+
+
+def stack_changed(changed: Sequence[Sequence[Sequence[bool]]], response_mask: Tensor) -> Tensor:
+    """Put changed masks into the shape of `response_mask` (B K T)."""
+    stacked = torch.zeros_like(response_mask)
+    for b, row in enumerate(changed):
+        for k, flags in enumerate(row):
+            stacked[b, k, : len(flags)] = torch.tensor(flags, dtype=torch.bool)
+    return stacked
+
+
+def branch_batch(pairs: Sequence[PreparedPair], *, pad_token_id: int) -> BranchBatch:
+    """Lay out pairs as prompts with two branches: chosen, rejected."""
+    response_ids, response_mask = stack_responses([row.response_ids for row in pairs])
+    prompt = stack_prompts([row.prompt for row in pairs], pad_token_id=pad_token_id)
+    return BranchBatch(prompt, response_ids, response_mask)
+
+
+@dataclass(frozen=True)
+class HostTensors:
+    """Tensors that stay where they are when a batch is moved to the accelerator: pixels whose features are known."""
+
+    tensors: dict[str, Tensor]
+    """By the name that the model knows."""
+
+
+def collate(pairs: Sequence[tuple[PreparedPair, Tensor]], *, pad_token_id: int) -> dict[str, Any]:
+    """Make one batch.
+
+    Args:
+        pairs: Each pair with its reference log-probabilities (2 T).
+        pad_token_id: Padding of the prompts.
+
+    Returns:
+        `prompt` (tensors), `pixels` (`HostTensors`: the prompt's floating point tensors), and `response_ids`,
+        `response_mask`, `changed_mask` and `reference`, each (B 2 T).
+    """
+    batch = branch_batch([pair for pair, _ in pairs], pad_token_id=pad_token_id)
+    reference = torch.zeros(batch.response_ids.shape)
+    for b, (_, scores) in enumerate(pairs):
+        reference[b, :, : scores.shape[-1]] = scores
+    return {
+        "prompt": {key: value for key, value in batch.prompt.items() if not value.is_floating_point()},
+        "pixels": HostTensors({key: value for key, value in batch.prompt.items() if value.is_floating_point()}),
+        "response_ids": batch.response_ids,
+        "response_mask": batch.response_mask,
+        "changed_mask": stack_changed([pair.changed for pair, _ in pairs], batch.response_mask),
+        "reference": reference,
+    }

@@ -1,0 +1,59 @@
+"""How a run is optimised, evaluated and saved: settings that every method shares.
+
+RLHF-V is arXiv 2312.00849, "released code" its training repository (thunlp/Muffin); RLAIF-V is arXiv 2405.17220.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from veridical.config import Recipe
+
+
+class TrainSection(Recipe):
+    """How it is optimised (AdamW, β = 0.9 and 0.999)."""
+
+    learning_rate: float = Field(default=5e-7, gt=0)
+    """Highest learning rate. RLHF-V: 5e-7 for full training; RLAIF-V's LoRA script: 1e-5."""
+    batch_size: int = Field(default=32, ge=1)
+    """Pairs an optimiser step. RLHF-V: 32."""
+    micro_batch_size: int = Field(default=8, ge=1)
+    """Pairs in memory at once; must divide `batch_size`. Does not change the result beyond rounding."""
+    epochs: int = Field(default=7, ge=1)
+    """Passes over the pairs. RLHF-V: 7."""
+    max_steps: int = Field(default=0, ge=0)
+    """Stop after so many optimiser steps; 0: after `epochs`. The learning rate's schedule ends there too."""
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises. RLHF-V: 0.1 (its released code: 0.03)."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up. RLHF-V's released code: cosine."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """AdamW's decay. RLHF-V's released code: 0."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this norm. RLHF-V's released code: 1 (the trainer's default)."""
+    seed: int = Field(default=0, ge=0)
+    """Root seed of the split, the adapter's start and the order of the pairs."""
+    evaluation_steps: int = Field(default=0, ge=0)
+    """Optimiser steps between evaluations on held-out data, each of which makes a candidate checkpoint; 0: at the end
+    of every epoch."""
+    early_stop_patience: int = Field(default=0, ge=0)
+    """Stop after so many evaluations without a better candidate; 0: never."""
+    coverage_tolerance: float = Field(default=0.02, ge=0, le=1)
+    """How much coverage a checkpoint may lose against the base and still be chosen, where coverage is measured."""
+    save_steps: int = Field(default=0, ge=0)
+    """Optimiser steps between resume points; 0: at every evaluation."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: about a third slower, far less memory. RLHF-V: on."""
+    bf16: bool = False
+    """Compute in bfloat16 while trained weights stay as they are. RLHF-V: on."""
+    cache: str = ""
+    """Folder for image features and reference log-probabilities, which runs may share (what is stale is never read);
+    empty: `cache` in the run directory."""
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> Self:
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"`micro_batch_size` ({self.micro_batch_size}) must divide `batch_size` ({self.batch_size})"
+            )
+        return self
