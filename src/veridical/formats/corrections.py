@@ -126,12 +126,7 @@ def import_corrections(
     except BaseException:  # an interrupted import leaves nothing behind, either
         store.remove_written()
         raise
-    by_file: dict[Path, list[tuple[int, str, str]]] = {}
-    for item in bad:
-        line = item.row.line or 0
-        by_file.setdefault(item.row.file, []).append((line, show_row(item.row), " ".join(item.messages)))
-    for file, rows in by_file.items():
-        quarantine_rows(file, rows, to=out / f"{file.stem}.bad.jsonl")
+    _put_aside(bad, out)
     return ImportResult(path, len(corrections), len(store), len(bad))
 
 
@@ -149,6 +144,34 @@ def read_corrections_of_source(source: Path | str, *, format_name: str) -> Itera
             yield examined.correction
 
 
+def put_bad_rows_aside(source: Path | str, *, format_name: str, images_root: Path | None = None) -> int:
+    """Write the bad rows of a data set into `NAME.bad.jsonl` beside it, and say how many rows are good.
+
+    Raises:
+        DataError: A whole file cannot be read.
+    """
+    source = Path(source)
+    get_format(format_name)
+    good, bad = 0, []
+    for examined in _examine(source, format_name, ImageStore(None), images_root, "human", overrule=False):
+        if examined.correction is not None:
+            good += 1
+        else:
+            bad.append(examined)
+    if any(item.row.line is None for item in bad):
+        raise DataError(_faults(bad))
+    _put_aside(bad, source.parent)
+    return good
+
+
+def _put_aside(bad: list[_Examined], folder: Path) -> None:
+    by_file: dict[Path, list[tuple[int, str, str]]] = {}
+    for item in bad:
+        by_file.setdefault(item.row.file, []).append((item.row.line or 0, show_row(item.row), " ".join(item.messages)))
+    for file, rows in by_file.items():
+        quarantine_rows(file, rows, to=folder / f"{file.stem}.bad.jsonl")
+
+
 def _faults(items: Any) -> list[Fault]:
     return [Fault(item.row.file, item.row.line, message) for item in items for message in item.messages]
 
@@ -164,29 +187,31 @@ def _examine(
             continue
         try:
             fields = chosen_format.fields(row.values)
-            correction = _correction(row, fields, store, images_root, made_by, overrule=overrule)
+            correction, image = _correction(row, fields, store, images_root, made_by, overrule=overrule)
             place = f"{row.file.name}:{row.line}"
             if place_of_id.setdefault(correction.id, place) != place:
                 raise RowFault(f"the id {correction.id!r} stands in {place_of_id[correction.id]} already.")
         except RowFault as fault:
             yield _Examined(row, None, fault.messages)
             continue
+        store.keep(correction.image, image)
         yield _Examined(row, correction, ())
 
 
 def _correction(
     row: SourceRow, fields: Fields, store: ImageStore, images_root: Path | None, made_by: Source, *, overrule: bool
-) -> Correction:
-    """Check one row wholly, so that all its faults are told at once, and make its record."""
+) -> tuple[Correction, bytes]:
+    """Check one row wholly, so that all its faults are told at once; give its record and the bytes of its image."""
     messages = text_faults(fields)
-    row_id, question, image = "", "", None
+    row_id, question, data, image = "", "", b"", None
     with gather_row_errors(messages):
         row_id = _row_id(row, fields.id)
     if isinstance(fields.question, str):
         with gather_row_errors(messages):
             question = clean_question(fields.question)
     with gather_row_errors(messages):
-        image = store.add(_image_bytes(fields.image, images_root or row.file.parent))
+        data = _image_bytes(fields.image, images_root or row.file.parent)
+        image = store.refer(data)
     if messages or image is None:
         raise RowFault(*messages)
     own = own_fields(fields.own)
@@ -207,7 +232,7 @@ def _correction(
         raise RowFault(f"{describe_validation(error)}. Mend the row.") from error
     except PydanticSerializationError as error:
         raise RowFault(f"the row cannot be written as JSON: {error}. Mend the row.") from error
-    return correction
+    return correction, data
 
 
 def _row_id(row: SourceRow, value: Any) -> str:

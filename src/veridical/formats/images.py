@@ -129,18 +129,18 @@ class ImageStore:
     """Keeps whole images in a folder under the hash of their bytes; the same image is examined and written once."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Keep images in `folder`; None examines them only."""
+        """Keep images in `folder`; None keeps nothing."""
         self._folder = folder
         self._suffixes: dict[str, str] = {}
         self._faults: dict[str, RowFault] = {}
+        self._kept: set[str] = set()
         self._written: list[Path] = []
 
-    def add(self, data: bytes) -> ImageRef:
-        """Keep an image and refer to it, relative to the folder above the store.
+    def refer(self, data: bytes) -> ImageRef:
+        """Examine an image and refer to it, relative to the folder above the store; writes nothing yet.
 
         Raises:
             RowFault: The image is not whole.
-            StorageError: The disk refused.
         """
         sha256 = hash_bytes(data)
         if sha256 in self._faults:
@@ -151,12 +151,22 @@ class ImageStore:
             except RowFault as fault:
                 self._faults[sha256] = fault
                 raise
-            if self._folder is not None:
-                target = self._folder / f"{sha256}.{self._suffixes[sha256]}"
-                if not target.exists():
-                    self._written.append(write_bytes_atomically(target, data))
         folder = self._folder.name if self._folder is not None else "images"
         return ImageRef(path=f"{folder}/{sha256}.{self._suffixes[sha256]}", sha256=sha256)
+
+    def keep(self, ref: ImageRef, data: bytes) -> None:
+        """Write an image that `refer` has examined.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        if ref.path in self._kept:
+            return
+        self._kept.add(ref.path)
+        if self._folder is not None:
+            target = self._folder.parent / ref.path
+            if not target.exists():
+                self._written.append(write_bytes_atomically(target, data))
 
     def remove_written(self) -> None:
         """Take back what this store wrote, after the import failed."""
@@ -166,4 +176,4 @@ class ImageStore:
             self._folder.rmdir()
 
     def __len__(self) -> int:
-        return len(self._suffixes)
+        return len(self._kept)
