@@ -3,6 +3,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from veridical.feedback.masks import changed_token_masks, original_changed_tokens
 from veridical.feedback.segments import find_segments
@@ -148,3 +149,42 @@ def test_the_original_algorithm_ignores_frequent_tokens_in_long_sequences():
     assert all(masks.chosen)
     short = original_changed_tokens([7, *middle[:40], 7], [8, *middle[:40], 8])
     assert sum(short.rejected) == 2
+
+
+def _byte_level_tokenizer():
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False)
+    return tokenizer, trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+
+
+def _metaspace_tokenizer():
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    return tokenizer, trainers.BpeTrainer(vocab_size=60, special_tokens=["<unk>"], show_progress=False)
+
+
+@pytest.fixture(scope="module", params=[_byte_level_tokenizer, _metaspace_tokenizer])
+def tokenizer(request):
+    """The two ways in which real models cut text, trained on a few words."""
+    made, trainer = request.param()
+    made.train_from_iterator(["a cat and a red dog sit on the red bench . a cat 👩🏽‍🚀"] * 4, trainer)
+    return made
+
+
+@given(rejected=_WORDS, chosen=_WORDS)
+def test_real_tokenizers_mark_just_the_changed_words_and_the_seams(tokenizer, rejected, chosen):
+    a, b = ([*tokenizer.encode(text).offsets, (0, 0)] for text in (rejected, chosen))
+    segments = find_segments(rejected, chosen)
+    for segment in segments:
+        masks = changed_token_masks(a, b, [segment])
+        assert any(masks.rejected)
+        assert any(masks.chosen)
+    ignore = changed_token_masks(a, b, segments, one_sided="mark")
+    for mask, offsets_, spans in (
+        (ignore.rejected, a, [segment.rejected_span for segment in segments]),
+        (ignore.chosen, b, [segment.chosen_span for segment in segments]),
+    ):
+        for flag, (start, end) in zip(mask, offsets_, strict=True):
+            assert flag == any(start < last and first < end and start < end for first, last in spans if first < last)
