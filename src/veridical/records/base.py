@@ -13,7 +13,7 @@ Source = Literal["human", "simulated", "model"]
 class Record(BaseModel):
     """A frozen record. Unknown fields are refused: a misspelt field must not become a silent default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     schema_version: ClassVar[int] = 1
     """Version of the record's fields; written into the first line of every file of records."""

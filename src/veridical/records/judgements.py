@@ -50,6 +50,7 @@ class Correction(_Judgement):
     """A response and its minimally corrected version, with the segments that changed (RLHF-V)."""
 
     type: Literal["correction"] = "correction"
+    """Tells the kinds of judgements apart."""
     image: ImageRef
     """The image of the prompt (a correction file stands alone)."""
     question: str = Field(min_length=1)
@@ -68,6 +69,7 @@ class Comparison(_Judgement):
     """Which of two responses hallucinates less (LLaVA-RLHF)."""
 
     type: Literal["comparison"] = "comparison"
+    """Tells the kinds of judgements apart."""
     response_ids: tuple[str, str]
     """The two responses in the order in which they were shown."""
     preferred: Literal["first", "second", "tie"]
@@ -78,6 +80,7 @@ class Rating(_Judgement):
     """A score of one response, 0–6 as in MMHal-Bench (arXiv 2309.14525, appendix): below 3 hallucinates."""
 
     type: Literal["rating"] = "rating"
+    """Tells the kinds of judgements apart."""
     response_id: str
     """The response that was rated."""
     score: int = Field(ge=0, le=6)

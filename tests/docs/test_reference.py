@@ -1,0 +1,47 @@
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def generator():
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_what_the_code_says(generator):
+    for name, text in generator.pages().items():
+        written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+        assert written == text, f"docs/reference/{name} is behind the code: run `make docs`"
+
+
+def test_the_check_tells_which_page_is_behind(generator, tmp_path, monkeypatch):
+    monkeypatch.setattr(generator, "FOLDER", tmp_path / "docs" / "reference")
+    monkeypatch.setattr(generator, "pages", lambda: {"a.md": "new\n"})
+    monkeypatch.setattr(generator.sys, "argv", ["generate.py"])
+    generator.main()
+    monkeypatch.setattr(generator.sys, "argv", ["generate.py", "--check"])
+    generator.main()
+    (tmp_path / "docs" / "reference" / "a.md").write_text("old\n")
+    with pytest.raises(SystemExit, match=r"docs/reference/a\.md"):
+        generator.main()
+
+
+PAGES = [p for p in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if p.stat().st_size]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_there_are_pages_to_check():
+    assert len(PAGES) > 5
