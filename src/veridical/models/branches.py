@@ -58,7 +58,8 @@ class BranchBatch:
             )
         if self.response_ids.shape[0] != self.prompt["input_ids"].shape[0]:
             raise ModelError(
-                f"There are {self.prompt['input_ids'].shape[0]} prompts, but responses for {self.response_ids.shape[0]}."
+                f"Prompts and responses must be as many, got {self.prompt['input_ids'].shape[0]} "
+                f"and {self.response_ids.shape[0]}."
             )
         mask = self.response_mask
         if mask.device.type == "cpu" and bool((mask[..., 1:] & ~mask[..., :-1]).any()):
@@ -164,8 +165,8 @@ def _forward(
     if reason is not None:
         say_once(f"Each response is scored behind its own copy of the prompt: {reason}.")
     images = image_arguments(batch.prompt, image_outputs)
-    make = _lay_out_plain if plain or reason is not None else _lay_out_branches
-    layout = make(model, batch, images)
+    copies = plain or reason is not None
+    layout = _lay_out_plain(batch, images) if copies else _lay_out_branches(model, batch, images)
     outputs = unwrap(model).base_model(**layout.arguments, use_cache=False)
     return outputs.last_hidden_state, layout
 
@@ -213,7 +214,7 @@ def _tree_mask(model: Any, segments: Tensor) -> Tensor:
     return torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)
 
 
-def _lay_out_plain(model: Any, batch: BranchBatch, images: dict[str, Any]) -> _Layout:
+def _lay_out_plain(batch: BranchBatch, images: dict[str, Any]) -> _Layout:
     prompt, mask = batch.prompt, batch.response_mask
     B, K, T = mask.shape
     R = B * K
@@ -260,6 +261,6 @@ def _token_logprobs(model: Any, hidden: Tensor, ids: Tensor) -> Tensor:
         return score(hidden, ids)
     parts = [
         checkpoint(score, states, targets, use_reentrant=False) if torch.is_grad_enabled() else score(states, targets)
-        for states, targets in zip(hidden.split(size), ids.split(size), strict=True)
+        for states, targets in zip(torch.split(hidden, size), torch.split(ids, size), strict=True)
     ]
     return torch.cat(parts)

@@ -10,7 +10,7 @@ normalisation gives a new key. Nothing stale is ever read, so a folder may be sh
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,45 @@ class FeatureCache:
         if reason is not None:
             say_once(f"Image features are computed anew for every batch: {reason}.")
             return None
+        keys = self._keys(prompt["pixel_values"])
+        return self._project(keys, self._collect(keys, prompt["pixel_values"]))
+
+    def remember(self, prompt: Mapping[str, Tensor]) -> list[str]:
+        """See to it that the images' features are kept, and give their keys: with these the pixels can be let go.
+
+        Raises:
+            ModelError: Features cannot be kept for this model (`why_not` says why).
+        """
+        reason = self.why_not()
+        if reason is not None:
+            raise ModelError(f"Image features cannot be kept: {reason}. Pass the pixels instead.")
+        keys = self._keys(prompt["pixel_values"])
+        self._collect(keys, prompt["pixel_values"])
+        return keys
+
+    def recall(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Give what a forward takes as `image_outputs` from keys alone.
+
+        Raises:
+            ModelError: A feature is no longer there (memory too small and no folder), or the tower has changed.
+        """
         self._follow_weights()
-        pixels = prompt["pixel_values"]
-        keys = [hash_bytes(f"{self._prefix}\0{tensor_hash(image)}".encode()) for image in pixels]
+        found = {key: self._find(key) if key.startswith(self._prefix) else None for key in dict.fromkeys(keys)}
+        kept = {key: feature for key, feature in found.items() if feature is not None}
+        if len(kept) < len(found):
+            raise ModelError(
+                f"{len(found) - len(kept)} of {len(found)} images' features are not there any more. "
+                "Give the cache a folder or more memory, and do not change the vision tower between."
+            )
+        self.hits += len(keys)
+        return self._project(keys, kept)
+
+    def _keys(self, pixels: Tensor) -> list[str]:
+        self._follow_weights()
+        return [f"{self._prefix}-{tensor_hash(image)}" for image in pixels]
+
+    def _collect(self, keys: Sequence[str], pixels: Tensor) -> dict[str, Tensor]:
+        """Find the features of these images, encode those that are missing."""
         found = {key: self._find(key) for key in dict.fromkeys(keys)}
         missing = [key for key, value in found.items() if value is None]
         self.hits += sum(found[key] is not None for key in keys)
@@ -95,10 +131,13 @@ class FeatureCache:
             for key, feature in zip(missing, fresh, strict=True):
                 found[key] = feature
                 self._keep(key, feature)
+        return {key: feature for key, feature in found.items() if feature is not None}
+
+    def _project(self, keys: Sequence[str], features: Mapping[str, Tensor]) -> dict[str, Any]:
         device = self._vlm.device
-        features = torch.stack([value.to(device) for key in keys if (value := found[key]) is not None])
-        projected = unwrap(self._vlm.model).base_model.multi_modal_projector(features)
-        return {"image": BaseModelOutputWithPooling(pooler_output=list(projected))}
+        stacked = torch.stack([features[key].to(device) for key in keys])
+        projected: Any = list(unwrap(self._vlm.model).base_model.multi_modal_projector(stacked))
+        return {"image": BaseModelOutputWithPooling(pooler_output=projected)}
 
     def _follow_weights(self) -> None:
         """Renew the key's prefix when a weight of the tower was written to since the last look."""
@@ -115,7 +154,7 @@ class FeatureCache:
                 "dtype": str(tensors[0].dtype),
             }
             text = json.dumps(settings, sort_keys=True, default=str)
-            self._prefix = f"{model_hash(tower)}\0{hash_bytes(text.encode())}"
+            self._prefix = hash_bytes(f"{model_hash(tower)} {text}".encode())[:32]
 
     @torch.no_grad()
     def _encode(self, pixels: Tensor) -> list[Tensor]:
@@ -171,7 +210,7 @@ class FeatureCache:
             self._bytes -= oldest.nbytes
 
     def _path(self, key: str) -> Path | None:
-        return None if self._folder is None else self._folder / key[:2] / f"{key}.safetensors"
+        return None if self._folder is None else self._folder / key[:32] / f"{key[33:]}.safetensors"
 
 
 def _version(tensor: Tensor) -> int:

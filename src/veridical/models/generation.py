@@ -4,8 +4,8 @@ For architectures that are known (see `architectures`) a lean loop over the mode
 decodes: images and prompt once for all samples of a prompt, finished rows dropped as they finish. For the rest
 `transformers`' `generate` does. Both choose tokens by the same rule, `_choose`, so that they agree.
 
-Image and video placeholders are never chosen: a model can rate its own placeholder highly, and a response that holds one
-would take image features when it is read again.
+Image and video placeholders are never chosen: a model can rate its own placeholder highly, and a response that holds
+one would take image features when it is read again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,8 +96,8 @@ def generate_responses(
     """
     if num_samples < 1 or max_new_tokens < 1 or batch_size < 1 or temperature < 0 or not 0 < top_p <= 1:
         raise ModelError(
-            "num_samples, max_new_tokens and batch_size must be at least 1, temperature at least 0 and top_p in (0, 1]; "
-            f"got {num_samples}, {max_new_tokens}, {batch_size}, {temperature} and {top_p}."
+            "num_samples, max_new_tokens and batch_size must be at least 1, temperature at least 0 and top_p in (0, 1]"
+            f", got {num_samples}, {max_new_tokens}, {batch_size}, {temperature} and {top_p}."
         )
     if temperature == 0 and num_samples > 1:
         raise ModelError(f"{num_samples} greedy responses would all be the same. Set a temperature above 0.")
@@ -220,7 +220,7 @@ class _ChooseToken(LogitsProcessor):
     def __init__(self, prompt_length: int, noise: Tensor | None, choice: _Choice) -> None:
         self._start, self._noise, self._choice = prompt_length, noise, choice
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         drawn = None if self._noise is None else self._noise[:, input_ids.shape[1] - self._start]
         token = _choose(scores, drawn, self._choice)
         return torch.full_like(scores, -torch.inf).scatter(-1, token.unsqueeze(-1), 0.0)

@@ -6,10 +6,12 @@ here, once, so that a wrong model fails at the door and says why.
 """
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -99,36 +101,49 @@ def load_model(
     if quantization == "4bit":
         options |= _four_bit_options(name, target)
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            name, config=config, use_safetensors=True, trust_remote_code=trust_remote_code, **options
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            name,
+            config=config,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+            **options,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"Cannot load the weights of `{name}`: {_first_line(error)}. "
             "Veridical reads safetensors only; check that the download is complete, or convert the checkpoint."
         ) from error
+    if report["missing_keys"]:
+        some = ", ".join(sorted(report["missing_keys"])[:3])
+        raise ModelError(
+            f"The checkpoint `{name}` lacks {len(report['missing_keys'])} weights ({some} …), which would be random. "
+            "Check that the download is complete and that config.json belongs to it."
+        )
     if quantization == "none":
-        model = model.to(target)
+        model.to(target)  # type: ignore[arg-type]
     processor = _load_processor(name, config, trust_remote_code=trust_remote_code)
     _check_processor(name, processor)
     processor.tokenizer.padding_side = "left"
     if adapter is not None:
         name = f"{name}+{adapter}"
         model = _load_adapter(model, str(adapter), trainable=adapter_trainable)
-    loaded = VisionLanguageModel(model.eval(), processor, name)
+    model.train(mode=False)
+    loaded = VisionLanguageModel(model, processor, name)
     if not loaded.placeholder_token_ids:
         raise ModelError(f"`{name}` has no image placeholder token in its config. Veridical needs one.")
     return loaded
 
 
-def image_only_processor(processor_type: type) -> type:
+def image_only_processor(processor_type: type) -> Any:
     """Give the processor class without its video part.
 
     Video processors need torchvision; images do not. The class keeps its name, so that what it saves loads anywhere.
     """
+    parent: Any = processor_type
 
-    def get_attributes(cls: Any) -> list[str]:
-        return [name for name in super(derived, cls).get_attributes() if name != "video_processor"]  # type: ignore[misc]
+    def get_attributes(_: Any) -> list[str]:
+        return [name for name in parent.get_attributes() if name != "video_processor"]
 
     derived = type(processor_type.__name__, (processor_type,), {"get_attributes": classmethod(get_attributes)})
     derived.__module__ = processor_type.__module__
@@ -167,10 +182,10 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:
 
 def _load_processor(name: str, config: Any, *, trust_remote_code: bool) -> Any:
     try:
-        processor_type = PROCESSOR_MAPPING.get(type(config), None)
+        processor_type: Any = PROCESSOR_MAPPING.get(type(config), None)
         if processor_type is not None and "video_processor" in processor_type.get_attributes():
-            return image_only_processor(processor_type).from_pretrained(name)  # type: ignore[attr-defined]
-        return AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)
+            return image_only_processor(processor_type).from_pretrained(name)
+        return AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise ModelError(
             f"Cannot load the processor of `{name}`: {_first_line(error)}. "
@@ -213,7 +228,7 @@ def _pick_dtype(dtype: str | torch.dtype, device: torch.device, config: Any) -> 
     if dtype == "auto":
         stored = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None) or torch.float32
         stored = getattr(torch, stored) if isinstance(stored, str) else stored
-        return torch.float32 if device.type == "cpu" else stored  # type: ignore[no-any-return]
+        return torch.float32 if device.type == "cpu" else stored
     found = getattr(torch, dtype, None)
     if not isinstance(found, torch.dtype):
         raise ModelError(f"{dtype!r} is no dtype. Give auto, float32, bfloat16 or float16.")
@@ -227,12 +242,12 @@ def _four_bit_options(name: str, device: torch.device) -> dict[str, Any]:
             "Leave quantization at none, or use a machine with such a device."
         )
     try:
-        import bitsandbytes  # type: ignore[import-not-found]  # noqa: F401
+        import_module("bitsandbytes")
     except ImportError as error:
         raise MissingPackageError("bitsandbytes", extra="train", purpose="4-bit loading") from error
     from transformers import BitsAndBytesConfig
 
-    quantized = BitsAndBytesConfig(
+    quantized = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
@@ -246,7 +261,7 @@ def _load_adapter(model: Any, adapter: str, *, trainable: bool) -> Any:
 
     try:
         return PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"Cannot put the adapter `{adapter}` on the model: {_first_line(error)}. "
             "Give a folder with adapter_config.json and adapter_model.safetensors made for this model."

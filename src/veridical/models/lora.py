@@ -25,7 +25,7 @@ class LoraRecipe(Recipe):
 
     rank: int = Field(default=64, ge=1)
     """Rank of the update. LLaVA-RLHF trains with 64 (arXiv 2309.14525, appendix)."""
-    alpha: float = Field(default=16.0, gt=0)
+    alpha: int = Field(default=16, ge=1)
     """Scale: the update is multiplied by alpha / rank. LLaVA-RLHF: 16."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout on the adapter's input. Keep it 0 for preference training: policy and reference are then compared

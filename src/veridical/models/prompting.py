@@ -18,6 +18,9 @@ from veridical.models.loading import VisionLanguageModel
 
 _MARKER = "VERIDICAL-RESPONSE"
 
+_Tokens = tuple[list[int], list[tuple[int, int]]]
+"""Token ids and the span of the text that each covers."""
+
 
 class EncodedResponse(NamedTuple):
     """A response as tokens."""
@@ -91,22 +94,19 @@ def encode_responses(
     """
     _refuse_placeholders(vlm, texts, what="Response")
     frame = _frame_of(vlm)
-    lead = frame.anchor + frame.separator
-    full = _tokenise(vlm, [lead + text for text in texts])
+    spoken = _tokenise(vlm, [frame.anchor + frame.separator + text for text in texts])
     encoded = []
-    for text, (ids, spans) in zip(texts, full, strict=True):
-        base = len(lead)
-        if any(start < len(frame.anchor) < end for start, end in spans):
+    for text, tokens in zip(texts, spoken, strict=True):
+        said = _behind(tokens, len(frame.anchor)) if text else ([], [])
+        if said is None:
             # The tokenizer melts the prompt's end into the text; generation starts behind the prompt's own tokens.
-            ids, spans = _tokenise(vlm, [frame.separator + text])[0]
-            base = len(frame.separator)
-        first = next((i for i, (start, _) in enumerate(spans) if start >= base - len(frame.separator)), len(ids))
-        ids = ids[first:] if text else []
-        offsets = [(max(start - base, 0), max(end - base, 0)) for start, end in spans[first:]] if text else []
+            said = _tokenise(vlm, [frame.separator + text])[0]
+        ids, spans = said
         if any(token_id in vlm.end_token_ids for token_id in ids):
             raise ModelError(f"A response holds the model's end token as text: {text[:80]!r}. Remove it from the text.")
-        ids = [*ids, frame.end_token_id]
-        offsets = [*offsets, (len(text), len(text))]
+        shift = len(frame.separator)
+        offsets = [(max(start - shift, 0), max(end - shift, 0)) for start, end in spans]
+        ids, offsets = [*ids, frame.end_token_id], [*offsets, (len(text), len(text))]
         truncated = max_tokens is not None and len(ids) > max_tokens
         encoded.append(EncodedResponse(ids[:max_tokens], offsets[:max_tokens], truncated))
     return encoded
@@ -150,11 +150,20 @@ def _render(vlm: VisionLanguageModel, conversation: list[dict[str, Any]], *, gen
     return str(owner.apply_chat_template(conversation, add_generation_prompt=generate, tokenize=False))
 
 
-def _tokenise(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+def _tokenise(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[_Tokens]:
     if not texts:
         return []
     encoded = vlm.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
     return list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))
+
+
+def _behind(tokens: _Tokens, place: int) -> _Tokens | None:
+    """Give the tokens behind a place of the text, spans reckoned from it; None if a token reaches across it."""
+    ids, spans = tokens
+    if any(start < place < end for start, end in spans):
+        return None
+    first = next((i for i, (_, end) in enumerate(spans) if end > place), len(ids))
+    return ids[first:], [(start - place, end - place) for start, end in spans[first:]]
 
 
 def _refuse_placeholders(vlm: VisionLanguageModel, texts: Sequence[str], *, what: str) -> None:

@@ -1,0 +1,40 @@
+import torch
+
+from veridical.models.hashing import model_hash, tensor_hash
+from veridical.models.loading import load_model
+from veridical.models.lora import LoraRecipe, add_lora
+
+
+def test_equal_weights_hash_alike_and_one_changed_bit_does_not(own_llava, tiny_llava_path):
+    before = model_hash(own_llava.model)
+    assert model_hash(load_model(tiny_llava_path, device="cpu").model) == before
+    weight = own_llava.model.lm_head.weight
+    with torch.no_grad():
+        weight[0, 0] = torch.nextafter(weight[0, 0], torch.tensor(9.0))
+    assert model_hash(own_llava.model) != before
+
+
+def test_freezing_changes_no_hash(own_llava):
+    before = model_hash(own_llava.model)
+    own_llava.model.requires_grad_(False)
+    assert model_hash(own_llava.model) == before
+
+
+def test_without_adapters_the_hash_is_the_bases(own_llava):
+    before = model_hash(own_llava.model)
+    worn = add_lora(own_llava, LoraRecipe(rank=2))
+    assert model_hash(worn.model, adapters=False) == before
+    whole = model_hash(worn.model)
+    assert whole != before
+    with torch.no_grad():
+        next(p for name, p in worn.model.named_parameters() if "lora_B" in name).add_(1)
+    assert model_hash(worn.model) != whole
+    assert model_hash(worn.model, adapters=False) == before
+
+
+def test_tensors_differ_by_bytes_dtype_and_shape():
+    ones = torch.ones(2, 3)
+    others = [ones * 2, ones.half(), ones.reshape(3, 2), torch.ones(0)]
+    assert tensor_hash(ones) == tensor_hash(torch.ones(3, 2).T)
+    assert len({tensor_hash(ones), *map(tensor_hash, others)}) == 5
+    assert tensor_hash(ones.bfloat16())
