@@ -36,7 +36,7 @@ def main() -> None:
     for name, text in pages().items():
         path = FOLDER / name
         if "--check" not in sys.argv[1:]:
-            FOLDER.mkdir(exist_ok=True)
+            FOLDER.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             behind.append(str(path.relative_to(FOLDER.parents[1])))

