@@ -113,7 +113,9 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             self._record({"step": 0, "part": "validation", **self._measure(0)})
         else:
             self.progress = read_progress(resume_from)
-            self._forget_after(int(resume_from.name.rpartition("-")[2]))
+            step = int(resume_from.name.rpartition("-")[2])
+            self._forget_after(step)
+            say(f"Going on after step {step}.")
         prune_resume_points(self._resume_dir, keep=resume_from)
         torch.manual_seed(child_seed(self.settings.seed, "training"))
         self._started = time.monotonic() - self.progress.seconds

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from veridical.errors import DataError, Fault, ModelError
 from veridical.feedback.corrections import read_corrections
-from veridical.feedback.masks import OneSided, changed_token_masks, original_changed_tokens
+from veridical.feedback.masks import ChangedMasks, OneSided, changed_token_masks, original_changed_tokens
 from veridical.feedback.pairs import Pair, pairs_from_corrections
 from veridical.files import quarantine_rows
 from veridical.models.branches import BranchBatch, stack_responses
@@ -132,17 +132,24 @@ def encode_pairs(
     rejected = encode_responses(vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens)
     prepared = []
     for pair, prompt, right, wrong in zip(pairs, prompts, chosen, rejected, strict=True):
-        changed = _changed_masks(pair, right, wrong, objective)
+        changed = _changed_masks(pair, prompt, right, wrong, objective)
         prepared.append(PreparedPair(pair.id, prompt, (right.ids, wrong.ids), changed))
     truncated = sum(right.truncated or wrong.truncated for right, wrong in zip(chosen, rejected, strict=True))
     return prepared, _statistics(pairs, prepared, truncated)
 
 
 def _changed_masks(
-    pair: Pair, chosen: EncodedResponse, rejected: EncodedResponse, objective: ObjectiveSection
+    pair: Pair,
+    prompt: Mapping[str, Tensor],
+    chosen: EncodedResponse,
+    rejected: EncodedResponse,
+    objective: ObjectiveSection,
 ) -> tuple[list[bool], list[bool]]:
     if objective.diff == "original":
-        masks = original_changed_tokens(rejected.ids, chosen.ids)
+        # The released code compares whole sequences: prompt, image placeholders and response.
+        before = prompt["input_ids"][0].tolist()
+        whole = original_changed_tokens(before + rejected.ids, before + chosen.ids)
+        masks = ChangedMasks(whole.rejected[len(before) :], whole.chosen[len(before) :])
     else:
         one_sided: OneSided = objective.one_sided
         masks = changed_token_masks(rejected.offsets, chosen.offsets, pair.segments, one_sided=one_sided)
