@@ -17,7 +17,15 @@ noise leaves a greedy model clean. The documented model, with `NoiseModel`'s num
 import random
 from typing import NamedTuple
 
-from veridical.world.inventory import CONTEXT_BY_NAME, OBJECT_BY_NOUN, PLACE_PHRASES, Colour, Place, number_phrase
+from veridical.world.inventory import (
+    CONTEXT_BY_NAME,
+    OBJECT_BY_NOUN,
+    PLACE_PHRASES,
+    Colour,
+    Place,
+    number_phrase,
+    with_article,
+)
 from veridical.world.scenes import Scene
 
 DESCRIPTION_QUESTIONS: tuple[str, ...] = (
@@ -115,15 +123,6 @@ def describe(scene: Scene, rng: random.Random) -> str:
 def caption_with_noise(scene: Scene, rng: random.Random, *, noise: NoiseModel = TYPICAL_NOISE) -> str:
     """Describe a scene as a machine captioner would."""
     return describe_mentions(scene.context, noisy_mentions(scene, rng, noise=noise), rng)
-
-
-def with_article(noun: str) -> str:
-    """Put the indefinite article before a noun.
-
-    >>> with_article("office"), with_article("knife")
-    ('an office', 'a knife')
-    """
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _mistaken_place(typical: Place) -> Place:

@@ -118,3 +118,12 @@ def number_phrase(noun: str, number: int, colour: Colour) -> str:
     """
     item = OBJECT_BY_NOUN[noun]
     return f"a {colour} {item.noun}" if number == 1 else f"{NUMBER_WORDS[number]} {colour} {item.plural}"
+
+
+def with_article(noun: str) -> str:
+    """Put the indefinite article before a noun.
+
+    >>> with_article("office"), with_article("knife")
+    ('an office', 'a knife')
+    """
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -27,6 +27,7 @@ from veridical.world.inventory import (
     Place,
     Size,
     number_phrase,
+    with_article,
 )
 from veridical.world.sprites import rasterise, sprite
 
@@ -104,8 +105,9 @@ class Scene(Record):
         return tuple(item.noun for item in CONTEXT_BY_NAME[self.context].objects if item.noun not in present)
 
     def facts(self) -> Facts:
-        """Everything that is true of the scene, as an object list."""
-        texts = tuple(f"{group.phrase} {PLACE_PHRASES[group.place]}" for group in self.groups)
+        """The context and all groups, as an object list."""
+        groups = (f"{group.phrase} {PLACE_PHRASES[group.place]}" for group in self.groups)
+        texts = (with_article(self.context), *groups)
         return Facts(image_id=self.id, kind="objects", texts=texts)
 
 

@@ -1,0 +1,37 @@
+"""`veridical world`: scenes of the embedded world, and its base model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Make scenes of the embedded world, train its base model.")
+
+
+@app.command()
+def make(
+    out: Annotated[Path, typer.Argument(help="Folder for images/, prompts.jsonl, facts.jsonl and scenes.jsonl.")],
+    count: Annotated[int, typer.Option(help="How many scenes.", min=1)] = 100,
+    split: Annotated[str, typer.Option(help="Name of the set; sets never share a scene.")] = "user",
+    seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
+) -> None:
+    """Draw scenes with prompts, facts and exact truth."""
+    from veridical.progress import say
+    from veridical.world.export import write_scenes
+
+    write_scenes(out, count=count, split=split, seed=seed)
+    say(f"{count} scenes in {out}")
+
+
+@app.command()
+def pretrain(
+    out: Annotated[Path, typer.Option(help="Run directory; a second call with it goes on where the first stopped.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Settings, key=value.")] = None,
+) -> None:
+    """Train the base model from scratch (about half an hour on two cores)."""
+    from veridical.config import resolve_recipe
+    from veridical.progress import say
+    from veridical.world.pretraining.run import PretrainRecipe, pretrain
+
+    recipe = resolve_recipe({}, PretrainRecipe, overrides=overrides or [], where="world pretrain")
+    say(f"base model in {pretrain(recipe, out)}")

@@ -1,0 +1,133 @@
+"""Training examples as conversations, and their batches: what is shown, what must be answered, which words are wrong.
+
+An example is a list of turns; only answers are learned. Words of a description that disagree with the facts beside it
+carry dense labels for auxiliary heads (yes/no verdicts alone never taught reading).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from veridical.world.base import IMAGE_TOKENS
+from veridical.world.claims import Span
+from veridical.world.judge import FaultKind
+from veridical.world.reading import ReadingItem
+from veridical.world.scenes import Scene
+from veridical.world.tokenizer import END_TOKEN, IMAGE_TOKEN
+
+LABELLED_KINDS: tuple[FaultKind, ...] = ("object", "number", "colour", "place")
+
+WordLabel = tuple[int, FaultKind, bool]
+"""Code point in the first prompt · kind · whether the description is wrong there."""
+
+
+class Example(NamedTuple):
+    """One conversation."""
+
+    turns: tuple[tuple[str, str], ...]
+    """Prompts and answers."""
+    scene: Scene | None = None
+    """The scene whose image is shown in the first turn, or None for text alone."""
+    labels: tuple[WordLabel, ...] = ()
+    """Dense labels on words of the first prompt."""
+    learned: tuple[Span, ...] = ()
+    """Parts of the first prompt (code points) that are learned as if they were answers."""
+
+
+class ExampleBatch(NamedTuple):
+    """Padded conversations: B examples, T tokens."""
+
+    input_ids: Tensor
+    """(B T), padded on the right."""
+    answer_mask: Tensor
+    """(B T) True on the tokens of answers, end token included."""
+    fault_labels: Tensor
+    """(B T 4) 1 where the description is wrong in that kind, 0 where it is right, -100 where nothing is asked."""
+    scenes: tuple[Scene | None, ...]
+    """The scenes shown."""
+
+
+def fault_word_labels(item: ReadingItem) -> tuple[WordLabel, ...]:
+    """Dense labels of an agreement question.
+
+    Each kind is asked where it can first be known to a causal model: at the noun (object, number, colour), at the
+    later one of noun and place word (place); and all four again at the full stop. What an absent object's number or
+    colour would be is not asked.
+    """
+    wrong = {(id(fault.claim), fault.kind) for fault in item.verdict.faults}
+    labels: list[WordLabel] = []
+    for claim in item.verdict.claims.groups:
+        noun_at = claim.noun_span[1] - 1
+        place_at = max(noun_at, claim.place.span[1] - 1) if claim.place else noun_at
+        stop_at = claim.sentence[1] - 1
+        absent = (id(claim), "object") in wrong
+        for kind, first_at in (("object", noun_at), ("number", noun_at), ("colour", noun_at), ("place", place_at)):
+            if kind != "object" and absent:
+                continue
+            is_wrong = (id(claim), kind) in wrong
+            labels += [(item.description_start + at, kind, is_wrong) for at in (first_at, stop_at)]  # type: ignore[misc]
+    return tuple(labels)
+
+
+def agreeing_parts(item: ReadingItem) -> tuple[Span, ...]:
+    """The description without its wrong words, in code points of the prompt.
+
+    Predicting them makes the model look up the facts, and a word that differs from what it looked up is a wrong word.
+    """
+    start, parts = item.description_start, []
+    at = 0
+    for fault in item.verdict.faults:
+        parts.append((start + at, start + fault.span[0]))
+        at = fault.span[1]
+    return (*parts, (start + at, start + len(item.description)))
+
+
+def collate_by_length(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, *, parts: int = 4
+) -> list[ExampleBatch]:
+    """Split examples into parts of like length and collate each: half as much padding, the same loss."""
+    ordered = sorted(examples, key=lambda example: sum(len(prompt) + len(answer) for prompt, answer in example.turns))
+    size = -(-len(ordered) // parts)
+    return [collate(ordered[start : start + size], tokenizer) for start in range(0, len(ordered), size)]
+
+
+def collate(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast) -> ExampleBatch:
+    """Tokenise and pad examples."""
+    texts: list[str] = []
+    for example in examples:
+        for number, (prompt, answer) in enumerate(example.turns):
+            image = f"{IMAGE_TOKEN * IMAGE_TOKENS}\n" if number == 0 and example.scene is not None else ""
+            texts += [f"USER: {image}{prompt} ASSISTANT:", f" {answer}{END_TOKEN}"]
+    encodings = iter(tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False))
+    rows: list[tuple[list[int], list[bool], list[tuple[int, int, int]]]] = []
+    for example in examples:
+        ids: list[int] = []
+        answered: list[bool] = []
+        marks: list[tuple[int, int, int]] = []
+        for number in range(len(example.turns)):
+            asked, told = next(encodings), next(encodings)
+            learned = [False] * len(asked.ids)
+            if number == 0 and example.labels:
+                shift = len("USER: ") + (len(IMAGE_TOKEN) * IMAGE_TOKENS + 1 if example.scene is not None else 0)
+                for at, kind, is_wrong in example.labels:
+                    token = asked.char_to_token(shift + at)
+                    if token is not None:
+                        marks.append((token, LABELLED_KINDS.index(kind), int(is_wrong)))
+                for token, (start, end) in enumerate(asked.offsets):
+                    learned[token] = any(a <= start - shift and end - shift <= b for a, b in example.learned)
+            ids += [*asked.ids, *told.ids]
+            answered += [*learned, *[True] * len(told.ids)]
+        rows.append((ids, answered, marks))
+    longest = max(len(ids) for ids, _, _ in rows)
+    input_ids = torch.full((len(rows), longest), int(tokenizer.pad_token_id))
+    answer_mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+    fault_labels = torch.full((len(rows), longest, len(LABELLED_KINDS)), -100)
+    for row, (ids, answered, marks) in enumerate(rows):
+        input_ids[row, : len(ids)] = torch.tensor(ids)
+        answer_mask[row, : len(ids)] = torch.tensor(answered)
+        for token, kind_index, value in marks:
+            fault_labels[row, token, kind_index] = value
+    return ExampleBatch(input_ids, answer_mask, fault_labels, tuple(example.scene for example in examples))

@@ -1,0 +1,98 @@
+"""Stages 3 and 4: tower frozen, language model and projector on images with text; then on captions with machine noise.
+
+Stage 3 tells the truth. Stage 4 mixes captions of the noise model (`descriptions.NoiseModel`) with true answers to
+questions, and with reading beside an image, half of the time not the image that the facts are of.
+"""
+
+import random
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+
+from veridical.progress import track
+from veridical.seeding import child_random
+from veridical.world.base import image_token_id
+from veridical.world.descriptions import DESCRIPTION_QUESTIONS, caption_with_noise, describe
+from veridical.world.pretraining.examples import Example, ExampleBatch, collate_by_length
+from veridical.world.pretraining.pixels import pixel_tensor
+from veridical.world.pretraining.reader import ReaderTraining, language_loss, question_turns, reading_example
+from veridical.world.pretraining.tower import patch_features
+from veridical.world.scenes import Scene, sample_scenes
+
+BATCH = 64
+_SHOWN_SCENES_BATCH = 256
+
+
+class ImagePool:
+    """Scenes and the features that the frozen tower gives for them, computed once."""
+
+    def __init__(self, tower: nn.Module, *, seed: int, split: str, count: int) -> None:
+        self.scenes: list[Scene] = list(sample_scenes(seed, split, count))
+        parts = []
+        with torch.no_grad():
+            starts = range(0, count, _SHOWN_SCENES_BATCH)
+            for start in track(starts, label="encode scenes"):
+                pixels = pixel_tensor(self.scenes[start : start + _SHOWN_SCENES_BATCH])
+                parts.append(patch_features(tower, pixels).to(torch.bfloat16))
+        self.features = torch.cat(parts)
+        """(N P D)"""
+        self._index = {scene.id: number for number, scene in enumerate(self.scenes)}
+
+    def features_of(self, scenes: list[Scene]) -> Tensor:
+        """Features of scenes of the pool: (B P D)."""
+        return self.features[torch.tensor([self._index[scene.id] for scene in scenes])].float()
+
+
+class JointTraining(nn.Module):
+    """Language model, fault heads and projector; the tower stays outside, frozen."""
+
+    def __init__(
+        self,
+        model: LlavaForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerFast,
+        reader: ReaderTraining,
+        *,
+        pool: ImagePool,
+        seed: int,
+        noisy: bool,
+    ) -> None:
+        super().__init__()
+        self.reader = reader
+        self.projector = model.model.multi_modal_projector
+        self._tokenizer = tokenizer
+        self._image_token = image_token_id(tokenizer)
+        self._pool = pool
+        self._seed = seed
+        self._noisy = noisy
+
+    def loss_of_step(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+        """Loss of the step's batch."""
+        name = "noise" if self._noisy else "joint"
+        examples = [self._example(child_random(self._seed, name, step, number)) for number in range(BATCH)]
+        batches = collate_by_length(examples, self._tokenizer)
+        embedded = [self._embed(batch) for batch in batches]
+        return language_loss(self.reader.language, self.reader.fault_heads, embedded, batches)
+
+    def _embed(self, batch: ExampleBatch) -> Tensor:
+        embedded: Tensor = self.reader.language.embed_tokens(batch.input_ids)
+        shown = [scene for scene in batch.scenes if scene is not None]
+        if not shown:
+            return embedded
+        projected = self.projector(self._pool.features_of(shown))
+        places = (batch.input_ids == self._image_token).unsqueeze(-1)
+        return embedded.masked_scatter(places, projected.to(embedded.dtype))
+
+    def _example(self, rng: random.Random) -> Example:
+        scene = rng.choice(self._pool.scenes)
+        pick = rng.random()
+        if pick < 0.5:
+            answer = caption_with_noise(scene, rng) if self._noisy else describe(scene, rng)
+            return Example(((rng.choice(DESCRIPTION_QUESTIONS), answer),), scene=scene)
+        if pick < 0.8:
+            return Example(question_turns(scene, rng, head=""), scene=scene)
+        # Reading goes on, often beside an image, half of the time beside one that the facts are not of.
+        facts_of = scene if rng.random() < 0.5 else rng.choice(self._pool.scenes)
+        example = reading_example(self._seed, rng.getrandbits(40), progress=1.0, scene=facts_of)
+        return example._replace(scene=scene) if rng.random() < 0.6 else example

@@ -1,0 +1,135 @@
+"""One training loop for all stages: AdamW, warm-up and cosine, a log, checkpoints from which it resumes exactly.
+
+Batch number i of a stage depends on the seed, the stage and i alone, so a resumed run sees the batches that an
+uninterrupted one would have seen.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from veridical.errors import ModelError
+from veridical.files import atomic_path
+from veridical.progress import track
+
+
+class StageSettings(NamedTuple):
+    """How a stage is trained."""
+
+    steps: int
+    """Optimiser steps."""
+    learning_rate: float
+    """Peak of the schedule."""
+    warmup: int = 100
+    """Steps of linear warm-up."""
+    final_share: float = 0.05
+    """Learning rate at the end, as a share of the peak."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay of matrices."""
+    checkpoint_every: int = 250
+    """Steps between checkpoints."""
+    log_every: int = 25
+    """Steps between lines of the log."""
+
+
+def run_stage(
+    name: str,
+    module: nn.Module,
+    loss_of_step: Callable[[int], tuple[Tensor, Mapping[str, float]]],
+    *,
+    settings: StageSettings,
+    folder: Path,
+) -> None:
+    """Train the parameters of `module` that require gradients, or go on where a checkpoint left off.
+
+    Args:
+        name: Name of the stage; names its checkpoint and log.
+        module: Everything that is trained or must be saved with it.
+        loss_of_step: Gives the loss of a step (its batch included) and figures for the log.
+        settings: Steps, learning rate and so on.
+        folder: Where checkpoint (`NAME.safetensors`) and log (`NAME.jsonl`) lie.
+
+    Raises:
+        ModelError: The loss is no longer a number.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    checkpoint, log = folder / f"{name}.safetensors", folder / f"{name}.jsonl"
+    start = _load(checkpoint, module, optimizer) if checkpoint.is_file() else 0
+    _cut_log(log, start)
+    module.train()
+    started, sums, count = time.monotonic(), dict[str, float](), 0
+    for step in track(range(start, settings.steps), label=f"pretrain {name}"):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * _schedule(step, settings)
+        loss, figures = loss_of_step(step)
+        if not math.isfinite(loss.item()):
+            raise ModelError(f"Stage {name}: the loss is {loss.item()} at step {step}. Lower the learning rate.")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        for key, value in {"loss": loss.item(), **figures}.items():
+            sums[key] = sums.get(key, 0.0) + value
+        count += 1
+        done = step + 1
+        if done % settings.log_every == 0 or done == settings.steps:
+            means = {key: round(value / count, 5) for key, value in sums.items()}
+            line = {"stage": name, "step": done, **means, "seconds": round(time.monotonic() - started, 1)}
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            sums, count = {}, 0
+        if done % settings.checkpoint_every == 0 or done == settings.steps:
+            _save(checkpoint, module, optimizer, done)
+    module.eval()
+
+
+def _schedule(step: int, settings: StageSettings) -> float:
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return settings.final_share + (1 - settings.final_share) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _save(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    tensors = {f"model.{key}": value.detach().clone() for key, value in module.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value).clone()
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"step": str(step)})
+
+
+def _load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        step = int(file.metadata()["step"])
+    tensors = load_file(path)
+    module.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, index, field = key.split(".")
+            state.setdefault(int(index), {})[field] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return step
+
+
+def _cut_log(log: Path, step: int) -> None:
+    """Drop lines of the log that lie beyond the checkpoint: they will be written again."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.is_file():
+        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+        log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,0 +1,105 @@
+"""Stage 1: the vision tower on dense labels. Each patch tells the object, colour, number, size and column of its cell.
+
+First a cell's four patches together, then each patch on its own as well, so that a language model can read single
+image tokens.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import LlavaForConditionalGeneration
+
+from veridical.seeding import child_seed
+from veridical.world.base import PATCHES_PER_SIDE, WIDTH
+from veridical.world.inventory import COLOURS, OBJECTS, SIZES
+from veridical.world.pretraining.pixels import pixel_tensor
+from veridical.world.scenes import CELLS, Scene, sample_scenes
+
+BATCH = 64
+_NOUNS = {item.noun: index for index, item in enumerate(OBJECTS)}
+_CLASSES = {"object": len(OBJECTS) + 1, "colour": len(COLOURS), "number": 3, "size": len(SIZES), "column": CELLS}
+_PATCHES_PER_CELL = (PATCHES_PER_SIDE // CELLS) ** 2
+
+
+class DenseHeads(nn.Module):
+    """Heads that read the labels of a cell from its four patches together, and from each patch alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        total = sum(_CLASSES.values())
+        self.cell = nn.Linear(WIDTH * _PATCHES_PER_CELL, total)
+        self.patch = nn.Linear(WIDTH, total)
+
+
+class TowerTraining(nn.Module):
+    """The vision tower with its dense heads."""
+
+    def __init__(self, model: LlavaForConditionalGeneration, *, seed: int) -> None:
+        super().__init__()
+        self.tower = model.model.vision_tower
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(child_seed(seed, "tower heads"))
+            self.heads = DenseHeads()
+        self._seed = seed
+
+    def loss_of_step(self, step: int, *, patch_weight: float) -> tuple[Tensor, Mapping[str, float]]:
+        """Loss of the step's batch of new scenes.
+
+        Args:
+            step: Number of the step; chooses the scenes.
+            patch_weight: Weight of the patches on their own; the cells weigh 1.
+        """
+        scenes = list(sample_scenes(self._seed, "pretrain-tower", BATCH, start=step * BATCH))
+        patches = patch_features(self.tower, pixel_tensor(scenes))
+        cells = _by_cell(patches)
+        labels = cell_labels(scenes)
+        loss, right = _dense_loss(self.heads.cell(cells.flatten(2)), labels)
+        figures = {f"cell_{name}": value for name, value in right.items()}
+        if patch_weight > 0:
+            repeated = {name: label.unsqueeze(2).expand(-1, -1, _PATCHES_PER_CELL) for name, label in labels.items()}
+            patch_loss, right = _dense_loss(self.heads.patch(cells), repeated)
+            loss = loss + patch_weight * patch_loss
+            figures |= {f"patch_{name}": value for name, value in right.items()}
+        return loss, figures
+
+
+def patch_features(tower: nn.Module, pixels: Tensor) -> Tensor:
+    """Features of the patches, without the class token: (B P D)."""
+    hidden: Tensor = tower(pixels, output_hidden_states=True).hidden_states[-1]
+    return hidden[:, 1:]
+
+
+def cell_labels(scenes: list[Scene]) -> dict[str, Tensor]:
+    """Labels of each cell, (B 9) for each kind; -100 where a label makes no sense (an empty cell has no colour)."""
+    shape = (len(scenes), CELLS * CELLS)
+    labels = {name: torch.full(shape, -100) for name in _CLASSES}
+    labels["object"].fill_(len(OBJECTS))
+    labels["column"][:] = torch.arange(CELLS * CELLS) % CELLS
+    for row, scene in enumerate(scenes):
+        for group in scene.groups:
+            cell = group.row * CELLS + group.column
+            labels["object"][row, cell] = _NOUNS[group.noun]
+            labels["colour"][row, cell] = COLOURS.index(group.colour)
+            labels["number"][row, cell] = group.number - 1
+            labels["size"][row, cell] = SIZES.index(group.size)
+    return labels
+
+
+def _by_cell(patches: Tensor) -> Tensor:
+    side = PATCHES_PER_SIDE // CELLS
+    grid = patches.view(len(patches), CELLS, side, CELLS, side, WIDTH).transpose(2, 3)
+    return grid.reshape(len(patches), CELLS * CELLS, _PATCHES_PER_CELL, WIDTH)
+
+
+def _dense_loss(logits: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    loss = logits.new_zeros(())
+    right: dict[str, float] = {}
+    for part, (name, label) in zip(torch.split(logits, list(_CLASSES.values()), dim=-1), labels.items(), strict=True):
+        flat, target = part.flatten(0, -2), label.flatten()
+        loss = loss + F.cross_entropy(flat, target)
+        # Empty cells are most cells: what counts is how many of the objects are found.
+        shown = target >= 0 if name != "object" else (target >= 0) & (target < len(OBJECTS))
+        right[name] = (flat.argmax(-1)[shown] == target[shown]).float().mean().item()
+    return loss, right

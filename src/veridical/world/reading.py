@@ -1,0 +1,89 @@
+"""Reading: questions answered from given facts, and finding the words of a description that disagree with them.
+
+A factually augmented reward model (LLaVA-RLHF, arXiv 2309.14525, section 2.3) is given captions or object lists beside
+the response. They help only a model that can read, so the base learns it: facts → description, facts → answers, and
+"does this description agree with the facts, which word does not".
+"""
+
+import random
+from typing import NamedTuple
+
+from veridical.world.descriptions import Mention, describe, describe_mentions, true_mentions
+from veridical.world.inventory import COLOURS, NUMBER_WORDS, OBJECTS, PLACES
+from veridical.world.judge import Verdict, judge_description
+from veridical.world.scenes import Scene
+
+AGREEMENT_QUESTION = "Does the description agree with the facts?"
+
+
+class ReadingItem(NamedTuple):
+    """A description beside facts, with the words that disagree."""
+
+    prompt: str
+    """Facts, description and question."""
+    description_start: int
+    """Where the description starts in the prompt, in code points."""
+    description: str
+    """The description, possibly with wrong words."""
+    verdict: Verdict
+    """Which words disagree with the facts."""
+    answer: str
+    """"Yes." or "No, red is wrong." with the first wrong word."""
+
+
+def facts_text(scene: Scene, rng: random.Random, *, shuffle: bool, as_caption: bool = False) -> str:
+    """State what is true of a scene: a list of objects, or a caption.
+
+    >>> from veridical.world.scenes import sample_scene
+    >>> facts_text(sample_scene(0, "doc", 1), random.Random(0), shuffle=False)[:6]
+    'Facts:'
+    """
+    if as_caption:
+        return f"Facts: {describe(scene, rng)}"
+    texts = list(scene.facts().texts)
+    if shuffle:
+        rng.shuffle(texts)
+    return f"Facts: {'; '.join(texts)}."
+
+
+def corrupt(scene: Scene, mentions: list[Mention], rng: random.Random, *, rate: float) -> list[Mention]:
+    """Change mentions at random, evenly over values, so that finding the change needs the facts and no habit.
+
+    Args:
+        scene: The scene that the mentions are of.
+        mentions: What a description says.
+        rng: Source of chance.
+        rate: Probability that a noun is changed; where it is not, that of number, colour and place, each for itself.
+    """
+    present = set(scene.nouns)
+    absent = [item.noun for item in OBJECTS if item.noun not in present]
+    changed = []
+    for mention in mentions:
+        if rng.random() < rate:
+            changed.append(mention._replace(noun=rng.choice(absent)))
+            continue
+        number, colour, place = mention.number, mention.colour, mention.place
+        if rng.random() < rate:
+            number = rng.choice([other for other in NUMBER_WORDS if other != number])
+        if rng.random() < rate:
+            colour = rng.choice([other for other in COLOURS if other != colour])
+        if rng.random() < rate:
+            place = rng.choice([other for other in PLACES if other != place])
+        changed.append(mention._replace(number=number, colour=colour, place=place))
+    return changed
+
+
+def reading_item(scene: Scene, rng: random.Random, *, shuffle: bool, as_caption: bool, rate: float) -> ReadingItem:
+    """Make an agreement question: facts, a description with changed words, and what disagrees."""
+    mentions = true_mentions(scene)
+    if shuffle:
+        rng.shuffle(mentions)
+    description = describe_mentions(scene.context, corrupt(scene, mentions, rng, rate=rate), rng)
+    verdict = judge_description(scene, description)
+    head = f"{facts_text(scene, rng, shuffle=shuffle, as_caption=as_caption)} Description: "
+    prompt = f"{head}{description} {AGREEMENT_QUESTION}"
+    answer = "Yes."
+    if verdict.faults:
+        start, end = verdict.faults[0].span
+        answer = f"No, {description[start:end].lower()} is wrong."
+    return ReadingItem(prompt, len(head), description, verdict, answer)
