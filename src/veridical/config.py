@@ -43,7 +43,8 @@ def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[s
     path = Path(path)
     if not path.is_file():
         raise ConfigError(
-            f"There is no recipe `{path}`. Check the path; `veridical train --help` lists shipped recipes."
+            f"There is no recipe `{path}`. Check the path; "
+            "`veridical train dpo --help` lists those that come with the package."
         )
     try:
         data = tomllib.loads(read_bytes(path).decode("utf-8"))
