@@ -1,7 +1,7 @@
 import pytest
 import torch
-from miniatures import picture
 
+from miniatures import picture
 from veridical.errors import ModelError
 from veridical.models import branches
 from veridical.models.architectures import encode_images

@@ -2,8 +2,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from miniatures import picture
 
+from miniatures import picture
 from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompting import decode_responses, encode_prompts, encode_responses

@@ -64,7 +64,7 @@ def sequence_score(
     if not (segment_weight >= 0 and unchanged_weight >= 0):
         raise ValueError(f"Weights must not be negative, got {segment_weight} and {unchanged_weight}.")
     kept = torch.where(response_mask, token_logprobs, 0.0)
-    weights = torch.where(changed_mask, segment_weight, unchanged_weight).to(kept.dtype) * response_mask
+    weights = torch.full_like(kept, unchanged_weight).masked_fill(changed_mask, segment_weight) * response_mask
     total = (weights * kept).sum(-1)
     if normalize == "sum":
         return total

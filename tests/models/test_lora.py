@@ -1,0 +1,111 @@
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText
+
+from miniatures import picture
+from veridical.errors import ModelError
+from veridical.models.architectures import language_model, vision_tower
+from veridical.models.branches import BranchBatch, score_branches, stack_responses
+from veridical.models.lora import LoraRecipe, adapter_disabled, add_lora, freeze, save_lora
+from veridical.models.prompting import encode_prompts, encode_responses
+
+
+def batch_of(vlm):
+    prompt = encode_prompts(vlm, ["What is in the picture?"], [picture(0)])
+    return BranchBatch(prompt, *stack_responses([[r.ids for r in encode_responses(vlm, ["A red car.", "Two dogs."])]]))
+
+
+@torch.no_grad()
+def shake(model):
+    """Turn the adapter, which starts as the identity, into something."""
+    torch.manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+
+
+def test_the_adapter_is_on_every_linear_layer_of_the_language_model_and_nowhere_else(own_llava):
+    decoder = {name for name, m in language_model(own_llava.model).named_modules() if isinstance(m, torch.nn.Linear)}
+    worn = add_lora(own_llava)
+    adapted = {name for name, _ in worn.model.named_parameters() if "lora_A" in name}
+    assert len(adapted) == len(decoder) == 3 * 7
+    assert all(".language_model.layers." in name for name in adapted)
+    assert {n for n, p in worn.model.named_parameters() if p.requires_grad} == {
+        n for n, _ in worn.model.named_parameters() if "lora_" in n
+    }
+
+
+def test_settings_are_heeded(own_llava):
+    worn = add_lora(own_llava, LoraRecipe(rank=3, alpha=6, dropout=0.25, target_modules=("q_proj", "v_proj")))
+    config = worn.model.peft_config["default"]
+    assert (config.r, config.lora_alpha, config.lora_dropout) == (3, 6, 0.25)
+    assert {name.split(".")[-4] for name, _ in worn.model.named_parameters() if "lora_A" in name} == {
+        "q_proj",
+        "v_proj",
+    }
+
+
+def test_an_unknown_layer_is_named(own_llava):
+    with pytest.raises(ModelError, match="no linear layer named w_proj"):
+        add_lora(own_llava, LoraRecipe(target_modules=("w_proj",)))
+
+
+def test_a_second_adapter_is_refused(own_llava):
+    with pytest.raises(ModelError, match="wears an adapter already"):
+        add_lora(add_lora(own_llava, LoraRecipe(rank=2)))
+
+
+@torch.no_grad()
+def test_a_fresh_adapter_is_the_identity_and_disabled_the_reference(own_llava):
+    batch = batch_of(own_llava)
+    base = score_branches(own_llava.model, batch)
+    worn = add_lora(own_llava, LoraRecipe(rank=2))
+    assert torch.equal(score_branches(worn.model, batch), base)
+    shake(worn.model)
+    assert not torch.allclose(score_branches(worn.model, batch), base, atol=1e-2)
+    with adapter_disabled(worn.model):
+        assert torch.equal(score_branches(worn.model, batch), base)
+    assert not torch.allclose(score_branches(worn.model, batch), base, atol=1e-2)
+
+
+def test_disabling_leaves_gradients_as_they_were(own_llava):
+    worn = add_lora(own_llava, LoraRecipe(rank=2))
+    before = [p.requires_grad for p in worn.model.parameters()]
+    with adapter_disabled(worn.model):
+        pass
+    assert [p.requires_grad for p in worn.model.parameters()] == before
+
+
+def test_a_model_without_adapter_has_no_reference_inside(own_llava, tmp_path):
+    with pytest.raises(ModelError, match="no reference inside"), adapter_disabled(own_llava.model):
+        pass
+    with pytest.raises(ModelError, match="no adapter that could be saved"):
+        save_lora(own_llava, tmp_path)
+
+
+@torch.no_grad()
+def test_plain_peft_and_transformers_load_what_was_saved(own_llava, tiny_llava_path, tmp_path):
+    worn = add_lora(own_llava, LoraRecipe(rank=2))
+    shake(worn.model)
+    batch = batch_of(worn)
+    folder = save_lora(worn, tmp_path / "adapter")
+    assert (folder / "adapter_model.safetensors").is_file()
+    plain = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(tiny_llava_path), folder).eval()
+    torch.testing.assert_close(score_branches(plain, batch), score_branches(worn.model, batch))
+
+
+def test_freezing_names_its_parts(vlm, tiny_llava_path, tiny_qwen2_5_vl_path):
+    from veridical.models.loading import load_model
+
+    path = tiny_llava_path if vlm.model.config.model_type == "llava" else tiny_qwen2_5_vl_path
+    model = load_model(path, device="cpu").model
+    whole = sum(p.numel() for p in model.parameters())
+    tower = sum(p.numel() for p in vision_tower(model).parameters())
+    assert freeze(model, vision=True) == whole - tower
+    assert not any(p.requires_grad for p in vision_tower(model).parameters())
+    left = freeze(model, vision=True, language=True)
+    assert not any(p.requires_grad for p in language_model(model).parameters())
+    projector = getattr(model.model, "multi_modal_projector", None)
+    assert left == (sum(p.numel() for p in projector.parameters()) if projector is not None else 0)
+    assert freeze(model, projector=True) == 0
