@@ -52,8 +52,8 @@ wheel-check: $(STAMP)  ## build the wheel and look whether every data file is in
 
 ci: check docs-check test wheel-check  ## what CI runs
 
-bench: $(STAMP)  ## benchmarks; see benchmarks/README.md
-	$(BIN)/python benchmarks/run.py
+bench:  ## the preference step against TRL, in an environment of its own; see benchmarks/preference_step/README.md
+	PYTHON=$(PYTHON) sh benchmarks/preference_step/run.sh
 
 clean:  ## remove what tools leave behind; keeps .venv and runs
 	rm -rf build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

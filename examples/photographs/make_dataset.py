@@ -1,0 +1,47 @@
+"""Put photographs that Python packages carry, and corrections written about them, into one RLHF-V Parquet file.
+
+    python make_dataset.py out/RLHF-V-Dataset.parquet
+
+The photographs lie in scikit-image and scikit-learn (`pip install scikit-image scikit-learn`); nothing is downloaded.
+The file has the layout of the RLHF-V data set on the hub: image bytes, and question, chosen and rejected as JSON text.
+"""
+
+import json
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from veridical.formats import rlhf_v
+from veridical.records import Correction, ImageRef
+
+HERE = Path(__file__).parent
+
+
+def read_photo(path: str) -> bytes:
+    """Read a photograph from an installed package; its name is the first part of the path."""
+    package, _, inside = path.partition("/")
+    return files(package).joinpath(inside).read_bytes()
+
+
+def make_dataset(out: Path) -> Path:
+    """Write the Parquet file and return its path."""
+    rows = []
+    for number, line in enumerate((HERE / "corrections.jsonl").read_text(encoding="utf-8").splitlines(), start=1):
+        row = json.loads(line)
+        photo = row["photo"]
+        correction = Correction(
+            id=str(number),
+            prompt_id=f"{Path(photo).stem}: {row['question']}",
+            source="model",  # no annotator was asked: the responses and their corrections were written for this example
+            image=ImageRef(path=photo),
+            question=row["question"],
+            rejected=row["rejected"],
+            chosen=row["chosen"],  # segments are derived from the two texts
+            origin=f"written for this example, photograph of {photo.partition('/')[0]}",
+        )
+        rows.append((correction, read_photo(photo)))
+    return rlhf_v.write(out, rows)
+
+
+if __name__ == "__main__":
+    print(make_dataset(Path(sys.argv[1])))
