@@ -1,5 +1,6 @@
 import pytest
 import torch
+from transformers import LlavaForConditionalGeneration
 
 from miniatures import picture
 from veridical.errors import ModelError
@@ -12,7 +13,7 @@ from veridical.models.branches import (
     stack_responses,
     supports_branches,
 )
-from veridical.models.loading import load_model
+from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import LoraRecipe, add_lora
 from veridical.models.prompting import encode_prompts, encode_responses
 
@@ -223,6 +224,24 @@ def test_what_does_not_allow_branches_says_why_and_still_scores(tiny_llava_path,
 def test_every_obstacle_has_its_reason(own_llava, change, reason):
     change(own_llava.model.config)
     assert reason in supports_branches(own_llava.model)
+
+
+@torch.no_grad()
+def test_an_unchecked_architecture_makes_its_own_logits(llava, tiny_llava_path):
+    """Granite and Gemma scale or cap logits behind the vocabulary head; the scores must follow."""
+
+    class Capped(LlavaForConditionalGeneration):
+        def forward(self, *args, **kwargs):
+            output = super().forward(*args, **kwargs)
+            output.logits = 2 * torch.tanh(output.logits / 2)
+            return output
+
+    capped = Capped.from_pretrained(tiny_llava_path).eval()
+    capped.config.model_type = "capped"
+    batch = make_batch(llava, prompts=2, branches=2)
+    scores = score_branches(capped, batch)
+    expected = score_alone(VisionLanguageModel(capped, llava.processor, "capped"), batch)
+    torch.testing.assert_close(scores, expected, rtol=0, atol=1e-5)
 
 
 def test_malformed_batches_are_refused(llava):

@@ -15,9 +15,24 @@ from veridical.errors import ModelError
 from veridical.models.loading import unwrap
 from veridical.progress import say
 
-_CAUSAL_MODELS = frozenset({"llava", "qwen2_vl", "qwen2_5_vl"})
-"""Image tokens are attended causally, and images enter by `mm_encoder_outputs` or pixels at placeholder tokens."""
-_ROTARY_TEXT_MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3", "qwen2_vl_text", "qwen2_5_vl_text"})
+_CAUSAL_MODELS = frozenset(
+    {
+        "idefics3",
+        "internvl",
+        "llava",
+        "llava_next",
+        "llava_onevision",
+        "qwen2_5_vl",
+        "qwen2_vl",
+        "qwen3_vl",
+        "smolvlm",
+    }
+)
+"""Image tokens are attended causally, images enter by `mm_encoder_outputs` or pixels at placeholder tokens, and logits
+are the vocabulary head's, neither scaled nor capped."""
+_ROTARY_TEXT_MODELS = frozenset(
+    {"llama", "mistral", "qwen2", "qwen2_5_vl_text", "qwen2_vl_text", "qwen3", "qwen3_vl_text"}
+)
 """Decoders whose only sense of place is rotary, from `position_ids`."""
 _FIXED_ROTARY = frozenset({"default", "linear", "llama3", "yarn", "mrope"})
 """Rotary kinds that do not depend on the length of the input."""
@@ -105,10 +120,7 @@ def repeat_images(arguments: Mapping[str, Any], *, prompts: int, times: int) -> 
     repeated: dict[str, Any] = {}
     for key, value in arguments.items():
         if key == "mm_encoder_outputs":
-            features = list(value["image"].pooler_output)
-            _check_one_image_each(key, len(features), prompts)
-            outputs = type(value["image"])(pooler_output=[f for f in features for _ in range(times)])
-            repeated[key] = {"image": outputs}
+            repeated[key] = {"image": _repeat_features(value["image"], prompts=prompts, times=times)}
         elif key == "pixel_values" and "image_grid_thw" in arguments:
             pieces = value.split(arguments["image_grid_thw"].prod(-1).tolist())
             _check_one_image_each(key, len(pieces), prompts)
@@ -116,6 +128,18 @@ def repeat_images(arguments: Mapping[str, Any], *, prompts: int, times: int) -> 
         else:
             _check_one_image_each(key, value.shape[0], prompts)
             repeated[key] = value.repeat_interleave(times, dim=0)
+    return repeated
+
+
+def _repeat_features(outputs: Any, *, prompts: int, times: int) -> Any:
+    features = outputs.pooler_output
+    _check_one_image_each("mm_encoder_outputs", len(features), prompts)
+    again = [feature for feature in features for _ in range(times)]
+    repeated = type(outputs)(pooler_output=torch.stack(again) if isinstance(features, Tensor) else again)
+    layers = getattr(outputs, "deepstack_features", None)
+    if layers is not None:
+        # One entry a layer, in it one tensor an image (Qwen3-VL).
+        repeated.deepstack_features = [[piece for piece in layer for _ in range(times)] for layer in layers]
     return repeated
 
 
@@ -145,7 +169,10 @@ def vision_tower(model: Any) -> nn.Module:
 
 
 def project_to_vocabulary(model: Any, hidden: Tensor) -> Tensor:
-    """Turn last hidden states (… D) into logits (… V) as the model's own forward does, in float32."""
+    """Turn last hidden states (… D) into logits (… V), in float32.
+
+    For checked architectures this is all that the model's own forward does; others may scale or cap their logits.
+    """
     inner = unwrap(model)
     logits: Tensor = inner.get_output_embeddings()(hidden).float()
     return logits

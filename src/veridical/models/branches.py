@@ -113,11 +113,15 @@ def score_branches(
     Returns:
         Token log-probabilities (B K T) in nats, float32; 0 where `response_mask` is False.
     """
-    hidden, layout = _forward(model, batch, image_outputs, plain=plain)
-    mask = batch.response_mask
-    rows = layout.rows.expand_as(mask)[mask]
-    picked = hidden[rows, layout.before[mask]]
-    scores = _token_logprobs(model, picked, batch.response_ids[mask])
+    layout, mask = _lay_out(model, batch, image_outputs, plain=plain), batch.response_mask
+    rows, columns, ids = layout.rows.expand_as(mask)[mask], layout.before[mask], batch.response_ids[mask]
+    if why_not_causal(model) is None:
+        hidden = unwrap(model).base_model(**layout.arguments, use_cache=False).last_hidden_state
+        scores = _token_logprobs(model, hidden[rows, columns], ids)
+    else:
+        # Some architectures scale or cap their logits; one that has not been checked makes them itself.
+        logits: Tensor = unwrap(model)(**layout.arguments, use_cache=False).logits
+        scores = -cross_entropy(logits[rows, columns].float(), ids, reduction="none")
     return scores.new_zeros(mask.shape).masked_scatter(mask, scores)
 
 
@@ -141,10 +145,11 @@ def branch_hidden_states(
     Returns:
         Hidden states (B K T D), 0 where `response_mask` is False.
     """
-    hidden, layout = _forward(model, batch, image_outputs, plain=plain)
+    layout = _lay_out(model, batch, image_outputs, plain=plain)
+    hidden: Tensor = unwrap(model).base_model(**layout.arguments, use_cache=False).last_hidden_state
     index = layout.at if at == "token" else layout.before
     states = hidden[layout.rows.expand_as(index), index]
-    return states * batch.response_mask.unsqueeze(-1).to(states.dtype)
+    return states.masked_fill(~batch.response_mask.unsqueeze(-1), 0)
 
 
 class _Layout(NamedTuple):
@@ -158,17 +163,13 @@ class _Layout(NamedTuple):
     """Column of the token before it (B K T); 0 where masked."""
 
 
-def _forward(
-    model: Any, batch: BranchBatch, image_outputs: Mapping[str, Any] | None, *, plain: bool
-) -> tuple[Tensor, _Layout]:
+def _lay_out(model: Any, batch: BranchBatch, image_outputs: Mapping[str, Any] | None, *, plain: bool) -> _Layout:
     reason = None if plain else supports_branches(model)
     if reason is not None:
         say_once(f"Each response is scored behind its own copy of the prompt: {reason}.")
     images = image_arguments(batch.prompt, image_outputs)
     copies = plain or reason is not None
-    layout = _lay_out_plain(batch, images) if copies else _lay_out_branches(model, batch, images)
-    outputs = unwrap(model).base_model(**layout.arguments, use_cache=False)
-    return outputs.last_hidden_state, layout
+    return _lay_out_plain(batch, images) if copies else _lay_out_branches(model, batch, images)
 
 
 def _lay_out_branches(model: Any, batch: BranchBatch, images: dict[str, Any]) -> _Layout:

@@ -100,8 +100,9 @@ def load_model(
     options: dict[str, Any] = {"dtype": _pick_dtype(dtype, target, config)}
     if quantization == "4bit":
         options |= _four_bit_options(name, target)
+    loader: Any = AutoModelForImageTextToText
     try:
-        model, report = AutoModelForImageTextToText.from_pretrained(
+        model, report = loader.from_pretrained(
             name,
             config=config,
             use_safetensors=True,
@@ -121,7 +122,7 @@ def load_model(
             "Check that the download is complete and that config.json belongs to it."
         )
     if quantization == "none":
-        model.to(target)  # type: ignore[arg-type]
+        model.to(target)
     processor = _load_processor(name, config, trust_remote_code=trust_remote_code)
     _check_processor(name, processor)
     processor.tokenizer.padding_side = "left"
