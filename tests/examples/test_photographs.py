@@ -2,10 +2,7 @@
 
 import json
 import re
-import runpy
-import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,39 +11,12 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
-from veridical.cli import main
+from documents import blocks, follow
 from veridical.feedback.segments import find_segments
 from veridical.records import Correction, read_records
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "photographs"
-MINIATURE, WORLD = (
-    [shlex.split(line) for line in block.splitlines()]
-    for block in re.findall(r"```bash\n(.*?)```", (EXAMPLE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-)
-
-
-def run(command, monkeypatch):
-    program, *words = command
-    if program == "veridical":
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        assert not ended.value.code, command
-    else:
-        assert program == "python"
-        monkeypatch.setattr(sys, "argv", words)
-        runpy.run_path(words[0], run_name="__main__")
-
-
-def follow(commands, folder, capsys):
-    """Run commands in a folder; give what each printed."""
-    printed = []
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.chdir(folder)
-        for command in commands:
-            capsys.readouterr()
-            run(command, monkeypatch)
-            printed.append(capsys.readouterr().out)
-    return printed
+MINIATURE, WORLD = blocks(EXAMPLE / "README.md")
 
 
 @pytest.fixture
@@ -69,7 +39,7 @@ def adapter_moves_the_base(base, adapter):
 
 
 def test_a_llava_miniature_from_photographs_to_an_adapter(folder, capsys):
-    printed = follow(MINIATURE, folder, capsys)
+    printed = follow([MINIATURE], folder, capsys)
     assert "14 corrections about 12 images" in printed[1]
     assert "no fault" in printed[2]
     assert re.search(r"segments +│ 31 ", printed[3])
