@@ -2,7 +2,8 @@
 
 Works on any text: words that are no number, colour, noun or place are passed over. A claim is read sentence by
 sentence; in one sentence each noun takes the number and colour words that stand between it and the noun before, and
-the sentence's place (where there are several, the nearest one not yet taken, looking forward first).
+the sentence's place (where there are several, the nearest one not yet taken, looking forward first). A noun that is
+denied ("there is no knife") is no claim.
 """
 
 import re
@@ -15,6 +16,7 @@ Span = tuple[int, int]
 _WORD = re.compile(r"[A-Za-z]+")
 _SENTENCE = re.compile(r"[^.!?;]+[.!?;]?")
 _NUMBERS: dict[str, int] = {word: number for number, word in NUMBER_WORDS.items()} | {"a": 1, "an": 1}
+_DENIALS = ("no", "not", "without")
 
 
 class Word(NamedTuple):
@@ -60,13 +62,22 @@ def parse_claims(text: str) -> Claims:
     """
     contexts: list[Word] = []
     groups: list[Claim] = []
-    for match in _SENTENCE.finditer(text):
-        start = match.start() + len(match.group()) - len(match.group().lstrip())
-        span = (start, match.start() + len(match.group().rstrip()))
+    for span in sentence_spans(text):
         words = [Word(w.group().lower(), w.span()) for w in _WORD.finditer(text, *span)]
         contexts += [word for word in words if word.value in CONTEXT_BY_NAME]
         groups += _groups_of(words, span)
     return Claims(tuple(contexts), tuple(groups))
+
+
+def sentence_spans(text: str) -> list[Span]:
+    """Where the sentences of a text lie, each with its full stop, without the space around it."""
+    spans = []
+    for match in _SENTENCE.finditer(text):
+        sentence = match.group().strip()
+        if sentence:
+            start = match.start() + len(match.group()) - len(match.group().lstrip())
+            spans.append((start, start + len(sentence)))
+    return spans
 
 
 def _groups_of(words: list[Word], sentence: Span) -> list[Claim]:
@@ -74,17 +85,22 @@ def _groups_of(words: list[Word], sentence: Span) -> list[Claim]:
     claims: list[Claim] = []
     number: Word | None = None
     colour: Word | None = None
+    denied = False
     for word in words:
         value = str(word.value)
-        if value in _NUMBERS:
+        if value in _DENIALS:
+            denied = True
+        elif value in _NUMBERS:
             number = Word(_NUMBERS[value], word.span)
         elif value in COLOURS:
             colour = word
         elif value in NOUN_BY_WORD:
-            noun = NOUN_BY_WORD[value]
-            place = _take_place(places, word.span)
-            claims.append(Claim(noun, word.span, number, colour, place, sentence))
+            if not denied:
+                noun = NOUN_BY_WORD[value]
+                place = _take_place(places, word.span)
+                claims.append(Claim(noun, word.span, number, colour, place, sentence))
             number = colour = None
+            denied = False
     return claims
 
 

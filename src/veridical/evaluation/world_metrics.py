@@ -1,0 +1,284 @@
+"""Metrics of the embedded world: one plain row a response, and rates, means and ratios over rows with intervals.
+
+Every metric is a ratio of sums over rows (a `Measure`), so one table gives both the metric with its interval and the
+paired test between two runs on the same items. Whatever is counted several times a picture is resampled by scene.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from veridical.errors import ConfigError
+from veridical.evaluation.statistics import (
+    clustered_bootstrap,
+    mcnemar,
+    mean_metric,
+    paired_permutation,
+    paired_ratio_difference,
+    wilson,
+)
+from veridical.records import Difference, Metric, Record
+from veridical.world.answers import answer_quality, description_quality, judge_answer
+from veridical.world.judge import FAULT_KINDS, FaultKind, judge_description
+from veridical.world.scenes import Scene
+from veridical.world.tasks import MMHAL_TYPES, Probe, Question, QuestionType
+
+RESAMPLES = 4_000
+"""Resamples of an interval or a test here; the Monte Carlo error of p = 0.05 is then 0.003."""
+
+_SENTENCE_END = re.compile(r"[.!?;]+")
+
+
+class DescriptionRow(Record):
+    """One description, judged."""
+
+    id: str
+    """Id of the prompt."""
+    scene_id: str
+    """The scene described."""
+    context: str
+    """The scene's context."""
+    faults: dict[FaultKind, int]
+    """Faults by kind."""
+    claims: int
+    """Groups of objects mentioned."""
+    wrong_claims: int
+    """Those with at least one fault."""
+    objects: int
+    """Kinds of objects in the scene."""
+    covered: int
+    """Those that the description names."""
+    mentioned: tuple[str, ...]
+    """Nouns mentioned, each once."""
+    absent: tuple[str, ...]
+    """Those of them that are not there."""
+    repeated: int
+    """Mentions of a noun mentioned before."""
+    sentences_repeated: int
+    """Sentences that stand in the description already."""
+    words: int
+    """Length in words."""
+    tokens: int | None = None
+    """Length in the model's tokens, where known."""
+    cut: bool = False
+    """Whether the length limit cut it off."""
+
+    @property
+    def hallucinates(self) -> bool:
+        """Whether anything said is not in the picture."""
+        return any(self.faults.values())
+
+
+class AnswerRow(Record):
+    """One answer to a question, judged."""
+
+    id: str
+    """Id of the prompt."""
+    scene_id: str
+    """The scene asked about."""
+    type: QuestionType
+    """Type of the question."""
+    probe: Probe | None
+    """What a yes/no question probes."""
+    expected: str
+    """The word that a right answer holds."""
+    said: str | None
+    """The word that decided; None where none was found."""
+    outcome: str
+    """correct, refused, wrong or unparsed."""
+    hallucinates: bool
+    """Whether anything said is not so."""
+    rating: int
+    """0–6 as in MMHal-Bench."""
+
+
+def judge_description_row(
+    scene: Scene,
+    text: str,
+    *,
+    id: str,  # noqa: A002 (the field's name)
+    tokens: int | None = None,
+    cut: bool = False,
+) -> DescriptionRow:
+    """Judge a description."""
+    verdict = judge_description(scene, text)
+    sentences = [part.strip().lower() for part in _SENTENCE_END.split(text) if part.strip()]
+    mentioned = tuple(dict.fromkeys(claim.noun for claim in verdict.claims.groups))
+    return DescriptionRow(
+        id=id,
+        scene_id=scene.id,
+        context=scene.context,
+        faults={kind: sum(fault.kind == kind for fault in verdict.faults) for kind in FAULT_KINDS},
+        claims=len(verdict.claims.groups),
+        wrong_claims=len({fault.claim for fault in verdict.faults if fault.claim is not None}),
+        objects=len(scene.groups),
+        covered=len(verdict.covered),
+        mentioned=mentioned,
+        absent=tuple(noun for noun in mentioned if scene.group_of(noun) is None),
+        repeated=verdict.repeated,
+        sentences_repeated=len(sentences) - len(set(sentences)),
+        words=len(text.split()),
+        tokens=tokens,
+        cut=cut,
+    )
+
+
+def judge_answer_row(scene: Scene, question: Question, text: str, *, id: str) -> AnswerRow:  # noqa: A002 (as above)
+    """Judge an answer."""
+    verdict = judge_answer(scene, question, text)
+    if question.type == "holistic":
+        quality = description_quality(verdict.description, n_objects=len(scene.groups))
+    else:
+        quality = answer_quality(question, verdict)
+    return AnswerRow(
+        id=id,
+        scene_id=scene.id,
+        type=question.type,
+        probe=question.probe,
+        expected=question.expected[0],
+        said=verdict.said,
+        outcome=verdict.outcome,
+        hallucinates=verdict.hallucinates,
+        rating=quality.rating,
+    )
+
+
+class Measure(NamedTuple):
+    """A metric as Σ numerators / Σ denominators over rows."""
+
+    numerators: list[float]
+    """One a row."""
+    denominators: list[float]
+    """One a row."""
+    scenes: list[str]
+    """The scene of each row."""
+    kind: Literal["rate", "mean", "ratio"]
+    """rate: one yes or no a scene (Wilson, McNemar); mean: one number a scene (t, permutation); ratio: the rest."""
+    bounds: tuple[float, float] | None = (0.0, 1.0)
+    """Least and greatest possible value."""
+
+    def metric(self, *, seed: int, resamples: int = RESAMPLES) -> Metric:
+        """The value with its interval."""
+        if self.kind == "rate":
+            return wilson(int(sum(self.numerators)), len(self.numerators))
+        if self.kind == "mean":
+            return mean_metric(self.numerators, bounds=self.bounds)
+        return clustered_bootstrap(
+            self.numerators,
+            self.scenes,
+            denominators=self.denominators,
+            bounds=self.bounds,
+            seed=seed,
+            resamples=resamples,
+        )
+
+    def difference(self, other: "Measure", *, seed: int, resamples: int = RESAMPLES) -> Difference:
+        """Other minus this, paired by row.
+
+        Raises:
+            ConfigError: The two are not of the same scenes in the same order.
+        """
+        if self.scenes != other.scenes:
+            raise ConfigError("Two runs are compared on the same scenes in the same order. Evaluate both on one set.")
+        if self.kind == "rate":
+            return mcnemar(self.numerators, other.numerators)
+        if self.kind == "mean":
+            return paired_permutation(self.numerators, other.numerators, self.scenes, seed=seed, resamples=resamples)
+        return paired_ratio_difference(
+            (self.numerators, self.denominators),
+            (other.numerators, other.denominators),
+            self.scenes,
+            seed=seed,
+            resamples=resamples,
+        )
+
+
+def description_measures(rows: Sequence[DescriptionRow]) -> dict[str, Measure]:
+    """The metrics of descriptions, one description a scene.
+
+    `hallucination_rate` (and by kind), `mention_hallucination_rate` (mentions of objects with a fault among mentions),
+    `object_coverage`, `mean_length` in words (and `/tokens` where known), `repetition_rate` (descriptions that say a
+    sentence or an object twice), `empty_rate`, `cut_rate` (the length limit was reached).
+    """
+    scenes = [row.scene_id for row in rows]
+
+    def rate(of: Callable[[DescriptionRow], bool]) -> Measure:
+        return Measure([float(of(row)) for row in rows], [1.0] * len(rows), scenes, "rate")
+
+    def ratio(above: Callable[[DescriptionRow], int], below: Callable[[DescriptionRow], int]) -> Measure:
+        return Measure([float(above(row)) for row in rows], [float(below(row)) for row in rows], scenes, "ratio")
+
+    def length(of: Sequence[int]) -> Measure:
+        return Measure([float(value) for value in of], [1.0] * len(rows), scenes, "mean", None)
+
+    measures = {"hallucination_rate": rate(lambda row: row.hallucinates)}
+    for kind in FAULT_KINDS:
+        measures[f"hallucination_rate/{kind}"] = rate(lambda row, kind=kind: row.faults[kind] > 0)  # type: ignore[misc]
+    measures |= {
+        "mention_hallucination_rate": ratio(lambda row: row.wrong_claims, lambda row: row.claims),
+        "object_coverage": ratio(lambda row: row.covered, lambda row: row.objects),
+        "mean_length": length([row.words for row in rows]),
+        "repetition_rate": rate(lambda row: row.repeated > 0 or row.sentences_repeated > 0),
+        "empty_rate": rate(lambda row: row.words == 0),
+        "cut_rate": rate(lambda row: row.cut),
+    }
+    tokens = [row.tokens for row in rows if row.tokens is not None]
+    if rows and len(tokens) == len(rows):
+        measures["mean_length/tokens"] = length(tokens)
+    return measures
+
+
+def yes_no_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
+    """The metrics of yes/no probes (POPE, arXiv 2305.10355); "yes" is the positive class.
+
+    An answer that is neither yes nor no is wrong, is no "yes", and is counted by `yes_no_unparsed_rate`. `/random` and
+    `/typical` keep the absent objects of one sort beside all present ones, as POPE's random and adversarial splits do.
+    """
+    measures = _yes_no(rows, "")
+    probes: tuple[Probe, ...] = ("random", "typical")
+    for probe in probes:
+        part = [row for row in rows if row.probe in ("present", probe)]
+        measures |= {
+            name: measure
+            for name, measure in _yes_no(part, f"/{probe}").items()
+            if name.startswith(("yes_no_f", "yes_no_a"))
+        }
+    return measures
+
+
+def _yes_no(rows: Sequence[AnswerRow], suffix: str) -> dict[str, Measure]:
+    scenes = [row.scene_id for row in rows]
+    yes = [float(row.said == "yes") for row in rows]
+    true = [float(row.expected == "yes") for row in rows]
+    hits = [said * truth for said, truth in zip(yes, true, strict=True)]
+    ones = [1.0] * len(rows)
+
+    def ratio(above: list[float], below: list[float]) -> Measure:
+        return Measure(above, below, scenes, "ratio")
+
+    both = [said + truth for said, truth in zip(yes, true, strict=True)]
+    return {
+        f"yes_no_accuracy{suffix}": ratio([float(row.outcome == "correct") for row in rows], ones),
+        f"yes_no_f1{suffix}": ratio([2 * hit for hit in hits], both),
+        f"yes_no_precision{suffix}": ratio(hits, yes),
+        f"yes_no_recall{suffix}": ratio(hits, true),
+        f"yes_ratio{suffix}": ratio(yes, ones),
+        f"yes_no_unparsed_rate{suffix}": ratio([float(row.said is None) for row in rows], ones),
+    }
+
+
+def mmhal_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
+    """The metrics of the MMHal-style set, one question a scene: mean rating (also by type) and hallucination rate."""
+
+    def score(part: Sequence[AnswerRow]) -> Measure:
+        ratings = [float(row.rating) for row in part]
+        return Measure(ratings, [1.0] * len(part), [row.scene_id for row in part], "mean", (0.0, 6.0))
+
+    wrong = [float(row.rating < 3) for row in rows]
+    measures = {
+        "mmhal_score": score(rows),
+        "mmhal_hallucination_rate": Measure(wrong, [1.0] * len(rows), [row.scene_id for row in rows], "rate"),
+    }
+    for question_type in MMHAL_TYPES:
+        measures[f"mmhal_score/{question_type}"] = score([row for row in rows if row.type == question_type])
+    return measures
