@@ -7,14 +7,14 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText, AutoProcessor, TrainingArguments
 
 from correction_files import write_corrections
 from veridical.config import load_recipe
-from veridical.errors import ConfigError, DataError, StorageError
+from veridical.errors import ConfigError, DataError, ModelError, StorageError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
-from veridical.training import loop
+from veridical.training import loop, preference
 from veridical.training.choice import latest
 from veridical.training.preference import preference_losses, train_dpo
 from veridical.training.preference_config import ObjectiveSection, PreferenceRecipe
@@ -243,6 +243,42 @@ def test_a_full_disk_while_saving_is_told_and_the_run_goes_on_from_before(make_r
         with pytest.raises(StorageError, match=r"Cannot write the resume point.*no space left.*--resume"):
             train_dpo(recipe, tmp_path / "run")
     assert same_weights(whole, train_dpo(recipe, tmp_path / "run", resume=True))
+
+
+def test_a_kill_while_the_result_is_written_loses_nothing(make_recipe, tmp_path, monkeypatch):
+    recipe = make_recipe()
+    whole = train_dpo(recipe, tmp_path / "whole")
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preference, "_save", die)
+        with pytest.raises(KeyboardInterrupt):
+            train_dpo(recipe, tmp_path / "run")
+    assert same_weights(whole, train_dpo(recipe, tmp_path / "run", resume=True))
+
+
+def test_a_training_that_runs_away_is_stopped_and_told(make_recipe, tmp_path):
+    recipe = make_recipe(train={"learning_rate": 1e30, "warmup_ratio": 0.0, "epochs": 4})
+    with pytest.raises(ModelError, match=r"ran away at step \d+: .*smaller train.learning_rate"):
+        train_dpo(recipe, tmp_path / "run")
+
+
+def test_several_processes_are_refused(make_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "world_size", 2)
+    with pytest.raises(ConfigError, match="one of 2"):
+        train_dpo(make_recipe(), tmp_path / "run")
+
+
+def test_the_vision_tower_can_be_trained_where_it_is_named(make_recipe, tiny_llava_path, tmp_path):
+    recipe = make_recipe(
+        model={"trainable": ["vision", "projector", "language_model"]}, train={"max_steps": 2, "warmup_ratio": 0.0}
+    )
+    result = train_dpo(recipe, tmp_path / "run")
+    base = load_model(tiny_llava_path, device="cpu").model.state_dict()
+    trained = load_model(result.weights, device="cpu").model.state_dict()
+    assert any(not torch.equal(trained[name], base[name]) for name in base if "vision_tower" in name)
 
 
 def test_an_early_stop_is_not_undone_by_a_resume(make_recipe, tmp_path, monkeypatch):

@@ -8,12 +8,13 @@ import torch
 from correction_files import write_corrections
 from miniatures import picture
 from veridical.errors import DataError
+from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
+from veridical.models.lora import freeze
 from veridical.models.prompting import encode_prompts, encode_responses
 from veridical.training import preference_data
 from veridical.training.preference_config import DataSection, ObjectiveSection
 from veridical.training.preference_data import (
-    branch_batch,
     collate,
     encode_pairs,
     read_pairs,
@@ -24,7 +25,9 @@ from veridical.training.preference_data import (
 
 @pytest.fixture(scope="module", params=["tiny_llava_path", "tiny_qwen2_5_vl_path"])
 def vlm(request):
-    return load_model(request.getfixturevalue(request.param), device="cpu")
+    loaded = load_model(request.getfixturevalue(request.param), device="cpu")
+    freeze(loaded.model, vision=True)
+    return loaded
 
 
 @pytest.fixture
@@ -32,8 +35,11 @@ def pairs(corrections_path, tmp_path):
     return read_pairs(DataSection(corrections=str(corrections_path)), quarantine=tmp_path / "bad.jsonl")
 
 
-def encode(vlm, pairs, **objective):
-    return encode_pairs(vlm, pairs, ObjectiveSection(**objective), max_response_tokens=64)
+def encode(vlm, pairs, *, max_response_tokens=64, **objective):
+    return encode_pairs(
+        vlm, pairs, ObjectiveSection(**objective), max_response_tokens=max_response_tokens,
+        features=FeatureCache(None, vlm),
+    )  # fmt: skip
 
 
 def marked_text(text, response, mask):
@@ -72,7 +78,7 @@ def test_statistics_count(vlm, pairs):
     marked = sum(sum(row.changed[1]) for row in prepared)
     assert statistics.changed_ratio_rejected == marked / sum(len(row.changed[1]) for row in prepared)
     assert statistics.truncated == 0
-    assert encode_pairs(vlm, pairs, ObjectiveSection(), max_response_tokens=3)[1].truncated == 12
+    assert encode(vlm, pairs, max_response_tokens=3)[1].truncated == 12
 
 
 def test_prompts_taken_apart_and_stacked_again_are_what_they_were(vlm):
@@ -107,9 +113,17 @@ def test_a_batch_holds_chosen_then_rejected(vlm, pairs):
             assert batch["response_ids"][b, k, :length].tolist() == row.response_ids[k]
             assert int(batch["response_mask"][b, k].sum()) == length
             assert batch["changed_mask"][b, k, :length].tolist() == row.changed[k]
-    assert not set(batch["prompt"]) & set(batch["pixels"].tensors)
-    plain = branch_batch(prepared[:3], pad_token_id=vlm.tokenizer.pad_token_id)
-    assert plain.prompt.keys() == batch["prompt"].keys() | batch["pixels"].tensors.keys()
+
+
+def test_pixels_are_let_go_where_features_are_kept(vlm, pairs):
+    prepared, _ = encode(vlm, pairs)
+    batch = collate([(row, torch.zeros(2, 1)) for row in prepared[:4]], pad_token_id=vlm.tokenizer.pad_token_id)
+    if vlm.model.config.model_type == "llava":
+        assert "pixel_values" not in batch["prompt"]
+        assert len(set(batch["image_keys"])) == 2
+    else:
+        assert "pixel_values" in batch["prompt"]
+        assert batch["image_keys"] is None
 
 
 def test_texts_with_the_models_own_tokens_are_told_with_their_lines(vlm, tmp_path):

@@ -9,6 +9,7 @@ from correction_files import write_corrections
 from miniatures import picture, tiny_llava
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
+from veridical.models.lora import freeze
 from veridical.training import references
 from veridical.training.preference_config import DataSection, ObjectiveSection
 from veridical.training.preference_data import encode_pairs, read_pairs
@@ -17,16 +18,26 @@ from veridical.training.references import pair_keys, reference_logprobs
 
 @pytest.fixture
 def vlm(tiny_llava_path):
-    return load_model(tiny_llava_path, device="cpu")
+    loaded = load_model(tiny_llava_path, device="cpu")
+    freeze(loaded.model, vision=True)
+    return loaded
 
 
-def prepare(vlm, path, *, max_response_tokens=64, **objective):
+@pytest.fixture
+def features(vlm):
+    return FeatureCache(None, vlm)
+
+
+def prepare(vlm, path, features=None, *, max_response_tokens=64, **objective):
+    features = features or FeatureCache(None, vlm)
     pairs = read_pairs(DataSection(corrections=str(path)), quarantine=path.with_name("bad.jsonl"))
-    return encode_pairs(vlm, pairs, ObjectiveSection(**objective), max_response_tokens=max_response_tokens)[0]
+    return encode_pairs(
+        vlm, pairs, ObjectiveSection(**objective), max_response_tokens=max_response_tokens, features=features
+    )[0]
 
 
-def score(vlm, prepared, folder, **more):
-    return reference_logprobs(vlm, prepared, folder, batch_size=4, features=FeatureCache(None, vlm), **more)
+def score(vlm, prepared, folder, features):
+    return reference_logprobs(vlm, prepared, folder, batch_size=4, features=features)
 
 
 @pytest.fixture
@@ -43,14 +54,14 @@ def scored_pairs(monkeypatch):
     return count
 
 
-def test_scores_are_the_models_and_a_second_call_reads_them(vlm, corrections_path, tmp_path, scored_pairs):
-    prepared = prepare(vlm, corrections_path)
-    first = score(vlm, prepared, tmp_path)
+def test_scores_are_the_models_and_a_second_call_reads_them(vlm, features, corrections_path, tmp_path, scored_pairs):
+    prepared = prepare(vlm, corrections_path, features)
+    first = score(vlm, prepared, tmp_path, features)
     assert scored_pairs == [12]
-    second = score(vlm, prepared, tmp_path)
+    second = score(vlm, prepared, tmp_path, features)
     assert scored_pairs == [12]
     alone = reference_logprobs(
-        vlm, prepared[3:4], tmp_path / "alone", batch_size=1, features=FeatureCache(None, vlm)
+        vlm, prepared[3:4], tmp_path / "alone", batch_size=1, features=features
     )  # fmt: skip
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert first[3].shape == alone[0].shape
@@ -58,9 +69,9 @@ def test_scores_are_the_models_and_a_second_call_reads_them(vlm, corrections_pat
     assert bool((first[3] <= 0).all())
 
 
-def test_order_ids_masks_and_file_names_do_not_matter(vlm, corrections_path, tmp_path, scored_pairs):
-    prepared = prepare(vlm, corrections_path)
-    first = score(vlm, prepared, tmp_path)
+def test_order_ids_masks_and_file_names_do_not_matter(vlm, features, corrections_path, tmp_path, scored_pairs):
+    prepared = prepare(vlm, corrections_path, features)
+    first = score(vlm, prepared, tmp_path, features)
     moved = write_corrections(tmp_path / "elsewhere")
     rows = [json.loads(line) for line in moved.read_text().splitlines()[1:]]
     (moved.parent / "images" / "0.png").rename(moved.parent / "images" / "renamed.png")
@@ -68,7 +79,7 @@ def test_order_ids_masks_and_file_names_do_not_matter(vlm, corrections_path, tmp
         row["id"] = "new" + row["id"]
         row["image"]["path"] = row["image"]["path"].replace("0.png", "renamed.png")
     moved.write_text("\n".join(json.dumps(row) for row in reversed(rows)) + "\n")
-    again = score(vlm, prepare(vlm, moved, diff="original"), tmp_path)
+    again = score(vlm, prepare(vlm, moved, features, diff="original"), tmp_path, features)
     assert scored_pairs == [12]
     assert all(torch.equal(a, b) for a, b in zip(first, reversed(again), strict=True))
 
@@ -129,19 +140,21 @@ def test_one_weight_in_the_vision_tower_counts(vlm, corrections_path):
 
 
 @pytest.mark.parametrize("keep", [0, 100])
-def test_a_file_cut_short_is_made_again(vlm, corrections_path, tmp_path, scored_pairs, keep):
-    prepared = prepare(vlm, corrections_path)
-    first = score(vlm, prepared, tmp_path)
+def test_a_file_cut_short_is_made_again(vlm, features, corrections_path, tmp_path, scored_pairs, keep):
+    prepared = prepare(vlm, corrections_path, features)
+    first = score(vlm, prepared, tmp_path, features)
     (file,) = tmp_path.glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:keep])
-    again = score(vlm, prepared, tmp_path)
+    again = score(vlm, prepared, tmp_path, features)
     assert scored_pairs == [24]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-def test_an_interrupted_pass_loses_only_the_piece_it_was_at(vlm, corrections_path, tmp_path, scored_pairs, monkeypatch):
+def test_an_interrupted_pass_loses_only_the_piece_it_was_at(
+    vlm, features, corrections_path, tmp_path, scored_pairs, monkeypatch
+):
     monkeypatch.setattr(references, "_PAIRS_PER_FILE", 4)
-    prepared = prepare(vlm, corrections_path)
+    prepared = prepare(vlm, corrections_path, features)
     inner = references._score
 
     def failing(*arguments):
@@ -152,7 +165,7 @@ def test_an_interrupted_pass_loses_only_the_piece_it_was_at(vlm, corrections_pat
     with monkeypatch.context() as patch:
         patch.setattr(references, "_score", failing)
         with pytest.raises(KeyboardInterrupt):
-            score(vlm, prepared, tmp_path)
+            score(vlm, prepared, tmp_path, features)
     assert len(list(tmp_path.iterdir())) == 2
-    score(vlm, prepared, tmp_path)
+    score(vlm, prepared, tmp_path, features)
     assert scored_pairs == [12]

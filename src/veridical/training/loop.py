@@ -10,7 +10,7 @@ import random
 import time
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer
 
-from veridical.errors import StorageError
+from veridical.errors import ModelError, StorageError
 from veridical.files import write_text_atomically
 from veridical.models.loading import VisionLanguageModel
-from veridical.progress import say, track
+from veridical.progress import say
 from veridical.seeding import child_seed
 from veridical.training.checkpoints import (
     WEIGHTS,
@@ -38,6 +38,7 @@ from veridical.training.checkpoints import (
     write_progress,
 )
 from veridical.training.choice import ChoiceRule
+from veridical.training.flow import Flow, training_arguments
 from veridical.training.settings import TrainSection
 
 RESUME_FOLDER = "resume"
@@ -76,10 +77,10 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         use_cache = config.use_cache if hasattr(config, "use_cache") else None
         super().__init__(
             model=vlm.model,
-            args=_arguments(settings, run_dir, on_cpu=vlm.device.type == "cpu"),
+            args=training_arguments(settings, run_dir / RESUME_FOLDER, on_cpu=vlm.device.type == "cpu"),
             train_dataset=rows,  # type: ignore[arg-type, unused-ignore]
             data_collator=collate,  # type: ignore[arg-type, unused-ignore]
-            callbacks=[_Flow(self)],
+            callbacks=[Flow(settings, lambda: self.progress)],
         )
         self.remove_callback(PrinterCallback)
         if use_cache is not None:
@@ -94,7 +95,6 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         self.measure = measure
         self.rule = rule
         self.progress = RunProgress()
-        self._sums: defaultdict[str, float] = defaultdict(float)
         self._pending: list[tuple[int, dict[str, Tensor]]] = []
         self._started = time.monotonic()
 
@@ -155,7 +155,11 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:  # noqa: ARG002
-        """Append a line to the metrics file."""
+        """Append a line to the metrics file.
+
+        Raises:
+            ModelError: The loss or its gradient is no number any more.
+        """
         if "grad_norm" not in logs:
             return  # the trainer's summary at the end; the manifest says the same
         rows = sum(count for count, _ in self._pending)
@@ -176,6 +180,12 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
                 "seconds": time.monotonic() - self._started,
             }
         )
+        if not np.isfinite([means["loss"], logs["grad_norm"]]).all():
+            raise ModelError(
+                f"The training ran away at step {self.state.global_step}: loss {means['loss']}, gradient norm "
+                f"{logs['grad_norm']}. Take a smaller train.learning_rate or objective.beta, or float32, in a new "
+                "run directory."
+            )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
         """Write the weights that learn; the others are those of the base."""
@@ -215,7 +225,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     def _measure(self, step: int) -> dict[str, float]:
         was_training = self.vlm.model.training
         self.vlm.model.eval()
-        with torch.no_grad(), _undisturbed_randomness():
+        with torch.no_grad(), _undisturbed_randomness(self.vlm.device):
             metrics = {name: float(value) for name, value in self.measure(step).items()}
         self.vlm.model.train(was_training)
         if step == 0:
@@ -267,76 +277,12 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         write_text_atomically(self._metrics_path, "".join(kept))
 
 
-class _Flow(TrainerCallback):  # type: ignore[misc, unused-ignore]
-    """Says when to evaluate and save, and shows how far the run is."""
-
-    def __init__(self, trainer: RunTrainer) -> None:
-        self._trainer = trainer
-        self._bar: Generator[int] = (step for step in range(0))
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        steps = range(state.global_step, state.max_steps)
-        self._bar = (step for step in track(steps, label="Training"))
-        next(self._bar, None)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        next(self._bar, None)
-        settings = self._trainer.settings
-        last = state.global_step >= state.max_steps
-        if last or (settings.evaluation_steps and state.global_step % settings.evaluation_steps == 0):
-            control.should_evaluate = True
-        if settings.save_steps and state.global_step % settings.save_steps == 0:
-            control.should_save = True
-        self._save_with_evaluation(control)
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        done = self._trainer.progress.candidates
-        evaluated = bool(done) and done[-1].step == state.global_step
-        if not self._trainer.settings.evaluation_steps and not evaluated and not control.should_training_stop:
-            control.should_evaluate = True
-        self._save_with_evaluation(control)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        self._bar.close()
-
-    def _save_with_evaluation(self, control: Any) -> None:
-        if control.should_evaluate and not self._trainer.settings.save_steps:
-            control.should_save = True
-
-
-def _arguments(settings: TrainSection, run_dir: Path, *, on_cpu: bool) -> TrainingArguments:
-    schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
-    return TrainingArguments(
-        output_dir=str(run_dir / RESUME_FOLDER),
-        per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=settings.batch_size // settings.micro_batch_size,
-        num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps or -1,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=schedule,
-        warmup_steps=settings.warmup_ratio,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        seed=child_seed(settings.seed, "trainer") % 2**32,
-        bf16=settings.bf16,
-        use_cpu=on_cpu,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        eval_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=not on_cpu,
-    )
-
-
 @contextmanager
-def _undisturbed_randomness() -> Iterator[None]:
+def _undisturbed_randomness(device: torch.device) -> Iterator[None]:
     """Leave the random states as they were, so that measuring (or not) does not change the training."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:
         random.setstate(python)

@@ -5,19 +5,20 @@ branch off one encoded prompt; the frozen reference's log-probabilities and the 
 from a cache; corrected tokens are found before the first step. What is left of a step is one forward and backward.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from peft import PeftModel
+from safetensors import SafetensorError
 from torch import Tensor
 
-from veridical.config import load_recipe, write_recipe
-from veridical.errors import ConfigError
+from veridical.config import write_recipe
+from veridical.errors import StorageError
 from veridical.feedback.pairs import Pair, split_by_image
-from veridical.files import hash_file, read_bytes, write_json_atomically
+from veridical.files import hash_file, write_json_atomically
 from veridical.manifests import build_manifest
 from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
@@ -27,7 +28,6 @@ from veridical.models.lora import add_lora, freeze, save_lora
 from veridical.objectives.dense import sequence_score
 from veridical.objectives.dpo import dpo_loss
 from veridical.progress import say
-from veridical.records import Manifest
 from veridical.seeding import child_seed
 from veridical.training.checkpoints import find_resume_point
 from veridical.training.choice import ChoiceRule, latest, least_hallucination, least_loss
@@ -35,6 +35,7 @@ from veridical.training.loop import RESUME_FOLDER, RunTrainer
 from veridical.training.preference_config import ObjectiveSection, PreferenceRecipe
 from veridical.training.preference_data import PreparedPair, collate, encode_pairs, read_pairs, refuse_texts
 from veridical.training.references import reference_logprobs
+from veridical.training.run_directory import Clock, RunResult, open_run
 from veridical.world.base import resolve_model
 
 Evaluate = Callable[[VisionLanguageModel, int], Mapping[str, float]]
@@ -42,19 +43,6 @@ Evaluate = Callable[[VisionLanguageModel, int], Mapping[str, float]]
 
 _TIE = 1e-5
 """Margins below this are ties: rounding, not preference."""
-
-
-class RunResult(NamedTuple):
-    """What a training run left."""
-
-    run_dir: Path
-    """The run directory: `recipe.toml`, `metrics.jsonl`, `manifest.json` and the trained weights."""
-    weights: Path
-    """Folder of the trained weights: `adapter` (LoRA) or `model` (full), inside the run directory."""
-    base: str
-    """The model that was trained; an adapter goes on top of it."""
-    manifest: Manifest
-    """What made the run; `notes` holds the chosen step and the rule."""
 
 
 def train_dpo(
@@ -83,10 +71,11 @@ def train_dpo(
     """
     run_dir = Path(run_dir)
     recipe = _with_absolute_paths(recipe)
-    finished = _open_run(recipe, run_dir, resume=resume)
+    weights = run_dir / ("adapter" if recipe.model.tuning == "lora" else "model")
+    finished = open_run(recipe, run_dir, resume=resume)
     if finished is not None:
-        return finished
-    clock = _Clock()
+        return RunResult(run_dir, weights, recipe.model.base, finished)
+    clock = Clock()
     torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
     pairs = read_pairs(recipe.data, quarantine=run_dir / "bad_rows.jsonl")
     clock.lap("reading")
@@ -95,16 +84,17 @@ def train_dpo(
     clock.lap("loading")
     pairs = refuse_texts(vlm, pairs, recipe.data, quarantine=run_dir / "bad_texts.jsonl")
     parts = _split(pairs, recipe)
-    prepared, statistics = encode_pairs(
-        vlm, [*parts["train"], *parts["validation"]], recipe.objective,
-        max_response_tokens=recipe.data.max_response_tokens,
-    )  # fmt: skip
-    clock.lap("encoding")
-    write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
     cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
     precision = "bf16" if recipe.train.bf16 else "plain"
-    features = FeatureCache(cache / f"features-{precision}", vlm)  # the adapter's wrapper does not touch the tower
     autocast = _autocast(vlm, bf16=recipe.train.bf16)
+    features = FeatureCache(cache / f"features-{precision}", vlm)  # the adapter's wrapper does not touch the tower
+    with autocast():
+        prepared, statistics = encode_pairs(
+            vlm, [*parts["train"], *parts["validation"]], recipe.objective,
+            max_response_tokens=recipe.data.max_response_tokens, features=features,
+        )  # fmt: skip
+    clock.lap("encoding")
+    write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
     references = reference_logprobs(
         vlm, prepared, cache / "references", batch_size=recipe.train.micro_batch_size, features=features,
         autocast=autocast, autocast_name=precision,
@@ -119,7 +109,7 @@ def train_dpo(
     )  # fmt: skip
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
-    weights = _save(vlm, recipe, run_dir)
+    _save(vlm, weights)
     clock.lap("saving")
     progress = trainer.progress
     manifest = build_manifest(
@@ -170,11 +160,9 @@ class PreferenceTrainer(RunTrainer):
 
     def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """DPO loss of each pair, with its reward margin, accuracy and log-probabilities."""
-        prompt = dict(batch["prompt"])
-        pixels = batch["pixels"].tensors
-        image_outputs = self._features.image_outputs({**prompt, **pixels})
-        prompt |= {name: value.to(self.vlm.device) for name, value in pixels.items() if image_outputs is None}
-        branches = BranchBatch(prompt, batch["response_ids"], batch["response_mask"])
+        keys = batch["image_keys"]
+        image_outputs = None if keys is None else self._features.recall(keys)
+        branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
         policy = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
         return preference_losses(
             policy, batch["reference"], batch["response_mask"], batch["changed_mask"], self._objective
@@ -244,19 +232,6 @@ def preference_losses(
     }
 
 
-class _Clock:
-    """Wall-clock seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, stage: str) -> None:
-        now = time.monotonic()
-        self.seconds[stage] = now - self._last
-        self._last = now
-
-
 def _with_absolute_paths(recipe: PreferenceRecipe) -> PreferenceRecipe:
     """So that the recipe written to the run directory works from anywhere."""
 
@@ -274,42 +249,9 @@ def _with_absolute_paths(recipe: PreferenceRecipe) -> PreferenceRecipe:
     return recipe.model_copy(update={"model": model, "data": data, "train": train})
 
 
-def _open_run(recipe: PreferenceRecipe, run_dir: Path, *, resume: bool) -> RunResult | None:
-    """Claim the run directory; give the result if the run in it is finished already."""
-    written = run_dir / "recipe.toml"
-    if not written.is_file():
-        return None
-    if not resume:
-        raise ConfigError(
-            f"`{run_dir}` holds a run already. Give another folder, or go on with that run by adding --resume."
-        )
-    before = load_recipe(written, PreferenceRecipe)
-    if before != recipe:
-        raise ConfigError(
-            f"The run in `{run_dir}` was started with another recipe; they differ in {_differences(before, recipe)}. "
-            f"Resume with `{written}`, or give another folder."
-        )
-    if (run_dir / "manifest.json").is_file():
-        say(f"The run in {run_dir} is finished already.")
-        manifest = Manifest.model_validate_json(read_bytes(run_dir / "manifest.json"))
-        return RunResult(run_dir, _weights_folder(recipe, run_dir), recipe.model.base, manifest)
-    return None
-
-
-def _differences(before: PreferenceRecipe, after: PreferenceRecipe) -> str:
-    old, new = before.model_dump(), after.model_dump()
-    names = [
-        f"{section}.{key}" if isinstance(values, dict) else section
-        for section, values in new.items()
-        for key in (values if isinstance(values, dict) else [""])
-        if (old[section].get(key) != values[key] if isinstance(values, dict) else old[section] != values)
-    ]
-    return ", ".join(f"`{name}`" for name in names)
-
-
 def _load(recipe: PreferenceRecipe) -> VisionLanguageModel:
     settings = recipe.model
-    return load_model(
+    vlm = load_model(
         resolve_model(settings.base),
         adapter=settings.adapter or None,
         adapter_trainable=True,
@@ -318,6 +260,9 @@ def _load(recipe: PreferenceRecipe) -> VisionLanguageModel:
         quantization=settings.quantization,
         trust_remote_code=settings.trust_remote_code,
     )
+    if settings.tuning == "lora" or "vision" not in settings.trainable:
+        freeze(vlm.model, vision=True)  # said at once, since only a frozen tower's features can be kept
+    return vlm
 
 
 def _make_trainable(vlm: VisionLanguageModel, recipe: PreferenceRecipe) -> VisionLanguageModel:
@@ -357,15 +302,15 @@ def _default_rule(recipe: PreferenceRecipe, evaluate: Evaluate | None, held_out:
     return least_loss() if held_out else latest()
 
 
-def _weights_folder(recipe: PreferenceRecipe, run_dir: Path) -> Path:
-    return run_dir / ("adapter" if recipe.model.tuning == "lora" else "model")
-
-
-def _save(vlm: VisionLanguageModel, recipe: PreferenceRecipe, run_dir: Path) -> Path:
+def _save(vlm: VisionLanguageModel, folder: Path) -> None:
     """Write what `PeftModel.from_pretrained`, or `AutoModelForImageTextToText` and `AutoProcessor`, read."""
-    folder = _weights_folder(recipe, run_dir)
-    if recipe.model.tuning == "lora":
-        return save_lora(vlm, folder)
-    vlm.model.save_pretrained(folder)
-    vlm.processor.save_pretrained(folder)
-    return folder
+    try:
+        if isinstance(vlm.model, PeftModel):
+            save_lora(vlm, folder)
+        else:
+            vlm.model.save_pretrained(folder)
+            vlm.processor.save_pretrained(folder)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(
+            f"Cannot write `{folder}`: {error}. Nothing is lost: free space and run the same command with --resume."
+        ) from error

@@ -6,7 +6,6 @@ random: a mirrored picture would make "on the left" wrong.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from veridical.feedback.masks import ChangedMasks, OneSided, changed_token_masks
 from veridical.feedback.pairs import Pair, pairs_from_corrections
 from veridical.files import quarantine_rows
 from veridical.models.branches import BranchBatch, stack_responses
+from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompting import EncodedResponse, encode_prompts, encode_responses
 from veridical.progress import track
@@ -35,7 +35,10 @@ class PreparedPair(NamedTuple):
     id: str
     """Id of the correction."""
     prompt: dict[str, Tensor]
-    """The encoded prompt with its image, a batch of one, not padded; shared by pairs about the same."""
+    """The encoded prompt, a batch of one, not padded; shared by pairs about the same. It holds the image's pixels only
+    where the image's features are not kept."""
+    image_key: str | None
+    """Key of the image's features in the `FeatureCache`; None where they are not kept."""
     response_ids: tuple[list[int], list[int]]
     """Token ids of the chosen and the rejected response."""
     changed: tuple[list[bool], list[bool]]
@@ -114,7 +117,12 @@ def _texts(pair: Pair) -> list[str]:
 
 
 def encode_pairs(
-    vlm: VisionLanguageModel, pairs: Sequence[Pair], objective: ObjectiveSection, *, max_response_tokens: int
+    vlm: VisionLanguageModel,
+    pairs: Sequence[Pair],
+    objective: ObjectiveSection,
+    *,
+    max_response_tokens: int,
+    features: FeatureCache,
 ) -> tuple[list[PreparedPair], PairStatistics]:
     """Turn pairs into token ids and masks.
 
@@ -123,17 +131,18 @@ def encode_pairs(
         pairs: What to encode.
         objective: Says how corrected tokens are found.
         max_response_tokens: Longest response; longer ones are cut at the end.
+        features: Keeps the features of the images where the model allows it, so that pixels can be let go.
 
     Raises:
         ModelError: A text that the model cannot take; `refuse_texts` finds them all.
     """
-    prompts = _encode_all_prompts(vlm, pairs)
+    prompts = _encode_all_prompts(vlm, pairs, features)
     chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
     rejected = encode_responses(vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens)
     prepared = []
-    for pair, prompt, right, wrong in zip(pairs, prompts, chosen, rejected, strict=True):
+    for pair, (prompt, key), right, wrong in zip(pairs, prompts, chosen, rejected, strict=True):
         changed = _changed_masks(pair, prompt, right, wrong, objective)
-        prepared.append(PreparedPair(pair.id, prompt, (right.ids, wrong.ids), changed))
+        prepared.append(PreparedPair(pair.id, prompt, key, (right.ids, wrong.ids), changed))
     truncated = sum(right.truncated or wrong.truncated for right, wrong in zip(chosen, rejected, strict=True))
     return prepared, _statistics(pairs, prepared, truncated)
 
@@ -169,20 +178,38 @@ def _statistics(pairs: Sequence[Pair], prepared: Sequence[PreparedPair], truncat
     )
 
 
-def _encode_all_prompts(vlm: VisionLanguageModel, pairs: Sequence[Pair]) -> list[dict[str, Tensor]]:
+class _EncodedPrompt(NamedTuple):
+    prompt: dict[str, Tensor]
+    image_key: str | None
+
+
+def _encode_all_prompts(
+    vlm: VisionLanguageModel, pairs: Sequence[Pair], features: FeatureCache
+) -> list[_EncodedPrompt]:
     """One prompt for each pair; equal questions about equal images share their tensors."""
+    identities = [(pair.question, pair.image.sha256 or pair.image.path) for pair in pairs]
     first: dict[tuple[str, str], int] = {}
-    for number, pair in enumerate(pairs):
-        first.setdefault((pair.question, pair.image.sha256 or pair.image.path), number)
-    encoded: dict[tuple[str, str], dict[str, Tensor]] = {}
-    keys = list(first)
-    starts = range(0, len(keys), _PROMPTS_AT_ONCE)
-    for start in track(starts, label="Encoding prompts"):
-        some = keys[start : start + _PROMPTS_AT_ONCE]
-        rows = [pairs[first[key]] for key in some]
+    for number, identity in enumerate(identities):
+        first.setdefault(identity, number)
+    encoded: dict[tuple[str, str], _EncodedPrompt] = {}
+    unique = list(first)
+    for start in track(range(0, len(unique), _PROMPTS_AT_ONCE), label="Encoding prompts and images"):
+        some = unique[start : start + _PROMPTS_AT_ONCE]
+        rows = [pairs[first[identity]] for identity in some]
         images = [_open_image(row.image.path) for row in rows]
-        encoded.update(zip(some, _encode_prompts_apart(vlm, [row.question for row in rows], images), strict=True))
-    return [encoded[pair.question, pair.image.sha256 or pair.image.path] for pair in pairs]
+        prompts = _encode_prompts_apart(vlm, [row.question for row in rows], images)
+        encoded.update(zip(some, _let_go_of_pixels(prompts, features), strict=True))
+    return [encoded[identity] for identity in identities]
+
+
+def _let_go_of_pixels(prompts: Sequence[dict[str, Tensor]], features: FeatureCache) -> list[_EncodedPrompt]:
+    if features.why_not() is not None:
+        return [_EncodedPrompt(prompt, None) for prompt in prompts]
+    keys = features.remember({"pixel_values": torch.cat([prompt["pixel_values"] for prompt in prompts])})
+    return [
+        _EncodedPrompt({name: value for name, value in prompt.items() if name != "pixel_values"}, key)
+        for prompt, key in zip(prompts, keys, strict=True)
+    ]
 
 
 def _encode_prompts_apart(
@@ -245,12 +272,10 @@ def branch_batch(pairs: Sequence[PreparedPair], *, pad_token_id: int) -> BranchB
     return BranchBatch(prompt, response_ids, response_mask)
 
 
-@dataclass(frozen=True)
-class HostTensors:
-    """Tensors that stay where they are when a batch is moved to the accelerator: pixels whose features are known."""
-
-    tensors: dict[str, Tensor]
-    """By the name that the model knows."""
+def image_keys(pairs: Sequence[PreparedPair]) -> list[str] | None:
+    """Keys of the pairs' image features; None where they are not kept."""
+    keys = [pair.image_key for pair in pairs if pair.image_key is not None]
+    return keys if len(keys) == len(pairs) else None
 
 
 def collate(pairs: Sequence[tuple[PreparedPair, Tensor]], *, pad_token_id: int) -> dict[str, Any]:
@@ -261,18 +286,19 @@ def collate(pairs: Sequence[tuple[PreparedPair, Tensor]], *, pad_token_id: int) 
         pad_token_id: Padding of the prompts.
 
     Returns:
-        `prompt` (tensors), `pixels` (`HostTensors`: the prompt's floating point tensors), and `response_ids`,
-        `response_mask`, `changed_mask` and `reference`, each (B 2 T).
+        `prompt` (tensors), `image_keys` (or None), and `response_ids`, `response_mask`, `changed_mask` and `reference`,
+        each (B 2 T).
     """
-    batch = branch_batch([pair for pair, _ in pairs], pad_token_id=pad_token_id)
+    prepared = [pair for pair, _ in pairs]
+    batch = branch_batch(prepared, pad_token_id=pad_token_id)
     reference = torch.zeros(batch.response_ids.shape)
     for b, (_, scores) in enumerate(pairs):
         reference[b, :, : scores.shape[-1]] = scores
     return {
-        "prompt": {key: value for key, value in batch.prompt.items() if not value.is_floating_point()},
-        "pixels": HostTensors({key: value for key, value in batch.prompt.items() if value.is_floating_point()}),
+        "prompt": batch.prompt,
+        "image_keys": image_keys(prepared),
         "response_ids": batch.response_ids,
         "response_mask": batch.response_mask,
-        "changed_mask": stack_changed([pair.changed for pair, _ in pairs], batch.response_mask),
+        "changed_mask": stack_changed([pair.changed for pair in prepared], batch.response_mask),
         "reference": reference,
     }

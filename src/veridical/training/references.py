@@ -24,7 +24,7 @@ from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash, tensor_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.progress import track
-from veridical.training.preference_data import PreparedPair, branch_batch
+from veridical.training.preference_data import PreparedPair, branch_batch, image_keys
 
 _PAIRS_PER_FILE = 256
 
@@ -92,7 +92,7 @@ def pair_keys(vlm: VisionLanguageModel, pairs: Sequence[PreparedPair], *, autoca
         if id(pair.prompt) not in prompt_hashes:
             parts = [f"{name}\0{tensor_hash(value)}" for name, value in sorted(pair.prompt.items())]
             prompt_hashes[id(pair.prompt)] = "\n".join(parts)
-        text = f"{weights}\n{autocast_name}\n{prompt_hashes[id(pair.prompt)]}\n{pair.response_ids}"
+        text = f"{weights}\n{autocast_name}\n{pair.image_key}\n{prompt_hashes[id(pair.prompt)]}\n{pair.response_ids}"
         keys.append(hashlib.sha256(text.encode()).hexdigest())
     return keys
 
@@ -106,7 +106,8 @@ def _score(
 ) -> list[Tensor]:
     batch = branch_batch(pairs, pad_token_id=vlm.tokenizer.pad_token_id)
     with autocast():
-        image_outputs = features.image_outputs(batch.prompt)
+        keys = image_keys(pairs)
+        image_outputs = None if keys is None else features.recall(keys)
         scores = score_branches(vlm.model, batch.to(vlm.device), image_outputs=image_outputs).float().cpu()
     return [scores[b, :, : max(map(len, pair.response_ids))].clone() for b, pair in enumerate(pairs)]
 

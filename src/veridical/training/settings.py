@@ -47,8 +47,8 @@ class TrainSection(Recipe):
     bf16: bool = False
     """Compute in bfloat16 while trained weights stay as they are. RLHF-V: on."""
     cache: str = ""
-    """Folder for image features and reference log-probabilities, which runs may share (what is stale is never read);
-    empty: `cache` in the run directory."""
+    """Folder for image features and reference log-probabilities, which runs may share: what is stale is never read,
+    what was scored in other batches differs by rounding. Empty: `cache` in the run directory."""
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
