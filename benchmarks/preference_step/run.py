@@ -94,9 +94,7 @@ def run_case(shape: str, tuning: str, *, rounds: int, pairs: int) -> dict[str, A
         folder = Path(name)
         sizes = write_case(folder, shape=shape, tuning=tuning, pairs=pairs)
         sides = {side: Side(side, folder, tuning) for side in SIDES}
-        loads = []
         for number in range(rounds + 1):
-            loads.append(os.getloadavg()[0])
             turn = number % len(SIDES)
             for side in (*SIDES[turn:], *SIDES[:turn]):
                 sides[side].step(counts=number > 0)
@@ -112,7 +110,7 @@ def run_case(shape: str, tuning: str, *, rounds: int, pairs: int) -> dict[str, A
             results[side][f"times_faster_than_{base}"] = {
                 "median": round(median(ratios), 3), "low": round(min(ratios), 3), "high": round(max(ratios), 3),
             }  # fmt: skip
-    return {"shape": shape, "tuning": tuning, "n": rounds, **sizes, "load_before_rounds": loads, "sides": results}
+    return {"shape": shape, "tuning": tuning, "n": rounds, **sizes, "sides": results}
 
 
 def show(case: dict[str, Any]) -> str:
@@ -150,11 +148,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--note", default="", help="what a reader must know of the conditions")
+    parser.add_argument("--show", type=Path, help="only print the tables of this JSON file")
     parser.add_argument("--out", type=Path, help="JSON file to write; an existing one is refused")
     options = parser.parse_args()
     if options.out and options.out.exists():
         raise SystemExit(f"`{options.out}` is there already; results are added, never edited. Give another name.")
-    started = time.time()
+    if options.show:
+        print(*map(show, json.loads(options.show.read_text(encoding="utf-8"))["cases"]), sep="\n")
+        return
+    started, load = time.time(), os.getloadavg()[0]
     cases = [
         run_case(shape, tuning, rounds=options.rounds, pairs=options.pairs)
         for shape in options.shape
@@ -165,6 +167,7 @@ def main() -> None:
     result = {
         "date": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
+        "load_average_at_start": round(load, 2),
         "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
         "versions": library_versions() | {"trl": version("trl")},
         "git_commit": git_commit(),

@@ -6,6 +6,8 @@ Reads commands from standard input, one a line: `step` answers with seconds and 
 step's gradients and answers with memory. Answers are JSON, one a line, on standard output.
 """
 
+import ctypes
+import gc
 import json
 import os
 import sys
@@ -116,6 +118,12 @@ def memory_kib(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
+def give_back_memory() -> None:
+    """Free what nobody holds, and let the allocator return it: what is resident then is in use."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def main(side: str, folder: Path, tuning: str) -> None:
     """Serve commands until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -126,6 +134,7 @@ def main(side: str, folder: Path, tuning: str) -> None:
         answers.flush()
 
     loss, model = (trl_side if side in TRL_SIDES else our_side)(side, folder, tuning)
+    give_back_memory()
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # from here on counts the most memory
     loaded = memory_kib("VmRSS")
     answer({"loaded_kib": loaded})
@@ -133,6 +142,7 @@ def main(side: str, folder: Path, tuning: str) -> None:
         command, _, argument = line.strip().partition(" ")
         if command == "step":
             answer(timed_step(loss, model))
+            give_back_memory()
         elif command == "finish":
             parameters = trainable_parameters(model)
             save_file({n: p.grad.contiguous() for n, p in parameters.items() if p.grad is not None}, argument)
