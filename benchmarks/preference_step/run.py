@@ -1,6 +1,6 @@
 """Time one preference step (forward, backward; loss and gradients) of TRL and of Veridical, saving by saving.
 
-    python run.py [--shape eighth eighth-all] [--tuning lora full] [--rounds 7] [--out results/DATE.json]
+    python run.py [--shape eighth eighth-small-head] [--tuning lora full] [--rounds 7] [--out results/DATE.json]
 
 All sides read the same weights and tokens and take turns, each in a process of its own; the first round warms up and
 does not count. Ends with an error if losses or gradients differ by more than rounding.
@@ -143,7 +143,7 @@ def refuse_differences(case: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", nargs="+", choices=SHAPES, default=["eighth", "eighth-all"])
+    parser.add_argument("--shape", nargs="+", choices=SHAPES, default=["eighth", "eighth-small-head"])
     parser.add_argument("--tuning", nargs="+", choices=["lora", "full"], default=["lora", "full"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=2)
