@@ -1,0 +1,67 @@
+"""Several runs side by side: every metric of every `results.json` with its interval, in one HTML file.
+
+Each run is compared with its own base by a paired test, made when the run was; between runs there is no test here,
+since `results.json` holds no single items. The page says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from veridical.errors import ConfigError
+from veridical.records import Difference
+from veridical.report import figures
+from veridical.report.page import write_page
+from veridical.report.results import Results, read_results
+from veridical.report.wording import metric_info
+
+
+def compare_runs(runs: Mapping[str, Path], out: Path | str) -> Path:
+    """Write a page that compares runs.
+
+    Args:
+        runs: Name of each run and its directory (or `results.json`).
+        out: The HTML file to write.
+
+    Raises:
+        DataError: A run has no readable results.
+    """
+    results = {name: read_results(path) for name, path in runs.items()}
+    names = list(dict.fromkeys(metric for run in results.values() for metric in run.aligned))
+    return write_page(
+        out,
+        "compare.html.j2",
+        runs=results,
+        metrics=names,
+        forests=[
+            figures.forest(
+                rows, unit=metric_info(metric).unit, title=f"{metric_info(metric).label}: aligned minus base, by run"
+            )
+            for metric in names
+            if (rows := _rows(results, metric))
+        ],
+        forest_labels=[metric_info(metric).label for metric in names if _rows(results, metric)],
+    )
+
+
+def _rows(results: Mapping[str, Results], metric: str) -> list[tuple[str, Difference]]:
+    return [
+        (name, run.comparison[metric])
+        for name, run in results.items()
+        if metric in run.comparison and "/" not in metric
+    ]
+
+
+def run_names(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name each run by its directory; where two share a name, by as much of the path as tells them apart.
+
+    Raises:
+        ConfigError: A run is given twice.
+    """
+    folders = [path.resolve().parent if path.name == "results.json" else path.resolve() for path in paths]
+    doubles = sorted({str(folder) for folder in folders if folders.count(folder) > 1})
+    if doubles:
+        raise ConfigError(f"The same run is given more than once: {', '.join(doubles)}. Give each run once.")
+    depth = 1
+    while len({folder.parts[-depth:] for folder in folders}) < len(folders):
+        depth += 1
+    return {"/".join(folder.parts[-depth:]): path for folder, path in zip(folders, paths, strict=True)}

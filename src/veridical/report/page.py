@@ -1,0 +1,54 @@
+"""From templates to one HTML file that needs nothing else: no network, no script, its own style sheet inside."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from veridical.files import write_text_atomically
+from veridical.report import figures, marks, wording
+from veridical.report.images import data_uri
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("veridical.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        value=wording.value_text,
+        interval=wording.interval_text,
+        difference=wording.difference_text,
+        count=wording.count_text,
+        p=wording.p_text,
+        seconds=wording.seconds_text,
+        data_uri=data_uri,
+        marked=marks.marked_html,
+    )
+    environment.globals.update(
+        metric_info=wording.metric_info,
+        verdict=wording.verdict,
+        points=wording.points_text,
+        interval_bar=figures.interval_bar,
+        rejected_html=marks.rejected_html,
+        chosen_html=marks.chosen_html,
+        styles=_styles(),
+    )
+    return environment
+
+
+def _styles() -> Markup:
+    folder = Path(__file__).parent / "templates"
+    # A file of this package, no input.
+    return Markup((folder / "style.css").read_text(encoding="utf-8"))  # noqa: S704
+
+
+def write_page(path: Path | str, template: str, **context: Any) -> Path:
+    """Render a template of this package into one file."""
+    return write_text_atomically(path, _environment().get_template(template).render(**context))

@@ -1,0 +1,155 @@
+"""How numbers are worded: names and units of metrics, intervals, n, p, and what a difference allows one to say."""
+
+from typing import Literal, NamedTuple
+
+from veridical.records import Difference, Metric
+
+_THIN = "\u202f"
+_MINUS = "\u2212"
+
+Verdict = Literal["better", "worse", "changed", "not shown"]
+
+
+class MetricInfo(NamedTuple):
+    """What a metric is called and how it is shown."""
+
+    label: str
+    """For people."""
+    unit: Literal["%", "words", "of 6", ""]
+    """Rates are kept in [0, 1] and shown in per cent."""
+    better: Literal["lower", "higher", ""]
+    """Which direction is good; empty where neither is."""
+    meaning: str = ""
+    """A sentence that says what is counted."""
+
+
+METRICS: dict[str, MetricInfo] = {
+    "hallucination_rate": MetricInfo(
+        "Descriptions with a hallucination", "%", "lower", "Descriptions that say at least one thing that is not so."
+    ),
+    "mention_hallucination_rate": MetricInfo(
+        "Mentions that are wrong", "%", "lower", "Of all things said, those that are not in the picture or not so."
+    ),
+    "object_coverage": MetricInfo(
+        "Objects named", "%", "higher", "Of the objects in the pictures, those that the description names."
+    ),
+    "mean_length": MetricInfo("Length of a description", "words", "", "A model that says less errs less: watch this."),
+    "yes_no_f1": MetricInfo("Yes/no questions, F1", "%", "higher", "Questions whether an object is there."),
+    "yes_no_accuracy": MetricInfo("Yes/no questions, right", "%", "higher"),
+    "yes_ratio": MetricInfo("Yes/no questions answered yes", "%", "", "Half of the questions deserve a yes."),
+    "mmhal_score": MetricInfo(
+        "MMHal-style score", "of 6", "higher", "Eight types of questions, each answer rated from 0 to 6."
+    ),
+    "over_generalisation": MetricInfo(
+        "Over-generalisation", "%", "lower", "How much oftener typical objects are invented in their own context."
+    ),
+}
+"""The metrics that have a wording of their own; others are shown under their own name, as they are."""
+
+
+def metric_info(name: str) -> MetricInfo:
+    """Wording of a metric; `hallucination_rate/object` is `hallucination_rate` of one kind."""
+    if name in METRICS:
+        return METRICS[name]
+    stem, _, kind = name.partition("/")
+    if kind and stem in METRICS:
+        known = METRICS[stem]
+        return known._replace(label=f"{known.label}: {kind.replace('_', ' ')}", meaning="")
+    better: Literal["lower", "higher", ""] = "lower" if "hallucination" in name else ""
+    return MetricInfo(name.replace("_", " ").replace("/", ": ").capitalize(), "", better)
+
+
+def shown(value: float, unit: str) -> float:
+    """The number in the unit that it is shown in: rates in per cent."""
+    return 100 * value if unit == "%" else value
+
+
+def decimal(value: float, *, digits: int = 1) -> str:
+    """A number with a true minus sign and no minus zero."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", _MINUS)
+
+
+def digits_of(unit: str) -> int:
+    """Digits behind the point that a unit is shown with."""
+    return 1 if unit in ("%", "words") else 2
+
+
+def value_text(metric: Metric, unit: str) -> str:
+    """The estimate with its unit: "57.4 %"; a dash where nothing was measured."""
+    if metric.n == 0:
+        return "–"
+    text = decimal(shown(metric.value, unit), digits=digits_of(unit))
+    return f"{text}{_THIN}{unit}" if unit else text
+
+
+def interval_text(metric: Metric | Difference, unit: str) -> str:
+    """The 95 % interval without unit: "54.1 to 60.6"."""
+    low, high = (decimal(shown(end, unit), digits=digits_of(unit)) for end in (metric.low, metric.high))
+    return f"{low} to {high}"
+
+
+def difference_text(difference: Difference, unit: str) -> str:
+    """The difference with its sign: "−45.2 points"."""
+    if difference.n == 0:
+        return "–"
+    name = "points" if unit == "%" else "" if unit == "of 6" else unit
+    return f"{signed(shown(difference.difference, unit), digits=digits_of(unit))}{_THIN}{name}".rstrip(_THIN)
+
+
+def signed(value: float, *, digits: int = 1) -> str:
+    """A number with its sign, plus too; 0 has none."""
+    text = decimal(value, digits=digits)
+    return text if text[0] == _MINUS or float(text) == 0 else f"+{text}"
+
+
+def points_text(value: float) -> str:
+    """A difference of rates in points: "+16.6"."""
+    return signed(100 * value)
+
+
+def count_text(count: int) -> str:
+    """A count with commas between thousands."""
+    return f"{count:,}"
+
+
+def p_text(p: float) -> str:
+    """A p-value, "< 0.001" where smaller."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration: "48 s", "3 min 20 s"."""
+    if seconds < 10:
+        return f"{seconds:.1f}{_THIN}s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole}{_THIN}s"
+    return f"{whole // 60}{_THIN}min {whole % 60}{_THIN}s"
+
+
+def is_shown(difference: Difference, *, p: float | None = None) -> bool:
+    """Whether test and interval both say that there is a difference (p: the adjusted one, where there is such)."""
+    return difference.n > 0 and (difference.p if p is None else p) < 0.05 and not difference.low <= 0 <= difference.high
+
+
+def verdict(difference: Difference, better: str, *, p: float | None = None) -> Verdict:
+    """What one may say of a difference."""
+    if not is_shown(difference, p=p):
+        return "not shown"
+    if not better:
+        return "changed"
+    return "better" if (difference.difference < 0) == (better == "lower") else "worse"
+
+
+def headline(before: Metric, after: Metric, difference: Difference, *, corrections: int) -> str:
+    """The one sentence of the report, no stronger than the test allows."""
+    old, new = (f"{decimal(100 * metric.value, digits=0)}{_THIN}%" for metric in (before, after))
+    made_up = f"This model made something up in {old} of its picture descriptions."
+    learnt = f"{count_text(corrections)} corrections"
+    if not is_shown(difference):
+        return f"{made_up} {learnt} later it is {new}: no difference is shown."
+    change = "Now it does so in" if difference.difference < 0 else "Now it does so more often, in"
+    return f"{made_up} {change} {new}, after learning from {learnt}."
