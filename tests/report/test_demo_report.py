@@ -122,7 +122,7 @@ def test_texts_of_a_model_are_escaped(made_up, tmp_path):
 
 def test_wrong_words_are_marked_with_their_kind(html):
     assert re.search(
-        r'<mark class="wrong" data-kind="object" title="not in the picture: object">knife<small>object', html
+        r'<mark class="wrong short" data-kind="object" title="not in the picture: object">knife<small>object', html
     )
     assert "number; it shows one" in html
 

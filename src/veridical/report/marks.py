@@ -19,8 +19,8 @@ def marked_html(marked: MarkedText) -> Markup:
         words = escape(marked.text[span.start : span.end])
         title = f"not in the picture: {span.kind}" + (f"; it shows {span.truth}" if span.truth else "")
         parts.append(
-            Markup('<mark class="wrong" data-kind="{}" title="{}">{}<small>{}</small></mark>').format(
-                span.kind, title, words, span.kind
+            Markup('<mark class="wrong{}" data-kind="{}" title="{}">{}<small>{}</small></mark>').format(
+                " short" if " " not in words else "", span.kind, title, words, span.kind
             )
         )
         at = span.end
