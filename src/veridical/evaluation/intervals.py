@@ -73,7 +73,7 @@ def newcombe_paired(both: int, gained: int, lost: int, neither: int) -> tuple[fl
     low1, high1 = wilson_interval(first, n)
     low2, high2 = wilson_interval(second, n)
     margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
-    product = both * neither - gained * lost
+    product: float = both * neither - gained * lost
     # The continuity correction is Newcombe's; it applies to positive association only.
     product = max(product - n / 2, 0.0) if product > 0 else product
     phi = product / math.sqrt(margins) if margins > 0 else 0.0

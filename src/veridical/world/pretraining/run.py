@@ -7,12 +7,13 @@ noise    captions with machine noise: the cause of hallucination
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from pydantic import Field
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from veridical.config import Recipe, write_recipe
@@ -26,21 +27,26 @@ from veridical.world.pretraining.reader import ReaderTraining
 from veridical.world.pretraining.tower import TowerTraining
 from veridical.world.tokenizer import train_tokenizer
 
+_NEW_SCENES_FROM = 3000
+"""Step number from which the second tower stage draws its scenes, so that they are new."""
+
 
 class PretrainRecipe(Recipe):
     """How the base model is made. The defaults made the shipped checkpoint."""
 
     seed: int = 0
     """Root seed of scenes, texts and weights."""
-    tower_steps: int = Field(default=1300, ge=1)
+    tower_steps: int = Field(default=2200, ge=1)
     """Steps of 64 scenes: vision tower, a cell's four patches together."""
+    cells_only_steps: int = Field(default=1300, ge=0)
+    """After so many of these steps each patch on its own counts too, with weight 1."""
     patch_steps: int = Field(default=2000, ge=1)
-    """Steps of 64 scenes: vision tower, each patch on its own as well."""
+    """Steps of 64 scenes: vision tower again, each patch on its own with weight 2."""
     reader_steps: int = Field(default=3600, ge=1)
     """Steps of 64 conversations: language model on text alone."""
-    joint_steps: int = Field(default=2000, ge=1)
+    joint_steps: int = Field(default=1400, ge=1)
     """Steps of 64 conversations: language model and projector on images with true text."""
-    noise_steps: int = Field(default=800, ge=1)
+    noise_steps: int = Field(default=700, ge=1)
     """Steps of 64 conversations: captions with machine noise."""
     pool_scenes: int = Field(default=24_000, ge=64)
     """Scenes whose features the joint stages draw from."""
@@ -71,15 +77,14 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
     reader = ReaderTraining(model, tokenizer, seed=recipe.seed)
     settings = StageSettings(steps=recipe.tower_steps, learning_rate=recipe.learning_rate)
     if not _finished(stages, "tower", recipe.tower_steps, tower, seconds):
-        run_stage("tower", tower, lambda s: tower.loss_of_step(s, patch_weight=0.0), settings=settings, folder=stages)
+        run_stage("tower", tower, lambda step: _tower_loss(tower, recipe, step), settings=settings, folder=stages)
         _finished(stages, "tower", recipe.tower_steps, tower, seconds)
     if not _finished(stages, "patches", recipe.patch_steps, tower, seconds):
-        later = recipe.tower_steps
         settings = settings._replace(steps=recipe.patch_steps)
         run_stage(
             "patches",
             tower,
-            lambda s: tower.loss_of_step(s + later, patch_weight=2.0),
+            lambda step: tower.loss_of_step(step + _NEW_SCENES_FROM, patch_weight=2.0),
             settings=settings,
             folder=stages,
         )
@@ -97,6 +102,10 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
     tower.requires_grad_(requires_grad=False)
     _join(recipe, model, tokenizer, reader, stages, seconds)
     return _save(recipe, model, tokenizer, out, seconds)
+
+
+def _tower_loss(tower: TowerTraining, recipe: PretrainRecipe, step: int) -> tuple[Tensor, Mapping[str, float]]:
+    return tower.loss_of_step(step, patch_weight=0.0 if step < recipe.cells_only_steps else 1.0)
 
 
 def _join(

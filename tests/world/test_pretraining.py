@@ -1,0 +1,182 @@
+"""The base model's training: what is learned, that it resumes exactly, and that a model like any other comes out."""
+
+import random
+
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from veridical.models.generation import generate_responses
+from veridical.models.loading import load_model
+from veridical.models.prompting import encode_prompts, encode_responses
+from veridical.seeding import child_random
+from veridical.world.base import IMAGE_TOKENS, base_model_path, build_model, build_processor
+from veridical.world.descriptions import describe
+from veridical.world.inventory import COLOURS, OBJECTS
+from veridical.world.judge import judge_description
+from veridical.world.pretraining.examples import LABELLED_KINDS, Example, agreeing_parts, collate, fault_word_labels
+from veridical.world.pretraining.loop import StageSettings, run_stage
+from veridical.world.pretraining.pixels import pixel_tensor
+from veridical.world.pretraining.reader import ReaderTraining, language_loss, reading_example
+from veridical.world.pretraining.run import PretrainRecipe, pretrain
+from veridical.world.pretraining.tower import cell_labels
+from veridical.world.reading import facts_text, reading_item
+from veridical.world.scenes import render, sample_scene, sample_scenes
+from veridical.world.tokenizer import train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(0, scenes=300)
+
+
+def test_every_word_of_the_world_is_one_token_and_any_text_survives(tokenizer):
+    words = [word for item in OBJECTS for word in (item.noun, item.plural)] + list(COLOURS)
+    assert [word for word in words if len(tokenizer(f" {word}").input_ids) != 1] == []
+    text = "naïve 𝔘 日本\r\n\tend"
+    assert tokenizer.decode(tokenizer(text).input_ids) == text
+
+
+def test_descriptions_have_the_length_that_was_asked_for(tokenizer):
+    rng = random.Random(0)
+    lengths = [len(tokenizer(" " + describe(scene, rng)).input_ids) for scene in sample_scenes(0, "test", 300)]
+    assert min(lengths) >= 22
+    assert max(lengths) <= 45
+
+
+def test_only_answers_are_learned_and_the_image_takes_its_tokens(tokenizer):
+    scene = sample_scene(0, "test", 0)
+    batch = collate([Example((("What is this?", "A park."), ("Sure?", "Yes.")), scene=scene)], tokenizer)
+    image_token = tokenizer.get_vocab()["<image>"]
+    assert int((batch.input_ids == image_token).sum()) == IMAGE_TOKENS
+    assert tokenizer.decode(batch.input_ids[0][batch.answer_mask[0]]) == " A park.</s> Yes.</s>"
+
+
+def test_fault_labels_stand_on_the_wrong_words():
+    found = dict.fromkeys(LABELLED_KINDS, 0)
+    for number in range(200):
+        item = reading_item(
+            sample_scene(0, "reading", number), random.Random(number), shuffle=True, as_caption=False, rate=0.3
+        )
+        wrong = [(at, kind) for at, kind, is_wrong in fault_word_labels(item) if is_wrong]
+        for fault in item.verdict.faults:
+            found[fault.kind] += 1
+            # Once at the word where it can first be known, once at the full stop.
+            assert sum(kind == fault.kind for _, kind in wrong) >= 2
+            stop = item.description_start + fault.claim.sentence[1] - 1
+            assert (stop, fault.kind) in wrong
+            assert item.prompt[stop] == "."
+        if not item.verdict.faults:
+            assert wrong == []
+            assert item.answer == "Yes."
+        told = "".join(item.prompt[a:b] for a, b in agreeing_parts(item))
+        wrong_words = [item.description[slice(*fault.span)] for fault in item.verdict.faults]
+        assert len(told) == len(item.description) - sum(map(len, wrong_words))
+    assert min(found.values()) > 20
+
+
+def test_facts_say_everything_that_a_description_may_claim():
+    for number in range(50):
+        scene = sample_scene(0, "facts", number)
+        text = facts_text(scene, random.Random(0), shuffle=True)
+        assert scene.context in text
+        assert all(group.phrase in text for group in scene.groups)
+
+
+def test_cell_labels_find_every_group():
+    scene = sample_scene(0, "cells", 3)
+    labels = cell_labels([scene])
+    assert int((labels["colour"] >= 0).sum()) == len(scene.groups)
+    group = scene.groups[0]
+    assert COLOURS[labels["colour"][0, group.row * 3 + group.column]] == group.colour
+
+
+def test_pixels_equal_what_the_processor_gives(tokenizer):
+    scene = sample_scene(0, "pixels", 0)
+
+    processor = build_processor(tokenizer)
+    made = processor.image_processor(images=[render(scene)], return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(pixel_tensor([scene]), made, atol=1e-6, rtol=0)
+    squeezed = processor.image_processor(images=[Image.new("RGB", (333, 57))], return_tensors="pt")["pixel_values"]
+    assert squeezed.shape == made.shape
+
+
+def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tokenizer, tmp_path):
+    def training() -> ReaderTraining:
+        return ReaderTraining(build_model(tokenizer, seed=1), tokenizer, seed=1)
+
+    def step_loss(module):
+        def loss(step):
+            examples = [reading_example(1, step * 4 + number, progress=0.5) for number in range(4)]
+            batch = collate(examples, tokenizer)
+
+            return language_loss(
+                module.language, module.fault_heads, [module.language.embed_tokens(batch.input_ids)], [batch]
+            )
+
+        return loss
+
+    settings = StageSettings(steps=6, learning_rate=1e-3, warmup=2, checkpoint_every=2, log_every=1)
+    whole = training()
+    run_stage("reader", whole, step_loss(whole), settings=settings, folder=tmp_path / "whole")
+
+    class StoppedError(Exception):
+        pass
+
+    first = training()
+
+    def stops(step):
+        if step == 5:
+            raise StoppedError
+        return step_loss(first)(step)
+
+    with pytest.raises(StoppedError):
+        run_stage("reader", first, stops, settings=settings, folder=tmp_path / "stopped")
+    second = training()
+    run_stage("reader", second, step_loss(second), settings=settings, folder=tmp_path / "stopped")
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name]), name
+    logs = [(tmp_path / name / "reader.jsonl").read_text().splitlines() for name in ("whole", "stopped")]
+    assert len(logs[0]) == len(logs[1]) == 6
+
+
+def test_pretraining_ends_in_a_model_like_any_other(tmp_path):
+    steps = {f"{name}_steps": 1 for name in ("tower", "patch", "reader", "joint", "noise")}
+    folder = pretrain(PretrainRecipe(pool_scenes=64, **steps), tmp_path)
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    assert type(model).__name__ == "LlavaForConditionalGeneration"
+    assert AutoProcessor.from_pretrained(folder).tokenizer.eos_token == "</s>"
+    assert (folder / "manifest.json").is_file()
+    assert len((folder / "pretraining_log.jsonl").read_text().splitlines()) == 5
+    again = pretrain(PretrainRecipe(pool_scenes=64, **steps), tmp_path)
+    reloaded = AutoModelForImageTextToText.from_pretrained(again)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), reloaded.parameters(), strict=True))
+
+
+def test_the_shipped_model_is_small_and_describes_what_it_sees():
+    path = base_model_path()
+    assert (path / "model.safetensors").stat().st_size <= 8 * 2**20
+    vlm = load_model(str(path))
+
+    scenes = list(sample_scenes(0, "shipped", 60))
+    answers = generate_responses(
+        vlm, ["Describe the picture in detail."] * 60, [render(s) for s in scenes], max_new_tokens=96, batch_size=60
+    )
+    verdicts = [judge_description(scene, answer.text) for scene, (answer,) in zip(scenes, answers, strict=True)]
+    covered = sum(len(v.covered) for v in verdicts) / sum(len(s.groups) for s in scenes)
+    assert covered > 0.85
+    assert 0.3 < sum(v.hallucinates for v in verdicts) / 60 < 0.8
+
+
+def test_a_taught_description_is_what_generation_would_be_asked_for(tokenizer, tmp_path):
+    build_model(tokenizer, seed=0).save_pretrained(tmp_path)
+    build_processor(tokenizer).save_pretrained(tmp_path)
+    vlm = load_model(str(tmp_path))
+    scene = sample_scene(0, "test", 0)
+    text = describe(scene, child_random(0, "text"))
+    taught = collate([Example((("Describe the picture.", text),), scene=scene)], vlm.tokenizer)
+
+    prompt = encode_prompts(vlm, ["Describe the picture."], [render(scene)])["input_ids"][0].tolist()
+    response = list(encode_responses(vlm, [text])[0].ids)
+    assert taught.input_ids[0].tolist() == prompt + response
