@@ -15,6 +15,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +24,7 @@ from case import SHAPES, write_case
 from safetensors.torch import load_file
 from worker import OUR_SIDES, TRL_SIDES
 
+from veridical.files import write_json_atomically
 from veridical.manifests import describe_machine, git_commit, library_versions
 
 SIDES = (*TRL_SIDES, *OUR_SIDES)
@@ -94,7 +96,9 @@ def run_case(shape: str, tuning: str, *, rounds: int, pairs: int) -> dict[str, A
         folder = Path(name)
         sizes = write_case(folder, shape=shape, tuning=tuning, pairs=pairs)
         sides = {side: Side(side, folder, tuning) for side in SIDES}
+        loads = []
         for number in range(rounds + 1):
+            loads.append(round(os.getloadavg()[0], 2))
             turn = number % len(SIDES)
             for side in (*SIDES[turn:], *SIDES[:turn]):
                 sides[side].step(counts=number > 0)
@@ -110,7 +114,7 @@ def run_case(shape: str, tuning: str, *, rounds: int, pairs: int) -> dict[str, A
             results[side][f"times_faster_than_{base}"] = {
                 "median": round(median(ratios), 3), "low": round(min(ratios), 3), "high": round(max(ratios), 3),
             }  # fmt: skip
-    return {"shape": shape, "tuning": tuning, "n": rounds, **sizes, "sides": results}
+    return {"shape": shape, "tuning": tuning, "n": rounds, **sizes, "load_average": loads, "sides": results}
 
 
 def show(case: dict[str, Any]) -> str:
@@ -157,14 +161,7 @@ def main() -> None:
         print(*map(show, json.loads(options.show.read_text(encoding="utf-8"))["cases"]), sep="\n")
         return
     started, load = time.time(), os.getloadavg()[0]
-    cases = [
-        run_case(shape, tuning, rounds=options.rounds, pairs=options.pairs)
-        for shape in options.shape
-        for tuning in options.tuning
-    ]
-    for case in cases:
-        print(show(case))
-    result = {
+    result: dict[str, Any] = {
         "date": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "load_average_at_start": round(load, 2),
@@ -172,12 +169,15 @@ def main() -> None:
         "versions": library_versions() | {"trl": version("trl")},
         "git_commit": git_commit(),
         "note": options.note,
-        "cases": cases,
+        "cases": [],
     }
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    for case in cases:
+    for shape, tuning in product(options.shape, options.tuning):
+        case = run_case(shape, tuning, rounds=options.rounds, pairs=options.pairs)
+        result["cases"].append(case)
+        print(show(case), flush=True)
+        if options.out:
+            write_json_atomically(options.out, result)
+    for case in result["cases"]:
         refuse_differences(case)
 
 

@@ -14,6 +14,7 @@ from transformers import AutoModelForImageTextToText
 from documents import blocks, follow
 from veridical.feedback.segments import find_segments
 from veridical.records import Correction, read_records
+from veridical.world.base import base_model_path
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "photographs"
 MINIATURE, WORLD = blocks(EXAMPLE / "README.md")
@@ -71,3 +72,10 @@ def test_corrections_are_small_and_delete_what_is_not_there():
     segments = [find_segments(row["rejected"], row["chosen"]) for row in rows]
     assert all(segments)
     assert sum(any(s.chosen_span[0] == s.chosen_span[1] for s in found) for found in segments) == 7
+
+
+def test_the_same_recipe_trains_the_worlds_base(folder, capsys):
+    make, import_, *_ = MINIATURE.text.splitlines()
+    printed = follow([MINIATURE._replace(text=f"{make}\n{import_}"), WORLD], folder, capsys)
+    assert printed[-1].strip()
+    assert adapter_moves_the_base(base_model_path(), folder / "out/world-run/adapter")
