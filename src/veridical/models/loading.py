@@ -5,6 +5,7 @@ name. What the rest of Veridical needs of a model (a chat template, a fast token
 here, once, so that a wrong model fails at the door and says why.
 """
 
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.utils import logging
 
 from veridical.errors import MissingPackageError, ModelError
 
@@ -68,6 +70,12 @@ class VisionLanguageModel:
         return tuple(sorted(token_id for token_id in found if token_id is not None))
 
 
+def _no_bars_in_logs() -> None:
+    """Keep transformers' bars for terminals: in a log file each of their redraws is a line."""
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def load_model(
     name_or_path: str | Path,
     *,
@@ -100,6 +108,7 @@ def load_model(
     options: dict[str, Any] = {"dtype": _pick_dtype(dtype, target, config)}
     if quantization == "4bit":
         options |= _four_bit_options(name, target)
+    _no_bars_in_logs()
     loader: Any = AutoModelForImageTextToText
     try:
         model, report = loader.from_pretrained(
