@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from veridical.errors import VeridicalError as VeridicalError
     from veridical.evaluation.responses import GenerateRecipe as GenerateRecipe
     from veridical.evaluation.responses import generate as generate
+    from veridical.evaluation.world_recipe import EvaluateRecipe as EvaluateRecipe
+    from veridical.evaluation.world_recipe import evaluate as evaluate
     from veridical.feedback.segments import find_segments as find_segments
     from veridical.formats.corrections import import_corrections as import_corrections
     from veridical.models.branches import BranchBatch as BranchBatch
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from veridical.models.generation import generate_responses as generate_responses
     from veridical.models.loading import VisionLanguageModel as VisionLanguageModel
     from veridical.models.loading import load_model as load_model
+    from veridical.pipelines.demo import DemoRecipe as DemoRecipe
+    from veridical.pipelines.demo import run_demo as run_demo
     from veridical.records import Comparison as Comparison
     from veridical.records import Correction as Correction
     from veridical.records import Difference as Difference
@@ -56,6 +60,10 @@ _HOMES = {
         "GenerateRecipe",
         "generate",
     ),
+    "veridical.evaluation.world_recipe": (
+        "EvaluateRecipe",
+        "evaluate",
+    ),
     "veridical.feedback.segments": ("find_segments",),
     "veridical.formats.corrections": ("import_corrections",),
     "veridical.models.branches": (
@@ -66,6 +74,10 @@ _HOMES = {
     "veridical.models.loading": (
         "VisionLanguageModel",
         "load_model",
+    ),
+    "veridical.pipelines.demo": (
+        "DemoRecipe",
+        "run_demo",
     ),
     "veridical.records": (
         "Comparison",
