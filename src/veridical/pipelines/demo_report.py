@@ -37,6 +37,7 @@ from veridical.world.tasks import MMHAL_TYPES
 
 GALLERY_SCENES = 18
 _ENLARGED = 3
+_CHANCE_MARGIN = 0.55
 
 _CAVEATS = (
     "The world is drawn. It has 48 objects, 6 colours and short sentences; a photograph has far more to get wrong. "
@@ -81,7 +82,7 @@ def describe_run(demo: DemoRun) -> DemoReport:
     """Turn a run into the inputs of its report."""
     gallery = tuple(_scene(demo, number) for number in range(min(GALLERY_SCENES, len(demo.before.descriptions))))
     objectives = recorded_objectives(base=demo.manifest.inputs["base model"])
-    caveats = _CAVEATS if objectives is None else (*_CAVEATS, objectives.note)
+    caveats = (*_CAVEATS, *_chance_caveat(demo.results), *(() if objectives is None else (objectives.note,)))
     notes = demo.run.manifest.notes
     return DemoReport(
         title="A model learns to say only what is in the picture",
@@ -154,6 +155,17 @@ def _showcase(demo: DemoRun) -> int:
         if any(fault.kind == "object" for fault in first.faults) and not second.faults and not second.missed:
             return number
     return 0
+
+
+def _chance_caveat(results: Results) -> tuple[str, ...]:
+    """Say so where the base answers yes/no probes no better than a coin: then its F1 can hardly get worse."""
+    accuracy = results.base["yes_no_accuracy"]
+    if accuracy.low > _CHANCE_MARGIN:
+        return ()
+    return (
+        f"The base model answers yes/no questions about objects hardly better than a coin ({accuracy.value:.1%} right, "
+        "half of the probes being true). Its yes/no numbers show that alignment did not move them, and no more.",
+    )
 
 
 def _objective(training: PreferenceRecipe) -> str:

@@ -50,7 +50,7 @@ class Mention(NamedTuple):
 class NoiseModel(NamedTuple):
     """How often a machine captioner errs, and on what; all rates are probabilities."""
 
-    absent_by_typical: tuple[float, ...] = (0.03, 0.10, 0.35, 0.75, 0.90)
+    absent_by_typical: tuple[float, ...] = (0.20, 0.55, 0.75, 0.88, 0.93)
     """Adding a typical absent object, by the number of the context's kinds that are there (0 … 4)."""
     most_expected: float = 0.85
     """That the added object is the most expected absent one."""

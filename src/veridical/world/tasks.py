@@ -81,10 +81,15 @@ def yes_no_question(scene: Scene, probe: Probe, rng: random.Random) -> Question 
     else:
         noun = absent_noun(scene, rng)
     truth, other = ("yes", "no") if probe == "present" else ("no", "yes")
+    group = scene.group_of(noun)
+    answer = f"No, there is no {noun} in the picture."
+    if group is not None:
+        verb = "is" if group.number == 1 else "are"
+        answer = f"Yes, there {verb} {group.phrase} {PLACE_PHRASES[group.place]}."
     return Question(
         type="yes_no",
         text=f"Is there {with_article(noun)} in the picture?",
-        answer=f"{truth.capitalize()}.",
+        answer=answer,
         expected=(truth,),
         alternatives=(other,),
         subjects=(noun,),

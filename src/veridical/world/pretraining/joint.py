@@ -23,6 +23,8 @@ from veridical.world.scenes import Scene, sample_scenes
 
 BATCH = 64
 _SHOWN_SCENES_BATCH = 256
+_SHARES = {False: (0.5, 0.3), True: (0.6, 0.25)}
+"""Shares of descriptions and of questions, before the noise and with it; the rest is reading."""
 
 
 class ImagePool:
@@ -87,11 +89,12 @@ class JointTraining(nn.Module):
     def _example(self, rng: random.Random) -> Example:
         scene = rng.choice(self._pool.scenes)
         pick = rng.random()
-        if pick < 0.5:
+        told, asked = _SHARES[self._noisy]
+        if pick < told:
             answer = caption_with_noise(scene, rng) if self._noisy else describe(scene, rng)
             return Example(((rng.choice(DESCRIPTION_QUESTIONS), answer),), scene=scene)
-        if pick < 0.8:
-            return Example(question_turns(scene, rng, head=""), scene=scene)
+        if pick < told + asked:
+            return Example(question_turns(scene, rng, head="", probes=0.4), scene=scene)
         # Reading goes on, often beside an image, half of the time beside one that the facts are not of.
         facts_of = scene if rng.random() < 0.5 else rng.choice(self._pool.scenes)
         example = reading_example(self._seed, rng.getrandbits(40), progress=1.0, scene=facts_of)

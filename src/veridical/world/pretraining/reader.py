@@ -25,11 +25,12 @@ from veridical.world.pretraining.examples import (
 )
 from veridical.world.reading import facts_text, reading_item
 from veridical.world.scenes import Scene, sample_scene
-from veridical.world.tasks import QUESTION_TYPES, ask
+from veridical.world.tasks import QUESTION_TYPES, QuestionType, ask
 
 BATCH = 64
 FAULT_LOSS_WEIGHT = 1.0
-_READABLE = tuple(kind for kind in QUESTION_TYPES if kind != "holistic")
+_ALWAYS_ASKABLE: tuple[QuestionType, ...] = ("attribute", "counting", "yes_no", "adversarial")
+_READABLE: tuple[QuestionType, ...] = tuple(kind for kind in QUESTION_TYPES if kind != "holistic")
 
 
 class ReaderTraining(nn.Module):
@@ -116,13 +117,26 @@ def reading_example(seed: int, number: int, *, progress: float, scene: Scene | N
     return Example(((item.prompt, item.answer),), labels=fault_word_labels(item), learned=agreeing_parts(item))
 
 
-def question_turns(scene: Scene, rng: random.Random, *, head: str, count: int = 4) -> tuple[tuple[str, str], ...]:
-    """Several questions in one conversation; `head` (facts) stands before the first."""
+def question_turns(
+    scene: Scene, rng: random.Random, *, head: str, count: int = 4, probes: float = 0.0
+) -> tuple[tuple[str, str], ...]:
+    """Several questions in one conversation.
+
+    Args:
+        scene: The scene asked about.
+        rng: Source of chance.
+        head: Facts, put before the first question; empty where an image is shown.
+        count: How many questions.
+        probes: Share of yes/no and multiple-choice questions, which are slowest to learn, beyond their even share.
+    """
     turns: list[tuple[str, str]] = []
     while len(turns) < count:
         # A question between two groups needs two; yes/no and attributes can always be asked.
-        kinds = _READABLE if len(scene.groups) > 1 else ("attribute", "counting", "yes_no", "adversarial")
-        question = ask(scene, rng.choice(kinds), rng)
+        kinds: tuple[QuestionType, ...] = (
+            _READABLE if len(scene.groups) > 1 else ("attribute", "counting", "yes_no", "adversarial")
+        )
+        kind = rng.choice(("yes_no", "other")) if rng.random() < probes else rng.choice(kinds)
+        question = ask(scene, kind, rng)
         # Facts say nothing of sizes.
         if question is not None and (not head or "small or large" not in question.text):
             turns.append((f"{head} {question.text}" if not turns and head else question.text, question.answer))

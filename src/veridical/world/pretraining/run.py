@@ -46,14 +46,18 @@ class PretrainRecipe(Recipe):
     """Steps of 64 conversations: language model on text alone."""
     joint_steps: int = Field(default=1400, ge=1)
     """Steps of 64 conversations: language model and projector on images with true text."""
-    noise_steps: int = Field(default=700, ge=1)
+    noise_steps: int = Field(default=600, ge=1)
     """Steps of 64 conversations: captions with machine noise."""
     pool_scenes: int = Field(default=24_000, ge=64)
     """Scenes whose features the joint stages draw from."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of the first four stages."""
-    noise_learning_rate: float = Field(default=5e-4, gt=0)
+    noise_learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of the last stage."""
+    noise_share: float = Field(default=0.87, ge=0, le=1)
+    """How much of the last stage's change is kept: weights are interpolated between the end of the joint stage (0) and
+    that of the noise stage (1), as in WiSE-FT (arXiv 2109.01903). The knob of how much the base hallucinates: on 300
+    validation scenes 6 %, 19 %, 39 %, 64 % at 0.5, 0.7, 0.8, 0.9."""
 
 
 def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
@@ -69,7 +73,7 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
     stages = out / "stages"
     stages.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, out / "recipe.toml")
-    tokenizer = train_tokenizer(recipe.seed)
+    tokenizer = _tokenizer(recipe, stages / "tokenizer")
     model = build_model(tokenizer, seed=recipe.seed)
     seconds: dict[str, float] = {}
 
@@ -104,6 +108,14 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
     return _save(recipe, model, tokenizer, out, seconds)
 
 
+def _tokenizer(recipe: PretrainRecipe, folder: Path) -> PreTrainedTokenizerFast:
+    """The run's tokenizer: trained once, since later stages stand on its ids."""
+    if not (folder / "tokenizer.json").is_file():
+        train_tokenizer(recipe.seed).save_pretrained(folder)
+    loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    return loaded
+
+
 def _tower_loss(tower: TowerTraining, recipe: PretrainRecipe, step: int) -> tuple[Tensor, Mapping[str, float]]:
     return tower.loss_of_step(step, patch_weight=0.0 if step < recipe.cells_only_steps else 1.0)
 
@@ -123,12 +135,18 @@ def _join(
         ("joint", recipe.joint_steps, recipe.learning_rate),
         ("noise", recipe.noise_steps, recipe.noise_learning_rate),
     )
+    truthful: dict[str, Tensor] = {}
     for name, steps, learning_rate in plans:
         joint = JointTraining(model, tokenizer, reader, pool=pool, seed=recipe.seed, noisy=name == "noise")
         if not _finished(stages, name, steps, joint, seconds):
             settings = StageSettings(steps=steps, learning_rate=learning_rate)
             run_stage(name, joint, joint.loss_of_step, settings=settings, folder=stages)
             _finished(stages, name, steps, joint, seconds)
+        if name == "joint":
+            truthful = {key: parameter.detach().clone() for key, parameter in joint.named_parameters()}
+    with torch.no_grad():
+        for key, parameter in joint.named_parameters():
+            parameter.lerp_(truthful[key], 1 - recipe.noise_share)
 
 
 def _finished(stages: Path, name: str, steps: int, module: nn.Module, seconds: dict[str, float]) -> bool:
