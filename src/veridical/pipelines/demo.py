@@ -57,7 +57,7 @@ class DemoRecipe(Recipe):
     """Settings that win over the recipe `dpo-world`, key=value."""
 
 
-QUICK = DemoRecipe(corrections=320, test_scenes=240, probe_scenes=60, questions_per_type=12, validation_scenes=60)
+QUICK = DemoRecipe(corrections=640, test_scenes=240, probe_scenes=60, questions_per_type=12, validation_scenes=60)
 """The same loop in a fraction of the time, with wider intervals."""
 
 
