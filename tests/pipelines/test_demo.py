@@ -5,14 +5,17 @@ import json
 import pytest
 
 from veridical.cli import main
+from veridical.config import load_recipe
 from veridical.errors import ConfigError
+from veridical.models.loading import load_model
 from veridical.pipelines.collection import collect_corrections
 from veridical.pipelines.demo import DemoRecipe, run_demo
 from veridical.pipelines.demo_report import mark_faults
 from veridical.records import Correction, read_records
 from veridical.report.results import REQUIRED_METRICS
+from veridical.world.base import base_model_path
 from veridical.world.people import EXACT
-from veridical.world.scenes import sample_scene
+from veridical.world.scenes import Group, Scene
 
 SMALL = ["corrections=96", "test_scenes=60", "probe_scenes=10", "questions_per_type=2", "validation_scenes=20"]
 
@@ -20,7 +23,9 @@ SMALL = ["corrections=96", "test_scenes=60", "probe_scenes=10", "questions_per_t
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "run"
-    assert main(["demo", "--out", str(out), *SMALL]) in (None, 0)
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--out", str(out), *SMALL])
+    assert ended.value.code == 0
     return out
 
 
@@ -52,8 +57,6 @@ def test_the_demo_s_corrections_are_records_of_simulated_people(demo):
 
 
 def test_the_resolved_recipe_repeats_the_run(demo, tmp_path):
-    from veridical.config import load_recipe
-
     recipe = load_recipe(demo / "recipe.toml", DemoRecipe)
     again = run_demo(recipe, tmp_path / "again")
     first = json.loads((demo / "results.json").read_text())
@@ -70,21 +73,19 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
 
 
 def test_wrong_words_are_marked_with_what_is_true():
-    scene = sample_scene(0, "test", 0)
-    group = scene.groups[0]
-    other = next(place for place in ("left", "right") if place != group.place)
-    text = f"There is a {group.noun} on the {other}. There is a rooster on the {other}."
-    marked = mark_faults(scene.model_copy(update={"context": scene.context}), text)
-    said = {text[span.start : span.end]: span for span in marked.spans}
-    assert said[other].kind == "place"
-    assert said[other].truth == group.place
-    assert said["rooster"].kind == "object"
+    groups = (
+        Group(noun="cow", colour="red", number=1, size="small", row=0, column=0),
+        Group(noun="pig", colour="blue", number=2, size="small", row=1, column=1),
+    )
+    scene = Scene(id="made", context="farm", groups=groups)
+    marked = mark_faults(scene, "There is a red cow on the right. There is a blue rooster on the left.")
+    said = {marked.text[span.start : span.end]: span for span in marked.spans}
+    assert said.keys() == {"right", "rooster"}
+    assert (said["right"].kind, said["right"].truth) == ("place", "left")
+    assert (said["rooster"].kind, said["rooster"].truth) == ("object", "")
 
 
 def test_people_who_find_nothing_leave_no_correction(demo, tmp_path):
-    from veridical.models.loading import load_model
-    from veridical.world.base import base_model_path
-
     collected = collect_corrections(
         load_model(str(base_model_path())), tmp_path, count=20, split="few", seed=0, temperature=1.0, person=EXACT
     )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import ExifTags, Image
 
 from correction_files import write_corrections
 from miniatures import picture
@@ -12,6 +13,7 @@ from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.lora import freeze
 from veridical.models.prompting import encode_prompts, encode_responses
+from veridical.records import ImageRef
 from veridical.training import preference_data
 from veridical.training.preference_config import DataSection, ObjectiveSection
 from veridical.training.preference_data import (
@@ -69,6 +71,21 @@ def test_the_original_diff_passes_over_deletions(vlm, pairs):
     assert not any(original[deletion].changed[1])
     assert statistics.empty_masks == 0
     assert statistics_of_original.empty_masks >= 1
+
+
+def test_a_photo_is_turned_upright_as_its_camera_says(vlm, pairs, tmp_path):
+    with Image.open(pairs[0].image.path) as file:
+        upright = file.convert("RGB")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # the camera was held so that a viewer must turn the pixels clockwise
+    path = tmp_path / "turned.png"
+    upright.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    turned = pairs[0].model_copy(update={"image": ImageRef(path=str(path))})
+    (first,), _ = encode(vlm, [pairs[0]])
+    (second,), _ = encode(vlm, [turned])
+    assert first.image_key == second.image_key
+    assert first.prompt.keys() == second.prompt.keys()
+    assert all(torch.equal(first.prompt[name], second.prompt[name]) for name in first.prompt)
 
 
 def test_statistics_count(vlm, pairs):

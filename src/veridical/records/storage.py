@@ -5,7 +5,7 @@ Every fault of a file is gathered before anything is raised; with `skip_bad` the
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -132,15 +132,3 @@ def _check_header(header: dict[str, Any], record_type: type[Record]) -> str | No
             "Export it again with the version of Veridical that wrote it, or upgrade."
         )
     return None
-
-
-def check_unique(path: Path, ids: Sequence[str]) -> list[Fault]:
-    """Faults for ids that occur more than once (row numbers from 1)."""
-    first: dict[str, int] = {}
-    faults = []
-    for number, row_id in enumerate(ids, start=1):
-        if row_id in first:
-            faults.append(Fault(path, number, f"id {row_id!r} stands in row {first[row_id]} already. Make ids unique."))
-        else:
-            first[row_id] = number
-    return faults

@@ -18,6 +18,7 @@ from veridical.feedback.corrections import read_corrections
 from veridical.feedback.masks import ChangedMasks, OneSided, changed_token_masks, original_changed_tokens
 from veridical.feedback.pairs import Pair, pairs_from_corrections
 from veridical.files import quarantine_rows
+from veridical.formats.opening import open_image
 from veridical.models.branches import BranchBatch, stack_responses
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
@@ -196,7 +197,7 @@ def _encode_all_prompts(
     for start in track(range(0, len(unique), _PROMPTS_AT_ONCE), label="Encoding prompts and images"):
         some = unique[start : start + _PROMPTS_AT_ONCE]
         rows = [pairs[first[identity]] for identity in some]
-        images = [_open_image(row.image.path) for row in rows]
+        images = [open_image(row.image, root=Path(row.image.path).parent) for row in rows]
         prompts = _encode_prompts_apart(vlm, [row.question for row in rows], images)
         encoded.update(zip(some, _let_go_of_pixels(prompts, features), strict=True))
     return [encoded[identity] for identity in identities]
@@ -231,11 +232,6 @@ def _encode_prompts_apart(
             }
         )
     return apart
-
-
-def _open_image(path: str) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
 
 
 def stack_prompts(prompts: Sequence[Mapping[str, Tensor]], *, pad_token_id: int) -> dict[str, Tensor]:
