@@ -243,7 +243,8 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             save_trainable(self.vlm.model, self._best_path)
         else:
             progress.evaluations_since_best += 1
-        say(f"step {step}: {_in_words(metrics)}{' (best so far)' if better else ''}; base: {_in_words(base)}")
+        if metrics:
+            say(f"step {step}: {_in_words(metrics)}{' (best so far)' if better else ''}; base: {_in_words(base)}")
         if self._has_stopped_early():
             patience = self.settings.early_stop_patience
             say(f"Stopped early: no better checkpoint in {patience} evaluations (rule: {self.rule.statement}).")
@@ -295,4 +296,5 @@ def _plain(value: float | str) -> float | str | None:
 
 
 def _in_words(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()) or "nothing measured"
+    """Metrics on one line, without the ends of their intervals (`NAME/low`)."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if "/" not in name)
