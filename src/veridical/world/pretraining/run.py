@@ -135,7 +135,8 @@ def _join(
         ("joint", recipe.joint_steps, recipe.learning_rate),
         ("noise", recipe.noise_steps, recipe.noise_learning_rate),
     )
-    truthful: dict[str, Tensor] = {}
+    learned = [*reader.parameters(), *model.model.multi_modal_projector.parameters()]
+    truthful: list[Tensor] = []
     for name, steps, learning_rate in plans:
         joint = JointTraining(model, tokenizer, reader, pool=pool, seed=recipe.seed, noisy=name == "noise")
         if not _finished(stages, name, steps, joint, seconds):
@@ -143,10 +144,10 @@ def _join(
             run_stage(name, joint, joint.loss_of_step, settings=settings, folder=stages)
             _finished(stages, name, steps, joint, seconds)
         if name == "joint":
-            truthful = {key: parameter.detach().clone() for key, parameter in joint.named_parameters()}
+            truthful = [parameter.detach().clone() for parameter in learned]
     with torch.no_grad():
-        for key, parameter in joint.named_parameters():
-            parameter.lerp_(truthful[key], 1 - recipe.noise_share)
+        for parameter, before in zip(learned, truthful, strict=True):
+            parameter.lerp_(before, 1 - recipe.noise_share)
 
 
 def _finished(stages: Path, name: str, steps: int, module: nn.Module, seconds: dict[str, float]) -> bool:
