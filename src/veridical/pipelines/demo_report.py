@@ -38,6 +38,7 @@ from veridical.world.tasks import MMHAL_TYPES
 GALLERY_SCENES = 18
 _ENLARGED = 3
 _CHANCE_MARGIN = 0.55
+"""Yes/no accuracy whose interval does not lie wholly above this counts as chance; a coin gives 0.5."""
 
 _CAVEATS = (
     "The world is drawn. It has 48 objects, 6 colours and short sentences; a photograph has far more to get wrong. "
@@ -204,11 +205,13 @@ def _stages(demo: DemoRun) -> tuple[Stage, ...]:
         "collect": f"Simulated people look at {demo.collected.shown:,} of its responses and correct {count:,}.",
         "align": f"{_objective(demo.training)} on the corrected words; the checkpoint is chosen on other scenes.",
         "measure again": "The same scenes and questions, the same judge, paired tests.",
-        "report": "Figures and this page.",
     }
+    # The page cannot know how long it takes to write itself: `results.json` does.
     seconds = demo.results.seconds
     return tuple(
-        Stage(name=name.capitalize(), does=text, seconds=seconds.get(name, 0.0)) for name, text in texts.items()
+        Stage(name=name.capitalize(), does=text, seconds=seconds[name])
+        for name, text in texts.items()
+        if name in seconds
     )
 
 
