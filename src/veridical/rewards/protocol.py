@@ -1,0 +1,34 @@
+"""What a reward is: a function from finished responses to numbers, whatever computes it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from veridical.records import Prompt
+
+
+class Candidate(NamedTuple):
+    """One response to be rewarded."""
+
+    prompt: Prompt
+    """What was asked, of which image."""
+    text: str
+    """The decoded response, without special tokens."""
+    finished: bool
+    """Whether the end token was emitted; False where the length limit cut it off."""
+    tokens: int
+    """How many response tokens there are, the end token included."""
+
+
+class RewardFunction(Protocol):
+    """Anything that rewards responses. Rewards of one candidate never depend on the other candidates."""
+
+    @property
+    def name(self) -> str:
+        """Under which name the log shows this reward."""
+        ...
+
+    def __call__(self, candidates: Sequence[Candidate]) -> Tensor:
+        """Reward candidates: (N,) float32 on the CPU, in the candidates' order."""
+        ...
