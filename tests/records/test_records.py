@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from veridical import records
-from veridical.records import Correction, ImageRef, Judgement, Metric, Prompt, Record, Segment
+from veridical.records import Conversation, Correction, ImageRef, Judgement, Metric, Prompt, Record, Segment
 
 KINDS = [c for c in vars(records).values() if inspect.isclass(c) and issubclass(c, Record) and c is not Record]
 CORRECTION = Correction(
@@ -35,6 +35,13 @@ def test_a_judgement_says_who_made_it():
     del without["source"]
     with pytest.raises(ValidationError, match="source"):
         Correction.model_validate(without)
+
+
+@pytest.mark.parametrize("roles", [("user",), ("assistant", "user"), ("user", "user"), ("user", "assistant", "user")])
+def test_a_conversation_alternates_and_ends_with_the_assistant(roles):
+    turns = [{"role": role, "text": "x"} for role in roles]
+    with pytest.raises(ValidationError, match="turns"):
+        Conversation.model_validate({"id": "c", "turns": turns, "source": "human"})
 
 
 @pytest.mark.parametrize("span", [(-1, 2), (3, 2)])

@@ -1,10 +1,12 @@
 """What lies on disk: frozen, versioned records. No logic beyond validity, no torch. Imports only errors and files.
 
 `Prompt` (image + question) · `Response` · `Facts` (what is known true of an image) · judgements
-(`Comparison | Correction | Rating`) · `Manifest` and `Metric` (what a run was and measured).
+(`Comparison | Correction | Rating`) · `Conversation` (what fine-tuning learns from) · `Manifest` and `Metric` (what a
+run was and measured).
 """
 
 from veridical.records.base import Record, Source
+from veridical.records.conversations import Conversation, Turn
 from veridical.records.judgements import (
     KINDS,
     Comparison,
@@ -21,6 +23,7 @@ from veridical.records.storage import ScannedRow, read_records, scan_records, wr
 __all__ = [
     "KINDS",
     "Comparison",
+    "Conversation",
     "Correction",
     "Difference",
     "Facts",
@@ -36,6 +39,7 @@ __all__ = [
     "Segment",
     "SegmentKind",
     "Source",
+    "Turn",
     "read_records",
     "scan_records",
     "write_records",
