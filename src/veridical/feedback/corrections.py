@@ -7,9 +7,9 @@ from typing import NamedTuple
 from veridical.errors import DataError, Fault
 from veridical.feedback.pairs import pair_faults
 from veridical.files import quarantine_rows
-from veridical.formats.images import RowFault, read_judged_image
+from veridical.formats.images import judged_image_fault
 from veridical.progress import track
-from veridical.records import Correction, ImageRef, scan_records
+from veridical.records import Correction, scan_records
 
 
 class _CheckedRow(NamedTuple):
@@ -84,15 +84,7 @@ def _checked_rows(path: Path, *, images: bool, outside: bool) -> Iterator[_Check
             image = row.record.image
             key = (image.path, image.sha256)
             if key not in known:
-                known[key] = _image_fault(path.parent, image, outside=outside)
+                known[key] = judged_image_fault(image, root=path.parent, outside=outside)
             message = known[key]
             messages += [message] if message is not None else []
         yield _CheckedRow(row.line, row.raw, row.record, messages)
-
-
-def _image_fault(root: Path, image: ImageRef, *, outside: bool) -> str | None:
-    try:
-        read_judged_image(image, root=root, outside=outside)
-    except RowFault as fault:
-        return str(fault)
-    return None

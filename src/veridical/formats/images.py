@@ -121,6 +121,15 @@ def read_judged_image(ref: ImageRef, *, root: Path, outside: bool = False) -> by
     return data
 
 
+def judged_image_fault(ref: ImageRef, *, root: Path, outside: bool = False) -> str | None:
+    """Say what is wrong with the image that a record refers to, see `read_judged_image`; None where all is well."""
+    try:
+        read_judged_image(ref, root=root, outside=outside)
+    except RowFault as fault:
+        return str(fault)
+    return None
+
+
 def _too_large(size: int) -> str:
     return f"the image is too large: {size:,} bytes, at most {MAX_IMAGE_BYTES:,} are read. Scale it down."
 

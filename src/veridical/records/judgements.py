@@ -74,6 +74,8 @@ class Comparison(_Judgement):
     """The two responses in the order in which they were shown."""
     preferred: Literal["first", "second", "tie"]
     """Which one is better."""
+    hallucination: bool | None = None
+    """Whether hallucinations decided it, rather than helpfulness; None where nobody noted it."""
 
 
 class Rating(_Judgement):

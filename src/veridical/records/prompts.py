@@ -1,5 +1,6 @@
 """Prompts, responses and facts: what was asked about which image, what was said, what is true."""
 
+from pathlib import PurePath
 from typing import Literal
 
 from pydantic import Field
@@ -28,7 +29,21 @@ class Prompt(Record):
     task: str = "description"
     """What kind of question: description, yes_no, multiple_choice, counting, attribute, comparison …"""
     reference: str | None = None
-    """A reference answer, where one exists."""
+    """A reference answer, where one exists: "Yes" or "No" for yes_no, the letter for multiple_choice."""
+    image_id: str | None = None
+    """The name under which facts know the image; None: the stem of the image's path, see `known_image`."""
+    history: tuple[tuple[str, str], ...] = ()
+    """Earlier turns of the conversation, oldest first: what was asked, what was answered."""
+    length_bonus: float | None = None
+    """What the length rule's reward is multiplied with for this prompt; None: 1. LLaVA-RLHF: 1, or below 0 where long
+    answers are wanted."""
+    origin: str = ""
+    """Where the row comes from: data set, and what else it says of the row."""
+
+    @property
+    def known_image(self) -> str:
+        """The name under which facts know the image: `image_id`, or else the stem of the image's path."""
+        return self.image_id if self.image_id is not None else PurePath(self.image.path).stem
 
 
 class Response(Record):
@@ -55,6 +70,8 @@ class Facts(Record):
 
     image_id: str
     """The image or scene that the facts are of."""
+    prompt_id: str | None = None
+    """The one prompt that the facts are for (a rationale, an answer); None: every prompt about the image."""
     kind: Literal["caption", "rationale", "answer", "objects"]
     """What sort of statement the texts are."""
     texts: tuple[str, ...]
