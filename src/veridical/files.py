@@ -131,6 +131,11 @@ def read_jsonl_rows(path: Path | str) -> Iterator[JsonlRow]:
         line = data[: error.start].count(b"\n") + 1
         message = f"not UTF-8 (byte {data[error.start]:#04x}). Save the file as UTF-8."
         raise DataError([Fault(path, line, message)]) from error
+    yield from parse_jsonl(text)
+
+
+def parse_jsonl(text: str) -> Iterator[JsonlRow]:
+    """Go through the text of a JSONL file line by line, faults included; blank lines are passed over."""
     for number, line_text in enumerate(text.split("\n"), start=1):
         raw = line_text.removesuffix("\r")
         if not raw.strip():

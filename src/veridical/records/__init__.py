@@ -18,16 +18,21 @@ from veridical.records.judgements import (
 )
 from veridical.records.prompts import Facts, ImageRef, Prompt, Response
 from veridical.records.runs import Difference, Manifest, Metric
+from veridical.records.scores import BenchmarkScore, InputFile, ItemScore, ItemStatus
 from veridical.records.storage import ScannedRow, read_records, scan_records, write_records
 
 __all__ = [
     "KINDS",
+    "BenchmarkScore",
     "Comparison",
     "Conversation",
     "Correction",
     "Difference",
     "Facts",
     "ImageRef",
+    "InputFile",
+    "ItemScore",
+    "ItemStatus",
     "Judgement",
     "Manifest",
     "Metric",

@@ -1,0 +1,178 @@
+"""What a benchmark is: it reads files, scores every item, and makes totals; three pure steps apart from each other.
+
+A benchmark of one's own subclasses `Benchmark`, fills in a `Card` and is registered as an entry point of the group
+"veridical.benchmarks"; see docs/benchmarks/own.md.
+"""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+from veridical.errors import ConfigError
+from veridical.records import ItemScore, Metric
+
+Items = TypeVar("Items")
+Role = Literal["responses", "questions", "reference", "reviews"]
+ROLES: tuple[Role, ...] = ("responses", "questions", "reference", "reviews")
+
+
+class Variant(NamedTuple):
+    """One way of counting."""
+
+    meaning: str
+    """What it does, in a sentence; for an official one, whose code it follows."""
+    official: bool = False
+    """Whether it gives what published code gives, faults included."""
+
+
+class InputSpec(NamedTuple):
+    """A file that a benchmark reads."""
+
+    meaning: str
+    """Its fields and formats."""
+    required: bool = True
+    """Whether there is no score without it."""
+
+
+class MetricSpec(NamedTuple):
+    """A metric of a benchmark."""
+
+    meaning: str
+    """What it counts, with the formula where that is short."""
+    better: Literal["higher", "lower", "neither"]
+    """Which way is better."""
+    unit: str = "rate"
+    """"rate" (in [0, 1]) or the metric's own unit: "score 0-6", "words", "points" …"""
+
+
+class KnownFault(NamedTuple):
+    """Something that the official code does and should not."""
+
+    title: str
+    """In a few words."""
+    example: str
+    """What goes in and what comes out."""
+    remedy: str
+    """Which variant does otherwise, and how."""
+
+
+class ReferenceResult(NamedTuple):
+    """A published result."""
+
+    model: str
+    """Whose."""
+    values: Mapping[str, float]
+    """By metric; rates in [0, 1]."""
+    source: str
+    """Where it stands; "remembered" where it could not be checked."""
+    variant: str = "official"
+    """Which variant it compares to."""
+
+
+class Card(NamedTuple):
+    """All facts about a benchmark that a reader needs; its page in the docs is made from this."""
+
+    title: str
+    """Its name as published."""
+    paper: str
+    """Paper with arXiv id, and repository."""
+    measures: str
+    """What it measures, and how."""
+    leaves_out: str
+    """What it does not measure, and what its numbers cannot tell."""
+    data: str
+    """How to get its data (not redistributed), with the licence."""
+    prompt: str
+    """What the model is asked."""
+    judge: str
+    """Which judge reads the answers; empty where there is none."""
+    variants: Mapping[str, Variant]
+    """The ways of counting; the first is the default."""
+    inputs: Mapping[Role, InputSpec]
+    """The files it reads."""
+    metrics: Mapping[str, MetricSpec]
+    """Its metrics; "score/*" stands for one metric a group."""
+    faults: tuple[KnownFault, ...] = ()
+    """Known faults of the official code or data."""
+    references: tuple[ReferenceResult, ...] = ()
+    """Published results."""
+
+
+class Files(NamedTuple):
+    """The files of one score, by role."""
+
+    responses: Path | None = None
+    """What the model answered."""
+    questions: Path | None = None
+    """What was asked."""
+    reference: Path | None = None
+    """What is true."""
+    reviews: Path | None = None
+    """What a judge said."""
+
+    def path(self, role: Role) -> Path:
+        """A file that the benchmark cannot do without.
+
+        Raises:
+            ConfigError: It was not given.
+        """
+        path: Path | None = getattr(self, role)
+        if path is None:
+            raise ConfigError(f"--{role} is missing. Name the file.")
+        return path
+
+
+class Loaded(NamedTuple, Generic[Items]):
+    """What was read: the items, and how many rows each file had."""
+
+    items: Items
+    """The benchmark's own type."""
+    rows: Mapping[str, int]
+    """Rows by role."""
+    warnings: tuple[str, ...] = ()
+    """What a reader must know of the input, for instance that it was matched by order."""
+
+
+class Benchmark(ABC, Generic[Items]):
+    """A benchmark. Its three steps are pure: same input, same output, no network, no torch."""
+
+    name: ClassVar[str]
+    """How the command line calls it."""
+    card: ClassVar[Card]
+    """The facts about it."""
+
+    @abstractmethod
+    def read(self, files: Files, *, variant: str) -> Loaded[Items]:
+        """Read and check the files.
+
+        Raises:
+            DataError: All faults of all files at once, each with file and line.
+        """
+
+    @abstractmethod
+    def score_items(self, items: Items, *, variant: str) -> list[ItemScore]:
+        """Score every item; empty, unparsed, refused and failed ones too, with that status."""
+
+    @abstractmethod
+    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+        """Make the totals. No division by zero: where nothing was measured, n is 0."""
+
+    def count(self, scores: Sequence[ItemScore]) -> dict[str, int]:
+        """Count how items ended."""
+        ended = Counter(score.status for score in scores)
+        return {"items": len(scores), **{status: ended[status] for status in sorted(ended)}}
+
+    def versions(self, *, variant: str) -> dict[str, str]:
+        """Versions of what the score rests on, beside veridical itself."""
+        del variant
+        return {}
+
+    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+        """Say where these numbers mean less than they seem."""
+        del scores, metrics, variant
+        return ()
+
+
+AnyBenchmark = Benchmark[Any]

@@ -1,0 +1,52 @@
+"""Find a benchmark by name: those of this package, and those that other packages register as entry points."""
+
+import importlib
+from importlib.metadata import entry_points
+
+from veridical.errors import ConfigError
+from veridical.evaluation.benchmarks.protocol import AnyBenchmark, Benchmark
+
+GROUP = "veridical.benchmarks"
+"""Entry point group of benchmarks."""
+
+_OWN = {
+    "pope": "pope:Pope",
+    "chair": "chair:Chair",
+    "object-halbench": "object_halbench:ObjectHalBench",
+    "mmhal": "mmhal:MMHal",
+    "amber": "amber:Amber",
+    "llava-bench": "llava_bench:LlavaBench",
+    "hallusionbench": "hallusionbench:HallusionBench",
+    "vqa": "vqa:Vqa",
+    "mhumaneval": "mhumaneval:MHumanEval",
+    "multiple-choice": "multiple_choice:MultipleChoice",
+}
+"""Benchmarks of this package: name → module:class, imported when they are asked for."""
+
+
+def benchmark_names() -> list[str]:
+    """Names of all benchmarks that can be had, our own first."""
+    return [*_OWN, *sorted({point.name for point in entry_points(group=GROUP)} - set(_OWN))]
+
+
+def find_benchmark(name: str) -> AnyBenchmark:
+    """Make a benchmark.
+
+    Raises:
+        ConfigError: There is none of that name, or another package's cannot be loaded.
+    """
+    if name in _OWN:
+        module, _, cls = _OWN[name].partition(":")
+        made: AnyBenchmark = getattr(importlib.import_module(f"{__package__}.{module}"), cls)()
+        return made
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            return _load_foreign(point.load(), name, point.value)
+    raise ConfigError(f"There is no benchmark {name!r}. There are: {', '.join(benchmark_names())}.")
+
+
+def _load_foreign(cls: object, name: str, where: str) -> AnyBenchmark:
+    made = cls() if isinstance(cls, type) else cls
+    if not isinstance(made, Benchmark):
+        raise ConfigError(f"The entry point {name!r} ({where}) is no Benchmark, got {made!r}. Mend that package.")
+    return made

@@ -1,0 +1,47 @@
+"""The rates of a two-way classification by yes and no, with intervals."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from veridical.evaluation.statistics import clustered_bootstrap, wilson
+from veridical.records import ItemScore, Metric
+
+
+def yes_no_metrics(
+    scores: Sequence[ItemScore], *, positive: Literal["yes", "no"] = "yes", seed: int = 0
+) -> dict[str, Metric]:
+    """Accuracy, precision, recall, F1 and share of "yes", resampled by cluster.
+
+    n is the number of items that the ratio is of (yes said, for precision), 0 where it is not defined.
+
+    Args:
+        scores: Items whose `values` hold `label` and `predicted`: 1 for yes, 0 for no; `predicted` is absent where the
+            answer was neither, which is wrong and no prediction.
+        positive: The class that precision, recall and F1 are of.
+        seed: Of the bootstrap.
+    """
+    clusters = [score.cluster for score in scores]
+    truth = 1.0 if positive == "yes" else 0.0
+    label = [score.values["label"] == truth for score in scores]
+    said = [score.values.get("predicted") == truth for score in scores]
+    right = [score.values.get("predicted") == score.values["label"] for score in scores]
+    hits = [a and b for a, b in zip(label, said, strict=True)]
+    yes = [score.values.get("predicted") == 1.0 for score in scores]
+    both = [float(a) + float(b) for a, b in zip(label, said, strict=True)]
+    ones = [1.0] * len(scores)
+
+    def ratio(above: Sequence[float], below: Sequence[float], *, n: int | None = None) -> Metric:
+        metric = clustered_bootstrap(above, clusters, denominators=below, seed=seed, bounds=(0.0, 1.0))
+        return metric.model_copy(update={"n": int(sum(below)) if n is None else n})
+
+    if len(set(clusters)) == len(scores):
+        accuracy, yes_ratio = wilson(sum(right), len(scores)), wilson(sum(yes), len(scores))
+    else:
+        accuracy, yes_ratio = ratio(right, ones), ratio(yes, ones)
+    return {
+        "accuracy": accuracy,
+        "precision": ratio(hits, said),
+        "recall": ratio(hits, label),
+        "f1": ratio([2.0 * hit for hit in hits], both, n=len(scores) if any(both) else 0),
+        "yes_ratio": yes_ratio,
+    }
