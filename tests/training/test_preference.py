@@ -253,7 +253,7 @@ def test_a_kill_while_the_result_is_written_loses_nothing(make_recipe, tmp_path,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preference, "_save", die)
+        patch.setattr(preference, "save_weights", die)
         with pytest.raises(KeyboardInterrupt):
             train_dpo(recipe, tmp_path / "run")
     assert same_weights(whole, train_dpo(recipe, tmp_path / "run", resume=True))

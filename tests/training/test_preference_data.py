@@ -14,14 +14,13 @@ from veridical.models.loading import load_model
 from veridical.models.lora import freeze
 from veridical.models.prompting import encode_prompts, encode_responses
 from veridical.records import ImageRef
-from veridical.training import preference_data
+from veridical.training.encoded_prompts import encode_prompts_apart, stack_prompts
 from veridical.training.preference_config import DataSection, ObjectiveSection
 from veridical.training.preference_data import (
     collate,
     encode_pairs,
     read_pairs,
     refuse_texts,
-    stack_prompts,
 )
 
 
@@ -102,7 +101,7 @@ def test_prompts_taken_apart_and_stacked_again_are_what_they_were(vlm):
     questions = ["What?", "Is there a knife in the picture, or a green cup on the table?", "Where is the dog?"]
     images = [picture(seed) for seed in range(3)]
     together = encode_prompts(vlm, questions, images)
-    apart = preference_data._encode_prompts_apart(vlm, questions, images)
+    apart = encode_prompts_apart(vlm, questions, images)
     stacked = stack_prompts(apart, pad_token_id=vlm.tokenizer.pad_token_id)
     assert stacked.keys() == together.keys()
     for key, value in together.items():

@@ -57,7 +57,7 @@ def test_fault_labels_stand_on_the_wrong_words():
     found = dict.fromkeys(LABELLED_KINDS, 0)
     for number in range(200):
         item = reading_item(
-            sample_scene(0, "reading", number), random.Random(number), shuffle=True, as_caption=False, rate=0.3
+            sample_scene(0, "reading", number), random.Random(number), form="list", shuffle=True, rate=0.3
         )
         wrong = [(at, kind) for at, kind, is_wrong in fault_word_labels(item) if is_wrong]
         for fault in item.verdict.faults:

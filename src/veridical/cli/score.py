@@ -12,9 +12,7 @@ def score(
     questions: Annotated[Path | None, typer.Option(help="What was asked.", show_default=False)] = None,
     reference: Annotated[Path | None, typer.Option(help="What is true: file or folder.", show_default=False)] = None,
     reviews: Annotated[Path | None, typer.Option(help="What a judge said.", show_default=False)] = None,
-    variant: Annotated[
-        str | None, typer.Option(help="Way of counting; default: the first.", show_default=False)
-    ] = None,
+    variant: Annotated[str | None, typer.Option(help="Way of counting.", show_default=False)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the total here.", show_default=False)] = None,
     items: Annotated[Path | None, typer.Option(help="Write every item's score here.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,

@@ -18,7 +18,10 @@ from veridical.models.loading import VisionLanguageModel
 
 _MARKER = "VERIDICAL-RESPONSE"
 
-_Tokens = tuple[list[int], list[tuple[int, int]]]
+History = Sequence[tuple[str, str]]
+"""Earlier turns of a conversation: what was asked and what was answered."""
+
+Tokens = tuple[list[int], list[tuple[int, int]]]
 """Token ids and the span of the text that each covers."""
 
 
@@ -44,7 +47,11 @@ class _Frame(NamedTuple):
 
 
 def encode_prompts(
-    vlm: VisionLanguageModel, questions: Sequence[str], images: Sequence[Image.Image]
+    vlm: VisionLanguageModel,
+    questions: Sequence[str],
+    images: Sequence[Image.Image],
+    *,
+    histories: Sequence[History] | None = None,
 ) -> dict[str, Tensor]:
     """Lay out one prompt for each question and image (image first), padded on the left so that all end together.
 
@@ -52,6 +59,7 @@ def encode_prompts(
         vlm: The model to lay them out for.
         questions: B questions, without template and placeholder.
         images: B images.
+        histories: For each question the turns before it; the image then stands in the first of them.
 
     Returns:
         Every tensor that the processor gives, on the CPU: `input_ids` (B L), `attention_mask` (B L), pixels, and what
@@ -61,14 +69,39 @@ def encode_prompts(
         ModelError: A question holds a placeholder, the placeholders of a prompt are not as many as its image's
             features, or a prompt is longer than the model can read. Prompts are never cut.
     """
-    if len(questions) != len(images) or not questions:
+    histories = histories if histories is not None else [()] * len(questions)
+    if not len(questions) == len(images) == len(histories) or not questions:
         raise ModelError(f"One image a question is needed, got {len(questions)} questions and {len(images)} images.")
     _refuse_placeholders(vlm, questions, what="Question")
-    conversations = [[_message("user", question, with_image=True)] for question in questions]
-    texts = [_render(vlm, conversation, generate=True) for conversation in conversations]
+    conversations = [
+        [*(text for turn in history for text in turn), question]
+        for question, history in zip(questions, histories, strict=True)
+    ]
+    return encode_rendered(vlm, [render_turns(vlm, conversation) for conversation in conversations], images)
+
+
+def render_turns(vlm: VisionLanguageModel, texts: Sequence[str], *, generate: bool = True) -> str:
+    """Render a conversation by the model's chat template, the image before the first text.
+
+    Args:
+        vlm: The model whose template counts.
+        texts: What user and assistant say in turn, the user first.
+        generate: End with what stands before the assistant's next turn.
+
+    Raises:
+        ModelError: A text holds a placeholder.
+    """
+    _refuse_placeholders(vlm, texts, what="Turn")
+    roles = ("user", "assistant")
+    messages = [_message(roles[n % 2], text, with_image=n == 0) for n, text in enumerate(texts)]
+    return _render(vlm, messages, generate=generate)
+
+
+def encode_rendered(vlm: VisionLanguageModel, texts: Sequence[str], images: Sequence[Image.Image]) -> dict[str, Tensor]:
+    """Turn rendered prompts (B), one placeholder each, and their images into tensors; see `encode_prompts`."""
     begin = vlm.tokenizer.bos_token
     inputs = vlm.processor(
-        text=texts,
+        text=list(texts),
         images=[[image.convert("RGB")] for image in images],
         padding=True,
         add_special_tokens=not (begin and texts[0].startswith(begin)),
@@ -92,24 +125,46 @@ def encode_responses(
     Raises:
         ModelError: A response holds an image or video placeholder (features would be put into it) or an end token.
     """
-    _refuse_placeholders(vlm, texts, what="Response")
     frame = _frame_of(vlm)
-    spoken = _tokenise(vlm, [frame.anchor + frame.separator + text for text in texts])
     encoded = []
-    for text, tokens in zip(texts, spoken, strict=True):
-        said = _behind(tokens, len(frame.anchor)) if text else ([], [])
-        if said is None:
-            # The tokenizer melts the prompt's end into the text; generation starts behind the prompt's own tokens.
-            said = _tokenise(vlm, [frame.separator + text])[0]
-        ids, spans = said
-        if any(token_id in vlm.end_token_ids for token_id in ids):
-            raise ModelError(f"A response holds the model's end token as text: {text[:80]!r}. Remove it from the text.")
+    spoken = tokenise_behind(vlm, frame.anchor, texts, separator=frame.separator)
+    for text, (ids, spans) in zip(texts, spoken, strict=True):
         shift = len(frame.separator)
         offsets = [(max(start - shift, 0), max(end - shift, 0)) for start, end in spans]
-        ids, offsets = [*ids, frame.end_token_id], [*offsets, (len(text), len(text))]
-        truncated = max_tokens is not None and len(ids) > max_tokens
-        encoded.append(EncodedResponse(ids[:max_tokens], offsets[:max_tokens], truncated))
+        whole, offsets = [*ids, frame.end_token_id], [*offsets, (len(text), len(text))]
+        truncated = max_tokens is not None and len(whole) > max_tokens
+        encoded.append(EncodedResponse(whole[:max_tokens], offsets[:max_tokens], truncated))
     return encoded
+
+
+def tokenise_behind(
+    vlm: VisionLanguageModel, anchor: str, texts: Sequence[str], *, separator: str = ""
+) -> list[Tokens]:
+    """Tokenise responses as they stand behind a text, no end of a turn added.
+
+    Args:
+        vlm: The model to tokenise for.
+        anchor: What stands before; not part of the result.
+        texts: The responses; an empty one gives no token.
+        separator: What stands between; counts to the first token.
+
+    Returns:
+        For each response its token ids, and for each of them its span in separator and text.
+
+    Raises:
+        ModelError: A response holds an image or video placeholder (features would be put into it) or an end token.
+    """
+    _refuse_placeholders(vlm, texts, what="Response")
+    found = []
+    for text, tokens in zip(texts, _tokenise(vlm, [anchor + separator + text for text in texts]), strict=True):
+        said = _behind(tokens, len(anchor)) if text else ([], [])
+        if said is None:
+            # The tokenizer melts the prompt's end into the text; generation starts behind the prompt's own tokens.
+            said = _tokenise(vlm, [separator + text])[0]
+        if any(token_id in vlm.end_token_ids for token_id in said[0]):
+            raise ModelError(f"A response holds the model's end token as text: {text[:80]!r}. Remove it from the text.")
+        found.append(said)
+    return found
 
 
 def decode_responses(vlm: VisionLanguageModel, ids: Sequence[Sequence[int]]) -> list[str]:
@@ -150,14 +205,14 @@ def _render(vlm: VisionLanguageModel, conversation: list[dict[str, Any]], *, gen
     return str(owner.apply_chat_template(conversation, add_generation_prompt=generate, tokenize=False))
 
 
-def _tokenise(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[_Tokens]:
+def _tokenise(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[Tokens]:
     if not texts:
         return []
     encoded = vlm.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
     return list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))
 
 
-def _behind(tokens: _Tokens, place: int) -> _Tokens | None:
+def _behind(tokens: Tokens, place: int) -> Tokens | None:
     """Give the tokens behind a place of the text, spans reckoned from it; None if a token reaches across it."""
     ids, spans = tokens
     if any(start < place < end for start, end in spans):

@@ -6,25 +6,20 @@ from a cache; corrected tokens are found before the first step. What is left of 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
-from safetensors import SafetensorError
 from torch import Tensor
 
 from veridical.config import write_recipe
-from veridical.errors import StorageError
 from veridical.feedback.pairs import Pair, split_by_image
 from veridical.files import hash_file, write_json_atomically
 from veridical.manifests import build_manifest
 from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
-from veridical.models.loading import VisionLanguageModel, load_model
-from veridical.models.lora import add_lora, freeze, save_lora
+from veridical.models.loading import VisionLanguageModel
 from veridical.objectives.dense import sequence_score
 from veridical.objectives.dpo import dpo_loss
 from veridical.progress import say
@@ -36,7 +31,15 @@ from veridical.training.preference_config import ObjectiveSection, PreferenceRec
 from veridical.training.preference_data import PreparedPair, collate, encode_pairs, read_pairs, refuse_texts
 from veridical.training.references import reference_logprobs
 from veridical.training.run_directory import Clock, RunResult, open_run
-from veridical.world.base import resolve_model
+from veridical.training.trained_model import (
+    absolute_path,
+    load_for_training,
+    make_trainable,
+    mixed_precision,
+    save_weights,
+    weights_folder,
+    with_absolute_model,
+)
 
 Evaluate = Callable[[VisionLanguageModel, int], Mapping[str, float]]
 """Measures a model after so many steps, on validation scenes; gives `hallucination_rate` and `object_coverage`."""
@@ -70,8 +73,14 @@ def train_dpo(
         StorageError: The disk refused.
     """
     run_dir = Path(run_dir)
-    recipe = _with_absolute_paths(recipe)
-    weights = run_dir / ("adapter" if recipe.model.tuning == "lora" else "model")
+    recipe = recipe.model_copy(
+        update={
+            "model": with_absolute_model(recipe.model),
+            "data": recipe.data.model_copy(update={"corrections": absolute_path(recipe.data.corrections)}),
+            "train": recipe.train.model_copy(update={"cache": absolute_path(recipe.train.cache)}),
+        }
+    )
+    weights = weights_folder(run_dir, recipe.model)
     finished = open_run(recipe, run_dir, resume=resume)
     if finished is not None:
         return RunResult(run_dir, weights, recipe.model.base, finished)
@@ -79,14 +88,14 @@ def train_dpo(
     torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
     pairs = read_pairs(recipe.data, quarantine=run_dir / "bad_rows.jsonl")
     clock.lap("reading")
-    vlm = _load(recipe)
+    vlm = load_for_training(recipe.model)
     base_hash = model_hash(vlm.model)
     clock.lap("loading")
     pairs = refuse_texts(vlm, pairs, recipe.data, quarantine=run_dir / "bad_texts.jsonl")
     parts = _split(pairs, recipe)
     cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
     precision = "bf16" if recipe.train.bf16 else "plain"
-    autocast = _autocast(vlm, bf16=recipe.train.bf16)
+    autocast = mixed_precision(vlm, bf16=recipe.train.bf16)
     features = FeatureCache(cache / f"features-{precision}", vlm)  # the adapter's wrapper does not touch the tower
     with autocast():
         prepared, statistics = encode_pairs(
@@ -100,7 +109,7 @@ def train_dpo(
         autocast=autocast, autocast_name=precision,
     )  # fmt: skip
     clock.lap("reference")
-    vlm = _make_trainable(vlm, recipe)
+    vlm = make_trainable(vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing)
     rows = list(zip(prepared, references, strict=True))
     train_rows, validation_rows = rows[: len(parts["train"])], rows[len(parts["train"]) :]
     trainer = PreferenceTrainer(
@@ -109,7 +118,7 @@ def train_dpo(
     )  # fmt: skip
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
-    _save(vlm, weights)
+    save_weights(vlm, weights)
     clock.lap("saving")
     progress = trainer.progress
     manifest = build_manifest(
@@ -232,63 +241,6 @@ def preference_losses(
     }
 
 
-def _with_absolute_paths(recipe: PreferenceRecipe) -> PreferenceRecipe:
-    """So that the recipe written to the run directory works from anywhere."""
-
-    def absolute(text: str, *, must_exist: bool = False) -> str:
-        return str(Path(text).absolute()) if text and (not must_exist or Path(text).is_dir()) else text
-
-    model = recipe.model.model_copy(
-        update={
-            "base": absolute(recipe.model.base, must_exist=True) if recipe.model.base != "world" else "world",
-            "adapter": absolute(recipe.model.adapter, must_exist=True),
-        }
-    )
-    data = recipe.data.model_copy(update={"corrections": absolute(recipe.data.corrections)})
-    train = recipe.train.model_copy(update={"cache": absolute(recipe.train.cache)})
-    return recipe.model_copy(update={"model": model, "data": data, "train": train})
-
-
-def _load(recipe: PreferenceRecipe) -> VisionLanguageModel:
-    settings = recipe.model
-    vlm = load_model(
-        resolve_model(settings.base),
-        adapter=settings.adapter or None,
-        adapter_trainable=True,
-        dtype=settings.dtype,
-        device=settings.device,
-        quantization=settings.quantization,
-        trust_remote_code=settings.trust_remote_code,
-    )
-    if settings.tuning == "lora" or "vision" not in settings.trainable:
-        freeze(vlm.model, vision=True)  # said at once, since only a frozen tower's features can be kept
-    return vlm
-
-
-def _make_trainable(vlm: VisionLanguageModel, recipe: PreferenceRecipe) -> VisionLanguageModel:
-    """Put on a fresh adapter, or open the named parts; the vision tower stays frozen unless it is named."""
-    settings = recipe.model
-    if settings.tuning == "lora":
-        if not settings.adapter:
-            vlm = add_lora(vlm, settings.lora)
-    else:
-        freeze(
-            vlm.model,
-            vision="vision" not in settings.trainable,
-            projector="projector" not in settings.trainable,
-            language="language_model" not in settings.trainable,
-        )
-        if vlm.dtype != torch.float32:
-            say(f"Warning: full training in {vlm.dtype} loses small updates; set model.dtype = float32 and train.bf16.")
-    if recipe.train.gradient_checkpointing:
-        vlm.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return vlm
-
-
-def _autocast(vlm: VisionLanguageModel, *, bf16: bool) -> Callable[[], AbstractContextManager[object]]:
-    return lambda: torch.autocast(vlm.device.type, dtype=torch.bfloat16, enabled=bf16)
-
-
 def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> dict[str, list[Pair]]:
     share = recipe.data.validation_fraction
     if not share:
@@ -300,17 +252,3 @@ def _default_rule(recipe: PreferenceRecipe, evaluate: Evaluate | None, held_out:
     if evaluate is not None:
         return least_hallucination(coverage_tolerance=recipe.train.coverage_tolerance)
     return least_loss() if held_out else latest()
-
-
-def _save(vlm: VisionLanguageModel, folder: Path) -> None:
-    """Write what `PeftModel.from_pretrained`, or `AutoModelForImageTextToText` and `AutoProcessor`, read."""
-    try:
-        if isinstance(vlm.model, PeftModel):
-            save_lora(vlm, folder)
-        else:
-            vlm.model.save_pretrained(folder)
-            vlm.processor.save_pretrained(folder)
-    except (OSError, SafetensorError) as error:
-        raise StorageError(
-            f"Cannot write `{folder}`: {error}. Nothing is lost: free space and run the same command with --resume."
-        ) from error

@@ -11,10 +11,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe
-from veridical.models.lora import LoraRecipe
-from veridical.training.settings import TrainSection
+from veridical.training.settings import ModelSection, TrainSection
 
-Part = Literal["language_model", "projector", "vision"]
 Preset = Literal["none", "rlhf-v", "veridical"]
 
 PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
@@ -65,40 +63,6 @@ METHODS: dict[str, dict[str, dict[str, Any]]] = {
     "dense_dpo": {},
 }
 """Settings that belong to a method whatever the preset says."""
-
-
-class ModelSection(Recipe):
-    """Which model is trained, and which of its parts."""
-
-    base: str = Field(min_length=1)
-    """Folder or hub id of the model to start from, which is also the reference; "world" is the embedded world's."""
-    adapter: str = ""
-    """Folder of a LoRA adapter to go on from; the reference is then the base with that adapter. Empty: none."""
-    tuning: Literal["lora", "full"] = "lora"
-    """Train an adapter, or the weights themselves. RLHF-V: full."""
-    trainable: tuple[Part, ...] = ("language_model", "projector")
-    """Parts that learn under "full"; LoRA goes into the language model only. RLHF-V says all, its released code keeps
-    the image branch of the vision tower fixed by a learning rate of 0."""
-    lora: LoraRecipe = Field(default_factory=LoraRecipe)
-    """The adapter under "lora"."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Type of the frozen weights; "auto" is the checkpoint's (float32 on a CPU). RLHF-V: bfloat16."""
-    quantization: Literal["none", "4bit"] = "none"
-    """ "4bit" holds the frozen base in NF4 (QLoRA, arXiv 2305.14314); needs CUDA and bitsandbytes."""
-    device: str = "auto"
-    """Where to train: "auto", "cpu", "cuda" …"""
-    trust_remote_code: bool = False
-    """Run code that the model's repository carries. Only after reading it."""
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        if self.tuning == "full" and self.quantization != "none":
-            raise ValueError('weights in 4 bits cannot be trained themselves: set tuning = "lora", or no quantization')
-        if self.tuning == "full" and self.adapter:
-            raise ValueError('`adapter` goes with tuning = "lora"; merge it into the base for full training')
-        if self.tuning == "full" and not self.trainable:
-            raise ValueError("`trainable` names no part, so nothing would learn")
-        return self
 
 
 class DataSection(Recipe):

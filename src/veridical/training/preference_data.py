@@ -1,8 +1,7 @@
 """From corrections on disk to the tensors of preference training, everything worked out once before the first step.
 
 A correction (RLHF-V, arXiv 2312.00849) becomes a prompt, two responses as token ids and, for each, the mask of tokens
-that the correction touched. Images go through the model's own deterministic processing, never cropped or flipped at
-random: a mirrored picture would make "on the left" wrong.
+that the correction touched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from veridical.errors import DataError, Fault, ModelError
@@ -18,16 +16,13 @@ from veridical.feedback.corrections import read_corrections
 from veridical.feedback.masks import ChangedMasks, OneSided, changed_token_masks, original_changed_tokens
 from veridical.feedback.pairs import Pair, pairs_from_corrections
 from veridical.files import quarantine_rows
-from veridical.formats.opening import open_image
 from veridical.models.branches import BranchBatch, stack_responses
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompting import EncodedResponse, encode_prompts, encode_responses
-from veridical.progress import track
+from veridical.models.prompting import EncodedResponse, encode_responses
 from veridical.records import Correction, scan_records
+from veridical.training.encoded_prompts import encode_all_prompts, stack_prompts
 from veridical.training.preference_config import DataSection, ObjectiveSection
-
-_PROMPTS_AT_ONCE = 16
 
 
 class PreparedPair(NamedTuple):
@@ -137,7 +132,7 @@ def encode_pairs(
     Raises:
         ModelError: A text that the model cannot take; `refuse_texts` finds them all.
     """
-    prompts = _encode_all_prompts(vlm, pairs, features)
+    prompts = encode_all_prompts(vlm, pairs, features)
     chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
     rejected = encode_responses(vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens)
     prepared = []
@@ -177,79 +172,6 @@ def _statistics(pairs: Sequence[Pair], prepared: Sequence[PreparedPair], truncat
         empty_masks=sum(not any(row.changed[0]) and not any(row.changed[1]) for row in prepared),
         truncated=truncated,
     )
-
-
-class _EncodedPrompt(NamedTuple):
-    prompt: dict[str, Tensor]
-    image_key: str | None
-
-
-def _encode_all_prompts(
-    vlm: VisionLanguageModel, pairs: Sequence[Pair], features: FeatureCache
-) -> list[_EncodedPrompt]:
-    """One prompt for each pair; equal questions about equal images share their tensors."""
-    identities = [(pair.question, pair.image.sha256 or pair.image.path) for pair in pairs]
-    first: dict[tuple[str, str], int] = {}
-    for number, identity in enumerate(identities):
-        first.setdefault(identity, number)
-    encoded: dict[tuple[str, str], _EncodedPrompt] = {}
-    unique = list(first)
-    for start in track(range(0, len(unique), _PROMPTS_AT_ONCE), label="Encoding prompts and images"):
-        some = unique[start : start + _PROMPTS_AT_ONCE]
-        rows = [pairs[first[identity]] for identity in some]
-        images = [open_image(row.image, root=Path(row.image.path).parent) for row in rows]
-        prompts = _encode_prompts_apart(vlm, [row.question for row in rows], images)
-        encoded.update(zip(some, _let_go_of_pixels(prompts, features), strict=True))
-    return [encoded[identity] for identity in identities]
-
-
-def _let_go_of_pixels(prompts: Sequence[dict[str, Tensor]], features: FeatureCache) -> list[_EncodedPrompt]:
-    if features.why_not() is not None:
-        return [_EncodedPrompt(prompt, None) for prompt in prompts]
-    keys = features.remember({"pixel_values": torch.cat([prompt["pixel_values"] for prompt in prompts])})
-    return [
-        _EncodedPrompt({name: value for name, value in prompt.items() if name != "pixel_values"}, key)
-        for prompt, key in zip(prompts, keys, strict=True)
-    ]
-
-
-def _encode_prompts_apart(
-    vlm: VisionLanguageModel, questions: Sequence[str], images: Sequence[Image.Image]
-) -> list[dict[str, Tensor]]:
-    """Encode prompts together and take them apart again, where the tensors say what belongs to whom."""
-    together = encode_prompts(vlm, questions, images)
-    count = len(questions)
-    if any(value.shape[0] != count for value in together.values()):
-        return [encode_prompts(vlm, [question], [image]) for question, image in zip(questions, images, strict=True)]
-    shape = together["input_ids"].shape
-    apart = []
-    for b in range(count):
-        kept = together["attention_mask"][b].bool()
-        apart.append(
-            {
-                key: value[b : b + 1, kept] if value.shape == shape else value[b : b + 1].clone()
-                for key, value in together.items()
-            }
-        )
-    return apart
-
-
-def stack_prompts(prompts: Sequence[Mapping[str, Tensor]], *, pad_token_id: int) -> dict[str, Tensor]:
-    """Pad encoded prompts on the left and put them together; the inverse of taking a batch apart.
-
-    Args:
-        prompts: Encoded prompts, batches of one.
-        pad_token_id: What stands in `input_ids` where nothing is.
-    """
-    width = max(prompt["input_ids"].shape[1] for prompt in prompts)
-    stacked = {}
-    for key, example in prompts[0].items():
-        values = [prompt[key] for prompt in prompts]
-        if example.shape == prompts[0]["input_ids"].shape:
-            filler = pad_token_id if key == "input_ids" else 0
-            values = [torch.nn.functional.pad(v, (width - v.shape[1], 0), value=filler) for v in values]
-        stacked[key] = torch.cat(values)
-    return stacked
 
 
 def stack_changed(changed: Sequence[Sequence[Sequence[bool]]], response_mask: Tensor) -> Tensor:

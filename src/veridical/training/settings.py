@@ -1,4 +1,4 @@
-"""How a run is optimised, evaluated and saved: settings that every method shares.
+"""Which model a run trains, and how it is optimised, evaluated and saved: settings that every method shares.
 
 RLHF-V is arXiv 2312.00849, "released code" its training repository (thunlp/Muffin); RLAIF-V is arXiv 2405.17220.
 """
@@ -8,6 +8,43 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe
+from veridical.models.lora import LoraRecipe
+
+Part = Literal["language_model", "projector", "vision"]
+
+
+class ModelSection(Recipe):
+    """Which model is trained, and which of its parts."""
+
+    base: str = Field(min_length=1)
+    """Folder or hub id of the model to start from, which is also the reference; "world" is the embedded world's."""
+    adapter: str = ""
+    """Folder of a LoRA adapter to go on from; the reference is then the base with that adapter. Empty: none."""
+    tuning: Literal["lora", "full"] = "lora"
+    """Train an adapter, or the weights themselves. RLHF-V: full."""
+    trainable: tuple[Part, ...] = ("language_model", "projector")
+    """Parts that learn under "full"; LoRA goes into the language model only. RLHF-V says all, its released code keeps
+    the image branch of the vision tower fixed by a learning rate of 0."""
+    lora: LoraRecipe = Field(default_factory=LoraRecipe)
+    """The adapter under "lora"."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the frozen weights; "auto" is the checkpoint's (float32 on a CPU). RLHF-V: bfloat16."""
+    quantization: Literal["none", "4bit"] = "none"
+    """ "4bit" holds the frozen base in NF4 (QLoRA, arXiv 2305.14314); needs CUDA and bitsandbytes."""
+    device: str = "auto"
+    """Where to train: "auto", "cpu", "cuda" …"""
+    trust_remote_code: bool = False
+    """Run code that the model's repository carries. Only after reading it."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.tuning == "full" and self.quantization != "none":
+            raise ValueError('weights in 4 bits cannot be trained themselves: set tuning = "lora", or no quantization')
+        if self.tuning == "full" and self.adapter:
+            raise ValueError('`adapter` goes with tuning = "lora"; merge it into the base for full training')
+        if self.tuning == "full" and not self.trainable:
+            raise ValueError("`trainable` names no part, so nothing would learn")
+        return self
 
 
 class TrainSection(Recipe):

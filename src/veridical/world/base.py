@@ -25,6 +25,9 @@ IMAGE_TOKENS = PATCHES_PER_SIDE**2
 WIDTH = 128
 LANGUAGE_LAYERS = 4
 VISION_LAYERS = 3
+_WEIGHT_SCALE = 0.08
+"""Standard deviation of the language model's first weights, about 1/√width. transformers' default, 0.02, is made for widths of
+thousands: here it leaves attention so flat that matching a word with its like is never learned."""
 
 WORLD_MODEL = "world"
 """The name by which recipes ask for the shipped base model."""
@@ -67,6 +70,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> LlavaForCon
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=1024,
+        initializer_range=_WEIGHT_SCALE,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

@@ -6,12 +6,15 @@ the response. They help only a model that can read, so the base learns it: facts
 """
 
 import random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from veridical.world.descriptions import Mention, describe, describe_mentions, true_mentions
 from veridical.world.inventory import COLOURS, NUMBER_WORDS, OBJECTS, PLACES
 from veridical.world.judge import Verdict, judge_description
 from veridical.world.scenes import Scene
+
+FactsForm = Literal["mirrored", "caption", "list"]
+"""Facts as a caption in the description's own sentence forms and order · a caption of its own · a list of objects."""
 
 AGREEMENT_QUESTION = "Does the description agree with the facts?"
 
@@ -73,14 +76,29 @@ def corrupt(scene: Scene, mentions: list[Mention], rng: random.Random, *, rate: 
     return changed
 
 
-def reading_item(scene: Scene, rng: random.Random, *, shuffle: bool, as_caption: bool, rate: float) -> ReadingItem:
-    """Make an agreement question: facts, a description with changed words, and what disagrees."""
+def reading_item(scene: Scene, rng: random.Random, *, form: FactsForm, shuffle: bool, rate: float) -> ReadingItem:
+    """Make an agreement question: facts, a description with changed words, and what disagrees.
+
+    Args:
+        scene: What is true.
+        rng: Source of chance.
+        form: How the facts are written.
+        shuffle: Facts in a list and sentences of the description each in an order of their own; mirrored facts
+            follow the description.
+        rate: How often words are changed; see `corrupt`.
+    """
     mentions = true_mentions(scene)
     if shuffle:
         rng.shuffle(mentions)
-    description = describe_mentions(scene.context, corrupt(scene, mentions, rng, rate=rate), rng)
+    wording = rng.getrandbits(32)
+    wrong = corrupt(scene, mentions, rng, rate=rate)
+    description = describe_mentions(scene.context, wrong, random.Random(wording))
+    if form == "mirrored":
+        facts = f"Facts: {describe_mentions(scene.context, mentions, random.Random(wording))}"
+    else:
+        facts = facts_text(scene, rng, shuffle=shuffle, as_caption=form == "caption")
     verdict = judge_description(scene, description)
-    head = f"{facts_text(scene, rng, shuffle=shuffle, as_caption=as_caption)} Description: "
+    head = f"{facts} Description: "
     prompt = f"{head}{description} {AGREEMENT_QUESTION}"
     answer = "Yes."
     if verdict.faults:

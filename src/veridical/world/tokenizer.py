@@ -78,7 +78,7 @@ def _texts(seed: int, scenes: int) -> Iterator[str]:
     for scene in sample_scenes(seed, "tokenizer", scenes):
         yield f"USER: {describe(scene, rng)} ASSISTANT:"
         yield _question_text(scene, rng)
-        yield reading_item(scene, rng, shuffle=True, as_caption=False, rate=0.3).prompt
+        yield reading_item(scene, rng, form="list", shuffle=True, rate=0.3).prompt
 
 
 def _question_text(scene: Scene, rng: random.Random) -> str:

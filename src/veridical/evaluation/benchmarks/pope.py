@@ -75,7 +75,8 @@ class Pope(Benchmark[list[PopeItem]]):
     card = Card(
         title="POPE",
         paper="Li et al. 2023, arXiv 2305.10355; RUCAIBox/POPE",
-        measures="Whether a model says yes or no rightly when asked for one object, on three choices of absent objects: "
+        measures="Whether a model says yes or no rightly when asked for one object, on three choices of absent "
+        "objects: "
         "random, popular, and adversarial (those that often stand beside the present ones).",
         leaves_out="Free descriptions: a model may answer every question rightly and still invent objects when it "
         "describes. Nothing but the presence of objects is asked. About 6 questions share an image.",
@@ -83,9 +84,7 @@ class Pope(Benchmark[list[PopeItem]]):
         prompt='"Is there a snowboard in the image?"; LLaVA adds "Answer the question using a single word or phrase."',
         judge="",
         variants={
-            "official": Variant(
-                "As RUCAIBox/POPE evaluate.py reads answers: whatever holds no no is a yes.", official=True
-            ),
+            "official": Variant("As RUCAIBox/POPE evaluate.py reads: what holds no no is a yes.", official=True),
             "strict": Variant("Answers that say neither yes nor no, or both, are unknown: wrong, and counted apart."),
         },
         inputs={
@@ -149,9 +148,7 @@ class Pope(Benchmark[list[PopeItem]]):
         notes = []
         guessed = sum(score.status in ("empty", "unparsed") for score in scores)
         if variant == "official" and guessed:
-            notes.append(
-                f"{guessed} of {len(scores)} answers say neither yes nor no; the official parser guessed them."
-            )
+            notes.append(f"{guessed} of {len(scores)} answers say neither yes nor no; the official parser guesses.")
         if scores and metrics["yes_ratio"].value in (0.0, 1.0):
             notes.append("The model gave one answer to every question: F1 says little here.")
         return tuple(notes)

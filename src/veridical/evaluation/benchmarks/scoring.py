@@ -78,7 +78,7 @@ def _check_files(benchmark: AnyBenchmark, files: Files) -> None:
 
 
 def _inputs(files: Files, rows: Mapping[str, int]) -> dict[str, InputFile]:
-    inputs = {}
+    inputs: dict[str, InputFile] = {}
     for role in ROLES:
         path: Path | None = getattr(files, role)
         if path is not None:

@@ -50,12 +50,17 @@ class ExampleBatch(NamedTuple):
     """The scenes shown."""
 
 
-def fault_word_labels(item: ReadingItem) -> tuple[WordLabel, ...]:
+def fault_word_labels(item: ReadingItem, *, mirrored: bool = False) -> tuple[WordLabel, ...]:
     """Dense labels of an agreement question.
 
     Each kind is asked where it can first be known to a causal model: at the noun (object, number, colour), at the
     later one of noun and place word (place); and all four again at the full stop. What an absent object's number or
     colour would be is not asked.
+
+    Args:
+        item: The question.
+        mirrored: The facts stand in the description's order, so that a number or colour can be known to be wrong
+            at its own word, before the noun: ask there too.
     """
     wrong = {(id(fault.claim), fault.kind) for fault in item.verdict.faults}
     labels: list[WordLabel] = []
@@ -69,6 +74,11 @@ def fault_word_labels(item: ReadingItem) -> tuple[WordLabel, ...]:
                 continue
             is_wrong = (id(claim), kind) in wrong
             labels += [(item.description_start + at, kind, is_wrong) for at in (first_at, stop_at)]  # type: ignore[misc]
+        if mirrored and not absent:
+            for kind, word in (("number", claim.number), ("colour", claim.colour)):
+                if word is not None:
+                    is_wrong = (id(claim), kind) in wrong
+                    labels.append((item.description_start + word.span[1] - 1, kind, is_wrong))  # type: ignore[arg-type]
     return tuple(labels)
 
 

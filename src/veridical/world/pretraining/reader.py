@@ -1,7 +1,7 @@
 """Stage 2: the language model on text alone. Facts → description, facts → answers, facts + description → wrong words.
 
-A curriculum makes matching words with facts learnable: one group first, then up to four; the facts in the text's
-order first, later shuffled.
+A curriculum makes matching words with facts learnable: one group first, then up to four; the facts in the text's own
+sentences and order first, then in other sentences and as lists, at last shuffled.
 """
 
 import random
@@ -23,7 +23,7 @@ from veridical.world.pretraining.examples import (
     collate_by_length,
     fault_word_labels,
 )
-from veridical.world.reading import facts_text, reading_item
+from veridical.world.reading import FactsForm, facts_text, reading_item
 from veridical.world.scenes import Scene, sample_scene
 from veridical.world.tasks import QUESTION_TYPES, QuestionType, ask
 
@@ -102,19 +102,23 @@ def reading_example(seed: int, number: int, *, progress: float, scene: Scene | N
     rng = child_random(seed, "reading", number)
     if scene is None:
         scene = sample_scene(seed, "pretrain-reader", number)
-    scene = _first_groups(scene, rng, progress)
-    shuffle = rng.random() < min(1.0, max(0.0, (progress - 0.15) / 0.3))
-    as_caption = rng.random() < 0.2
+    scene = _first_groups(scene, rng, 2 * progress)
+    shuffle = rng.random() < (progress - 0.5) / 0.3
     pick = rng.random()
-    if pick < 0.2:
-        facts = facts_text(scene, rng, shuffle=False, as_caption=as_caption)
+    if pick < 0.15:
+        facts = facts_text(scene, rng, shuffle=False, as_caption=rng.random() < 0.5)
         return Example(((f"{facts} {rng.choice(DESCRIPTION_QUESTIONS)}", describe(scene, rng)),))
-    if pick < 0.5:
-        return Example(question_turns(scene, rng, head=facts_text(scene, rng, shuffle=shuffle, as_caption=as_caption)))
+    if pick < 0.4:
+        facts = facts_text(scene, rng, shuffle=shuffle, as_caption=rng.random() < 0.3)
+        return Example(question_turns(scene, rng, head=facts))
+    # A constant offset between a word and its fact is found at once; the match by content grows out of it.
+    mirrored = rng.random() < min(1.0, max(0.15, 1 - (progress - 0.4) / 0.3))
+    form: FactsForm = "mirrored" if mirrored else rng.choices(("list", "caption"), (0.6, 0.4))[0]
     # Rare faults teach nothing at first: a head that never says "wrong" is right nine times in ten.
-    rate = 0.35 - 0.25 * progress
-    item = reading_item(scene, rng, shuffle=shuffle, as_caption=as_caption, rate=rng.choice((0.0, rate, 1.5 * rate)))
-    return Example(((item.prompt, item.answer),), labels=fault_word_labels(item), learned=agreeing_parts(item))
+    rate = rng.choice((0.0, 0.3, 0.45) if progress < 0.5 else (0.0, 0.15, 0.3))
+    item = reading_item(scene, rng, form=form, shuffle=shuffle, rate=rate)
+    labels = fault_word_labels(item, mirrored=mirrored)
+    return Example(((item.prompt, item.answer),), labels=labels, learned=agreeing_parts(item))
 
 
 def question_turns(
