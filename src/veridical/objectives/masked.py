@@ -1,0 +1,53 @@
+"""Means, variances and whitening over response tokens only: padding never enters a statistic.
+
+The released code of LLaVA-RLHF (arXiv 2309.14525) takes them over its whole padded window; whoever wants that passes a
+mask of the window.
+"""
+
+import torch
+from torch import Tensor
+
+
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum of the values where the mask is True (scalar); what stands elsewhere is ignored, NaN too."""
+    return torch.where(mask, values, 0.0).sum()
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the values where the mask is True (scalar); 0 where it is True nowhere."""
+    return masked_sum(values, mask) / mask.sum().clamp(min=1)
+
+
+def masked_variance(values: Tensor, mask: Tensor) -> Tensor:
+    """Variance (biased, divided by n) of the values where the mask is True (scalar)."""
+    return masked_mean((values - masked_mean(values, mask)).square(), mask)
+
+
+def masked_whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True, epsilon: float = 1e-8) -> Tensor:
+    """Scale to a standard deviation of 1, and shift to a mean of 0.
+
+    Args:
+        values: Numbers of any shape.
+        mask: True where they count, of the same shape.
+        shift_mean: Take the mean away; without it the values are only scaled.
+        epsilon: Added to the variance. LLaVA-RLHF's released code: 1e-8.
+
+    Returns:
+        Whitened values, 0 where the mask is False.
+    """
+    kept = torch.where(mask, values, 0.0)
+    mean = masked_mean(kept, mask)
+    white = (kept - mean) * torch.rsqrt(masked_variance(kept, mask) + epsilon)
+    if not shift_mean:
+        white = white + mean
+    return torch.where(mask, white, 0.0)
+
+
+def explained_variance(predicted: Tensor, actual: Tensor, mask: Tensor) -> Tensor:
+    """Share of the variance of `actual` that `predicted` explains (scalar): 1 at best, 0 for any constant.
+
+    Where `actual` does not vary at all there is nothing to explain: 0.
+    """
+    total = masked_variance(actual, mask)
+    left = masked_variance(actual - predicted, mask)
+    return torch.where(total > 0, 1 - left / total.clamp(min=torch.finfo(total.dtype).tiny), 0.0)
