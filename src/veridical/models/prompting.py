@@ -37,7 +37,9 @@ class EncodedResponse(NamedTuple):
     """Whether `max_tokens` cut it off, and with it the end of the turn."""
 
 
-class _Frame(NamedTuple):
+class ResponseFrame(NamedTuple):
+    """What a chat template puts around a response."""
+
     anchor: str
     """The generation prompt, after which a response begins."""
     separator: str
@@ -72,7 +74,7 @@ def encode_prompts(
     histories = histories if histories is not None else [()] * len(questions)
     if not len(questions) == len(images) == len(histories) or not questions:
         raise ModelError(f"One image a question is needed, got {len(questions)} questions and {len(images)} images.")
-    _refuse_placeholders(vlm, questions, what="Question")
+    refuse_placeholders(vlm, questions, what="Question")
     conversations = [
         [*(text for turn in history for text in turn), question]
         for question, history in zip(questions, histories, strict=True)
@@ -91,7 +93,7 @@ def render_turns(vlm: VisionLanguageModel, texts: Sequence[str], *, generate: bo
     Raises:
         ModelError: A text holds a placeholder.
     """
-    _refuse_placeholders(vlm, texts, what="Turn")
+    refuse_placeholders(vlm, texts, what="Turn")
     roles = ("user", "assistant")
     messages = [_message(roles[n % 2], text, with_image=n == 0) for n, text in enumerate(texts)]
     return _render(vlm, messages, generate=generate)
@@ -125,7 +127,7 @@ def encode_responses(
     Raises:
         ModelError: A response holds an image or video placeholder (features would be put into it) or an end token.
     """
-    frame = _frame_of(vlm)
+    frame = response_frame(vlm)
     encoded = []
     spoken = tokenise_behind(vlm, frame.anchor, texts, separator=frame.separator)
     for text, (ids, spans) in zip(texts, spoken, strict=True):
@@ -154,13 +156,13 @@ def tokenise_behind(
     Raises:
         ModelError: A response holds an image or video placeholder (features would be put into it) or an end token.
     """
-    _refuse_placeholders(vlm, texts, what="Response")
+    refuse_placeholders(vlm, texts, what="Response")
     found = []
-    for text, tokens in zip(texts, _tokenise(vlm, [anchor + separator + text for text in texts]), strict=True):
+    for text, tokens in zip(texts, tokenise(vlm, [anchor + separator + text for text in texts]), strict=True):
         said = _behind(tokens, len(anchor)) if text else ([], [])
         if said is None:
             # The tokenizer melts the prompt's end into the text; generation starts behind the prompt's own tokens.
-            said = _tokenise(vlm, [separator + text])[0]
+            said = tokenise(vlm, [separator + text])[0]
         if any(token_id in vlm.end_token_ids for token_id in said[0]):
             raise ModelError(f"A response holds the model's end token as text: {text[:80]!r}. Remove it from the text.")
         found.append(said)
@@ -169,15 +171,20 @@ def tokenise_behind(
 
 def decode_responses(vlm: VisionLanguageModel, ids: Sequence[Sequence[int]]) -> list[str]:
     """Give the texts of generated token ids: the inverse of `encode_responses`, end token left out."""
-    frame = _frame_of(vlm)
-    anchor = _tokenise(vlm, [frame.anchor])[0][0] if frame.anchor else []
+    frame = response_frame(vlm)
+    anchor = tokenise(vlm, [frame.anchor])[0][0] if frame.anchor else []
     options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
     head = vlm.tokenizer.decode(anchor, **options)
     texts = vlm.tokenizer.batch_decode([[*anchor, *row] for row in ids], **options)
     return [text.removeprefix(head).removeprefix(frame.separator) for text in texts]
 
 
-def _frame_of(vlm: VisionLanguageModel) -> _Frame:
+def response_frame(vlm: VisionLanguageModel) -> ResponseFrame:
+    """Find out what the model's chat template puts before and behind a response.
+
+    Raises:
+        ModelError: The template leaves responses out, or nothing ends them.
+    """
     question = _message("user", "Q", with_image=True)
     plain = _render(vlm, [question], generate=False)
     asked = _render(vlm, [question], generate=True)
@@ -192,7 +199,7 @@ def _frame_of(vlm: VisionLanguageModel) -> _Frame:
     end = next((token_id for token_id in tail if token_id in ends), vlm.tokenizer.eos_token_id)
     if end is None:
         raise ModelError(f"`{vlm.name}` names no end token, so no response would end. Set the tokenizer's eos_token.")
-    return _Frame(anchor, separator, end)
+    return ResponseFrame(anchor, separator, end)
 
 
 def _message(role: str, text: str, *, with_image: bool = False) -> dict[str, Any]:
@@ -205,7 +212,8 @@ def _render(vlm: VisionLanguageModel, conversation: list[dict[str, Any]], *, gen
     return str(owner.apply_chat_template(conversation, add_generation_prompt=generate, tokenize=False))
 
 
-def _tokenise(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[Tokens]:
+def tokenise(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[Tokens]:
+    """Token ids of texts with the span that each covers; no special token is added."""
     if not texts:
         return []
     encoded = vlm.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
@@ -221,7 +229,12 @@ def _behind(tokens: Tokens, place: int) -> Tokens | None:
     return ids[first:], [(start - place, end - place) for start, end in spans[first:]]
 
 
-def _refuse_placeholders(vlm: VisionLanguageModel, texts: Sequence[str], *, what: str) -> None:
+def refuse_placeholders(vlm: VisionLanguageModel, texts: Sequence[str], *, what: str) -> None:
+    """Refuse texts that hold an image or video placeholder: features would be put into them.
+
+    Raises:
+        ModelError: One does.
+    """
     placeholders = vlm.tokenizer.convert_ids_to_tokens(list(vlm.placeholder_token_ids))
     for number, text in enumerate(texts):
         found = next((token for token in placeholders if token in text), None)
