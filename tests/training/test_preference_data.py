@@ -9,12 +9,12 @@ from PIL import ExifTags, Image
 from correction_files import write_corrections
 from miniatures import picture
 from veridical.errors import DataError
+from veridical.models.encoded_prompts import encode_apart, stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.lora import freeze
-from veridical.models.prompting import encode_prompts, encode_responses
+from veridical.models.prompting import encode_prompts, encode_responses, render_turns
 from veridical.records import ImageRef
-from veridical.training.encoded_prompts import encode_prompts_apart, stack_prompts
 from veridical.training.preference_config import DataSection, ObjectiveSection
 from veridical.training.preference_data import (
     collate,
@@ -101,7 +101,7 @@ def test_prompts_taken_apart_and_stacked_again_are_what_they_were(vlm):
     questions = ["What?", "Is there a knife in the picture, or a green cup on the table?", "Where is the dog?"]
     images = [picture(seed) for seed in range(3)]
     together = encode_prompts(vlm, questions, images)
-    apart = encode_prompts_apart(vlm, questions, images)
+    apart = encode_apart(vlm, [render_turns(vlm, [question]) for question in questions], images)
     stacked = stack_prompts(apart, pad_token_id=vlm.tokenizer.pad_token_id)
     assert stacked.keys() == together.keys()
     for key, value in together.items():

@@ -17,11 +17,12 @@ from veridical.feedback.masks import ChangedMasks, OneSided, changed_token_masks
 from veridical.feedback.pairs import Pair, pairs_from_corrections
 from veridical.files import quarantine_rows
 from veridical.models.branches import BranchBatch, stack_responses
+from veridical.models.encoded_prompts import stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompting import EncodedResponse, encode_responses
 from veridical.records import Correction, scan_records
-from veridical.training.encoded_prompts import encode_all_prompts, stack_prompts
+from veridical.training.encoded_prompts import encode_all_prompts
 from veridical.training.preference_config import DataSection, ObjectiveSection
 
 
