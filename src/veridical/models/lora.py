@@ -1,17 +1,21 @@
 """LoRA adapters on the language model, what is trained and what is frozen, and the reference inside the policy.
 
-One base, many adapters: the policy is the base with an adapter, the reference is the same base with it switched off,
-so that no second copy of the weights is held. (LoRA: Hu et al. 2021, arXiv 2106.09685.)
+One base, many adapters: policy, value and reward are named adapters over the same frozen base, of which one works at a
+time; the reference is the base with all of them switched off, so that no second copy of the weights is held. (LoRA: Hu
+et al. 2021, arXiv 2106.09685.)
 """
 
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from pydantic import Field
+from safetensors import SafetensorError
 from torch import nn
 
 from veridical.config import Recipe
@@ -34,17 +38,32 @@ class LoraRecipe(Recipe):
     """Names of the linear layers that get an adapter (such as q_proj), within the language model; empty means all."""
 
 
-def add_lora(vlm: VisionLanguageModel, recipe: LoraRecipe | None = None) -> VisionLanguageModel:
-    """Put a fresh, trainable LoRA adapter on the language model's linear layers; all else is frozen.
+DEFAULT_ADAPTER = "default"
+"""PEFT's name for an only adapter."""
 
-    The vision tower, the projector and the vocabulary head never get one. The adapter starts as the identity.
+
+def add_lora(
+    vlm: VisionLanguageModel, recipe: LoraRecipe | None = None, *, name: str = DEFAULT_ADAPTER
+) -> VisionLanguageModel:
+    """Put a fresh LoRA adapter on the language model's linear layers; the base is frozen.
+
+    The vision tower, the projector and the vocabulary head never get one. The adapter starts as the identity. The first
+    one is trainable and works at once; one that joins others is frozen and waits for `adapter_active`.
+
+    Args:
+        vlm: The model, bare or with other adapters on.
+        recipe: The adapter's settings.
+        name: The adapter's name; no two are alike.
 
     Raises:
-        ModelError: There is an adapter already, or a named module is not there.
+        ModelError: There is an adapter of this name already, or a named module is not there.
     """
     recipe = recipe or LoraRecipe()
-    if isinstance(vlm.model, PeftModel):
-        raise ModelError(f"`{vlm.name}` wears an adapter already. Merge it, or load the base without it.")
+    wears = vlm.model.peft_config if isinstance(vlm.model, PeftModel) else {}
+    if name in wears:
+        raise ModelError(
+            f"`{vlm.name}` wears an adapter already that is named {name!r}. Merge it, or load the base without it."
+        )
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
@@ -53,19 +72,115 @@ def add_lora(vlm: VisionLanguageModel, recipe: LoraRecipe | None = None) -> Visi
         bias="none",
         task_type=None,
     )
-    return VisionLanguageModel(get_peft_model(vlm.model, config), vlm.processor, vlm.name)
+    if not wears:
+        return VisionLanguageModel(get_peft_model(vlm.model, config, adapter_name=name), vlm.processor, vlm.name)
+    with _same_parts_trainable(vlm.model):
+        vlm.model.add_adapter(name, config)
+    set_trainable_adapters(vlm.model, {name}, trainable=False)
+    return vlm
 
 
-def save_lora(vlm: VisionLanguageModel, folder: Path | str) -> Path:
-    """Write the adapter (adapter_config.json, adapter_model.safetensors); `PeftModel.from_pretrained` reads it.
+def load_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str = DEFAULT_ADAPTER) -> VisionLanguageModel:
+    """Put a saved LoRA adapter on, frozen, beside those that are there.
+
+    Args:
+        vlm: The model, bare or with other adapters on.
+        folder: What `save_lora` or PEFT wrote.
+        name: The name that it gets here.
 
     Raises:
-        ModelError: The model wears no adapter.
+        ModelError: It cannot be read, does not fit, or there is an adapter of this name already.
     """
-    if not isinstance(vlm.model, PeftModel):
-        raise ModelError(f"`{vlm.name}` wears no adapter that could be saved.")
-    vlm.model.save_pretrained(str(folder), safe_serialization=True)
-    return Path(folder)
+    try:
+        if not isinstance(vlm.model, PeftModel):
+            model = PeftModel.from_pretrained(vlm.model, str(folder), adapter_name=name, is_trainable=False)
+            return VisionLanguageModel(model.eval(), vlm.processor, vlm.name)
+        if name in vlm.model.peft_config:
+            raise ModelError(f"`{vlm.name}` wears an adapter already that is named {name!r}. Give another name.")
+        with _same_parts_trainable(vlm.model):
+            vlm.model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
+        set_trainable_adapters(vlm.model, {name}, trainable=False)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"Cannot put the adapter `{folder}` on `{vlm.name}`: {str(error).splitlines()[0]}. "
+            "Give a folder with adapter_config.json and adapter_model.safetensors made for this model."
+        ) from error
+    return vlm
+
+
+def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None = None) -> Path:
+    """Write an adapter (adapter_config.json, adapter_model.safetensors); `PeftModel.from_pretrained` reads it.
+
+    Args:
+        vlm: The model that wears it.
+        folder: Where the files go.
+        name: Which adapter; by default the only one.
+
+    Raises:
+        ModelError: The model wears no adapter, or none of this name.
+    """
+    wears = list(vlm.model.peft_config) if isinstance(vlm.model, PeftModel) else []
+    chosen = wears[0] if name is None and len(wears) == 1 else name
+    if chosen not in wears:
+        raise ModelError(f"`{vlm.name}` wears no adapter that could be saved ({name!r} of {wears}).")
+    folder = Path(folder)
+    vlm.model.save_pretrained(str(folder), safe_serialization=True, selected_adapters=[chosen])
+    if (folder / chosen).is_dir():  # PEFT puts named adapters one folder down
+        for file in (folder / chosen).iterdir():
+            file.replace(folder / file.name)
+        shutil.rmtree(folder / chosen)
+    return folder
+
+
+@contextmanager
+def adapter_active(model: Any, name: str | None) -> Iterator[None]:
+    """Within it only the named adapter works; None: none does, so the model is the bare base.
+
+    Which weights take gradients stays as it is (PEFT's own switch would change it). A backward pass that computes
+    activations again must stay inside.
+
+    Raises:
+        ModelError: The model wears no such adapter.
+    """
+    if not isinstance(model, PeftModel) or (name is not None and name not in model.peft_config):
+        wears = list(model.peft_config) if isinstance(model, PeftModel) else "none"
+        raise ModelError(f"{type(model).__name__} wears no adapter named {name!r} (it wears: {wears}).")
+    before, tuner = model.active_adapter, cast("Any", model.base_model)
+    with _same_parts_trainable(model):
+        if name is None:
+            tuner.disable_adapter_layers()
+        else:
+            model.set_adapter(name)
+    try:
+        yield
+    finally:
+        with _same_parts_trainable(model):
+            if name is None:
+                tuner.enable_adapter_layers()
+            else:
+                model.set_adapter(before)
+
+
+def set_trainable_adapters(model: Any, names: Collection[str], *, trainable: bool = True) -> None:
+    """Let the named adapters' weights take gradients, or not; others stay as they are."""
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            for part in module.adapter_layer_names:
+                for name, layer in getattr(module, part).items():
+                    if name in names:
+                        layer.requires_grad_(trainable)
+
+
+@contextmanager
+def _same_parts_trainable(model: Any) -> Iterator[None]:
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        yield
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
 
 
 @contextmanager
@@ -79,7 +194,7 @@ def adapter_disabled(model: Any) -> Iterator[None]:
         raise ModelError(
             f"{type(model).__name__} wears no adapter, so it has no reference inside. Keep a frozen copy of the model."
         )
-    with model.disable_adapter():
+    with adapter_active(model, None):
         yield
 
 
@@ -110,9 +225,11 @@ def freeze(model: nn.Module, *, vision: bool = True, projector: bool = False, la
 
 def _target_pattern(model: Any, names: tuple[str, ...]) -> str:
     """A pattern that PEFT matches against full module names: given layers within the language model."""
-    decoder = language_model(model)
-    prefix = next(name for name, module in model.named_modules() if module is decoder)
+    inner, decoder = unwrap(model), language_model(model)
+    prefix = next(name for name, module in inner.named_modules() if module is decoder)
     inside = [name for name, module in decoder.named_modules() if _is_linear(module)]
+    # Under an adapter a layer is called base_layer, inside a module of its old name.
+    inside = [name.removesuffix(".base_layer") for name in inside if ".lora_" not in name]
     known = {name.rpartition(".")[2] for name in inside}
     unknown = sorted(set(names) - known)
     if unknown:
