@@ -29,7 +29,7 @@ class Prompt(Record):
     task: str = "description"
     """What kind of question: description, yes_no, multiple_choice, counting, attribute, comparison …"""
     reference: str | None = None
-    """A reference answer, where one exists: "Yes" or "No" for yes_no, the letter for multiple_choice."""
+    """A reference answer, where one exists; rule rewards read yes or no, or the right letter, out of it."""
     image_id: str | None = None
     """The name under which facts know the image; None: the stem of the image's path, see `known_image`."""
     history: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,121 @@
+"""Rule rewards: what can be checked without a model, each a plain function of one response, each logged for itself.
+
+    yes_no            1 right, −1 wrong, 0 not said clearly          (only for prompts of task "yes_no")
+    multiple_choice   1 right, −1 wrong, 0 not said clearly          (only for prompts of task "multiple_choice")
+    length            multiplier × tokens / window, the multiplier being the prompt's
+    unfinished        1 where the end token was never emitted
+    repetition        share of runs of words that stood in the response before, in [0, 1]
+
+LLaVA-RLHF (arXiv 2309.14525, section 2.3) adds the first three and a penalty for unfinished responses. Its released
+code rewards yes/no answers only where the truth is no, so that it teaches to say no; `original_yes_no` and
+`original_multiple_choice` do the same, for comparison. Weights stand in `composition`.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from veridical.records import Prompt
+from veridical.rewards.extractors import extract_choice, extract_yes_no
+from veridical.rewards.protocol import Candidate
+
+_EACH_CHARACTER = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"[{_EACH_CHARACTER}]|(?:(?![{_EACH_CHARACTER}])\w)+")
+
+
+class Rule(NamedTuple):
+    """A function of one response as a `RewardFunction`."""
+
+    name: str
+    """Under which name the log shows it."""
+    function: Callable[[Candidate], float]
+    """What one response gets."""
+
+    def __call__(self, candidates: Sequence[Candidate]) -> Tensor:
+        """Reward candidates: (N,) float32."""
+        return torch.tensor([self.function(candidate) for candidate in candidates], dtype=torch.float32)
+
+
+def yes_no(candidate: Candidate) -> float:
+    """1 for the right answer to a yes/no question, −1 for the wrong one, 0 for none."""
+    if candidate.prompt.task != "yes_no":
+        return 0.0
+    return _verdict(extract_yes_no(candidate.text), extract_yes_no(candidate.prompt.reference or ""))
+
+
+def multiple_choice(candidate: Candidate) -> float:
+    """1 for the right letter, −1 for a wrong one, 0 for none or several."""
+    if candidate.prompt.task != "multiple_choice":
+        return 0.0
+    return _verdict(extract_choice(candidate.text), extract_choice(candidate.prompt.reference or ""))
+
+
+def original_yes_no(candidate: Candidate) -> float:
+    """As LLaVA-RLHF's code: where the truth is no, 1 for "No…" and −1 for "Yes…"; where it is yes, always 0."""
+    if candidate.prompt.task != "yes_no" or extract_yes_no(candidate.prompt.reference or "") != "no":
+        return 0.0
+    text = candidate.text.strip()
+    return 1.0 if text.startswith("No") else -1.0 if text.startswith("Yes") else 0.0
+
+
+def original_multiple_choice(candidate: Candidate) -> float:
+    """As LLaVA-RLHF's code: 1 for a text that begins with "B." or holds "correct option is B.", else 0."""
+    letter = extract_choice(candidate.prompt.reference or "")
+    if candidate.prompt.task != "multiple_choice" or letter is None:
+        return 0.0
+    text = candidate.text.strip()
+    return float(text.startswith(f"{letter}.") or f"correct option is {letter}." in text)
+
+
+def length(candidate: Candidate, *, window: int) -> float:
+    """Length of a response as a share of the longest, times the prompt's multiplier (1 where it has none).
+
+    Args:
+        candidate: The response.
+        window: The longest response in tokens; LLaVA-RLHF: 896.
+    """
+    bonus = candidate.prompt.length_bonus
+    return (1.0 if bonus is None else bonus) * candidate.tokens / window
+
+
+def unfinished(candidate: Candidate) -> float:
+    """1 for a response that never came to its end token, else 0."""
+    return 0.0 if candidate.finished else 1.0
+
+
+def repetition(candidate: Candidate, *, words: int) -> float:
+    """Share of a response's runs of words that stood in it before; 0 for a response shorter than a run.
+
+    Args:
+        candidate: The response.
+        words: Length of a run.
+    """
+    said = [word.lower() for word in _WORD.findall(candidate.text)]
+    runs = [tuple(said[start : start + words]) for start in range(len(said) - words + 1)]
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0
+
+
+def reference_fault(prompt: Prompt) -> str | None:
+    """Say why the correctness rules could never reward a prompt; None where they can, or need not."""
+    readers: dict[str, tuple[Callable[[str], str | None], str]] = {
+        "yes_no": (extract_yes_no, "yes or no"),
+        "multiple_choice": (extract_choice, "a letter"),
+    }
+    if prompt.task not in readers:
+        return None
+    read, wanted = readers[prompt.task]
+    if read(prompt.reference or "") is not None:
+        return None
+    return (
+        f"prompt {prompt.id!r} is of task {prompt.task!r}, so its `reference` must say {wanted}, "
+        f"got {prompt.reference!r}. Add the right answer or name another task."
+    )
+
+
+def _verdict(said: str | None, truth: str | None) -> float:
+    if said is None or truth is None:
+        return 0.0
+    return 1.0 if said == truth else -1.0
