@@ -21,13 +21,27 @@ class ChoiceRule(NamedTuple):
     """From a checkpoint's metrics and those of the base to a key, of which the smallest wins."""
 
 
-def least_loss() -> ChoiceRule:
-    """Choose the checkpoint with the least loss on held-out pairs."""
+def default_rule(*, scenes: bool, held_out: bool, of: str, coverage_tolerance: float) -> ChoiceRule:
+    """Give the rule for what is measured.
+
+    Args:
+        scenes: Whether hallucination and coverage are measured on validation scenes.
+        held_out: Whether training data is held out.
+        of: What that data is of: "pairs", "conversations".
+        coverage_tolerance: How much less coverage than the base's is accepted, absolute.
+    """
+    if scenes:
+        return least_hallucination(coverage_tolerance=coverage_tolerance)
+    return least_loss(of=of) if held_out else latest()
+
+
+def least_loss(*, of: str = "pairs") -> ChoiceRule:
+    """Choose the checkpoint with the least loss on held-out data (what it is of is said in the statement)."""
 
     def key(metrics: Metrics, base: Metrics) -> tuple[float, ...]:  # noqa: ARG001 (a rule may look at the base)
         return (_value(metrics, "loss"),)
 
-    return ChoiceRule("least loss on held-out pairs", key)
+    return ChoiceRule(f"least loss on held-out {of}", key)
 
 
 def latest() -> ChoiceRule:

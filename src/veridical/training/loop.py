@@ -87,8 +87,9 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             config.use_cache = use_cache  # the trainer turns it off, and it would be saved so
         elif hasattr(config, "use_cache"):
             del config.use_cache
-        # Losses are sums over pairs, divided by the pairs of the whole step: a short last batch is then weighed right.
+        # Losses are sums over items, divided by the items of the whole step: a short last batch is then weighed right.
         self.model_accepts_loss_kwargs = True
+        self._collate_rows = collate
         self.vlm = vlm
         self.settings = settings
         self.run_dir = run_dir
@@ -101,6 +102,24 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     @abstractmethod
     def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Give the loss of every row of a batch (B), and by name what else to log, also (B) and detached."""
+
+    def batch_items(self, batch: Mapping[str, Any]) -> int:
+        """How many items the losses of a batch sum over: what they are divided by. By default its rows."""
+        return len(batch["response_ids"])
+
+    def mean_over(self, rows: Sequence[Any]) -> dict[str, float]:
+        """Loss, and what is logged beside it, as means over the items of rows, with the model as it is."""
+        totals: defaultdict[str, float] = defaultdict(float)
+        items = 0
+        size = self.settings.micro_batch_size
+        for start in range(0, len(rows), size):
+            batch = self._prepare_inputs(self._collate_rows(rows[start : start + size]))
+            with self.accelerator.autocast():
+                losses, others = self.batch_loss(batch)
+            items += self.batch_items(batch)
+            for name, values in {"loss": losses, **others}.items():
+                totals[name] += float(values.sum())
+        return {name: total / items for name, total in totals.items()}
 
     def run(self, *, resume_from: Path | None) -> None:
         """Train to the end, and load the chosen weights.
@@ -134,16 +153,17 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         return_outputs: bool = False,  # noqa: ARG002, FBT001, FBT002 (the trainer's signature)
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """Sum the batch's losses over the rows of the whole optimiser step."""
+        """Sum the batch's losses, divided by the items of the whole optimiser step."""
         with self.accelerator.autocast():
             losses, others = self.batch_loss(inputs)
-        self._pending.append((len(losses), {"loss": losses.detach(), **others}))
-        return losses.sum() / (len(losses) if num_items_in_batch is None else num_items_in_batch)
+        items = self.batch_items(inputs)
+        self._pending.append((items, {"loss": losses.detach(), **others}))
+        return losses.sum() / (items if num_items_in_batch is None else num_items_in_batch)
 
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], Any]:
-        """Count the rows of an optimiser step."""
+        """Count the items of an optimiser step."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        return batches, sum(len(batch["response_ids"]) for batch in batches)
+        return batches, sum(self.batch_items(batch) for batch in batches)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Measure the model as it is; keep its weights where it is the best so far."""
@@ -162,13 +182,13 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         """
         if "grad_norm" not in logs:
             return  # the trainer's summary at the end; the manifest says the same
-        rows = sum(count for count, _ in self._pending)
+        items = sum(count for count, _ in self._pending)
         sums: defaultdict[str, float] = defaultdict(float)
         for _, values in self._pending:
             for name, value in values.items():
                 sums[name] += float(value.sum())
         self._pending.clear()
-        means = {name: value / rows for name, value in sums.items()}
+        means = {name: value / items for name, value in sums.items()}
         self._record(
             {
                 "step": self.state.global_step,
@@ -183,7 +203,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         if not np.isfinite([means["loss"], logs["grad_norm"]]).all():
             raise ModelError(
                 f"The training ran away at step {self.state.global_step}: loss {means['loss']}, gradient norm "
-                f"{logs['grad_norm']}. Take a smaller train.learning_rate or objective.beta, or float32, in a new "
+                f"{logs['grad_norm']}. Take a smaller train.learning_rate (or objective.beta), or float32, in a new "
                 "run directory."
             )
 

@@ -25,7 +25,7 @@ from veridical.objectives.dpo import dpo_loss
 from veridical.progress import say
 from veridical.seeding import child_seed
 from veridical.training.checkpoints import find_resume_point
-from veridical.training.choice import ChoiceRule, latest, least_hallucination, least_loss
+from veridical.training.choice import ChoiceRule, default_rule
 from veridical.training.loop import RESUME_FOLDER, RunTrainer
 from veridical.training.preference_config import ObjectiveSection, PreferenceRecipe
 from veridical.training.preference_data import PreparedPair, collate, encode_pairs, read_pairs, refuse_texts
@@ -114,7 +114,10 @@ def train_dpo(
     train_rows, validation_rows = rows[: len(parts["train"])], rows[len(parts["train"]) :]
     trainer = PreferenceTrainer(
         vlm, train_rows, validation_rows, recipe=recipe, features=features, run_dir=run_dir, evaluate=evaluate,
-        rule=choose or _default_rule(recipe, evaluate, validation_rows),
+        rule=choose or default_rule(
+            scenes=evaluate is not None, held_out=bool(validation_rows), of="pairs",
+            coverage_tolerance=recipe.train.coverage_tolerance,
+        ),
     )  # fmt: skip
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
@@ -178,16 +181,7 @@ class PreferenceTrainer(RunTrainer):
         )
 
     def _measure_held_out(self, step: int) -> dict[str, float]:
-        metrics: dict[str, float] = {}
-        totals: dict[str, float] = {}
-        size = self.settings.micro_batch_size
-        for start in range(0, len(self._held_out), size):
-            batch = self._prepare_inputs(self._collate(self._held_out[start : start + size]))
-            with self.accelerator.autocast():
-                losses, others = self.batch_loss(batch)
-            for name, values in {"loss": losses, **others}.items():
-                totals[name] = totals.get(name, 0.0) + float(values.sum())
-        metrics |= {name: total / len(self._held_out) for name, total in totals.items()}
+        metrics = self.mean_over(self._held_out) if self._held_out else {}
         if self._evaluate_model is not None:
             metrics |= self._evaluate_model(self.vlm, step)
         return metrics
@@ -246,9 +240,3 @@ def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> dict[str, list[Pa
     if not share:
         return {"train": list(pairs), "validation": []}
     return split_by_image(pairs, {"train": 1 - share, "validation": share}, seed=recipe.train.seed)
-
-
-def _default_rule(recipe: PreferenceRecipe, evaluate: Evaluate | None, held_out: Sequence[object]) -> ChoiceRule:
-    if evaluate is not None:
-        return least_hallucination(coverage_tolerance=recipe.train.coverage_tolerance)
-    return least_loss() if held_out else latest()

@@ -11,19 +11,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from veridical.errors import DataError, Fault, ModelError
 from veridical.feedback.corrections import read_corrections
 from veridical.feedback.masks import ChangedMasks, OneSided, changed_token_masks, original_changed_tokens
 from veridical.feedback.pairs import Pair, pairs_from_corrections
-from veridical.files import quarantine_rows
 from veridical.models.branches import BranchBatch, stack_responses
 from veridical.models.encoded_prompts import stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompting import EncodedResponse, encode_responses
-from veridical.records import Correction, scan_records
+from veridical.records import Correction
 from veridical.training.encoded_prompts import encode_all_prompts
 from veridical.training.preference_config import DataSection, ObjectiveSection
+from veridical.training.refusal import refuse_unspeakable
 
 
 class PreparedPair(NamedTuple):
@@ -86,27 +85,10 @@ def refuse_texts(vlm: VisionLanguageModel, pairs: Sequence[Pair], data: DataSect
     Raises:
         DataError: Such pairs, all of them, each with file and line, unless they are to be skipped; or none is left.
     """
-    try:
-        encode_responses(vlm, [text for pair in pairs for text in _texts(pair)])
-    except ModelError:
-        pass
-    else:
-        return list(pairs)
-    path = Path(data.corrections)
-    rows = {row.record.id: row for row in scan_records(path, Correction) if row.record is not None}
-    good: list[Pair] = []
-    bad: list[tuple[int, str, str]] = []
-    for pair in pairs:
-        try:
-            encode_responses(vlm, _texts(pair))
-            good.append(pair)
-        except ModelError as error:
-            bad.append((rows[pair.id].line, rows[pair.id].raw, str(error)))
-    if not data.skip_bad or not good:
-        faults = [Fault(path, line, message) for line, _, message in bad]
-        raise DataError(faults, advice="Mend these rows, or leave them out with --skip-bad.")
-    quarantine_rows(path, bad, to=quarantine)
-    return good
+    return refuse_unspeakable(
+        vlm, pairs, texts_of=_texts, path=Path(data.corrections), record_type=Correction,
+        skip_bad=data.skip_bad, quarantine=quarantine,
+    )  # fmt: skip
 
 
 def _texts(pair: Pair) -> list[str]:
