@@ -44,7 +44,7 @@ def load_verb(verb: str) -> Any:
         module.app.rich_markup_mode = None
         return typer.main.get_group(module.app)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(verb)(vars(module)[verb])
+    app.command(verb, context_settings=vars(module).get("SETTINGS"))(vars(module)[verb])
     return typer.main.get_command(app)
 
 

@@ -5,8 +5,12 @@ from typing import Annotated
 
 import typer
 
+SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""What a benchmark lets one set is declared in its card, so that typer cannot know those options."""
+
 
 def score(
+    context: typer.Context,
     benchmark: Annotated[str, typer.Argument(help="Which benchmark; `veridical score list` names them.")],
     responses: Annotated[Path | None, typer.Option(help="What the model answered.", show_default=False)] = None,
     questions: Annotated[Path | None, typer.Option(help="What was asked.", show_default=False)] = None,
@@ -17,7 +21,10 @@ def score(
     items: Annotated[Path | None, typer.Option(help="Write every item's score here.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
 ) -> None:
-    """Score answers on a benchmark, with intervals; no model, no network."""
+    """Score answers on a benchmark, with intervals; no model, no network.
+
+    What a benchmark lets one set beside this (`--task generative` of amber) is shown by `veridical score list`.
+    """
     from veridical.evaluation.benchmarks.protocol import Files
     from veridical.evaluation.benchmarks.registry import benchmark_names, find_benchmark
     from veridical.evaluation.benchmarks.scoring import score as score_files
@@ -29,11 +36,31 @@ def score(
     if benchmark == "list":
         for name in benchmark_names():
             card = find_benchmark(name).card
-            say(f"{name}: {card.title} · variants {', '.join(card.variants)} · reads {', '.join(card.inputs)}")
+            options = "".join(f" · --{option} {spec.meaning}" for option, spec in card.options.items())
+            say(f"{name}: {card.title} · variants {', '.join(card.variants)} · reads {', '.join(card.inputs)}{options}")
         return
-    scored = score_files(benchmark, Files(responses, questions, reference, reviews), variant=variant, seed=seed)
+    files = Files(responses, questions, reference, reviews)
+    scored = score_files(benchmark, files, variant=variant, options=_options(context.args), seed=seed)
     say(score_table(scored.total))
     if json is not None:
         write_json_atomically(json, scored.total.model_dump(mode="json"))
     if items is not None:
         write_records(items, scored.items, kind="ItemScore")
+
+
+def _options(words: list[str]) -> dict[str, str]:
+    """Read `--name value` and `--name=value`."""
+    found: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        name, sign, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not name:
+            raise typer.BadParameter(f"got {word!r} beside the benchmark's name. Write --NAME VALUE.")
+        if not sign:
+            value = next(rest, "")
+            if not value:
+                raise typer.BadParameter(f"--{name} lacks its value.")
+        if name in found:
+            raise typer.BadParameter(f"--{name} is given twice.")
+        found[name] = value
+    return found

@@ -47,6 +47,8 @@ class BenchmarkScore(Record):
     """Name of the benchmark."""
     variant: str
     """Which way of counting."""
+    options: dict[str, str] = Field(default_factory=dict)
+    """What else was set, by option."""
     metrics: dict[str, Metric]
     """Metrics by name; rates in [0, 1], scores in their own unit."""
     counts: dict[str, int]
@@ -54,6 +56,6 @@ class BenchmarkScore(Record):
     versions: dict[str, str]
     """What the score rests on: veridical, nltk, synonym list, judge …"""
     inputs: dict[str, InputFile]
-    """Files by role: responses, questions, reference, reviews."""
+    """Files by role (responses, questions, reference, reviews), and those that options name."""
     warnings: tuple[str, ...] = ()
     """Where the numbers mean less than they seem."""

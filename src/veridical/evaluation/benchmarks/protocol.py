@@ -4,10 +4,13 @@ A benchmark of one's own subclasses `Benchmark`, fills in a `Card` and is regist
 "veridical.benchmarks"; see docs/benchmarks/own.md.
 """
 
+import difflib
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from veridical.errors import ConfigError
@@ -34,6 +37,19 @@ class InputSpec(NamedTuple):
     """Its fields and formats."""
     required: bool = True
     """Whether there is no score without it."""
+
+
+class OptionSpec(NamedTuple):
+    """A setting of a benchmark beside its variant; on the command line `--NAME VALUE`."""
+
+    meaning: str
+    """What it sets."""
+    default: str
+    """Its value where none is given."""
+    choices: tuple[str, ...] = ()
+    """The values it takes; empty with another kind than "choice": any."""
+    kind: Literal["choice", "file", "number"] = "choice"
+    """"choice": one of the choices · "file": one of them, or else a file, hashed as every input is · "number"."""
 
 
 class MetricSpec(NamedTuple):
@@ -98,6 +114,8 @@ class Card(NamedTuple):
     """Known faults of the official code or data."""
     references: tuple[ReferenceResult, ...] = ()
     """Published results."""
+    options: Mapping[str, OptionSpec] = MappingProxyType({})
+    """What can be set beside the variant."""
 
 
 class Files(NamedTuple):
@@ -136,12 +154,31 @@ class Loaded(NamedTuple, Generic[Items]):
 
 
 class Benchmark(ABC, Generic[Items]):
-    """A benchmark. Its three steps are pure: same input, same output, no network, no torch."""
+    """A benchmark. Its three steps are pure: same input, same output, no network, no torch.
+
+    Args:
+        options: Values of the card's options by name; those left out have their defaults.
+
+    Raises:
+        ConfigError: There is no such option, or it does not take that value.
+    """
 
     name: ClassVar[str]
     """How the command line calls it."""
     card: ClassVar[Card]
     """The facts about it."""
+
+    def __init__(self, options: Mapping[str, str] | None = None) -> None:
+        self.options: Mapping[str, str] = _resolve_options(self.name, self.card.options, options or {})
+
+    def option_files(self) -> dict[str, Path]:
+        """Files that options name, by option."""
+        specs = self.card.options
+        return {
+            name: Path(value)
+            for name, value in self.options.items()
+            if specs[name].kind == "file" and value not in specs[name].choices
+        }
 
     @abstractmethod
     def read(self, files: Files, *, variant: str) -> Loaded[Items]:
@@ -176,3 +213,27 @@ class Benchmark(ABC, Generic[Items]):
 
 
 AnyBenchmark = Benchmark[Any]
+
+
+def _resolve_options(name: str, specs: Mapping[str, OptionSpec], given: Mapping[str, str]) -> dict[str, str]:
+    for option, value in given.items():
+        if option not in specs:
+            near = difflib.get_close_matches(option, specs, n=1)
+            hint = f"Did you mean --{near[0]}?" if near else f"It has: {', '.join(specs) or 'none'}."
+            raise ConfigError(f"The benchmark {name!r} has no option --{option}. {hint}")
+        spec = specs[option]
+        if spec.kind == "choice" and value not in spec.choices:
+            raise ConfigError(f"--{option} must be one of {', '.join(spec.choices)}, got {value!r}.")
+        if spec.kind == "file" and value not in spec.choices and not Path(value).is_file():
+            kinds = ", ".join((*spec.choices, "a file"))
+            raise ConfigError(f"--{option} must be {kinds}, got {value!r}, which is none. Check the path.")
+        if spec.kind == "number" and not _is_number(value):
+            raise ConfigError(f"--{option} must be a number, got {value!r}.")
+    return {option: given.get(option, spec.default) for option, spec in specs.items()}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

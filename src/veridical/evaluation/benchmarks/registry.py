@@ -1,6 +1,7 @@
 """Find a benchmark by name: those of this package, and those that other packages register as entry points."""
 
 import importlib
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 
 from veridical.errors import ConfigError
@@ -29,24 +30,27 @@ def benchmark_names() -> list[str]:
     return [*_OWN, *sorted({point.name for point in entry_points(group=GROUP)} - set(_OWN))]
 
 
-def find_benchmark(name: str) -> AnyBenchmark:
+def find_benchmark(name: str, *, options: Mapping[str, str] | None = None) -> AnyBenchmark:
     """Make a benchmark.
 
+    Args:
+        name: Its name.
+        options: Settings that its card declares; those left out have their defaults.
+
     Raises:
-        ConfigError: There is none of that name, or another package's cannot be loaded.
+        ConfigError: There is none of that name, another package's cannot be loaded, or an option is wrong.
     """
     if name in _OWN:
         module, _, cls = _OWN[name].partition(":")
-        made: AnyBenchmark = getattr(importlib.import_module(f"{__package__}.{module}"), cls)()
+        made: AnyBenchmark = getattr(importlib.import_module(f"{__package__}.{module}"), cls)(options)
         return made
     for point in entry_points(group=GROUP):
         if point.name == name:
-            return _load_foreign(point.load(), name, point.value)
+            return _load_foreign(point.load(), name, point.value, options)
     raise ConfigError(f"There is no benchmark {name!r}. There are: {', '.join(benchmark_names())}.")
 
 
-def _load_foreign(cls: object, name: str, where: str) -> AnyBenchmark:
-    made = cls() if isinstance(cls, type) else cls
-    if not isinstance(made, Benchmark):
-        raise ConfigError(f"The entry point {name!r} ({where}) is no Benchmark, got {made!r}. Mend that package.")
-    return made
+def _load_foreign(cls: object, name: str, where: str, options: Mapping[str, str] | None) -> AnyBenchmark:
+    if not (isinstance(cls, type) and issubclass(cls, Benchmark)):
+        raise ConfigError(f"The entry point {name!r} ({where}) is no Benchmark class, got {cls!r}. Mend that package.")
+    return cls(options)

@@ -21,20 +21,28 @@ class Scored(NamedTuple):
     """One an item, in the benchmark's order."""
 
 
-def score(name: str, files: Files, *, variant: str | None = None, seed: int = 0) -> Scored:
+def score(
+    name: str,
+    files: Files,
+    *,
+    variant: str | None = None,
+    options: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Scored:
     """Score files on a benchmark.
 
     Args:
         name: Which benchmark; see `registry.benchmark_names`.
         files: Its files.
         variant: Which way of counting; by default the benchmark's first.
+        options: What else the benchmark lets one set; see its card.
         seed: Of the bootstrap.
 
     Raises:
-        ConfigError: No such benchmark or variant, a file too few or too many.
+        ConfigError: No such benchmark, variant or option, a file too few or too many.
         DataError: All faults of the files.
     """
-    benchmark = find_benchmark(name)
+    benchmark = find_benchmark(name, options=options)
     chosen = _choose_variant(benchmark, variant)
     _check_files(benchmark, files)
     loaded = benchmark.read(files, variant=chosen)
@@ -46,7 +54,8 @@ def score(name: str, files: Files, *, variant: str | None = None, seed: int = 0)
         metrics=metrics,
         counts=benchmark.count(items),
         versions={"veridical": installed_version("veridical") or "unknown", **benchmark.versions(variant=chosen)},
-        inputs=_inputs(files, loaded.rows),
+        inputs=_inputs(benchmark, files, loaded.rows),
+        options=dict(benchmark.options),
         warnings=(*loaded.warnings, *benchmark.warnings(items, metrics, variant=chosen)),
     )
     return Scored(total, items)
@@ -77,12 +86,11 @@ def _check_files(benchmark: AnyBenchmark, files: Files) -> None:
         raise ConfigError(f"The benchmark {benchmark.name!r} reads no {', '.join(unknown)}. Leave it out.")
 
 
-def _inputs(files: Files, rows: Mapping[str, int]) -> dict[str, InputFile]:
-    inputs: dict[str, InputFile] = {}
-    for role in ROLES:
-        path: Path | None = getattr(files, role)
-        if path is not None:
-            inputs[role] = InputFile(
-                path=str(path), sha256=hash_folder(path) if path.is_dir() else hash_file(path), rows=rows.get(role)
-            )
-    return inputs
+def _inputs(benchmark: AnyBenchmark, files: Files, rows: Mapping[str, int]) -> dict[str, InputFile]:
+    given: dict[str, Path] = {role: path for role in ROLES if (path := getattr(files, role)) is not None}
+    return {
+        name: InputFile(
+            path=str(path), sha256=hash_folder(path) if path.is_dir() else hash_file(path), rows=rows.get(name)
+        )
+        for name, path in (given | benchmark.option_files()).items()
+    }
