@@ -4,11 +4,12 @@ from transformers import LlavaForConditionalGeneration
 
 from miniatures import picture
 from veridical.errors import ModelError
-from veridical.models import branches
+from veridical.models import token_scores
 from veridical.models.architectures import encode_images
 from veridical.models.branches import (
     BranchBatch,
     branch_hidden_states,
+    read_branches,
     score_branches,
     stack_responses,
     supports_branches,
@@ -16,6 +17,7 @@ from veridical.models.branches import (
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import LoraRecipe, add_lora
 from veridical.models.prompting import encode_prompts, encode_responses
+from veridical.models.token_scores import Sampling
 
 QUESTIONS = ["What is in the picture?", "Is there a knife?", "Describe the image in detail, the left and the right."]
 RESPONSES = ["There is a red car.", "No, there is no knife in the image.", "Two dogs.", "A man rides a blue bicycle."]
@@ -145,7 +147,7 @@ def test_chunks_of_logits_change_nothing(own_llava, monkeypatch):
     batch = make_batch(own_llava, prompts=2, branches=3)
     found = []
     for at_once in (2**26, 480 * 3):
-        monkeypatch.setattr(branches, "_LOGITS_AT_ONCE", at_once)
+        monkeypatch.setattr(token_scores, "_LOGITS_AT_ONCE", at_once)
         own_llava.model.zero_grad()
         scores = score_branches(own_llava.model, batch)
         scores.sum().backward()
@@ -260,3 +262,31 @@ def test_ragged_responses_are_stacked():
     ids, mask = stack_responses([[[5, 6, 7], [8]], [[9]]])
     assert ids.tolist() == [[[5, 6, 7], [8, 0, 0]], [[9, 0, 0], [0, 0, 0]]]
     assert mask.sum(-1).tolist() == [[3, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@torch.no_grad()
+def test_one_forward_gives_scores_entropies_and_states(vlm, plain):
+    batch = make_batch(vlm, prompts=3, branches=2)
+    read = read_branches(vlm.model, batch, plain=plain)
+    torch.testing.assert_close(read.logprobs, score_branches(vlm.model, batch), rtol=0, atol=1e-5)
+    states = branch_hidden_states(vlm.model, batch, at="before")
+    torch.testing.assert_close(read.states, states, rtol=0, atol=1e-5)
+    distribution = vlm.model.lm_head(states).log_softmax(-1)
+    entropies = -(distribution.exp() * distribution).sum(-1).masked_fill(~batch.response_mask, 0)
+    torch.testing.assert_close(read.entropies, entropies, rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_scores_of_the_distribution_that_was_drawn_from(vlm):
+    """Probabilities over all allowed tokens add up to one, at any temperature, and none is left for the forbidden."""
+    forbidden = vlm.placeholder_token_ids
+    batch = make_batch(vlm, prompts=1, branches=1)
+    state = branch_hidden_states(vlm.model, batch, at="before")[0, 0, 0]
+    logits = vlm.model.lm_head(state) / 0.7
+    logits[list(forbidden)] = -torch.inf
+    first = batch.response_ids[0, 0, 0]
+    read = read_branches(vlm.model, batch, sampling=Sampling(0.7, forbidden))
+    assert read.logprobs[0, 0, 0].item() == pytest.approx(logits.log_softmax(-1)[first].item(), abs=1e-5)
+    probabilities = logits.softmax(-1)
+    assert read.entropies[0, 0, 0].item() == pytest.approx(torch.special.entr(probabilities).sum().item(), abs=1e-4)

@@ -8,7 +8,7 @@ from veridical.errors import ModelError
 from veridical.models import generation
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
 from veridical.models.features import FeatureCache
-from veridical.models.generation import generate_responses
+from veridical.models.generation import generate_responses, generate_tokens
 from veridical.models.prompting import encode_prompts
 
 QUESTIONS = ["What is in the picture?", "Is there a knife?", "Describe the image in detail.", "A cat?", "Hm?"]
@@ -185,3 +185,19 @@ def test_settings_without_sense_are_refused(llava, wrong):
 def test_questions_and_images_must_be_as_many(llava):
     with pytest.raises(ModelError, match="got 1 and 0"):
         generate_responses(llava, ["Hm?"], [])
+
+
+def test_tokens_that_are_forbidden_are_never_chosen_and_a_stream_decides_alone(vlm):
+    prompt = encode_prompts(vlm, ["What is in the picture?", "Is there a knife?"], [picture(0), picture(1)])
+    keep = set(vlm.end_token_ids) | set(range(20, 60))
+    forbidden = [token for token in range(vlm.model.config.get_text_config().vocab_size) if token not in keep]
+    settings = {"temperature": 2.0, "top_p": 1.0, "max_new_tokens": 12}
+    both = generate_tokens(vlm, prompt, streams=[[5, 6, 7], [8, 9, 5]], forbidden=forbidden, **settings)
+    assert [len(row) for row in both] == [3, 3]
+    assert {token for row in both for ids in row for token in ids} <= keep
+    other = generate_tokens(vlm, prompt, streams=[[7], [9]], forbidden=forbidden, **settings)
+    assert other == [[both[0][2]], [both[1][1]]]
+    general = generate_tokens(
+        vlm, prompt, streams=[[5, 6, 7], [8, 9, 5]], forbidden=forbidden, general=True, **settings
+    )
+    assert general == both

@@ -20,22 +20,17 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
-from torch.utils.checkpoint import checkpoint
 
 from veridical.errors import ModelError
 from veridical.models.architectures import (
     image_arguments,
-    project_to_vocabulary,
     prompt_positions,
     repeat_images,
     say_once,
     why_not_causal,
 )
 from veridical.models.loading import unwrap
-
-_LOGITS_AT_ONCE = 2**26
-"""Logits held at a time (256 MiB in float32)."""
+from veridical.models.token_scores import Sampling, score_logits, score_tokens
 
 
 @dataclass(frozen=True)
@@ -99,6 +94,17 @@ def supports_branches(model: Any) -> str | None:
     return why_not_causal(model)
 
 
+class BranchReadings(NamedTuple):
+    """What one forward says of the responses' tokens; all is 0 where `response_mask` is False."""
+
+    logprobs: Tensor
+    """Token log-probabilities (B K T) in nats, float32."""
+    entropies: Tensor
+    """Entropy of the distribution that each token was chosen from (B K T), in nats; detached."""
+    states: Tensor
+    """Last hidden states that predict the tokens (B K T D): what a value head stands on."""
+
+
 def score_branches(
     model: Any, batch: BranchBatch, *, image_outputs: Mapping[str, Any] | None = None, plain: bool = False
 ) -> Tensor:
@@ -113,16 +119,57 @@ def score_branches(
     Returns:
         Token log-probabilities (B K T) in nats, float32; 0 where `response_mask` is False.
     """
+    return _read(model, batch, image_outputs, plain=plain, sampling=None, entropies=False).logprobs
+
+
+def read_branches(
+    model: Any,
+    batch: BranchBatch,
+    *,
+    sampling: Sampling | None = None,
+    image_outputs: Mapping[str, Any] | None = None,
+    plain: bool = False,
+) -> BranchReadings:
+    """Log-probabilities, entropies and hidden states of the responses from one forward: what PPO needs of a policy.
+
+    Args:
+        model: The model, with adapters or without.
+        batch: Prompts and responses, on the model's device.
+        sampling: The distribution that the responses were drawn from; by default the model's own.
+        image_outputs: Images encoded before, instead of the pixels.
+        plain: Give each response its own prompt copy.
+    """
+    return _read(model, batch, image_outputs, plain=plain, sampling=sampling, entropies=True)
+
+
+def _read(
+    model: Any,
+    batch: BranchBatch,
+    image_outputs: Mapping[str, Any] | None,
+    *,
+    plain: bool,
+    sampling: Sampling | None,
+    entropies: bool,
+) -> BranchReadings:
     layout, mask = _lay_out(model, batch, image_outputs, plain=plain), batch.response_mask
     rows, columns, ids = layout.rows.expand_as(mask)[mask], layout.before[mask], batch.response_ids[mask]
     if why_not_causal(model) is None:
         hidden = unwrap(model).base_model(**layout.arguments, use_cache=False).last_hidden_state
-        scores = _token_logprobs(model, hidden[rows, columns], ids)
+        states = hidden[rows, columns]
+        scores = score_tokens(model, states, ids, sampling=sampling, with_entropies=entropies)
     else:
         # Some architectures scale or cap their logits; one that has not been checked makes them itself.
-        logits: Tensor = unwrap(model)(**layout.arguments, use_cache=False).logits
-        scores = -cross_entropy(logits[rows, columns].float(), ids, reduction="none")
-    return scores.new_zeros(mask.shape).masked_scatter(mask, scores)
+        output = unwrap(model)(**layout.arguments, use_cache=False, output_hidden_states=entropies)
+        states = output.hidden_states[-1][rows, columns] if entropies else output.logits
+        scores = score_logits(output.logits[rows, columns], ids, sampling=sampling, with_entropies=entropies)
+
+    def spread(values: Tensor) -> Tensor:
+        return values.new_zeros(mask.shape).masked_scatter(mask, values)
+
+    placed = states.new_zeros(*mask.shape, states.shape[-1] if entropies else 0)
+    if entropies:
+        placed = placed.masked_scatter(mask.unsqueeze(-1), states)
+    return BranchReadings(spread(scores.logprobs), spread(scores.entropies), placed)
 
 
 def branch_hidden_states(
@@ -246,22 +293,3 @@ def _extend(prompt: Mapping[str, Tensor], ids: Tensor) -> dict[str, Tensor]:
             more = ids if key == "input_ids" else torch.zeros_like(ids)
             extended[key] = torch.cat([value, more.to(value.dtype)], dim=-1)
     return extended
-
-
-def _token_logprobs(model: Any, hidden: Tensor, ids: Tensor) -> Tensor:
-    """Log-probabilities (N) of tokens from the states (N D) that predict them; at most a chunk of logits lives."""
-    if not len(ids):
-        return hidden.sum(-1).float()
-
-    def score(states: Tensor, targets: Tensor) -> Tensor:
-        return -cross_entropy(project_to_vocabulary(model, states), targets, reduction="none")
-
-    vocabulary = unwrap(model).get_output_embeddings().weight.shape[0]
-    size = max(1, _LOGITS_AT_ONCE // vocabulary)
-    if len(ids) <= size:
-        return score(hidden, ids)
-    parts = [
-        checkpoint(score, states, targets, use_reentrant=False) if torch.is_grad_enabled() else score(states, targets)
-        for states, targets in zip(torch.split(hidden, size), torch.split(ids, size), strict=True)
-    ]
-    return torch.cat(parts)

@@ -103,40 +103,86 @@ def generate_responses(
         raise ModelError(f"{num_samples} greedy responses would all be the same. Set a temperature above 0.")
     if len(questions) != len(images):
         raise ModelError(f"One image a question is needed, got {len(questions)} and {len(images)}.")
+    answers: list[list[GeneratedText]] = []
+    starts: Iterator[int] | range = range(0, len(questions), batch_size)
+    for start in track(starts, label=label) if label else starts:
+        part = slice(start, start + batch_size)
+        prompt = encode_prompts(vlm, questions[part], images[part])
+        numbers = range(start, start + len(questions[part]))
+        ids = generate_tokens(
+            vlm,
+            {key: value.to(vlm.device) for key, value in prompt.items()},
+            image_outputs=feature_cache.image_outputs(prompt) if feature_cache is not None else None,
+            streams=[[child_seed(seed, "response", n, k) for k in range(num_samples)] for n in numbers],
+            temperature=temperature,
+            top_p=top_p,
+            max_new_tokens=max_new_tokens,
+            forbidden=vlm.placeholder_token_ids,
+            general=general,
+        )
+        answers += _read(vlm, ids, num_samples)
+    return answers
+
+
+@torch.inference_mode()
+def generate_tokens(
+    vlm: VisionLanguageModel,
+    prompt: dict[str, Tensor],
+    *,
+    image_outputs: Mapping[str, Any] | None = None,
+    streams: Sequence[Sequence[int]],
+    temperature: float,
+    top_p: float,
+    max_new_tokens: int,
+    forbidden: Sequence[int],
+    general: bool = False,
+) -> list[list[list[int]]]:
+    """Let the model answer a batch of encoded prompts; see `generate_responses`.
+
+    Args:
+        vlm: The model, in whatever mode; it answers in evaluation mode.
+        prompt: What `encode_prompts` gives, on the model's device: B prompts.
+        image_outputs: Images encoded before (`FeatureCache.recall`), instead of the pixels.
+        streams: For each prompt the seeds of its K samples, as many for each; what a response says depends on its
+            seed and on nothing else that is drawn.
+        temperature: 0 is greedy.
+        top_p: Sample from the smallest set of tokens that holds this much probability.
+        max_new_tokens: Longest response, in tokens.
+        forbidden: Ids of tokens that are never chosen.
+        general: Use `transformers`' `generate` also where the lean loop would do.
+
+    Returns:
+        For each prompt its K responses' token ids, the end token included where one was chosen.
+    """
     reason = why_not_causal(vlm.model)
     if reason is not None:
         say_once(f"transformers' generate decodes, not the lean loop: {reason}.")
     decode = _generate_generally if general or reason is not None else _generate_lean
-    choice = _Choice(temperature, top_p, torch.tensor(vlm.placeholder_token_ids, device=vlm.device))
+    choice = _Choice(temperature, top_p, torch.tensor(forbidden, dtype=torch.long, device=vlm.device))
+    noise = None
+    if temperature > 0:
+        noise = _noise([seed for row in streams for seed in row], max_new_tokens).to(vlm.device)
+    num_samples = len(streams[0])
     was_training = vlm.model.training
     vlm.model.eval()
-    answers: list[list[GeneratedText]] = []
-    starts: Iterator[int] | range = range(0, len(questions), batch_size)
     try:
-        for start in track(starts, label=label) if label else starts:
-            part = slice(start, start + batch_size)
-            prompt = encode_prompts(vlm, questions[part], images[part])
-            outputs = feature_cache.image_outputs(prompt) if feature_cache is not None else None
-            prompt = {key: value.to(vlm.device) for key, value in prompt.items()}
-            noise = None
-            if temperature > 0:
-                numbers = range(start, start + len(questions[part]))
-                noise = _noise(seed, numbers, num_samples, max_new_tokens).to(vlm.device)
-            ids = decode(vlm, prompt, outputs, noise, choice, num_samples, max_new_tokens)
-            answers += _read(vlm, ids, num_samples)
+        ids = decode(vlm, prompt, image_outputs, noise, choice, num_samples, max_new_tokens)
     finally:
         vlm.model.train(was_training)
-    return answers
+    ends = set(vlm.end_token_ids)
+    rows: list[list[int]] = []
+    for row in ids.tolist():
+        end = next((i for i, token in enumerate(row) if token in ends), None)
+        rows.append(row if end is None else row[: end + 1])
+    return [rows[start : start + num_samples] for start in range(0, len(rows), num_samples)]
 
 
-def _noise(seed: int, prompts: Sequence[int], num_samples: int, steps: int) -> Tensor:
-    """Uniform numbers (prompts·samples, steps), each row from a stream of its own."""
-    rows = []
-    for prompt in prompts:
-        for sample in range(num_samples):
-            generator = torch.Generator().manual_seed(child_seed(seed, "response", prompt, sample))
-            rows.append(torch.rand(steps, generator=generator, dtype=torch.float64))
-    return torch.stack(rows)
+def _noise(seeds: Sequence[int], steps: int) -> Tensor:
+    """Uniform numbers (seeds, steps), each row from a stream of its own."""
+    generator = torch.Generator()
+    return torch.stack(
+        [torch.rand(steps, generator=generator.manual_seed(seed), dtype=torch.float64) for seed in seeds]
+    )
 
 
 def _choose(logits: Tensor, noise: Tensor | None, choice: _Choice) -> Tensor:
@@ -255,12 +301,11 @@ def _generate_generally(
     return ids[:, length:]  # type: ignore[no-any-return]
 
 
-def _read(vlm: VisionLanguageModel, ids: Tensor, num_samples: int) -> list[list[GeneratedText]]:
+def _read(
+    vlm: VisionLanguageModel, answers: Sequence[Sequence[list[int]]], num_samples: int
+) -> list[list[GeneratedText]]:
     ends = set(vlm.end_token_ids)
-    rows: list[list[int]] = []
-    for row in ids.tolist():
-        end = next((i for i, token in enumerate(row) if token in ends), None)
-        rows.append(row if end is None else row[: end + 1])
+    rows = [row for answer in answers for row in answer]
     texts = decode_responses(vlm, rows)
     said = [
         GeneratedText(text, "stop" if row and row[-1] in ends else "length", row)
