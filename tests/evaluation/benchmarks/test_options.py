@@ -45,7 +45,7 @@ def test_a_wrong_option_says_what_there_is(given, message):
 
 
 def test_a_benchmark_without_options_takes_none():
-    with pytest.raises(ConfigError, match="no option --task. It has: none"):
+    with pytest.raises(ConfigError, match="no option --task"):
         Pope({"task": "all"})
 
 
