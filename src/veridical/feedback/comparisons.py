@@ -4,14 +4,14 @@ A folder holds `comparisons.jsonl`, `prompts.jsonl`, `responses.jsonl`, `facts.j
 images. All faults of all of its files are gathered before anything is raised.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from veridical.errors import DataError, Fault
 from veridical.feedback.facts import FactsIndex, facts_faults
-from veridical.files import quarantine_rows
 from veridical.formats.images import judged_image_fault
+from veridical.formats.sources import SourceRow, put_rows_aside
 from veridical.progress import track
 from veridical.records import Comparison, Facts, Prompt, Record, Response, scan_records
 
@@ -94,7 +94,9 @@ def read_compared_pairs(
         return pairs
     if not pairs or (bad and not skip_bad) or any(row.line is None for row in bad):
         raise DataError(found, advice="Mend these rows, or leave them out with --skip-bad.")
-    _put_aside(bad, quarantine or folder)
+    put_rows_aside(
+        [(SourceRow(row.file, row.line, None, raw=row.raw), [row.message]) for row in bad], quarantine or folder
+    )
     return pairs
 
 
@@ -177,12 +179,3 @@ def _good_rows(path: Path, record_type: type[R], bad: list[_BadRow]) -> Iterator
                 bad.append(_BadRow(path, row.line, row.raw, row.fault or "no record"))
     except DataError as error:  # the whole file cannot be read
         bad += [_BadRow(fault.file, None, "", fault.message) for fault in error.faults]
-
-
-def _put_aside(bad: Iterable[_BadRow], folder: Path) -> None:
-    by_row: dict[Path, dict[int, tuple[str, list[str]]]] = {}
-    for row in bad:
-        by_row.setdefault(row.file, {}).setdefault(row.line or 0, (row.raw, []))[1].append(row.message)
-    for file, rows in by_row.items():
-        lines = [(line, raw, " ".join(messages)) for line, (raw, messages) in rows.items()]
-        quarantine_rows(file, lines, to=folder / f"{file.stem}.bad.jsonl")

@@ -4,7 +4,6 @@ An import writes `corrections.jsonl` and `images/` (files named by the sha256 of
 time; only texts stay in memory. All faults are gathered before anything is raised, and then nothing is left behind.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +12,11 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from veridical.errors import ConfigError, DataError, Fault
-from veridical.files import hash_bytes, quarantine_rows
+from veridical.files import hash_bytes
 from veridical.formats import chat, plain, rlaif_v, rlhf_v, rlhf_v_tsv
 from veridical.formats.fields import Fields, clean_question, own_fields, text_faults
-from veridical.formats.images import ImageStore, RowFault, gather_row_errors, read_image
-from veridical.formats.sources import SourceRow, show_row
+from veridical.formats.images import ImageStore, RowFault, gather_row_errors, read_image, read_row_image
+from veridical.formats.sources import SourceRow, put_rows_aside
 from veridical.progress import track
 from veridical.records import Correction, Source, read_records, write_records
 from veridical.records.storage import describe_validation
@@ -165,11 +164,7 @@ def put_bad_rows_aside(source: Path | str, *, format_name: str, images_root: Pat
 
 
 def _put_aside(bad: list[_Examined], folder: Path) -> None:
-    by_file: dict[Path, list[tuple[int, str, str]]] = {}
-    for item in bad:
-        by_file.setdefault(item.row.file, []).append((item.row.line or 0, show_row(item.row), " ".join(item.messages)))
-    for file, rows in by_file.items():
-        quarantine_rows(file, rows, to=folder / f"{file.stem}.bad.jsonl")
+    put_rows_aside([(item.row, item.messages) for item in bad], folder)
 
 
 def _faults(items: Any) -> list[Fault]:
@@ -210,7 +205,7 @@ def _correction(
         with gather_row_errors(messages):
             question = clean_question(fields.question)
     with gather_row_errors(messages):
-        data = _image_bytes(fields.image, images_root or row.file.parent)
+        data = read_row_image(fields.image, root=images_root or row.file.parent)
         image = store.refer(data)
     if messages or image is None:
         raise RowFault(*messages)
@@ -241,19 +236,6 @@ def _row_id(row: SourceRow, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise RowFault(f"the id must be a number or a text, got {value!r}. Mend the row.")
     return str(value)
-
-
-def _image_bytes(value: Any, root: Path) -> bytes:
-    if isinstance(value, dict):
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, bytes) and value:
-        return value
-    if isinstance(value, str) and value:
-        if re.match(r"[a-z]+://", value):
-            raise RowFault(f"the image is an address, got {value[:60]!r}; nothing is downloaded. Give a file.")
-        return read_image(root, value)
-    got = "nothing" if value is None or value in ("", b"") else repr(value)[:60]
-    raise RowFault(f"the image is missing: bytes or a path expected, got {got}. Add it or leave the row out.")
 
 
 def export_corrections(records: Path | str, out: Path | str) -> Path:

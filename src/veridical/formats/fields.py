@@ -68,21 +68,33 @@ def text_faults(fields: Fields) -> list[str]:
     """Say what is wrong with the texts of a row."""
     faults = []
     for name in ("question", "chosen", "rejected"):
-        text = getattr(fields, name)
-        if not isinstance(text, str):
-            faults.append(f"`{name}` must be text, got {_shown(text)}. Mend the row.")
-        elif not text.strip():
-            faults.append(f"`{name}` is empty, got {_shown(text)}. Give a text or leave the row out.")
-        elif (place := _lone_surrogate(text)) is not None:
-            faults.append(f"`{name}` is no valid Unicode: half of a surrogate pair at {place}. Mend the text.")
-        elif name != "question" and (found := [sign for sign in PLACEHOLDERS if sign in text]):
-            faults.append(f"`{name}` holds the image placeholder {found[0]!r}, which no response may. Take it out.")
+        fault = text_fault(getattr(fields, name), name, response=name != "question")
+        faults += [fault] if fault is not None else []
     if not faults and fields.chosen == fields.rejected:
         faults.append(
             f"`chosen` equals `rejected`, got {_shown(fields.chosen)} twice: such a pair teaches nothing. "
             "Leave the row out."
         )
     return faults
+
+
+def text_fault(text: Any, name: str, *, response: bool) -> str | None:
+    """Say what is wrong with one text of a row; None where all is well.
+
+    Args:
+        text: The text.
+        name: What the row calls it.
+        response: Whether it is a response, which may hold no image placeholder.
+    """
+    if not isinstance(text, str):
+        return f"`{name}` must be text, got {_shown(text)}. Mend the row."
+    if not text.strip():
+        return f"`{name}` is empty, got {_shown(text)}. Give a text or leave the row out."
+    if (place := _lone_surrogate(text)) is not None:
+        return f"`{name}` is no valid Unicode: half of a surrogate pair at {place}. Mend the text."
+    if response and (found := [sign for sign in PLACEHOLDERS if sign in text]):
+        return f"`{name}` holds the image placeholder {found[0]!r}, which no response may. Take it out."
+    return None
 
 
 def _lone_surrogate(text: str) -> int | None:

@@ -1,6 +1,7 @@
 """Images of foreign data: found in the data set's folder only, bounded in size, decoded once to see they are whole."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,28 @@ def read_image(root: Path, path: str, *, outside: bool = False) -> bytes:
         if isinstance(error, RowFault):
             raise
         raise RowFault(f"the image {path!r} cannot be read: {error}. Check the path and your rights.") from error
+
+
+def read_row_image(value: object, *, root: Path) -> bytes:
+    """Read the image of a row: its bytes, a path, or {"bytes": …, "path": …}.
+
+    Args:
+        value: What the row holds.
+        root: Folder that relative paths start from.
+
+    Raises:
+        RowFault: Nothing, an address on the web, or a file that cannot be read.
+    """
+    if isinstance(value, dict):
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, bytes) and value:
+        return value
+    if isinstance(value, str) and value:
+        if re.match(r"[a-z]+://", value):
+            raise RowFault(f"the image is an address, got {value[:60]!r}; nothing is downloaded. Give a file.")
+        return read_image(root, value)
+    got = "nothing" if value is None or value in ("", b"") else repr(value)[:60]
+    raise RowFault(f"the image is missing: bytes or a path expected, got {got}. Add it or leave the row out.")
 
 
 def read_judged_image(ref: ImageRef, *, root: Path, outside: bool = False) -> bytes:

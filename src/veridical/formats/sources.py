@@ -5,12 +5,12 @@ and paths and no images.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from veridical.errors import DataError, Fault
-from veridical.files import read_bytes, read_jsonl_rows
+from veridical.files import quarantine_rows, read_bytes, read_jsonl_rows
 
 _BATCH_ROWS = 16
 """Rows decoded together: images are large."""
@@ -36,6 +36,21 @@ def show_row(row: SourceRow) -> str:
     if row.values is None:
         return row.raw
     return json.dumps(row.values, ensure_ascii=False, default=lambda value: f"<{type(value).__name__}, {len(value)}>")
+
+
+def put_rows_aside(rows: Iterable[tuple[SourceRow, Sequence[str]]], folder: Path) -> None:
+    """Write bad rows with what is wrong with them into `NAME.bad.jsonl` of a folder, and say so.
+
+    Args:
+        rows: Rows and their faults; the faults of one row may come apart.
+        folder: The folder.
+    """
+    by_file: dict[Path, dict[int, tuple[SourceRow, list[str]]]] = {}
+    for row, messages in rows:
+        by_file.setdefault(row.file, {}).setdefault(row.line or 0, (row, []))[1].extend(messages)
+    for file, found in by_file.items():
+        lines = [(line, show_row(row), " ".join(messages)) for line, (row, messages) in sorted(found.items())]
+        quarantine_rows(file, lines, to=folder / f"{file.stem}.bad.jsonl")
 
 
 def table_rows(source: Path, *, columns: tuple[str, ...] = ()) -> Iterator[SourceRow]:
