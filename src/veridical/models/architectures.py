@@ -117,6 +117,8 @@ def repeat_images(arguments: Mapping[str, Any], *, prompts: int, times: int) -> 
     Raises:
         ModelError: It cannot be told which pixels belong to which prompt.
     """
+    if times == 1:
+        return dict(arguments)  # then some prompts may be about no image
     repeated: dict[str, Any] = {}
     for key, value in arguments.items():
         if key == "mm_encoder_outputs":

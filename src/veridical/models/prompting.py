@@ -82,20 +82,23 @@ def encode_prompts(
     return encode_rendered(vlm, [render_turns(vlm, conversation) for conversation in conversations], images)
 
 
-def render_turns(vlm: VisionLanguageModel, texts: Sequence[str], *, generate: bool = True) -> str:
+def render_turns(
+    vlm: VisionLanguageModel, texts: Sequence[str], *, generate: bool = True, with_image: bool = True
+) -> str:
     """Render a conversation by the model's chat template, the image before the first text.
 
     Args:
         vlm: The model whose template counts.
         texts: What user and assistant say in turn, the user first.
         generate: End with what stands before the assistant's next turn.
+        with_image: Whether it is about an image.
 
     Raises:
         ModelError: A text holds a placeholder.
     """
     refuse_placeholders(vlm, texts, what="Turn")
     roles = ("user", "assistant")
-    messages = [_message(roles[n % 2], text, with_image=n == 0) for n, text in enumerate(texts)]
+    messages = [_message(roles[n % 2], text, with_image=with_image and n == 0) for n, text in enumerate(texts)]
     return _render(vlm, messages, generate=generate)
 
 
