@@ -234,3 +234,26 @@ def test_minimum_detectable_difference_turns_needed_n_around(rate):
     assert s.needed_n(rate, towards) in (146, 147)
     assert s.minimum_detectable_difference(1, rate) == 1.0
     assert s.minimum_detectable_difference(0, rate) == 1.0
+
+
+def test_several_ratios_from_one_draw_are_those_of_the_bootstrap():
+    random = np.random.default_rng(4)
+    images = np.repeat(np.arange(120), 5)
+    said = random.integers(0, 2, 600).astype(float)
+    right = said * random.integers(0, 2, 600)
+    ones = np.ones(600)
+    together = s.clustered_ratios({"a": (right, said), "b": (said, ones)}, images, bounds=(0, 1), seed=0)
+    for name, (above, below) in {"a": (right, said), "b": (said, ones)}.items():
+        alone = s.clustered_bootstrap(above, images, denominators=below, bounds=(0, 1), seed=0)
+        assert (together[name].value, together[name].n) == (alone.value, alone.n) == (together[name].value, 120)
+        assert (together[name].low, together[name].high) == pytest.approx((alone.low, alone.high), abs=0.004)
+
+
+def test_several_ratios_of_nothing_or_without_spread_are_not_nan():
+    nothing = s.clustered_ratios({"a": ([], [])}, [], bounds=(0, 1), seed=0)["a"]
+    assert (nothing.value, nothing.n, nothing.low, nothing.high) == (0, 0, 0, 1)
+    undefined = s.clustered_ratios({"a": ([0, 0], [0, 0])}, [1, 2], bounds=(0, 1), seed=0)["a"]
+    assert (undefined.value, undefined.low, undefined.high) == (0, 0, 1)
+    certain = s.clustered_ratios({"a": ([1.0] * 40, [1.0] * 40)}, range(40), bounds=(0, 1), seed=0)["a"]
+    assert certain.value == certain.high == 1
+    assert 0.9 < certain.low < 1

@@ -4,7 +4,8 @@ Answers about one picture are not independent, so whole pictures are drawn and s
 denominators of 1; one mechanism therefore serves means, rates of mentions, coverage and F1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,18 +50,46 @@ def clustered_bootstrap(
     numerators = vector(values, "values")
     below = np.ones_like(numerators) if denominators is None else vector(denominators, "denominators")
     sums = _sum_by_cluster(clusters, numerators, below)
-    n = sums.shape[1]
-    value = _ratio(*sums.sum(axis=1))
-    if n == 0 or not sums[1].any():
-        low, high = bounds or (0.0, 0.0)
-    elif _is_constant(sums):
-        low, high = interval_without_spread(value, n, bounds)
-    else:
-        drawn = np.concatenate(
-            [_ratios(*(sums[:, rows].sum(axis=2))) for rows in _draws(n, seed=seed, resamples=resamples)]
-        )
-        low, high = within(*_percentiles(drawn, value), bounds)
-    return Metric(value=value, n=n, low=low, high=high, method="clustered bootstrap")
+
+    def draw() -> _Floats:
+        rows_of = _draws(sums.shape[1], seed=seed, resamples=resamples)
+        return np.concatenate([_ratios(*(sums[:, rows].sum(axis=2))) for rows in rows_of])
+
+    return _ratio_metric(sums, draw, bounds=bounds)
+
+
+def clustered_ratios(
+    ratios: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    *,
+    bounds: tuple[float, float] | None = None,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> dict[str, Metric]:
+    """Several ratios of sums over the same items, each as `clustered_bootstrap` gives it, from one set of resamples.
+
+    Only how often each *kind* of cluster comes up is drawn (multinomial): clusters with the same sums are
+    interchangeable, so that the distribution is that of drawing clusters one by one. Counts, as benchmarks have them,
+    make few kinds, which is some twenty times as fast.
+
+    Args:
+        ratios: Numerators and denominators by name, one of each an item.
+        clusters: What each item belongs to; None makes every item its own cluster.
+        bounds: Least and greatest possible value of every ratio.
+        seed: Seed of the resampling.
+        resamples: How many resamples.
+
+    Returns:
+        By name, with n the number of clusters.
+    """
+    columns = [vector(column, name) for name, pair in ratios.items() for column in pair]
+    sums = _sum_by_cluster(clusters, *columns)
+    drawn = _draw_kinds(sums, seed=seed, resamples=resamples)
+    metrics = {}
+    for first, name in zip(range(0, len(columns), 2), ratios, strict=True):
+        pair_drawn = partial(_ratios, drawn[first], drawn[first + 1])
+        metrics[name] = _ratio_metric(sums[first : first + 2], pair_drawn, bounds=bounds)
+    return metrics
 
 
 def paired_permutation(
@@ -153,6 +182,30 @@ def _swap_p(sums: _Floats, observed: float, *, seed: int, resamples: int) -> flo
         reached += int((np.abs(difference) >= abs(observed) - 1e-12).sum())
         total += len(difference)
     return reached / total if exact else (reached + 1) / (total + 1)
+
+
+def _ratio_metric(sums: _Floats, draw: Callable[[], _Floats], *, bounds: tuple[float, float] | None) -> Metric:
+    """Ratio of two rows of sums by cluster [2, C], with the interval that `draw` gives where there is spread."""
+    n = sums.shape[1]
+    value = _ratio(*sums.sum(axis=1))
+    if n == 0 or not sums[1].any():
+        low, high = bounds or (0.0, 0.0)
+    elif _is_constant(sums):
+        low, high = interval_without_spread(value, n, bounds)
+    else:
+        low, high = within(*_percentiles(draw(), value), bounds)
+    return Metric(value=value, n=n, low=low, high=high, method="clustered bootstrap")
+
+
+def _draw_kinds(sums: _Floats, *, seed: int, resamples: int) -> _Floats:
+    """Sums over resampled clusters: [columns, resamples]."""
+    n = sums.shape[1]
+    if n == 0:
+        return np.zeros((len(sums), 0))
+    kinds, counts = np.unique(sums, axis=1, return_counts=True)
+    random = np.random.default_rng([seed, 2])
+    sizes = _chunks(resamples, len(counts))
+    return np.concatenate([kinds @ random.multinomial(n, counts / n, size=size).T for size in sizes], axis=1)
 
 
 def _swaps(count: int, *, exact: bool, seed: int, resamples: int) -> Iterator[_Floats]:

@@ -20,12 +20,19 @@ from scipy import stats
 
 from veridical.evaluation.intervals import mean_metric, newcombe_paired, same_length, vector, wilson
 from veridical.evaluation.power import minimum_detectable_difference, needed_n
-from veridical.evaluation.resampling import RESAMPLES, clustered_bootstrap, paired_permutation, paired_ratio_difference
+from veridical.evaluation.resampling import (
+    RESAMPLES,
+    clustered_bootstrap,
+    clustered_ratios,
+    paired_permutation,
+    paired_ratio_difference,
+)
 from veridical.records import Difference
 
 __all__ = [
     "RESAMPLES",
     "clustered_bootstrap",
+    "clustered_ratios",
     "fisher",
     "holm",
     "mcnemar",

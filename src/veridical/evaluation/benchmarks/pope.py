@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from veridical.evaluation.benchmarks.matching import Pair, match_answers
 from veridical.evaluation.benchmarks.protocol import (
     Benchmark,
     Card,
@@ -19,13 +20,15 @@ from veridical.evaluation.benchmarks.protocol import (
     ReferenceResult,
     Variant,
 )
-from veridical.evaluation.benchmarks.rows import Faults, Row, field, index_rows, read_rows
+from veridical.evaluation.benchmarks.rates import rate_metric
+from veridical.evaluation.benchmarks.rows import Faults, field, read_rows
+from veridical.evaluation.benchmarks.vqa_text import strip_punctuation
 from veridical.evaluation.benchmarks.yes_no import yes_no_metrics
-from veridical.evaluation.statistics import wilson
 from veridical.records import ItemScore, Metric
 
 Answer = Literal["yes", "no", "unknown"]
 _WORD = re.compile(r"[a-z']+")
+_HA_DPO = "HA-DPO repository, llava-v1_5/README.md"
 
 
 class PopeItem(NamedTuple):
@@ -68,6 +71,37 @@ def strict_answer(text: str) -> Answer:
     return "yes" if "yes" in said else "no"
 
 
+def vlmevalkit_answer(text: str) -> Answer:
+    """Read an answer as VLMEvalKit does: one of the words yes and no after VQA's punctuation rules; else unknown.
+
+    >>> vlmevalkit_answer("NO!"), vlmevalkit_answer("**No**"), vlmevalkit_answer("Yes. There is no cat")
+    ('no', 'unknown', 'unknown')
+    """
+    said = {"yes", "no"} & set(strip_punctuation(text.lower()).split())
+    if len(said) != 1:
+        return "unknown"
+    return "yes" if "yes" in said else "no"
+
+
+def lmms_answer(text: str) -> Answer:
+    """Read an answer as lmms-eval does: nothing but yes or no; a full stop already makes it unknown.
+
+    >>> lmms_answer(" NO"), lmms_answer("No.")
+    ('no', 'unknown')
+    """
+    said = text.lower().strip()
+    return "yes" if said == "yes" else "no" if said == "no" else "unknown"
+
+
+PARSERS: dict[str, Callable[[str], Answer]] = {
+    "official": official_answer,
+    "strict": strict_answer,
+    "vlmevalkit": vlmevalkit_answer,
+    "lmms-eval": lmms_answer,
+}
+"""How each variant reads an answer."""
+
+
 class Pope(Benchmark[list[PopeItem]]):
     """POPE from answers and questions."""
 
@@ -76,16 +110,29 @@ class Pope(Benchmark[list[PopeItem]]):
         title="POPE",
         paper="Li et al. 2023, arXiv 2305.10355; RUCAIBox/POPE",
         measures="Whether a model says yes or no rightly when asked for one object, on three choices of absent "
-        "objects: "
-        "random, popular, and adversarial (those that often stand beside the present ones).",
+        "objects: random, popular, and adversarial (those that often stand beside the present ones).",
         leaves_out="Free descriptions: a model may answer every question rightly and still invent objects when it "
         "describes. Nothing but the presence of objects is asked. About 6 questions share an image.",
-        data="Questions: https://github.com/RUCAIBox/POPE (MIT), folder output/coco; images: COCO val2014.",
+        data="Questions: https://github.com/RUCAIBox/POPE (MIT), folder output/coco; the nine files of COCO, A-OKVQA "
+        "and GQA: https://github.com/DAMO-NLP-SG/VCD (Apache-2.0), experiments/data/POPE. One file a score: three "
+        "files make three scores. Images: COCO val2014 and GQA.",
         prompt='"Is there a snowboard in the image?"; LLaVA adds "Answer the question using a single word or phrase."',
         judge="",
         variants={
             "official": Variant("As RUCAIBox/POPE evaluate.py reads: what holds no no is a yes.", official=True),
-            "strict": Variant("Answers that say neither yes nor no, or both, are unknown: wrong, and counted apart."),
+            "strict": Variant(
+                "The first word, or else the only one of yes and no in the answer, in any case and punctuation. All "
+                "else is unknown: wrong, no yes, and counted apart."
+            ),
+            "vlmevalkit": Variant(
+                "As VLMEvalKit's YOrN_Extraction reads: exactly one of the words yes and no; else unknown and wrong.",
+                official=True,
+            ),
+            "lmms-eval": Variant(
+                "As lmms-eval reads: exactly yes or no. All else is wrong for accuracy and left out of precision, "
+                "recall and F1; its yes ratio is that of the truth, not of the answers.",
+                official=True,
+            ),
         },
         inputs={
             "responses": InputSpec(
@@ -100,7 +147,9 @@ class Pope(Benchmark[list[PopeItem]]):
             "recall": MetricSpec("Right yes / questions whose truth is yes", "higher"),
             "f1": MetricSpec("Harmonic mean of precision and recall", "higher"),
             "yes_ratio": MetricSpec("Yes said / questions; about half of the truth is yes", "neither"),
-            "unknown_ratio": MetricSpec("Answers that say neither yes nor no / questions (strict)", "lower"),
+            "unknown_ratio": MetricSpec(
+                "Answers from which the variant reads neither yes nor no / questions; official reads all", "lower"
+            ),
         },
         faults=(
             KnownFault('"not" is a no', '"I am not sure" counts as no', "strict: unknown"),
@@ -110,11 +159,55 @@ class Pope(Benchmark[list[PopeItem]]):
                 "2,910 answers beside 3,000 questions are cut to 2,910 pairs, most of them wrong, without a word",
                 "every variant here: ids where both sides have them; unequal lengths are an error",
             ),
-            KnownFault("Division by zero", "A model that never says yes ends the script", "n = 0 is said instead"),
+            KnownFault(
+                "Division by zero",
+                "A model that never says yes, or never rightly, ends the script",
+                "every variant here: the ratio is 0 with n = 0",
+            ),
+            KnownFault(
+                "Several files of one name",
+                "COCO random has 3,000 questions, or 2,910 in an older split; VCD's files hold other absent objects; "
+                '57 texts of VCD\'s adversarial file say "imange"',
+                "the questions' hash is kept with the score; texts are never compared, only ids",
+            ),
+            KnownFault(
+                "lmms-eval: yes ratio of the truth",
+                "An always-yes model on balanced questions is said to answer yes in half of the cases",
+                "every other variant: of the answers",
+            ),
         ),
         references=(
-            ReferenceResult("LLaVA-1.5-7B, random", {"accuracy": 0.8960, "f1": 0.8970}, "HA-DPO repository, README"),
-            ReferenceResult("LLaVA-1.5-7B, adversarial", {"accuracy": 0.7976, "f1": 0.8175}, "HA-DPO, README"),
+            ReferenceResult(
+                "LLaVA-1.5-7B, COCO random",
+                {"accuracy": 0.8960, "precision": 0.8877, "recall": 0.9066, "f1": 0.8970, "yes_ratio": 0.5106},
+                _HA_DPO,
+            ),
+            ReferenceResult(
+                "LLaVA-1.5-7B, COCO popular",
+                {"accuracy": 0.8620, "precision": 0.8323, "recall": 0.9066, "f1": 0.8679, "yes_ratio": 0.5446},
+                _HA_DPO,
+            ),
+            ReferenceResult(
+                "LLaVA-1.5-7B, COCO adversarial",
+                {"accuracy": 0.7976, "precision": 0.7443, "recall": 0.9066, "f1": 0.8175, "yes_ratio": 0.6090},
+                _HA_DPO,
+            ),
+            ReferenceResult(
+                "LLaVA-1.5-7B, COCO random of VCD, greedy",
+                {"accuracy": 0.8700, "precision": 0.9664, "recall": 0.7667, "f1": 0.8550, "yes_ratio": 0.3967},
+                "computed by this code from the answers in ustc-hyin/cd_rethink",
+            ),
+            *(
+                ReferenceResult(f"{model}, mean of three COCO splits", {"f1": f1}, "haotian-liu/LLaVA MODEL_ZOO.md")
+                for model, f1 in (
+                    ("LLaVA-1.5-7B", 0.859),
+                    ("LLaVA-1.5-13B", 0.859),
+                    ("LLaVA-1.6-vicuna-7B", 0.865),
+                    ("LLaVA-1.6-vicuna-13B", 0.862),
+                    ("LLaVA-1.6-mistral-7B", 0.867),
+                    ("LLaVA-1.6-34B", 0.877),
+                )
+            ),
         ),
     )
 
@@ -124,23 +217,26 @@ class Pope(Benchmark[list[PopeItem]]):
         faults = Faults()
         answers = read_rows(files.path("responses"), faults)
         questions = read_rows(files.path("questions"), faults)
-        by_id = all("question_id" in row.values for row in (*answers, *questions))
-        pairs = _match_by_id(answers, questions, faults) if by_id else _match_by_order(answers, questions, faults)
-        items = [_item(question, answer, faults) for question, answer in pairs]
+        matched = match_answers(answers, questions, faults)
+        items = [_item(pair, faults) for pair in matched.pairs]
         faults.stop()
-        warnings = () if by_id else ("Answers and questions were matched by order: one of the files has no ids.",)
-        return Loaded(items, {"responses": len(answers), "questions": len(questions)}, warnings)
+        return Loaded(items, {"responses": len(answers), "questions": len(questions)}, matched.warnings)
 
     def score_items(self, items: list[PopeItem], *, variant: str) -> list[ItemScore]:
         """Read every answer and compare it with the truth."""
-        return [_score(item, official_answer if variant == "official" else strict_answer) for item in items]
+        return [_score(item, variant=variant) for item in items]
 
     def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
         """Rates of the two-way classification."""
         metrics = yes_no_metrics(scores, seed=seed)
-        if variant == "strict":
-            unknown = sum("predicted" not in score.values for score in scores)
-            metrics["unknown_ratio"] = wilson(unknown, len(scores))
+        clusters = [score.cluster for score in scores]
+        if variant == "lmms-eval":
+            read = [score for score in scores if "predicted" in score.values]
+            truth = rate_metric([score.values["label"] for score in scores], clusters, seed=seed)
+            metrics = yes_no_metrics(read, seed=seed) | {"accuracy": metrics["accuracy"], "yes_ratio": truth}
+        if variant != "official":
+            unknown = ["predicted" not in score.values for score in scores]
+            metrics["unknown_ratio"] = rate_metric(unknown, clusters, seed=seed)
         return metrics
 
     def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
@@ -154,41 +250,20 @@ class Pope(Benchmark[list[PopeItem]]):
         return tuple(notes)
 
 
-def _match_by_id(answers: list[Row], questions: list[Row], faults: Faults) -> list[tuple[Row, Row]]:
-    said = index_rows(answers, lambda row: str(row.values["question_id"]), faults)
-    asked = index_rows(questions, lambda row: str(row.values["question_id"]), faults)
-    for name, row in asked.items():
-        if name not in said:
-            faults.add(row, f"question {name} has no answer. Let the model answer it, or leave the question out.")
-    for name, row in said.items():
-        if name not in asked:
-            faults.add(row, f"answer to question {name}, which is not asked. Give the questions it belongs to.")
-    return [(row, said[name]) for name, row in asked.items() if name in said]
+def _item(pair: Pair, faults: Faults) -> PopeItem:
+    label = field(pair.question, "label", str, faults, otherwise="no")
+    truth = label.strip().lower()
+    if truth not in ("yes", "no"):
+        faults.add(pair.question, f"`label` must be yes or no, got {label[:60]!r}. Mend the row.")
+    image = field(pair.question, ("image", "image_source"), str, faults, otherwise="")
+    text = field(pair.answer, ("answer", "text", "response"), str, faults, otherwise="")
+    return PopeItem(pair.id, image, "yes" if truth == "yes" else "no", text)
 
 
-def _match_by_order(answers: list[Row], questions: list[Row], faults: Faults) -> list[tuple[Row, Row]]:
-    if answers and questions and len(answers) != len(questions):
-        faults.add_file(
-            answers[0].file,
-            f"{len(answers)} answers for {len(questions)} questions, and no ids to match them by. "
-            "Give one answer a question, or `question_id` on both sides.",
-        )
-    return list(zip(questions, answers, strict=False))
-
-
-def _item(question: Row, answer: Row, faults: Faults) -> PopeItem:
-    label = field(question, "label", str, faults, otherwise="no").strip().lower()
-    if label not in ("yes", "no"):
-        faults.add(question, f"`label` must be yes or no, got {label[:60]!r}. Mend the row.")
-    image = field(question, ("image", "image_source"), str, faults, otherwise="")
-    text = field(answer, ("answer", "text", "response"), str, faults, otherwise="")
-    name = str(question.values.get("question_id", question.line))
-    return PopeItem(name, image, "yes" if label == "yes" else "no", text)
-
-
-def _score(item: PopeItem, parse: Callable[[str], Answer]) -> ItemScore:
-    parsed = parse(item.answer)
-    clear = strict_answer(item.answer) != "unknown"
+def _score(item: PopeItem, *, variant: str) -> ItemScore:
+    parsed = PARSERS[variant](item.answer)
+    # The official parser makes a yes of all that it cannot read; that it guessed is told by the strict one.
+    clear = (strict_answer(item.answer) if variant == "official" else parsed) != "unknown"
     values = {"label": float(item.label == "yes")}
     if parsed != "unknown":
         values["predicted"] = float(parsed == "yes")

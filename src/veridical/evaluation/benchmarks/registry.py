@@ -1,6 +1,7 @@
 """Find a benchmark by name: those of this package, and those that other packages register as entry points."""
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 
@@ -27,7 +28,13 @@ _OWN = {
 
 def benchmark_names() -> list[str]:
     """Names of all benchmarks that can be had, our own first."""
-    return [*_OWN, *sorted({point.name for point in entry_points(group=GROUP)} - set(_OWN))]
+    own = own_benchmark_names()
+    return [*own, *sorted({point.name for point in entry_points(group=GROUP)} - set(own))]
+
+
+def own_benchmark_names() -> list[str]:
+    """Names of the benchmarks of this package; one without a module is not offered."""
+    return [name for name, where in _OWN.items() if importlib.util.find_spec(_module(where)) is not None]
 
 
 def find_benchmark(name: str, *, options: Mapping[str, str] | None = None) -> AnyBenchmark:
@@ -40,14 +47,18 @@ def find_benchmark(name: str, *, options: Mapping[str, str] | None = None) -> An
     Raises:
         ConfigError: There is none of that name, another package's cannot be loaded, or an option is wrong.
     """
-    if name in _OWN:
-        module, _, cls = _OWN[name].partition(":")
-        made: AnyBenchmark = getattr(importlib.import_module(f"{__package__}.{module}"), cls)(options)
+    if name in own_benchmark_names():
+        where = _OWN[name]
+        made: AnyBenchmark = getattr(importlib.import_module(_module(where)), where.partition(":")[2])(options)
         return made
     for point in entry_points(group=GROUP):
         if point.name == name:
             return _load_foreign(point.load(), name, point.value, options)
     raise ConfigError(f"There is no benchmark {name!r}. There are: {', '.join(benchmark_names())}.")
+
+
+def _module(where: str) -> str:
+    return f"{__package__}.{where.partition(':')[0]}"
 
 
 def _load_foreign(cls: object, name: str, where: str, options: Mapping[str, str] | None) -> AnyBenchmark:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from veridical.evaluation.statistics import clustered_bootstrap, wilson
+from veridical.evaluation.statistics import clustered_ratios, wilson
 from veridical.records import ItemScore, Metric
 
 
@@ -27,21 +27,19 @@ def yes_no_metrics(
     right = [score.values.get("predicted") == score.values["label"] for score in scores]
     hits = [a and b for a, b in zip(label, said, strict=True)]
     yes = [score.values.get("predicted") == 1.0 for score in scores]
-    both = [float(a) + float(b) for a, b in zip(label, said, strict=True)]
+    both = [a + b for a, b in zip(label, said, strict=True)]
     ones = [1.0] * len(scores)
-
-    def ratio(above: Sequence[float], below: Sequence[float], *, n: int | None = None) -> Metric:
-        metric = clustered_bootstrap(above, clusters, denominators=below, seed=seed, bounds=(0.0, 1.0))
-        return metric.model_copy(update={"n": int(sum(below)) if n is None else n})
-
-    if len(set(clusters)) == len(scores):
-        accuracy, yes_ratio = wilson(sum(right), len(scores)), wilson(sum(yes), len(scores))
-    else:
-        accuracy, yes_ratio = ratio(right, ones), ratio(yes, ones)
-    return {
-        "accuracy": accuracy,
-        "precision": ratio(hits, said),
-        "recall": ratio(hits, label),
-        "f1": ratio([2.0 * hit for hit in hits], both, n=len(scores) if any(both) else 0),
-        "yes_ratio": yes_ratio,
+    ratios: dict[str, tuple[Sequence[float], Sequence[float]]] = {
+        "accuracy": (right, ones),
+        "precision": (hits, said),
+        "recall": (hits, label),
+        "f1": ([2.0 * hit for hit in hits], both),
+        "yes_ratio": (yes, ones),
     }
+    found = clustered_ratios(ratios, clusters, bounds=(0.0, 1.0), seed=seed)
+    counted = {name: round(sum(below)) for name, (_, below) in ratios.items()}
+    counted["f1"] = len(scores) if any(both) else 0
+    metrics = {name: metric.model_copy(update={"n": counted[name]}) for name, metric in found.items()}
+    if len(set(clusters)) == len(scores):
+        metrics |= {"accuracy": wilson(sum(right), len(scores)), "yes_ratio": wilson(sum(yes), len(scores))}
+    return metrics
