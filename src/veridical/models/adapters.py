@@ -1,0 +1,123 @@
+"""Several adapters on one base, worn one at a time: policy, reward, value.
+
+Which adapter a forward goes through and which weights learn are two different things; PEFT's own switch changes both
+(the active adapter becomes trainable, the others frozen), so that looking at a reward would stop the policy from
+learning. Here a switch leaves alone who learns.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
+from torch import nn
+
+from veridical.errors import ModelError
+from veridical.models.loading import VisionLanguageModel, unwrap
+
+
+@contextmanager
+def wearing(model: nn.Module, adapter: str | None) -> Iterator[None]:
+    """Within it forwards go through one adapter and no other; afterwards all is as before.
+
+    Which weights take gradients does not change, neither within nor after.
+
+    Args:
+        model: A model, PEFT-wrapped or not.
+        adapter: Name of the adapter; None: the bare base.
+
+    Raises:
+        ModelError: The model has no adapter of this name.
+    """
+    layers = _tuned_layers(model)
+    if adapter is not None and adapter not in adapter_names(model):
+        raise ModelError(
+            f"The model has no adapter {adapter!r}, got {', '.join(adapter_names(model)) or 'none'}. Attach it first."
+        )
+    before = [_worn(layer) for layer in layers]
+    try:
+        for layer, worn in zip(layers, before, strict=True):
+            _wear(layer, worn._replace(disabled=True) if adapter is None else _Worn((adapter,), disabled=False))
+        yield
+    finally:
+        for layer, worn in zip(layers, before, strict=True):
+            _wear(layer, worn)
+
+
+def adapter_names(model: nn.Module) -> tuple[str, ...]:
+    """Names of the adapters that a model has, worn or not."""
+    return tuple(sorted({name for layer in _tuned_layers(model) for name in layer._get_available_adapters()}))
+
+
+def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> VisionLanguageModel:
+    """Put a saved adapter beside those that a model has, frozen and not worn.
+
+    Args:
+        vlm: The base, with adapters or without.
+        folder: What `PeftModel.save_pretrained` wrote.
+        name: What to call it.
+
+    Returns:
+        The same model with one adapter more. A bare base is wrapped for it: go on with what is returned; the base
+        itself gives what it gave before.
+
+    Raises:
+        ModelError: There is an adapter of this name, or it does not fit the base.
+    """
+    if name in adapter_names(vlm.model):
+        raise ModelError(f"The model has an adapter {name!r} already. Give another name.")
+    before = {id(layer): _worn(layer) for layer in _tuned_layers(vlm.model)}
+    wrapped: Any = vlm.model
+    try:
+        with _learning_left_alone(unwrap(vlm.model).parameters()):
+            if isinstance(wrapped, PeftModel):
+                wrapped.load_adapter(str(folder), adapter_name=name, is_trainable=False)
+            else:
+                wrapped = PeftModel.from_pretrained(wrapped, str(folder), adapter_name=name, is_trainable=False)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        text = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"Cannot put the adapter `{folder}` on `{vlm.name}`: {text[0].rstrip('.')}. "
+            "Give an adapter that was trained on this base."
+        ) from error
+    for layer in _tuned_layers(wrapped):
+        _wear(layer, before.get(id(layer), _Worn((), disabled=False)))
+    for parameter_name, parameter in wrapped.named_parameters():
+        if f".{name}." in parameter_name:
+            parameter.requires_grad_(requires_grad=False)
+    wrapped.train(mode=vlm.model.training)
+    return VisionLanguageModel(wrapped, vlm.processor, vlm.name)
+
+
+class _Worn(NamedTuple):
+    """What a layer wears."""
+
+    adapters: tuple[str, ...]
+    disabled: bool
+
+
+def _tuned_layers(model: nn.Module) -> list[Any]:
+    return [module for module in unwrap(model).modules() if isinstance(module, BaseTunerLayer)]
+
+
+def _worn(layer: Any) -> _Worn:
+    return _Worn(tuple(layer.active_adapters), bool(layer.disable_adapters))
+
+
+def _wear(layer: Any, worn: _Worn) -> None:
+    with _learning_left_alone(layer.parameters()):
+        layer.enable_adapters(enabled=not worn.disabled)
+        layer.set_adapter(list(worn.adapters))
+
+
+@contextmanager
+def _learning_left_alone(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    flags = [(parameter, parameter.requires_grad) for parameter in parameters]
+    try:
+        yield
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad = flag
