@@ -151,6 +151,8 @@ class Loaded(NamedTuple, Generic[Items]):
     """Rows by role."""
     warnings: tuple[str, ...] = ()
     """What a reader must know of the input, for instance that it was matched by order."""
+    versions: Mapping[str, str] = MappingProxyType({})
+    """What the files say they rest on: the judge that wrote the reviews."""
 
 
 class Benchmark(ABC, Generic[Items]):

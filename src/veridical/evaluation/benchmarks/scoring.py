@@ -53,7 +53,11 @@ def score(
         variant=chosen,
         metrics=metrics,
         counts=benchmark.count(items),
-        versions={"veridical": installed_version("veridical") or "unknown", **benchmark.versions(variant=chosen)},
+        versions={
+            "veridical": installed_version("veridical") or "unknown",
+            **benchmark.versions(variant=chosen),
+            **loaded.versions,
+        },
         inputs=_inputs(benchmark, files, loaded.rows),
         options=dict(benchmark.options),
         warnings=(*loaded.warnings, *benchmark.warnings(items, metrics, variant=chosen)),
