@@ -10,16 +10,16 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from pydantic import Field
-from safetensors import SafetensorError
 from torch import nn
 
 from veridical.config import Recipe
 from veridical.errors import ModelError
+from veridical.models.adapters import wearing
 from veridical.models.architectures import language_model, vision_tower
 from veridical.models.loading import VisionLanguageModel, unwrap
 
@@ -48,7 +48,7 @@ def add_lora(
     """Put a fresh LoRA adapter on the language model's linear layers; the base is frozen.
 
     The vision tower, the projector and the vocabulary head never get one. The adapter starts as the identity. The first
-    one is trainable and works at once; one that joins others is frozen and waits for `adapter_active`.
+    one is trainable and works at once; one that joins others is frozen and waits for `wearing`.
 
     Args:
         vlm: The model, bare or with other adapters on.
@@ -74,39 +74,9 @@ def add_lora(
     )
     if not wears:
         return VisionLanguageModel(get_peft_model(vlm.model, config, adapter_name=name), vlm.processor, vlm.name)
-    with _same_parts_trainable(vlm.model):
+    with wearing(vlm.model, None):
         vlm.model.add_adapter(name, config)
     set_trainable_adapters(vlm.model, {name}, trainable=False)
-    return vlm
-
-
-def load_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str = DEFAULT_ADAPTER) -> VisionLanguageModel:
-    """Put a saved LoRA adapter on, frozen, beside those that are there.
-
-    Args:
-        vlm: The model, bare or with other adapters on.
-        folder: What `save_lora` or PEFT wrote.
-        name: The name that it gets here.
-
-    Raises:
-        ModelError: It cannot be read, does not fit, or there is an adapter of this name already.
-    """
-    try:
-        if not isinstance(vlm.model, PeftModel):
-            model = PeftModel.from_pretrained(vlm.model, str(folder), adapter_name=name, is_trainable=False)
-            return VisionLanguageModel(model.eval(), vlm.processor, vlm.name)
-        if name in vlm.model.peft_config:
-            raise ModelError(f"`{vlm.name}` wears an adapter already that is named {name!r}. Give another name.")
-        with _same_parts_trainable(vlm.model):
-            vlm.model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
-        set_trainable_adapters(vlm.model, {name}, trainable=False)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(
-            f"Cannot put the adapter `{folder}` on `{vlm.name}`: {str(error).splitlines()[0]}. "
-            "Give a folder with adapter_config.json and adapter_model.safetensors made for this model."
-        ) from error
     return vlm
 
 
@@ -134,35 +104,6 @@ def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None 
     return folder
 
 
-@contextmanager
-def adapter_active(model: Any, name: str | None) -> Iterator[None]:
-    """Within it only the named adapter works; None: none does, so the model is the bare base.
-
-    Which weights take gradients stays as it is (PEFT's own switch would change it). A backward pass that computes
-    activations again must stay inside.
-
-    Raises:
-        ModelError: The model wears no such adapter.
-    """
-    if not isinstance(model, PeftModel) or (name is not None and name not in model.peft_config):
-        wears = list(model.peft_config) if isinstance(model, PeftModel) else "none"
-        raise ModelError(f"{type(model).__name__} wears no adapter named {name!r} (it wears: {wears}).")
-    before, tuner = model.active_adapter, cast("Any", model.base_model)
-    with _same_parts_trainable(model):
-        if name is None:
-            tuner.disable_adapter_layers()
-        else:
-            model.set_adapter(name)
-    try:
-        yield
-    finally:
-        with _same_parts_trainable(model):
-            if name is None:
-                tuner.enable_adapter_layers()
-            else:
-                model.set_adapter(before)
-
-
 def set_trainable_adapters(model: Any, names: Collection[str], *, trainable: bool = True) -> None:
     """Let the named adapters' weights take gradients, or not; others stay as they are."""
     for module in model.modules():
@@ -171,16 +112,6 @@ def set_trainable_adapters(model: Any, names: Collection[str], *, trainable: boo
                 for name, layer in getattr(module, part).items():
                     if name in names:
                         layer.requires_grad_(trainable)
-
-
-@contextmanager
-def _same_parts_trainable(model: Any) -> Iterator[None]:
-    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        yield
-    finally:
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
 
 
 @contextmanager
@@ -194,7 +125,7 @@ def adapter_disabled(model: Any) -> Iterator[None]:
         raise ModelError(
             f"{type(model).__name__} wears no adapter, so it has no reference inside. Keep a frozen copy of the model."
         )
-    with adapter_active(model, None):
+    with wearing(model, None):
         yield
 
 
