@@ -21,7 +21,7 @@ from veridical.world.pretraining.pixels import pixel_tensor
 from veridical.world.pretraining.reader import ReaderTraining, language_loss, reading_example
 from veridical.world.pretraining.run import PretrainRecipe, pretrain
 from veridical.world.pretraining.tower import cell_labels
-from veridical.world.reading import facts_text, reading_item
+from veridical.world.reading import SIGHT_QUESTION, facts_text, reading_item, sight_item
 from veridical.world.scenes import render, sample_scene, sample_scenes
 from veridical.world.tokenizer import train_tokenizer
 
@@ -74,6 +74,35 @@ def test_fault_labels_stand_on_the_wrong_words():
         wrong_words = [item.description[slice(*fault.span)] for fault in item.verdict.faults]
         assert len(told) == len(item.description) - sum(map(len, wrong_words))
     assert min(found.values()) > 20
+
+
+def test_mirrored_facts_are_the_description_before_its_words_were_changed():
+    asked_early = 0
+    for number in range(100):
+        scene = sample_scene(0, "mirrored", number)
+        true = reading_item(scene, random.Random(number), form="mirrored", shuffle=False, rate=0.0)
+        assert true.prompt.startswith(f"Facts: {true.description} Description: {true.description} ")
+        item = reading_item(scene, random.Random(number), form="mirrored", shuffle=False, rate=0.5)
+        assert item.prompt.startswith(f"Facts: {true.description} Description: {item.description} ")
+        labels = fault_word_labels(item, mirrored=True)
+        assert set(fault_word_labels(item)) <= set(labels)
+        for fault in item.verdict.faults:
+            if fault.kind in ("number", "colour"):  # known before the noun, since the facts stand in the same order
+                assert (item.description_start + fault.span[1] - 1, fault.kind, True) in labels
+                asked_early += 1
+    assert asked_early > 50
+
+
+def test_words_to_be_checked_against_the_picture_are_beside_no_facts():
+    faults = 0
+    for number in range(100):
+        scene = sample_scene(0, "sight", number)
+        item = sight_item(scene, random.Random(number), rate=0.3)
+        assert item.prompt == f"Description: {item.description} {SIGHT_QUESTION}"
+        assert item.prompt[item.description_start :].startswith(item.description)
+        assert item.verdict == judge_description(scene, item.description)
+        faults += len(item.verdict.faults)
+    assert faults > 50
 
 
 def test_facts_say_everything_that_a_description_may_claim():

@@ -26,8 +26,8 @@ WIDTH = 128
 LANGUAGE_LAYERS = 4
 VISION_LAYERS = 3
 _WEIGHT_SCALE = 0.08
-"""Standard deviation of the language model's first weights, about 1/√width. transformers' default, 0.02, is made for widths of
-thousands: here it leaves attention so flat that matching a word with its like is never learned."""
+"""Standard deviation of the language model's first weights, about 1/√width. transformers' default, 0.02, is made for
+widths of thousands: here it leaves attention so flat that matching a word with its like is never learned."""
 
 WORLD_MODEL = "world"
 """The name by which recipes ask for the shipped base model."""

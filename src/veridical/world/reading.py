@@ -17,6 +17,7 @@ FactsForm = Literal["mirrored", "caption", "list"]
 """Facts as a caption in the description's own sentence forms and order · a caption of its own · a list of objects."""
 
 AGREEMENT_QUESTION = "Does the description agree with the facts?"
+SIGHT_QUESTION = "Does the description agree with the picture?"
 
 
 class ReadingItem(NamedTuple):
@@ -97,11 +98,27 @@ def reading_item(scene: Scene, rng: random.Random, *, form: FactsForm, shuffle: 
         facts = f"Facts: {describe_mentions(scene.context, mentions, random.Random(wording))}"
     else:
         facts = facts_text(scene, rng, shuffle=shuffle, as_caption=form == "caption")
+    return _item(scene, description, head=f"{facts} Description: ", question=AGREEMENT_QUESTION)
+
+
+def sight_item(scene: Scene, rng: random.Random, *, rate: float) -> ReadingItem:
+    """Make an agreement question about a picture in the place of facts: a description with changed words.
+
+    Args:
+        scene: What the picture shows.
+        rng: Source of chance.
+        rate: How often words are changed; see `corrupt`.
+    """
+    mentions = true_mentions(scene)
+    rng.shuffle(mentions)
+    description = describe_mentions(scene.context, corrupt(scene, mentions, rng, rate=rate), rng)
+    return _item(scene, description, head="Description: ", question=SIGHT_QUESTION)
+
+
+def _item(scene: Scene, description: str, *, head: str, question: str) -> ReadingItem:
     verdict = judge_description(scene, description)
-    head = f"{facts} Description: "
-    prompt = f"{head}{description} {AGREEMENT_QUESTION}"
     answer = "Yes."
     if verdict.faults:
         start, end = verdict.faults[0].span
         answer = f"No, {description[start:end].lower()} is wrong."
-    return ReadingItem(prompt, len(head), description, verdict, answer)
+    return ReadingItem(f"{head}{description} {question}", len(head), description, verdict, answer)

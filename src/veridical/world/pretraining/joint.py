@@ -15,16 +15,24 @@ from veridical.progress import track
 from veridical.seeding import child_random
 from veridical.world.base import image_token_id
 from veridical.world.descriptions import DESCRIPTION_QUESTIONS, caption_with_noise, describe
-from veridical.world.pretraining.examples import Example, ExampleBatch, collate_by_length
+from veridical.world.pretraining.examples import (
+    Example,
+    ExampleBatch,
+    agreeing_parts,
+    collate_by_length,
+    fault_word_labels,
+)
 from veridical.world.pretraining.pixels import pixel_tensor
 from veridical.world.pretraining.reader import ReaderTraining, language_loss, question_turns, reading_example
 from veridical.world.pretraining.tower import patch_features
+from veridical.world.reading import sight_item
 from veridical.world.scenes import Scene, sample_scenes
 
 BATCH = 64
 _SHOWN_SCENES_BATCH = 256
-_SHARES = {False: (0.5, 0.3), True: (0.6, 0.25)}
-"""Shares of descriptions and of questions, before the noise and with it; the rest is reading."""
+_SHARES = {False: (0.4, 0.25, 0.2), True: (0.55, 0.2, 0.1)}
+"""Shares of descriptions, of questions, and of words to be checked against the picture, before the noise and with it;
+the rest is reading."""
 
 
 class ImagePool:
@@ -89,12 +97,17 @@ class JointTraining(nn.Module):
     def _example(self, rng: random.Random) -> Example:
         scene = rng.choice(self._pool.scenes)
         pick = rng.random()
-        told, asked = _SHARES[self._noisy]
+        told, asked, checked = _SHARES[self._noisy]
         if pick < told:
             answer = caption_with_noise(scene, rng) if self._noisy else describe(scene, rng)
             return Example(((rng.choice(DESCRIPTION_QUESTIONS), answer),), scene=scene)
         if pick < told + asked:
             return Example(question_turns(scene, rng, head="", probes=0.4), scene=scene)
+        if pick < told + asked + checked:
+            # Questions alone hardly teach to find a word in the picture; a label on every word does.
+            item = sight_item(scene, rng, rate=rng.choice((0.0, 0.15, 0.3)))
+            labels, learned = fault_word_labels(item), agreeing_parts(item)
+            return Example(((item.prompt, item.answer),), scene=scene, labels=labels, learned=learned)
         # Reading goes on, often beside an image, half of the time beside one that the facts are not of.
         facts_of = scene if rng.random() < 0.5 else rng.choice(self._pool.scenes)
         example = reading_example(self._seed, rng.getrandbits(40), progress=1.0, scene=facts_of)
