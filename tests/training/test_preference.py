@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, TrainingArguments
 
 from correction_files import write_corrections
+from training_runs import final_weights, lines_of, same_weights
 from veridical.config import load_recipe
 from veridical.errors import ConfigError, DataError, ModelError, StorageError
 from veridical.models.features import FeatureCache
@@ -18,21 +18,6 @@ from veridical.training import loop, preference
 from veridical.training.choice import latest
 from veridical.training.preference import preference_losses, train_dpo
 from veridical.training.preference_config import ObjectiveSection, PreferenceRecipe
-
-
-def lines_of(run_dir, part):
-    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["part"] == part]
-
-
-def final_weights(result):
-    (file,) = result.weights.glob("*.safetensors")
-    return load_file(file)
-
-
-def same_weights(first, second):
-    a, b = final_weights(first), final_weights(second)
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_training_learns_and_tells_everything(make_recipe, tmp_path):

@@ -46,6 +46,8 @@ RESUME_FOLDER = "resume"
 
 Measure = Callable[[int], Mapping[str, float]]
 """Gives metrics of the model as it is after so many steps, on held-out data."""
+Evaluate = Callable[[VisionLanguageModel, int], Mapping[str, float]]
+"""Measures a model after so many steps, on validation scenes; gives `hallucination_rate` and `object_coverage`."""
 
 
 class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]

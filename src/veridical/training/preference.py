@@ -5,7 +5,7 @@ branch off one encoded prompt; the frozen reference's log-probabilities and the 
 from a cache; corrected tokens are found before the first step. What is left of a step is one forward and backward.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from veridical.progress import say
 from veridical.seeding import child_seed
 from veridical.training.checkpoints import find_resume_point
 from veridical.training.choice import ChoiceRule, default_rule
-from veridical.training.loop import RESUME_FOLDER, RunTrainer
+from veridical.training.loop import RESUME_FOLDER, Evaluate, RunTrainer
 from veridical.training.preference_config import ObjectiveSection, PreferenceRecipe
 from veridical.training.preference_data import PreparedPair, collate, encode_pairs, read_pairs, refuse_texts
 from veridical.training.references import reference_logprobs
@@ -40,9 +40,6 @@ from veridical.training.trained_model import (
     weights_folder,
     with_absolute_model,
 )
-
-Evaluate = Callable[[VisionLanguageModel, int], Mapping[str, float]]
-"""Measures a model after so many steps, on validation scenes; gives `hallucination_rate` and `object_coverage`."""
 
 _TIE = 1e-5
 """Margins below this are ties: rounding, not preference."""
