@@ -10,19 +10,11 @@ from typing import NamedTuple, TypeVar
 
 from veridical.errors import DataError, Fault
 from veridical.feedback.facts import FactsIndex, facts_faults
+from veridical.formats.folders import COMPARISONS_FILE, FACTS_FILE, PROMPTS_FILE, RESPONSES_FILE
 from veridical.formats.images import judged_image_fault
 from veridical.formats.sources import SourceRow, put_rows_aside
 from veridical.progress import track
 from veridical.records import Comparison, Facts, Prompt, Record, Response, scan_records
-
-COMPARISONS_FILE = "comparisons.jsonl"
-"""Name of the file of comparisons in their folder."""
-PROMPTS_FILE = "prompts.jsonl"
-"""Name of the file of prompts."""
-RESPONSES_FILE = "responses.jsonl"
-"""Name of the file of responses."""
-FACTS_FILE = "facts.jsonl"
-"""Name of the file of facts."""
 
 R = TypeVar("R", bound=Record)
 
