@@ -1,0 +1,147 @@
+"""How HallusionBench counts: by answer, by question and by figure, with the kinds of error and the bias to yes.
+
+The scores' ids are CATEGORY/SUBCATEGORY/SET/FIGURE/QUESTION. Kinds of error follow the decision tree of the official
+`utils.py` (`get_eval_pair_all`): language (LH) where the answer ignores the figure, vision (VI) where it misreads it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from veridical.evaluation.benchmarks.rates import rate_metric
+from veridical.evaluation.statistics import clustered_ratios
+from veridical.records import ItemScore, Metric
+
+
+class Blame(NamedTuple):
+    """What an error comes from; both is mixed, neither is no error."""
+
+    language: bool = False
+    """The answer ignores the figure."""
+    vision: bool = False
+    """The figure is misread."""
+
+
+def blame(
+    category: str, check: str, *, original_check: str = "", altered: bool = False, same: str = ""
+) -> Blame | None:
+    """Say what an error comes from.
+
+    Args:
+        category: "VD" or "VS".
+        check: The judge's word on the answer: "0" wrong, "1" right, "2" unclear.
+        original_check: The same for the original figure (VD) or none (VS); empty where this is that answer.
+        altered: Whether the figure is an altered one.
+        same: Whether the answer agrees with the original one, "1" or "0"; empty where nobody said.
+
+    Returns:
+        None where it takes `same` to tell.
+    """
+    if original_check == "":
+        if category == "VS":
+            return Blame(language=check == "0")
+        return Blame(vision=check != "1")
+    if check == "1":
+        return Blame()
+    if category == "VD":
+        if original_check != "1" or check == "2":
+            return Blame(vision=True)
+        return None if same == "" else Blame(language=same == "1", vision=True)
+    if check == "2":
+        return Blame(language=original_check == "0", vision=True)
+    if original_check == "2" or (original_check == "1" and not altered):
+        return Blame(vision=True)
+    if same == "":
+        return None
+    if original_check == "0":
+        return Blame(language=True, vision=same == "0")
+    return Blame(language=same == "1", vision=same == "0")
+
+
+def hallusionbench_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
+    """All metrics of the official code."""
+    figures = [score for score in scores if not _is_without_figure(score)]
+    metrics = _accuracies(scores, figures, seed=seed)
+    for category in ("VD", "VS"):
+        inside = [[score for score in some if score.group == category] for some in (scores, figures)]
+        if inside[0]:
+            by_category = _accuracies(*inside, seed=seed)
+            metrics |= {f"{name}/{category}": metric for name, metric in by_category.items()}
+    easy = [score for score in scores if not score.values["altered"]]
+    hard = [score for score in scores if score.values["altered"]]
+    metrics["easy_a_acc"] = _share(easy, _pair, all, seed=seed)
+    metrics["hard_a_acc"] = _share(hard, _pair, all, seed=seed)
+    metrics["figures_inconsistent"] = _share(figures, _figure, lambda right: any(right) and not all(right), seed=seed)
+    metrics["figures_wrong"] = _share(figures, _figure, lambda right: not any(right), seed=seed)
+    metrics["figure_score"] = _share(figures, _figure, lambda right: sum(right) / len(right), seed=seed)
+    return metrics | _bias(scores, seed=seed) | _errors(scores, seed=seed)
+
+
+def lmms_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
+    """The three accuracies as lmms-eval counts them: questions without a figure count as a figure."""
+    return _accuracies(scores, scores, seed=seed)
+
+
+def _accuracies(scores: Sequence[ItemScore], figures: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
+    return {
+        "a_acc": rate_metric([s.values["correct"] for s in scores], [s.cluster for s in scores], seed=seed),
+        "q_acc": _share(scores, _pair, all, seed=seed),
+        "f_acc": _share(figures, _figure, all, seed=seed),
+    }
+
+
+def _bias(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
+    clusters = [score.cluster for score in scores]
+    said_yes = [float(score.values["correct"] == score.values["label"]) for score in scores]
+    wrong = [1.0 - score.values["correct"] for score in scores]
+    wrong_yes = [one * (1.0 - score.values["label"]) for one, score in zip(wrong, scores, strict=True)]
+    more = [said - score.values["label"] for said, score in zip(said_yes, scores, strict=True)]
+    ones = [1.0] * len(scores)
+    difference = clustered_ratios({"difference": (more, ones)}, clusters, bounds=(-1.0, 1.0), seed=seed)["difference"]
+    ratio = clustered_ratios({"fp": (wrong_yes, wrong)}, clusters, bounds=(0.0, 1.0), seed=seed)["fp"]
+    return {
+        "yes_difference": difference.model_copy(update={"n": len(scores)}),
+        "fp_ratio": ratio.model_copy(update={"n": int(sum(wrong))}),
+    }
+
+
+def _errors(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
+    told = [(score.values.get("language", 0.0), score.values.get("vision", 0.0)) for score in scores]
+    errors = [float(bool(language or vision)) for language, vision in told]
+    kinds: dict[str, list[float]] = {
+        "error/language": [language * (1 - vision) for language, vision in told],
+        "error/vision": [vision * (1 - language) for language, vision in told],
+        "error/mixed": [vision * language for language, vision in told],
+    }
+    clusters = [score.cluster for score in scores]
+    ratios = {name: (kind, errors) for name, kind in kinds.items()}
+    found = clustered_ratios(ratios, clusters, bounds=(0.0, 1.0), seed=seed)
+    return {name: metric.model_copy(update={"n": int(sum(errors))}) for name, metric in found.items()}
+
+
+def _share(
+    scores: Sequence[ItemScore],
+    key: Callable[[ItemScore], str],
+    count: Callable[[list[bool]], float],
+    *,
+    seed: int,
+) -> Metric:
+    """Mean over questions or figures of what `count` makes of their answers."""
+    groups: dict[str, list[bool]] = {}
+    clusters: dict[str, str] = {}
+    for score in scores:
+        groups.setdefault(key(score), []).append(score.values["correct"] == 1.0)
+        clusters[key(score)] = score.cluster
+    return rate_metric([float(count(right)) for right in groups.values()], list(clusters.values()), seed=seed)
+
+
+def _pair(score: ItemScore) -> str:
+    kind, number, _, question = score.id.rsplit("/", 3)
+    return f"{kind}/{number}/{question}"
+
+
+def _figure(score: ItemScore) -> str:
+    return score.id.rpartition("/")[0]
+
+
+def _is_without_figure(score: ItemScore) -> bool:
+    return score.group == "VS" and score.id.rsplit("/", 2)[1] == "0"
