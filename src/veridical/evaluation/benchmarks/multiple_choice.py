@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from veridical.evaluation.benchmarks.matching import Pair, match_answers
-from veridical.evaluation.benchmarks.options import chosen_option
+from veridical.evaluation.benchmarks.choices import chosen_option
 from veridical.evaluation.benchmarks.protocol import (
     Benchmark,
     Card,
