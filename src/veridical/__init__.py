@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from veridical.pipelines.demo import DemoRecipe as DemoRecipe
     from veridical.pipelines.demo import run_demo as run_demo
     from veridical.records import Comparison as Comparison
+    from veridical.records import Conversation as Conversation
     from veridical.records import Correction as Correction
     from veridical.records import Difference as Difference
     from veridical.records import Facts as Facts
@@ -39,10 +40,13 @@ if TYPE_CHECKING:
     from veridical.records import Rating as Rating
     from veridical.records import Response as Response
     from veridical.records import Segment as Segment
+    from veridical.records import Turn as Turn
     from veridical.records import read_records as read_records
     from veridical.records import write_records as write_records
     from veridical.training.preference import train_dpo as train_dpo
     from veridical.training.preference_config import PreferenceRecipe as PreferenceRecipe
+    from veridical.training.sft import train_sft as train_sft
+    from veridical.training.sft_config import SftRecipe as SftRecipe
 
     __version__: str
 
@@ -81,6 +85,7 @@ _HOMES = {
     ),
     "veridical.records": (
         "Comparison",
+        "Conversation",
         "Correction",
         "Difference",
         "Facts",
@@ -91,11 +96,14 @@ _HOMES = {
         "Rating",
         "Response",
         "Segment",
+        "Turn",
         "read_records",
         "write_records",
     ),
     "veridical.training.preference": ("train_dpo",),
     "veridical.training.preference_config": ("PreferenceRecipe",),
+    "veridical.training.sft": ("train_sft",),
+    "veridical.training.sft_config": ("SftRecipe",),
 }
 """Where each public name lives; a test holds this table and the imports above together."""
 

@@ -1,9 +1,10 @@
-"""`veridical train dpo` from the command line."""
+"""`veridical train dpo` and `sft` from the command line."""
 
 import json
 
 import pytest
 
+from conversation_files import write_conversations
 from correction_files import write_corrections
 from veridical.cli import main
 from veridical.cli.recipes import find_recipe, shipped_recipes
@@ -81,3 +82,18 @@ def test_help_names_the_shipped_recipes(capsys):
 def test_recipes_are_found_by_name_with_and_without_suffix():
     assert find_recipe("dpo-world") == find_recipe("dpo-world.toml")
     assert "dpo-world" in shipped_recipes("dpo")
+
+
+def test_fine_tuning_trains_into_runs_and_puts_bad_rows_aside(tiny_llava_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = write_conversations(tmp_path / "data")
+    text = path.read_text().splitlines()
+    text[2] = "{"
+    path.write_text("\n".join(text) + "\n")
+    settings = [f"model.base={tiny_llava_path}", "model.device=cpu", f"data.conversations={path}"]
+    settings += ["data.validation_fraction=0.34", "train.max_steps=1"]
+    assert run("train", "sft", "sft-world", *settings) == 1
+    assert f"{path}:3: " in capsys.readouterr().err
+    assert run("train", "sft", "sft-world", *settings, "--skip-bad") == 0
+    assert (tmp_path / "runs" / "sft-world" / "adapter" / "adapter_model.safetensors").is_file()
+    assert "Chosen: step 1" in capsys.readouterr().err

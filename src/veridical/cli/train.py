@@ -7,26 +7,44 @@ import typer
 
 from veridical.cli.recipes import shipped_recipes
 
-app = typer.Typer(no_args_is_help=True, help="Train on judgements: one method a sub-command.")
+app = typer.Typer(no_args_is_help=True, help="Train a model: one method a sub-command.")
+
+RecipeName = Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped recipe.")]
+Settings = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the recipe.")
+]
+Out = Annotated[Path | None, typer.Option(help="Run directory; by default runs/RECIPE.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where the run was interrupted.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Put bad rows aside, into the run directory, and go on.")]
 
 
 @app.callback()
 def _methods() -> None:
-    """Train on judgements: one method a sub-command."""
+    """Train a model: one method a sub-command."""
+
+
+@app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('sft'))}.")
+def sft(
+    recipe: RecipeName, settings: Settings = None, *, out: Out = None, resume: Resume = False, skip_bad: SkipBad = False
+) -> None:
+    """Fine-tune on conversations; only answers are learnt (LLaVA-RLHF's SFT and the start of its policy).
+
+    Leaves DIR/adapter (LoRA) or DIR/model (full), recipe.toml, metrics.jsonl and manifest.json.
+    """
+    from veridical.cli.recipes import find_recipe
+    from veridical.config import load_recipe
+    from veridical.training.sft import train_sft
+    from veridical.training.sft_config import SftRecipe
+
+    path = find_recipe(recipe, prefix="sft")
+    overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
+    resolved = load_recipe(path, SftRecipe, overrides=overrides)
+    train_sft(resolved, out or Path("runs") / path.stem, resume=resume)
 
 
 @app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('dpo'))}.")
 def dpo(
-    recipe: Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped recipe.")],
-    settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the recipe.")
-    ] = None,
-    *,
-    out: Annotated[Path | None, typer.Option(help="Run directory; by default runs/RECIPE.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was interrupted.")] = False,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Put bad corrections aside, into the run directory, and go on.")
-    ] = False,
+    recipe: RecipeName, settings: Settings = None, *, out: Out = None, resume: Resume = False, skip_bad: SkipBad = False
 ) -> None:
     """Train on corrections by DPO or dense DPO (RLHF-V).
 
