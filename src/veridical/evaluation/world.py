@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from PIL.Image import Image
 
 from veridical.errors import ConfigError
+from veridical.evaluation.measures import Measure
 from veridical.evaluation.over_generalisation import (
     OverGeneralisation,
     compare_over_generalisation,
@@ -20,7 +21,6 @@ from veridical.evaluation.world_benchmark import WorldItem, build_world_benchmar
 from veridical.evaluation.world_metrics import (
     AnswerRow,
     DescriptionRow,
-    Measure,
     description_measures,
     judge_answer_row,
     judge_description_row,

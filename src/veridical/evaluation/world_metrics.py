@@ -6,25 +6,13 @@ paired test between two runs on the same items. Whatever is counted several time
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
 
-from veridical.errors import ConfigError
-from veridical.evaluation.statistics import (
-    clustered_bootstrap,
-    mcnemar,
-    mean_metric,
-    paired_permutation,
-    paired_ratio_difference,
-    wilson,
-)
-from veridical.records import Difference, Metric, Record
+from veridical.evaluation.measures import Measure
+from veridical.records import Record
 from veridical.world.answers import answer_quality, description_quality, judge_answer
 from veridical.world.judge import FAULT_KINDS, FaultKind, judge_description
 from veridical.world.scenes import Scene
 from veridical.world.tasks import MMHAL_TYPES, Probe, Question, QuestionType
-
-RESAMPLES = 4_000
-"""Resamples of an interval or a test here; the Monte Carlo error of p = 0.05 is then 0.003."""
 
 _SENTENCE_END = re.compile(r"[.!?;]+")
 
@@ -141,56 +129,6 @@ def judge_answer_row(scene: Scene, question: Question, text: str, *, id: str) ->
         hallucinates=verdict.hallucinates,
         rating=quality.rating,
     )
-
-
-class Measure(NamedTuple):
-    """A metric as Σ numerators / Σ denominators over rows."""
-
-    numerators: list[float]
-    """One a row."""
-    denominators: list[float]
-    """One a row."""
-    scenes: list[str]
-    """The scene of each row."""
-    kind: Literal["rate", "mean", "ratio"]
-    """rate: one yes or no a scene (Wilson, McNemar); mean: one number a scene (t, permutation); ratio: the rest."""
-    bounds: tuple[float, float] | None = (0.0, 1.0)
-    """Least and greatest possible value."""
-
-    def metric(self, *, seed: int, resamples: int = RESAMPLES) -> Metric:
-        """The value with its interval."""
-        if self.kind == "rate":
-            return wilson(int(sum(self.numerators)), len(self.numerators))
-        if self.kind == "mean":
-            return mean_metric(self.numerators, bounds=self.bounds)
-        return clustered_bootstrap(
-            self.numerators,
-            self.scenes,
-            denominators=self.denominators,
-            bounds=self.bounds,
-            seed=seed,
-            resamples=resamples,
-        )
-
-    def difference(self, other: "Measure", *, seed: int, resamples: int = RESAMPLES) -> Difference:
-        """Other minus this, paired by row.
-
-        Raises:
-            ConfigError: The two are not of the same scenes in the same order.
-        """
-        if self.scenes != other.scenes:
-            raise ConfigError("Two runs are compared on the same scenes in the same order. Evaluate both on one set.")
-        if self.kind == "rate":
-            return mcnemar(self.numerators, other.numerators)
-        if self.kind == "mean":
-            return paired_permutation(self.numerators, other.numerators, self.scenes, seed=seed, resamples=resamples)
-        return paired_ratio_difference(
-            (self.numerators, self.denominators),
-            (other.numerators, other.denominators),
-            self.scenes,
-            seed=seed,
-            resamples=resamples,
-        )
 
 
 def description_measures(rows: Sequence[DescriptionRow]) -> dict[str, Measure]:
