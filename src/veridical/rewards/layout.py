@@ -1,0 +1,207 @@
+"""Question, facts and responses as tokens: one prompt, encoded once, and a branch for each response.
+
+A branch is the response, the end of its turn where it was reached, and what the template asks about it. Facts before
+the response belong to the prompt, which all responses share; facts after it stand in every branch.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+from torch import Tensor
+
+from veridical.errors import ModelError
+from veridical.formats.opening import open_image
+from veridical.models.branches import BranchBatch, stack_responses
+from veridical.models.encoded_prompts import EncodedPrompt, encode_apart, let_go_of_pixels, stack_prompts
+from veridical.models.features import FeatureCache
+from veridical.models.loading import VisionLanguageModel
+from veridical.models.prompting import encode_responses, render_turns, response_frame, tokenise_behind
+from veridical.records import Facts, ImageRef
+from veridical.rewards.template import RewardTemplate, Shown
+
+_MARKER = "VERIDICAL-RESPONSE"
+
+
+class RewardQuery(NamedTuple):
+    """One prompt with the responses that are to be rewarded."""
+
+    question: str
+    """What was asked."""
+    image: Image.Image | ImageRef
+    """The image, or where it lies (an absolute path, or one that holds from the working folder)."""
+    responses: tuple[str, ...]
+    """K responses."""
+    facts: tuple[Facts, ...] = ()
+    """What is known true, in the order in which it is shown, the same for all responses."""
+    finished: tuple[bool, ...] = ()
+    """For each response whether it came to its end; empty: all did."""
+    history: tuple[tuple[str, str], ...] = ()
+    """Earlier turns: what was asked, what was answered."""
+    name: str = ""
+    """What to call it in errors: the prompt's id."""
+
+
+class LaidOut(NamedTuple):
+    """One query as tokens."""
+
+    prompt: EncodedPrompt
+    """The encoded prompt, facts included where they stand before the response."""
+    branches: tuple[list[int], ...]
+    """For each response the tokens of its branch."""
+    said: tuple[int, ...]
+    """How many of these are the response's own."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the prompt and all branches."""
+        return self.prompt.prompt["input_ids"].shape[1] + sum(map(len, self.branches))
+
+
+class LaidOutBatch(NamedTuple):
+    """B queries of K responses put together."""
+
+    branches: BranchBatch
+    """Prompts and branches (B K T)."""
+    said: Tensor
+    """True at the responses' own tokens (B K T)."""
+    image_keys: list[str] | None
+    """Keys of the images' features; None where the prompts hold pixels."""
+
+
+def lay_out(
+    vlm: VisionLanguageModel,
+    template: RewardTemplate,
+    queries: Sequence[RewardQuery],
+    *,
+    features: FeatureCache | None = None,
+    max_tokens: int = 0,
+) -> list[LaidOut]:
+    """Turn queries into tokens.
+
+    Args:
+        vlm: The model whose chat template and tokenizer count.
+        template: What is shown where.
+        queries: What to lay out; at least one.
+        features: Keeps the images' features instead of pixels, where the model allows it.
+        max_tokens: Longest prompt with one branch; 0: what the model can read.
+
+    Raises:
+        ModelError: A query does not fit the window, holds a placeholder or an end token, or has no response.
+    """
+    shown = [template.show(query.question, query.facts) for query in queries]
+    frames = [_frame(vlm, template, query, texts) for query, texts in zip(queries, shown, strict=True)]
+    images = [
+        open_image(query.image, root=Path(query.image.path).parent)
+        if isinstance(query.image, ImageRef)
+        else query.image
+        for query in queries
+    ]
+    prompts = let_go_of_pixels(encode_apart(vlm, [frame.head for frame in frames], images), features)
+    said = _tokenise_responses(vlm, template, queries, frames)
+    tails = {text: _tokenise_tail(vlm, text) for text in {frame.tail for frame in frames}}
+    laid_out = []
+    for query, frame, prompt, responses in zip(queries, frames, prompts, said, strict=True):
+        branches = tuple([*ids, *tails[frame.tail]] for ids in responses)
+        laid_out.append(LaidOut(prompt, branches, tuple(map(len, responses))))
+        _check_window(vlm, query, laid_out[-1], max_tokens)
+    return laid_out
+
+
+def put_together(rows: Sequence[LaidOut], *, pad_token_id: int) -> LaidOutBatch:
+    """Pad queries to one batch; missing branches are masked."""
+    ids, mask = stack_responses([row.branches for row in rows])
+    said = mask.clone()
+    for b, row in enumerate(rows):
+        for k, length in enumerate(row.said):
+            said[b, k, length:] = False
+    prompt = stack_prompts([row.prompt.prompt for row in rows], pad_token_id=pad_token_id)
+    keys = [row.prompt.image_key for row in rows if row.prompt.image_key is not None]
+    return LaidOutBatch(BranchBatch(prompt, ids, mask), said, keys if len(keys) == len(rows) else None)
+
+
+class _Frame(NamedTuple):
+    head: str
+    """The rendered prompt, up to the response."""
+    anchor: str
+    """The last word before a quoted response."""
+    tail: str
+    """What is rendered behind the response."""
+
+
+def _frame(vlm: VisionLanguageModel, template: RewardTemplate, query: RewardQuery, shown: Shown) -> _Frame:
+    if not query.responses or len(query.finished) not in (0, len(query.responses)):
+        raise ModelError(
+            f"Query {query.name!r} needs responses and, where it says which are finished, one word for each, got "
+            f"{len(query.responses)} and {len(query.finished)}."
+        )
+    before = [*(text for turn in query.history for text in turn), shown.before]
+    if template.layout == "quote":
+        quoted = render_turns(vlm, [*before[:-1], f"{shown.before} {_MARKER} {shown.after}".rstrip()])
+        head, _, tail = quoted.partition(f" {_MARKER}")
+        return _Frame(head, shown.before.split()[-1], _with_verdict(vlm, tail, template))
+    head = render_turns(vlm, before)
+    if not shown.after:
+        return _Frame(head, "", "")
+    asked = render_turns(vlm, [*before, _MARKER, shown.after])
+    return _Frame(head, "", _with_verdict(vlm, asked.partition(_MARKER)[2], template))
+
+
+def _opened(image: Image.Image | ImageRef) -> Image.Image:
+    return open_image(image, root=Path(image.path).parent) if isinstance(image, ImageRef) else image
+
+
+def _with_verdict(vlm: VisionLanguageModel, tail: str, template: RewardTemplate) -> str:
+    return tail + response_frame(vlm).separator + template.verdict if template.verdict else tail
+
+
+def _tokenise_responses(
+    vlm: VisionLanguageModel, template: RewardTemplate, queries: Sequence[RewardQuery], frames: Sequence[_Frame]
+) -> list[list[list[int]]]:
+    """Tokens of every query's responses, with the end of the turn where it was reached."""
+    texts = [text for query in queries for text in query.responses]
+    if template.layout == "quote":
+        anchors = [frame.anchor for query, frame in zip(queries, frames, strict=True) for _ in query.responses]
+        by_anchor: dict[str, list[int]] = {}
+        for number, anchor in enumerate(anchors):
+            by_anchor.setdefault(anchor, []).append(number)
+        encoded: list[list[int]] = [[] for _ in texts]
+        for anchor, numbers in by_anchor.items():
+            found = tokenise_behind(vlm, anchor, [texts[number] for number in numbers], separator=" ")
+            for number, (ids, _) in zip(numbers, found, strict=True):
+                encoded[number] = ids
+    else:
+        encoded = [response.ids for response in encode_responses(vlm, texts)]
+        finished = [flag for query in queries for flag in query.finished or (True,) * len(query.responses)]
+        # A response that says nothing is its end, whether it was reached or not: something must be read.
+        encoded = [ids if done or len(ids) == 1 else ids[:-1] for ids, done in zip(encoded, finished, strict=True)]
+    found_of, start = [], 0
+    for query in queries:
+        found_of.append(encoded[start : start + len(query.responses)])
+        start += len(query.responses)
+    return found_of
+
+
+def _tokenise_tail(vlm: VisionLanguageModel, text: str) -> list[int]:
+    """Tokens behind a response; the end of its turn is the response's."""
+    if not text:
+        return []
+    ids: list[int] = vlm.tokenizer(text, add_special_tokens=False)["input_ids"]
+    if ids and ids[0] in vlm.end_token_ids:
+        return ids[1:]
+    return ids
+
+
+def _check_window(vlm: VisionLanguageModel, query: RewardQuery, row: LaidOut, max_tokens: int) -> None:
+    limits: Mapping[str, int | None] = {
+        vlm.name: getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None),
+        "max_tokens": max_tokens or None,
+    }
+    length = row.prompt.prompt["input_ids"].shape[1] + max(map(len, row.branches))
+    for what, limit in limits.items():
+        if limit is not None and length > limit:
+            raise ModelError(
+                f"Query {query.name!r} takes {length} tokens with its longest response, `{what}` allows {limit}. "
+                "Shorten facts or response, or leave it out."
+            )

@@ -1,0 +1,303 @@
+"""A reward model: a vision-language model, an adapter (or weights of its own), a scalar head and its template.
+
+The reward of a response is a linear function of the last hidden state at the end of its branch (LLaVA-RLHF, arXiv
+2309.14525, section 2.3), or of all the states at its own tokens. Template, tokenizer and base are saved with it and
+compared at loading: what was learnt under one template says nothing under another.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from veridical.errors import ModelError, StorageError
+from veridical.files import atomic_path, write_json_atomically
+from veridical.models.adapters import load_adapter, wearing
+from veridical.models.branches import branch_hidden_states
+from veridical.models.features import FeatureCache
+from veridical.models.loading import VisionLanguageModel, load_model, unwrap
+from veridical.models.lora import save_lora
+from veridical.rewards.card import (
+    CARD_FILE,
+    Pooling,
+    RewardCard,
+    check_base_weights,
+    check_tokenizer,
+    read_card,
+    tokenizer_hash,
+)
+from veridical.rewards.layout import LaidOut, LaidOutBatch, RewardQuery, lay_out, put_together
+from veridical.rewards.template import RewardTemplate
+
+HEAD_FILE = "head.safetensors"
+_LAID_OUT_AT_ONCE = 4
+
+
+class RewardModel:
+    """Scores responses to questions about images."""
+
+    def __init__(
+        self,
+        vlm: VisionLanguageModel,
+        head: nn.Linear,
+        template: RewardTemplate,
+        *,
+        pooling: Pooling = "last",
+        adapter: str | None = None,
+        mean: float = 0.0,
+        deviation: float = 1.0,
+    ) -> None:
+        """Put a reward model together; `load` and `attach` make one from disk.
+
+        Args:
+            vlm: The model, perhaps shared with a policy.
+            head: From a hidden state (D) to a number.
+            template: What it is shown.
+            pooling: Which states the head reads.
+            adapter: Name of the adapter to wear while scoring; None: the model as it is.
+            mean: Mean reward on held-out responses.
+            deviation: Standard deviation of the reward there.
+
+        Raises:
+            ModelError: Facts behind the response cannot be read by a head on the response's own tokens.
+        """
+        if template.facts_position == "after" and pooling != "last":
+            raise ModelError(
+                f'Facts stand after the response, whose own tokens cannot see them, got pooling = "{pooling}". '
+                'Set pooling = "last", or facts_position = "before".'
+            )
+        self.vlm = vlm
+        self.head = head
+        self.template = template
+        self.pooling: Pooling = pooling
+        self.adapter = adapter
+        self.mean = mean
+        self.deviation = deviation
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,
+        *,
+        base: Path | str | None = None,
+        dtype: str = "auto",
+        device: str = "auto",
+        quantization: Literal["none", "4bit"] = "none",
+        trust_remote_code: bool = False,
+    ) -> "RewardModel":
+        """Load a saved reward model with a base of its own.
+
+        Args:
+            path: What `save` wrote.
+            base: Where its base lies now; None: where it was.
+            dtype: See `load_model`.
+            device: See `load_model`.
+            quantization: See `load_model`.
+            trust_remote_code: See `load_model`.
+
+        Raises:
+            ModelError: It is no reward model, or base, tokenizer or head do not fit it.
+        """
+        folder, card = Path(path), read_card(path)
+        source = folder / "model" if card.weights == "model" else base or card.base
+        vlm = load_model(
+            source, dtype=dtype, device=device, quantization=quantization, trust_remote_code=trust_remote_code
+        )
+        if card.weights == "adapter":
+            return cls.attach(vlm, folder)
+        check_tokenizer(vlm, card)
+        return cls._from_card(vlm, folder, card, adapter=None)
+
+    @classmethod
+    def attach(
+        cls,
+        vlm: VisionLanguageModel,
+        path: Path | str,
+        *,
+        adapter_name: str = "reward",
+        check_base: Literal["same", "any"] = "same",
+    ) -> "RewardModel":
+        """Put a saved reward adapter and its head on a base that is loaded already, beside a policy's adapter, say.
+
+        What wears and learns on the base stays as it is. A bare base is wrapped by PEFT: go on with `.vlm`.
+
+        Args:
+            vlm: The base that the reward model was trained on.
+            path: What `save` wrote.
+            adapter_name: What to call the adapter.
+            check_base: "same" refuses a base of other weights (of another precision, that is said instead).
+
+        Raises:
+            ModelError: It is no reward model, it has weights of its own, or base, tokenizer or head do not fit it.
+        """
+        folder, card = Path(path), read_card(path)
+        if card.weights == "model":
+            raise ModelError(
+                f"The reward model `{folder}` has weights of its own, which cannot share a base. Use RewardModel.load, "
+                'or train one with tuning = "lora".'
+            )
+        check_tokenizer(vlm, card)
+        if check_base == "same":
+            check_base_weights(vlm, card)
+        worn = load_adapter(vlm, folder / "adapter", name=adapter_name)
+        return cls._from_card(worn, folder, card, adapter=adapter_name)
+
+    @classmethod
+    def _from_card(
+        cls, vlm: VisionLanguageModel, folder: Path, card: RewardCard, *, adapter: str | None
+    ) -> "RewardModel":
+        head = new_head(vlm)
+        try:
+            head.load_state_dict(load_file(folder / HEAD_FILE))
+        except (SafetensorError, OSError, RuntimeError, KeyError) as error:
+            raise ModelError(
+                f"Cannot read the head of `{folder}`: {str(error).splitlines()[0]}. Give a whole reward model that "
+                f"belongs to `{vlm.name}`."
+            ) from error
+        head.requires_grad_(requires_grad=False)
+        return cls(
+            vlm, head, card.template, pooling=card.pooling, adapter=adapter, mean=card.mean, deviation=card.deviation
+        )
+
+    def save(self, folder: Path | str, *, base: str, base_hash: str) -> Path:
+        """Write adapter or weights, head and card.
+
+        Args:
+            folder: Where to.
+            base: Folder or hub id of the model that it stands on.
+            base_hash: `model_hash` of the bare base.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        folder = Path(folder)
+        lora = isinstance(self.vlm.model, PeftModel)
+        card = RewardCard(
+            base=base,
+            base_hash=base_hash if lora else "",
+            base_dtype=str(self.vlm.dtype),
+            tokenizer_hash=tokenizer_hash(self.vlm),
+            weights="adapter" if lora else "model",
+            pooling=self.pooling,
+            template=self.template,
+            mean=self.mean,
+            deviation=self.deviation,
+        )
+        try:
+            if lora:
+                save_lora(self.vlm, folder / "adapter", name=self.adapter)
+            else:
+                self.vlm.model.save_pretrained(folder / "model")
+                self.vlm.processor.save_pretrained(folder / "model")
+            with atomic_path(folder / HEAD_FILE) as temporary:
+                save_file({name: value.detach().cpu() for name, value in self.head.state_dict().items()}, temporary)
+        except (OSError, SafetensorError) as error:
+            raise StorageError(f"Cannot write `{folder}`: {error}. Free space and run the same again.") from error
+        write_json_atomically(folder / CARD_FILE, card.model_dump(mode="json"))
+        return folder
+
+    def lay_out(
+        self, queries: Sequence[RewardQuery], *, features: FeatureCache | None = None, max_tokens: int = 0
+    ) -> list[LaidOut]:
+        """Turn queries into tokens as this model's template wants them; see `rewards.layout.lay_out`."""
+        return lay_out(self.vlm, self.template, queries, features=features, max_tokens=max_tokens)
+
+    def rewards(self, batch: LaidOutBatch, *, image_outputs: Mapping[str, Any] | None = None) -> Tensor:
+        """Rewards (B K) in float32, with gradients where they are wanted; 0 for missing branches.
+
+        Args:
+            batch: Prompts and branches, on the model's device.
+            image_outputs: Images encoded before, instead of the pixels.
+        """
+        with self._worn():
+            states = branch_hidden_states(self.vlm.model, batch.branches, image_outputs=image_outputs)
+        mask = batch.branches.response_mask
+        if self.pooling == "last":
+            last = (mask.sum(-1) - 1).clamp(min=0)
+            states = states.gather(2, last[..., None, None].expand(-1, -1, 1, states.shape[-1])).squeeze(2)
+            return self._read(states) * mask.any(-1)
+        values = self._read(states) * batch.said
+        total = values.sum(-1)
+        return total if self.pooling == "sum" else total / batch.said.sum(-1).clamp(min=1)
+
+    @torch.no_grad()
+    def score(
+        self, queries: Sequence[RewardQuery], *, batch_size: int = 16, features: FeatureCache | None = None
+    ) -> list[Tensor]:
+        """Reward every response of every query; the reward of one does not depend on the others.
+
+        Args:
+            queries: Prompts with their responses and facts.
+            batch_size: Prompts at a time.
+            features: Where features of images lie that were seen before.
+
+        Returns:
+            For each query the rewards of its responses (K), float32, on the CPU.
+
+        Raises:
+            ModelError: A query that cannot be laid out, or a reward that is no number.
+        """
+        found: list[Tensor] = []
+        for start in range(0, len(queries), batch_size * _LAID_OUT_AT_ONCE):
+            some = queries[start : start + batch_size * _LAID_OUT_AT_ONCE]
+            rows = self.lay_out(some, features=features)
+            for query, rewards in zip(
+                some, self.score_rows(rows, batch_size=batch_size, features=features), strict=True
+            ):
+                if not bool(rewards.isfinite().all()):
+                    raise ModelError(
+                        f"The reward of query {query.name!r} is no number, got {rewards.tolist()}. The model's weights "
+                        "are broken, or its precision is too low: load it in float32 or bfloat16, or train it anew."
+                    )
+                found.append(rewards)
+        return found
+
+    @torch.no_grad()
+    def score_rows(
+        self, rows: Sequence[LaidOut], *, batch_size: int = 16, features: FeatureCache | None = None
+    ) -> list[Tensor]:
+        """Reward queries that are laid out already, those of like length together; NaN is passed on."""
+        was_training = self.vlm.model.training
+        self.vlm.model.eval()
+        order = sorted(range(len(rows)), key=lambda number: (rows[number].tokens, number))
+        found: dict[int, Tensor] = {}
+        try:
+            for start in range(0, len(order), batch_size):
+                numbers = order[start : start + batch_size]
+                batch = self.put_together([rows[number] for number in numbers])
+                outputs = None
+                if batch.image_keys is not None and features is not None:
+                    outputs = features.recall(batch.image_keys)
+                rewards = self.rewards(batch, image_outputs=outputs).cpu()
+                found |= {number: rewards[b, : len(rows[number].branches)] for b, number in enumerate(numbers)}
+        finally:
+            self.vlm.model.train(was_training)
+        return [found[number] for number in range(len(rows))]
+
+    def put_together(self, rows: Sequence[LaidOut]) -> LaidOutBatch:
+        """Pad queries to one batch on the model's device."""
+        batch = put_together(rows, pad_token_id=self.vlm.tokenizer.pad_token_id)
+        return LaidOutBatch(batch.branches.to(self.vlm.device), batch.said.to(self.vlm.device), batch.image_keys)
+
+    def _read(self, states: Tensor) -> Tensor:
+        with torch.autocast(states.device.type, enabled=False):  # the head is small and its differences are what counts
+            value: Tensor = self.head(states.to(self.head.weight.dtype)).squeeze(-1)
+        return value.float()
+
+    @contextmanager
+    def _worn(self) -> Iterator[None]:
+        with wearing(self.vlm.model, self.adapter) if self.adapter is not None else nullcontext():
+            yield
+
+
+def new_head(vlm: VisionLanguageModel) -> nn.Linear:
+    """Make an untrained head for a model's hidden states, in float32: torch's first weights, bias 0 (as LLaVA-RLHF)."""
+    head = nn.Linear(unwrap(vlm.model).config.get_text_config().hidden_size, 1)
+    nn.init.zeros_(head.bias)
+    return head.to(vlm.device)
