@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from foreign_data import image_bytes, plain_row, rlhf_v_row, write_jsonl, write_parquet
+from llava_rlhf_files import captions, name_of, preference_row, prompt_row, write_images, write_json
 from veridical.cli.data import app
 from veridical.errors import ConfigError, DataError
 from veridical.records import Correction, read_records
@@ -142,3 +143,45 @@ def test_the_help_imports_nothing_heavy():
     code = f"import sys, veridical.cli.data; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_verbs_on_llava_rlhf_files(tmp_path):
+    images = write_images(tmp_path / "coco", range(1, 4))
+    source = write_json(tmp_path / "p.json", [preference_row(1), preference_row(2, preference=2), preference_row(3)])
+    facts = write_json(tmp_path / "image_to_caption.json", {name_of(n): captions(n) for n in (1, 2, 3)})
+    with_both = ("--facts", facts, "--images", images)
+    assert "no fault (format llava-rlhf-preference)" in run("check", source, *with_both).output
+    told = run("import", "llava-rlhf-preference", source, tmp_path / "out", *with_both).output
+    assert "3 prompts, 6 responses, 3 comparisons, 3 facts, 3 images: " in told
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert list(manifest["inputs"]) == [str(source), str(facts)]
+    assert manifest["notes"]["comparisons"] == 3
+    assert "no fault (format records)" in run("check", tmp_path / "out").output
+    for path in (source, tmp_path / "out"):
+        shown = run("stats", path).output
+        assert "preferred: first" in shown
+        assert "decided by: hallucination" in shown
+    assert "facts of kind: caption" in run("stats", facts).output
+    back = tmp_path / "back" / "p.json"
+    run("export", "llava-rlhf-preference", tmp_path / "out", back)
+    assert json.loads(back.read_text()) == json.loads(source.read_text())
+    (tmp_path / "out" / "facts.jsonl").unlink()
+    assert "3 good rows" in run("check", tmp_path / "out", "--skip-bad").output
+
+
+def test_bad_rows_of_llava_rlhf_files_are_told_and_put_aside(tmp_path):
+    images = write_images(tmp_path / "coco", range(1, 3))
+    source = write_json(tmp_path / "p.json", [prompt_row(1), prompt_row(2, caption_type=9)])
+    result = run("check", source, "--images", images)
+    assert result.exit_code == 1
+    assert f"{source}:2: `caption_type` must be a number from 1 to 7, got 9" in result.output
+    assert "1 good row (format llava-rlhf-prompts)" in run("check", source, "--images", images, "--skip-bad").output
+    assert len((tmp_path / "p.bad.jsonl").read_text().splitlines()) == 1
+    told = run("import", "llava-rlhf-prompts", source, tmp_path / "out", "--images", images, "--skip-bad").output
+    assert "1 prompts, 1 facts, 1 images, 1 bad row left out: " in told
+
+
+def test_formats_without_facts_refuse_them(source, tmp_path):
+    for verb in (("import", "rlhf-v", source, tmp_path / "out"), ("check", source)):
+        with pytest.raises(ConfigError, match="takes no facts"):
+            run(*verb, "--facts", source)

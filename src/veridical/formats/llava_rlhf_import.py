@@ -112,18 +112,31 @@ def check_llava_rlhf(
     )
 
 
-def contents_of_source(
+def contents_of_source(source: Path | str, *, format_name: str, facts: Path | None = None) -> Contents:
+    """The usable records of a file, without writing anything and without looking at its images."""
+    return _read(Path(source), format_name, None, facts=facts, judged_by=None, images_root=None).contents()
+
+
+def put_bad_rows_aside(
     source: Path | str, *, format_name: str, facts: Path | None = None, images_root: Path | None = None
-) -> tuple[Contents, list[BadRow]]:
-    """The usable records of a file without writing anything, and its bad rows."""
-    read = _read(Path(source), format_name, ImageStore(None), facts=facts, judged_by=None, images_root=images_root)
-    return read.contents(), read.bad
+) -> int:
+    """Write the bad rows of a file into `NAME.bad.jsonl` beside it, and say how many rows are good.
+
+    Raises:
+        DataError: A whole file cannot be read.
+    """
+    source = Path(source)
+    read = _read(source, format_name, ImageStore(None), facts=facts, judged_by=None, images_root=images_root)
+    if any(row.line is None for row, _ in read.bad):
+        raise DataError(_faults(read.bad))
+    put_rows_aside(read.bad, source.parent)
+    return len(read.rows) or len(read.facts)
 
 
 def _read(
     source: Path,
     format_name: str,
-    store: ImageStore,
+    store: ImageStore | None,
     *,
     facts: Path | None,
     judged_by: Source | None,
@@ -145,7 +158,7 @@ def _read(
             bad.append((row, messages))
         else:
             good.append((row, contents))
-            if image is not None:
+            if image is not None and store is not None:
                 store.keep(*image)
     joined = join_facts(good, known)
     return _Read(joined.rows, joined.facts, [*bad, *joined.bad])
@@ -154,7 +167,7 @@ def _read(
 def _examine(
     source: Path,
     format_name: str,
-    store: ImageStore,
+    store: ImageStore | None,
     known: FactsFile | None,
     made_by: Source,
     images_root: Path | None,
@@ -183,7 +196,7 @@ def _examine(
 
 
 def _image(
-    row: SourceRow, store: ImageStore, images_root: Path | None, messages: list[str], *, optional: bool
+    row: SourceRow, store: ImageStore | None, images_root: Path | None, messages: list[str], *, optional: bool
 ) -> tuple[ImageRef, bytes] | None:
     value = (row.values or {}).get("image")
     if value is None and optional:
@@ -191,6 +204,8 @@ def _image(
     try:
         if not isinstance(value, str):
             raise RowFault(f"`image` must be the name of a file, got {repr(value)[:60]}. Mend the row.")
+        if store is None:
+            return ImageRef(path=value), b""
         data = read_row_image(value, root=images_root or row.file.parent)
         return store.refer(data), data
     except RowFault as fault:
