@@ -1,0 +1,77 @@
+"""The words for COCO's 80 kinds of objects: which word means which kind, and which two words are read as one."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, NamedTuple
+
+from veridical.files import hash_bytes
+
+Source = Literal["chair", "rlhf_v", "ours"]
+"""Whose reading of the list: CHAIR's own, RLHF-V's, or Veridical's."""
+
+
+class Vocabulary(NamedTuple):
+    """What is looked for in a text, all of it in lower case and singular."""
+
+    objects: Mapping[str, str]
+    """Word, or two words with a blank between them → kind of object."""
+    pairs: Mapping[tuple[str, str], str]
+    """Two words in a row → the word as which they are read."""
+
+
+def vocabulary(source: Source) -> Vocabulary:
+    """The words as one source reads them."""
+    table = word_table()
+    objects = {word: kind for kind, words in table["objects"].items() for word in (kind, *words)}
+    for kind, words in table[source].get("added", {}).items():
+        objects.update(dict.fromkeys(words, kind))
+    pairs = {word: word for word in objects if word.count(" ") == 1}
+    pairs.update({word: word for word in table["pairs"]["nothing"]})
+    pairs.update(_told(table["pairs"]["told_of_animals"], table["pairs"]["animals"]))
+    pairs.update(_told(table["pairs"]["told_of_vehicles"], table["pairs"]["vehicles"]))
+    pairs.update(table["pairs"]["read_as"])
+    for word in table[source].get("no_pairs", ()):
+        del pairs[word]
+    for word in table[source].get("never_found", ()):
+        del objects[word]
+    return Vocabulary(objects, {(first, second): word for (first, second), word in _split(pairs)})
+
+
+@cache
+def word_table() -> dict[str, Any]:
+    """The file `words.toml`."""
+    return tomllib.loads(_read("words.toml").decode())
+
+
+@cache
+def word_list_version() -> str:
+    """What to call the list of words beside a score: the first digits of its hash."""
+    return hash_bytes(_read("words.toml"))[:12]
+
+
+@cache
+def word_forms(normaliser: str) -> dict[str, str]:
+    """Forms of the words → the word that a normaliser makes of them; a form that is not in it is no word of ours.
+
+    Args:
+        normaliser: "pattern", or a part of speech of WordNet's: "noun", "verb", "adjective", "adverb".
+    """
+    table: dict[str, dict[str, str]] = json.loads(_read("forms.json"))
+    return {form: word for word, forms in table[normaliser].items() for form in forms.split()}
+
+
+def _told(first: Iterable[str], second: list[str]) -> dict[str, str]:
+    return {f"{one} {other}": other for one in first for other in second}
+
+
+def _split(pairs: Mapping[str, str]) -> Iterable[tuple[tuple[str, str], str]]:
+    for words, word in pairs.items():
+        first, _, second = words.partition(" ")
+        yield (first, second), word
+
+
+def _read(name: str) -> bytes:
+    return resources.files(__package__).joinpath(name).read_bytes()
