@@ -257,3 +257,28 @@ def test_several_ratios_of_nothing_or_without_spread_are_not_nan():
     certain = s.clustered_ratios({"a": ([1.0] * 40, [1.0] * 40)}, range(40), bounds=(0, 1), seed=0)["a"]
     assert certain.value == certain.high == 1
     assert 0.9 < certain.low < 1
+
+
+def test_a_comparison_that_shows_nothing_says_what_it_would_take():
+    published = s.power_sentence(84 / 146, 81 / 146, s.fisher((84, 146), (81, 146)), percent=True, paired=False)
+    assert published == "146 items cannot tell 55.5 % from 57.5 % (p = 0.81); about 9,600 would be needed."
+    nothing = s.power_sentence(0.5, 0.5, s.mcnemar([1, 0], [1, 0]), percent=True)
+    assert nothing == "2 items cannot tell 50.0 % from 50.0 % (p = 1.00): they are equal."
+    assert "Nothing was measured" in s.power_sentence(0, 0, s.mcnemar([], []), percent=True)
+
+
+def test_needed_pairs_have_the_power_asked_for():
+    """Simulated: with as many pairs as are said to be needed, McNemar finds the difference four times in five."""
+    random = np.random.default_rng(8)
+    # 12 % of the pairs change for the better, 6 % for the worse.
+    observed = s.mcnemar(*_pairs(40, 6, 12, 42))
+    n = s.needed_pairs(observed)
+    tables = random.multinomial(n, [0.4, 0.06, 0.12, 0.42], size=400)
+    found = np.mean([s.mcnemar(*_pairs(*table)).p < 0.05 for table in tables])
+    assert 0.72 <= found <= 0.9
+    assert s.detectable_difference(observed) == pytest.approx(0.06 * math.sqrt(n / 100), rel=0.02)
+    assert s.needed_pairs(s.mcnemar([1, 0], [1, 0])) is None
+
+
+def test_fishers_p_is_that_of_scipy():
+    assert s.fisher((3, 40), (11, 38)).p == pytest.approx(stats.fisher_exact([[3, 37], [11, 27]]).pvalue)

@@ -19,7 +19,13 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from veridical.evaluation.intervals import mean_metric, newcombe_paired, same_length, vector, wilson
-from veridical.evaluation.power import minimum_detectable_difference, needed_n
+from veridical.evaluation.power import (
+    detectable_difference,
+    minimum_detectable_difference,
+    needed_n,
+    needed_pairs,
+    power_sentence,
+)
 from veridical.evaluation.resampling import (
     RESAMPLES,
     clustered_bootstrap,
@@ -33,14 +39,17 @@ __all__ = [
     "RESAMPLES",
     "clustered_bootstrap",
     "clustered_ratios",
+    "detectable_difference",
     "fisher",
     "holm",
     "mcnemar",
     "mean_metric",
     "minimum_detectable_difference",
     "needed_n",
+    "needed_pairs",
     "paired_permutation",
     "paired_ratio_difference",
+    "power_sentence",
     "wilson",
 ]
 
