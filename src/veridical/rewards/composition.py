@@ -150,8 +150,7 @@ class CompositeReward:
         values: dict[str, Tensor] = {}
         weighted: dict[str, Tensor] = {}
         for reward, weight in self.terms:
-            value = reward(candidates).detach().to("cpu", torch.float32)
-            _check(reward.name, value, candidates)
+            value = reward_values(reward, candidates)
             values[reward.name] = value
             weighted[reward.name] = self.scale * weight * value
         total = torch.stack(list(weighted.values())).sum(dim=0) + self.scale * self.bias
@@ -186,7 +185,13 @@ def compose_rewards(section: RewardSection, *, learned: RewardFunction | None = 
     return CompositeReward(chosen, scale=section.scale, bias=section.bias)
 
 
-def _check(name: str, value: Tensor, candidates: Sequence[Candidate]) -> None:
+def reward_values(reward: RewardFunction, candidates: Sequence[Candidate]) -> Tensor:
+    """Reward candidates: (N,) float32 on the CPU, one finite number each.
+
+    Raises:
+        ModelError: The reward gives NaN or infinity, or not one number for each candidate.
+    """
+    name, value = reward.name, reward(candidates).detach().to("cpu", torch.float32)
     if value.shape != (len(candidates),):
         raise ModelError(
             f"The reward {name!r} must give one number for each of {len(candidates)} responses, got a tensor of shape "
@@ -200,3 +205,4 @@ def _check(name: str, value: Tensor, candidates: Sequence[Candidate]) -> None:
             f"{len(wrong)} of {len(candidates)} responses have no number; the first says {first.text[:60]!r}. "
             "Check the reward model, its adapter and its number type (float16 overflows)."
         )
+    return value
