@@ -19,7 +19,12 @@ from veridical.evaluation.benchmarks.amber_files import (
     read_lexicon,
     read_nouns,
 )
-from veridical.evaluation.benchmarks.amber_totals import amber_score, description_metrics, question_metrics
+from veridical.evaluation.benchmarks.amber_totals import (
+    amber_measures,
+    amber_score,
+    description_metrics,
+    question_metrics,
+)
 from veridical.evaluation.benchmarks.amber_words import (
     FindNouns,
     Lexicon,
@@ -37,6 +42,7 @@ from veridical.evaluation.benchmarks.amber_words import (
 from veridical.evaluation.benchmarks.pope import strict_answer
 from veridical.evaluation.benchmarks.protocol import Benchmark, Files, Loaded
 from veridical.evaluation.benchmarks.rows import Faults, field, read_rows
+from veridical.evaluation.measures import Measure
 from veridical.records import ItemScore, Metric
 
 
@@ -111,6 +117,11 @@ class Amber(Benchmark[AmberItems]):
         if "chair" in metrics and "f1" in metrics:
             metrics["amber_score"] = amber_score(metrics["chair"], metrics["f1"])
         return metrics
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """The exact ratios, without the official bias and rounding; the AMBER score has none."""
+        del variant
+        return amber_measures(scores)
 
     def versions(self, *, variant: str) -> dict[str, str]:
         """How nouns were found and compared."""

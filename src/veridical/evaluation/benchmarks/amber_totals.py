@@ -7,7 +7,8 @@ precision and recall with 0.0001 (existence: 0.001) in its denominator.
 import math
 from collections.abc import Sequence
 
-from veridical.evaluation.benchmarks.yes_no import yes_no_metrics
+from veridical.evaluation.benchmarks.yes_no import yes_no_measures, yes_no_metrics
+from veridical.evaluation.measures import Measure
 from veridical.evaluation.statistics import clustered_ratios
 from veridical.records import ItemScore, Metric
 
@@ -33,28 +34,35 @@ def description_metrics(scores: Sequence[ItemScore], *, official: bool, seed: in
         official: With the official bias and rounding.
         seed: Of the bootstrap.
     """
-
-    def column(name: str) -> list[float]:
-        return [score.values[name] for score in scores]
-
-    with_any = [float(value > 0) for value in column("hallucinated")]
-    ratios = {
-        "chair": (column("hallucinated"), column("mentions")),
-        "cover": (column("covered"), column("truth")),
-        "hal": (with_any, [1.0] * len(scores)),
-        "cog": (column("imagined"), column("traps")),
-    }
+    ratios = _description_ratios(scores)
     found = clustered_ratios(ratios, [score.cluster for score in scores], bounds=(0.0, 1.0), seed=seed)
     metrics = {}
     for name, (above, below) in ratios.items():
         metric = found[name].model_copy(update={"n": int(sum(below))})
         if official and name == "hal":
-            free = len(scores) - sum(with_any)
+            free = len(scores) - sum(above)
             metric = _with_value(metric, round(100 - 100 * free / (len(scores) + _BIAS), 1) / 100 if scores else 0.0)
         elif official:
             metric = _with_value(metric, _official_share(sum(above), sum(below)))
         metrics[name] = metric
     return metrics
+
+
+def amber_measures(scores: Sequence[ItemScore]) -> dict[str, Measure]:
+    """The exact ratios of both halves as sums over items, for paired tests; an absent half has none."""
+    descriptions = [score for score in scores if "mentions" in score.values]
+    clusters = [score.cluster for score in descriptions]
+    measures = {
+        name: Measure(above, below, clusters, "rate" if name == "hal" else "ratio")
+        for name, (above, below) in _description_ratios(descriptions).items()
+        if descriptions
+    }
+    for suffix, dimensions in QUESTIONS.items():
+        part = [score for score in scores if score.group in dimensions]
+        if part:
+            found = yes_no_measures(part, positive="no", suffix=suffix)
+            measures |= {name: found[name] for name in found if name == "yes_ratio" or not name.startswith("yes_ratio")}
+    return measures
 
 
 def question_metrics(scores: Sequence[ItemScore], *, official: bool, seed: int) -> dict[str, Metric]:
@@ -88,6 +96,18 @@ def amber_score(chair: Metric, f1: Metric) -> Metric:
     n = min(chair.n, f1.n)
     low, high = (max(0.0, value - 50 * down), min(100.0, value + 50 * up)) if n else (0.0, 100.0)
     return Metric(value=round(value, 10), n=n, low=min(low, value), high=max(high, value), method="squares of parts")
+
+
+def _description_ratios(scores: Sequence[ItemScore]) -> dict[str, tuple[list[float], list[float]]]:
+    def column(name: str) -> list[float]:
+        return [score.values[name] for score in scores]
+
+    return {
+        "chair": (column("hallucinated"), column("mentions")),
+        "cover": (column("covered"), column("truth")),
+        "hal": ([float(value > 0) for value in column("hallucinated")], [1.0] * len(scores)),
+        "cog": (column("imagined"), column("traps")),
+    }
 
 
 def _official_answers(scores: Sequence[ItemScore], found: dict[str, Metric], *, epsilon: float) -> dict[str, Metric]:

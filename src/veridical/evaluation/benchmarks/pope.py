@@ -23,7 +23,8 @@ from veridical.evaluation.benchmarks.protocol import (
 from veridical.evaluation.benchmarks.rates import rate_metric
 from veridical.evaluation.benchmarks.rows import Faults, field, read_rows
 from veridical.evaluation.benchmarks.vqa_text import strip_punctuation
-from veridical.evaluation.benchmarks.yes_no import yes_no_metrics
+from veridical.evaluation.benchmarks.yes_no import yes_no_measures, yes_no_metrics
+from veridical.evaluation.measures import Measure
 from veridical.records import ItemScore, Metric
 
 Answer = Literal["yes", "no", "unknown"]
@@ -238,6 +239,10 @@ class Pope(Benchmark[list[PopeItem]]):
             unknown = ["predicted" not in score.values for score in scores]
             metrics["unknown_ratio"] = rate_metric(unknown, clusters, seed=seed)
         return metrics
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """The rates as sums over questions; lmms-eval's, which leave answers out, are not among them."""
+        return {} if variant == "lmms-eval" else yes_no_measures(scores)
 
     def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
         """Tell where the official parser made a yes of something else."""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from veridical.errors import ConfigError
+from veridical.evaluation.measures import Measure
 from veridical.records import ItemScore, Metric
 
 Items = TypeVar("Items")
@@ -37,6 +38,21 @@ class InputSpec(NamedTuple):
     """Its fields and formats."""
     required: bool = True
     """Whether there is no score without it."""
+
+
+class Preset(NamedTuple):
+    """How a model is asked: the words around the question, and the decoding."""
+
+    meaning: str
+    """Whose settings these are, with the source."""
+    template: str = "{question}"
+    """The question with what stands around it."""
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    """Sample from the smallest set of tokens that holds this much probability."""
+    max_new_tokens: int = 512
+    """Longest answer."""
 
 
 class OptionSpec(NamedTuple):
@@ -116,6 +132,8 @@ class Card(NamedTuple):
     """Published results."""
     options: Mapping[str, OptionSpec] = MappingProxyType({})
     """What can be set beside the variant."""
+    presets: Mapping[str, Preset] = MappingProxyType({})
+    """Ways to ask a model, for `veridical evaluate`; the first is the default."""
 
 
 class Files(NamedTuple):
@@ -155,6 +173,19 @@ class Loaded(NamedTuple, Generic[Items]):
     """What the files say they rest on: the judge that wrote the reviews."""
 
 
+class Asked(NamedTuple):
+    """One question to a model."""
+
+    id: str
+    """Unique in the benchmark."""
+    image: str
+    """File name of the image, or its id."""
+    text: str
+    """What is asked, as the benchmark words it."""
+    row: Mapping[str, Any]
+    """The answer's row in the file of responses, but for the answer itself."""
+
+
 class Benchmark(ABC, Generic[Items]):
     """A benchmark. Its three steps are pure: same input, same output, no network, no torch.
 
@@ -169,6 +200,8 @@ class Benchmark(ABC, Generic[Items]):
     """How the command line calls it."""
     card: ClassVar[Card]
     """The facts about it."""
+    answer_field: ClassVar[str] = "answer"
+    """Under which name a row of responses holds the answer."""
 
     def __init__(self, options: Mapping[str, str] | None = None) -> None:
         self.options: Mapping[str, str] = _resolve_options(self.name, self.card.options, options or {})
@@ -197,6 +230,26 @@ class Benchmark(ABC, Generic[Items]):
     @abstractmethod
     def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
         """Make the totals. No division by zero: where nothing was measured, n is 0."""
+
+    def questions(self, files: Files) -> list[Asked]:
+        """What a model must be asked, for `veridical evaluate`; from the questions or the reference, no responses.
+
+        Raises:
+            ConfigError: This benchmark scores answers only.
+            DataError: All faults of the files.
+        """
+        del files
+        raise ConfigError(
+            f"The benchmark {self.name!r} asks no model; it scores answers that exist. Use: veridical score {self.name}"
+        )
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """The metrics as sums over items, so that two runs can be tested against each other pair by pair.
+
+        Those of `aggregate` that are missing here are compared by eye only.
+        """
+        del scores, variant
+        return {}
 
     def count(self, scores: Sequence[ItemScore]) -> dict[str, int]:
         """Count how items ended."""

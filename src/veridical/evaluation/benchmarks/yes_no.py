@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from veridical.evaluation.measures import Measure
 from veridical.evaluation.statistics import clustered_ratios, wilson
 from veridical.records import ItemScore, Metric
 
@@ -20,7 +21,42 @@ def yes_no_metrics(
         positive: The class that precision, recall and F1 are of.
         seed: Of the bootstrap.
     """
+    ratios = _ratios(scores, positive)
     clusters = [score.cluster for score in scores]
+    found = clustered_ratios(ratios, clusters, bounds=(0.0, 1.0), seed=seed)
+    counted = {name: round(sum(below)) for name, (_, below) in ratios.items()}
+    counted["f1"] = len(scores) if any(ratios["f1"][1]) else 0
+    metrics = {name: metric.model_copy(update={"n": counted[name]}) for name, metric in found.items()}
+    if len(set(clusters)) == len(scores):
+        for name in ("accuracy", "yes_ratio"):
+            metrics[name] = wilson(round(sum(ratios[name][0])), len(scores))
+    return metrics
+
+
+def yes_no_measures(
+    scores: Sequence[ItemScore], *, positive: Literal["yes", "no"] = "yes", suffix: str = ""
+) -> dict[str, Measure]:
+    """The same rates as sums over items, for paired tests.
+
+    Args:
+        scores: As above.
+        positive: As above.
+        suffix: What the metrics' names end in.
+    """
+    clusters = [score.cluster for score in scores]
+    alone = len(set(clusters)) == len(scores)
+    return {
+        name + suffix: Measure(
+            above, below, clusters, "rate" if alone and name in ("accuracy", "yes_ratio") else "ratio"
+        )
+        for name, (above, below) in _ratios(scores, positive).items()
+    }
+
+
+def _ratios(
+    scores: Sequence[ItemScore], positive: Literal["yes", "no"]
+) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+    """Numerators and denominators of each rate, one of each an item."""
     truth = 1.0 if positive == "yes" else 0.0
     label = [score.values["label"] == truth for score in scores]
     said = [score.values.get("predicted") == truth for score in scores]
@@ -29,17 +65,10 @@ def yes_no_metrics(
     yes = [score.values.get("predicted") == 1.0 for score in scores]
     both = [a + b for a, b in zip(label, said, strict=True)]
     ones = [1.0] * len(scores)
-    ratios: dict[str, tuple[Sequence[float], Sequence[float]]] = {
+    return {
         "accuracy": (right, ones),
         "precision": (hits, said),
         "recall": (hits, label),
         "f1": ([2.0 * hit for hit in hits], both),
         "yes_ratio": (yes, ones),
     }
-    found = clustered_ratios(ratios, clusters, bounds=(0.0, 1.0), seed=seed)
-    counted = {name: round(sum(below)) for name, (_, below) in ratios.items()}
-    counted["f1"] = len(scores) if any(both) else 0
-    metrics = {name: metric.model_copy(update={"n": counted[name]}) for name, metric in found.items()}
-    if len(set(clusters)) == len(scores):
-        metrics |= {"accuracy": wilson(sum(right), len(scores)), "yes_ratio": wilson(sum(yes), len(scores))}
-    return metrics
