@@ -1,9 +1,9 @@
 """Best-of-n and rejection sampling: what a reward gives without training on it, or with fine-tuning alone.
 
 Sample n responses, keep the one of highest reward: no optimisation, n times the cost of generation, a known bound on
-the distance from the policy (`objectives.best_of_n.kl_bound`). As data for fine-tuning the same responses make rejection
-sampling. Both are the cheap baselines that reinforcement learning must beat; LLaVA-RLHF compares with data filtered to
-the best 30, 50 or 70 % by its reward model (arXiv 2309.14525), which is `threshold_of_share` here.
+the distance from the policy (`objectives.best_of_n.kl_bound`). As data for fine-tuning the same responses make
+rejection sampling. Both are the cheap baselines that reinforcement learning must beat; LLaVA-RLHF compares with data
+filtered to the best 30, 50 or 70 % by its reward model (arXiv 2309.14525), which is `threshold_of_share` here.
 """
 
 from collections.abc import Sequence
