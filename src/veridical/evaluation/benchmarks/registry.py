@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from veridical.errors import ConfigError
 from veridical.evaluation.benchmarks.protocol import AnyBenchmark, Benchmark
@@ -53,7 +53,7 @@ def find_benchmark(name: str, *, options: Mapping[str, str] | None = None) -> An
         return made
     for point in entry_points(group=GROUP):
         if point.name == name:
-            return _load_foreign(point.load(), name, point.value, options)
+            return _load_foreign(point)(options)
     raise ConfigError(f"There is no benchmark {name!r}. There are: {', '.join(benchmark_names())}.")
 
 
@@ -61,7 +61,13 @@ def _module(where: str) -> str:
     return f"{__package__}.{where.partition(':')[0]}"
 
 
-def _load_foreign(cls: object, name: str, where: str, options: Mapping[str, str] | None) -> AnyBenchmark:
+def _load_foreign(point: EntryPoint) -> type[AnyBenchmark]:
+    """The class that another package offers; what may go wrong in its code is that package's fault."""
+    where = f"The entry point {point.name!r} ({point.value})"
+    try:
+        cls = point.load()
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise ConfigError(f"{where} cannot be loaded: {error}. Mend or uninstall that package.") from error
     if not (isinstance(cls, type) and issubclass(cls, Benchmark)):
-        raise ConfigError(f"The entry point {name!r} ({where}) is no Benchmark class, got {cls!r}. Mend that package.")
-    return cls(options)
+        raise ConfigError(f"{where} is no Benchmark class, got {cls!r}. Mend that package.")
+    return cls
