@@ -7,6 +7,7 @@ on after the last one. The answers do not depend on where it was interrupted.
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
@@ -14,12 +15,13 @@ from pydantic import Field, model_validator
 
 from veridical.config import Recipe, write_recipe
 from veridical.errors import ConfigError, DataError, Fault
+from veridical.evaluation.shares import Shares
 from veridical.files import hash_bytes, hash_file, read_bytes, write_json_atomically, write_text_atomically
 from veridical.formats.images import RowFault
 from veridical.formats.opening import open_image
 from veridical.manifests import build_manifest
-from veridical.progress import say, track
-from veridical.records import Prompt, Response, read_records, scan_records, write_records
+from veridical.progress import say
+from veridical.records import Prompt, Response, read_records, scan_records
 from veridical.seeding import child_seed
 
 if TYPE_CHECKING:
@@ -100,7 +102,6 @@ def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
         StorageError: The disk refused.
     """
     path = recipe.out / "responses.jsonl"
-    parts = recipe.out / "parts"
     inputs = {str(recipe.prompts): hash_file(recipe.prompts) if recipe.prompts.is_file() else ""}
     settings = recipe.model_dump_json(exclude={"out"})
     hashes = {"recipe": hash_bytes(f"{settings}{inputs}{skip_bad}".encode())}
@@ -111,19 +112,13 @@ def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
     prompts = _read_prompts(recipe, skip_bad=skip_bad)
     write_recipe(recipe, recipe.out / "recipe.toml")
     started = time.perf_counter()
-    shares = range(0, len(prompts), recipe.save_every)
-    files = [parts / f"{start:08d}.jsonl" for start in shares]
-    todo = [(start, file) for start, file in zip(shares, files, strict=True) if not file.is_file()]
-    if 0 < len(todo) < len(files):
-        say(f"{len(files) - len(todo)} of {len(files)} shares are there already.")
-    if todo:
+    shares = Shares(recipe.out, prompts, save_every=recipe.save_every)
+    if shares.missing:
         vlm, inputs["model"] = _load(recipe)
         claims = _check_claims(recipe.out, hashes | {"model": inputs["model"]})
         write_json_atomically(recipe.out / _CLAIMS, claims)
-        for start, file in track(todo, label="generating"):
-            some = prompts[start : start + recipe.save_every]
-            write_records(file, _answer(vlm, recipe, some, start), kind="Response")
-    responses = [response for file in files for response in read_records(file, Response)]
+        shares.fill(partial(_answer, vlm, recipe))
+    responses = shares.collect()
     cut = sum(response.finish == "length" for response in responses)
     manifest = build_manifest(
         verb="generate",
@@ -134,11 +129,7 @@ def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
         notes={"prompts": len(prompts), "responses": len(responses), "cut_at_length_limit": cut},
     )
     write_json_atomically(recipe.out / "manifest.json", manifest.model_dump(mode="json"))
-    write_records(path, responses, kind="Response")
-    for file in files:
-        file.unlink()
-    if parts.is_dir():
-        parts.rmdir()
+    shares.finish(responses)
     return Generated(path, responses)
 
 
