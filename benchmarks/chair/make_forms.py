@@ -27,7 +27,7 @@ elves olves eaves arves erves nives lives wives sives tives hives fes yses opses
 def words() -> set[str]:
     """All words that any variant looks for, alone or as part of two."""
     found = set()
-    for source in ("chair", "rlhf_v", "ours"):
+    for source in ("chair", "rlhf_v"):
         vocabulary = coco.vocabulary(source)
         found |= {part for word in vocabulary.objects for part in word.split()}
         found |= {part for pair in vocabulary.pairs for part in pair}

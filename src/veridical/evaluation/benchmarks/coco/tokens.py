@@ -1,8 +1,8 @@
 """Tokens exactly as nltk 3.9.1's `word_tokenize` makes them of lower-case English, without nltk and its data.
 
 CHAIR's numbers depend on the tokeniser: nltk 3.10 splits an opening single quote and the long dash, 3.9.1 does not.
-What 3.9.1 does is therefore written out here: sentences are found as the Punkt algorithm finds them (Kiss & Strunk 2006)
-with its English abbreviations, and words as the Penn Treebank splits them. On lower-case text the rest of Punkt's
+What 3.9.1 does is therefore written out here: sentences are found as the Punkt algorithm finds them (Kiss & Strunk
+2006) with its English abbreviations, and words as the Penn Treebank splits them. On lower-case text the rest of Punkt's
 English model, which is about capitals, comes down to four words.
 """
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from veridical.files import hash_bytes
 
-Source = Literal["chair", "rlhf_v", "ours"]
-"""Whose reading of the list: CHAIR's own, RLHF-V's, or Veridical's."""
+Source = Literal["chair", "rlhf_v"]
+"""Whose reading of the list: CHAIR's own or RLHF-V's."""
 
 
 class Vocabulary(NamedTuple):
@@ -23,21 +23,32 @@ class Vocabulary(NamedTuple):
 
 
 def vocabulary(source: Source) -> Vocabulary:
-    """The words as one source reads them."""
+    """The words as published code reads them."""
     table = word_table()
-    objects = {word: kind for kind, words in table["objects"].items() for word in (kind, *words)}
-    for kind, words in table[source].get("added", {}).items():
-        objects.update(dict.fromkeys(words, kind))
+    objects = object_words(table[source].get("added", {}))
     pairs = {word: word for word in objects if word.count(" ") == 1}
     pairs.update({word: word for word in table["pairs"]["nothing"]})
     pairs.update(_told(table["pairs"]["told_of_animals"], table["pairs"]["animals"]))
     pairs.update(_told(table["pairs"]["told_of_vehicles"], table["pairs"]["vehicles"]))
     pairs.update(table["pairs"]["read_as"])
-    for word in table[source].get("no_pairs", ()):
+    for word in table[source]["no_pairs"]:
         del pairs[word]
-    for word in table[source].get("never_found", ()):
+    for word in table[source]["never_found"]:
         del objects[word]
     return Vocabulary(objects, {(first, second): word for (first, second), word in _split(pairs)})
+
+
+def object_words(added: Mapping[str, list[str]]) -> dict[str, str]:
+    """Word → kind of object: the whole list, and words that a reading adds to it."""
+    kinds = word_table()["objects"].items()
+    objects = {word: kind for kind, words in kinds for word in (kind, *words)}
+    return objects | {word: kind for kind, words in added.items() for word in words}
+
+
+@cache
+def object_kinds() -> frozenset[str]:
+    """The names of COCO's 80 kinds of objects."""
+    return frozenset(word_table()["objects"])
 
 
 @cache
