@@ -63,15 +63,20 @@ def weights_folder(run_dir: Path, settings: ModelSection) -> Path:
     return run_dir / ("adapter" if settings.tuning == "lora" else "model")
 
 
-def save_weights(vlm: VisionLanguageModel, folder: Path) -> None:
+def save_weights(vlm: VisionLanguageModel, folder: Path, *, adapter: str | None = None) -> None:
     """Write what `PeftModel.from_pretrained`, or `AutoModelForImageTextToText` and `AutoProcessor`, read.
+
+    Args:
+        vlm: The model.
+        folder: Where the files go.
+        adapter: Which adapter, where it has several.
 
     Raises:
         StorageError: The disk refused.
     """
     try:
         if isinstance(vlm.model, PeftModel):
-            save_lora(vlm, folder)
+            save_lora(vlm, folder, name=adapter)
         else:
             vlm.model.save_pretrained(folder)
             vlm.processor.save_pretrained(folder)

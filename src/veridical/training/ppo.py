@@ -1,0 +1,185 @@
+"""PPO against a reward, every role an adapter or head over one base: LLaVA-RLHF's third stage, and alternatives.
+
+Papers: PPO, arXiv 1707.06347; LLaVA-RLHF (Fact-RLHF), arXiv 2309.14525. A rollout samples K responses behind each
+encoded prompt, lets policy, reference and value score them over the same branches, rewards them, and is learnt from for
+a few passes; then comes the next.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from veridical.config import write_recipe
+from veridical.errors import ConfigError
+from veridical.feedback.pairs import split_by_image
+from veridical.files import hash_file, write_json_atomically
+from veridical.manifests import build_manifest
+from veridical.progress import say
+from veridical.rewards.composition import compose_rewards
+from veridical.rewards.protocol import RewardFunction
+from veridical.seeding import child_seed
+from veridical.training.checkpoints import find_resume_point
+from veridical.training.choice import ChoiceRule, latest
+from veridical.training.loop import RESUME_FOLDER
+from veridical.training.ppo_config import PpoRecipe
+from veridical.training.ppo_memory import memory_report
+from veridical.training.ppo_prompts import PpoPrompt, read_prompts
+from veridical.training.ppo_roles import Roles, build_roles
+from veridical.training.ppo_trainer import PpoTrainer
+from veridical.training.rollout_engines import HfEngine, RolloutEngine
+from veridical.training.rollouts import RolloutCollector
+from veridical.training.run_directory import Clock, RunResult, open_run
+from veridical.training.trained_model import absolute_path, weights_folder, with_absolute_model
+
+Prompts = dict[str, list[PpoPrompt]]
+
+
+def train_ppo(
+    recipe: PpoRecipe,
+    run_dir: Path | str,
+    *,
+    resume: bool = False,
+    reward: RewardFunction | None = None,
+    judge: RewardFunction | None = None,
+    engine: RolloutEngine | None = None,
+    choose: ChoiceRule | None = None,
+) -> RunResult:
+    """Train a policy by PPO.
+
+    Args:
+        recipe: What to train, on what, how.
+        run_dir: Where everything goes; must be new, unless `resume`.
+        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
+        reward: What responses get; by default what the recipe says (reward model and rules). It must give the same
+            for the same responses.
+        judge: What held-out responses are worth beside their reward: an exact judge, or a second reward model.
+        engine: Who samples; by default the trained model itself.
+        choose: How the checkpoint is chosen; by default the last one.
+
+    Raises:
+        ConfigError: `run_dir` holds a run already, or one of another recipe; or the recipe gives no rollout.
+        DataError: Prompts that cannot be answered, all of them, each with file and line.
+        ModelError: The model cannot be trained so, or no response gets a reward.
+        StorageError: The disk refused.
+    """
+    run_dir = Path(run_dir)
+    recipe = _with_absolute_paths(recipe)
+    finished = open_run(recipe, run_dir, resume=resume)
+    if finished is not None:
+        return RunResult(run_dir, weights_folder(run_dir, recipe.model), recipe.model.base, finished)
+    clock = Clock()
+    torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
+    cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
+    roles = build_roles(recipe, cache=cache / f"features-{'bf16' if recipe.train.bf16 else 'plain'}")
+    clock.lap("loading")
+    prompts = _read(roles, recipe, run_dir)
+    iterations = recipe.train.iterations or recipe.train.epochs * len(prompts["train"]) // recipe.rollout.prompts
+    if not iterations:
+        raise ConfigError(
+            f"{len(prompts['train'])} prompts, {recipe.train.epochs} times, make no rollout of "
+            f"{recipe.rollout.prompts}. "
+            "Set train.iterations, a smaller rollout.prompts, or more epochs."
+        )
+    clock.lap("encoding")
+    write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
+    report = memory_report(roles, recipe, prompt_tokens=_typical_length(prompts["train"]))
+    for line in report.lines():
+        say(line)
+    write_json_atomically(
+        run_dir / "memory.json",
+        {**report._asdict(), "roles": [one._asdict() for one in report.roles], "share": report.share,
+         "four_copies": [one._asdict() for one in report.four_copies]},
+    )  # fmt: skip
+    reward = reward or compose_rewards(recipe.reward)
+    collector = RolloutCollector(roles, engine or HfEngine(roles, recipe.rollout), reward, recipe)
+    trainer = PpoTrainer(
+        roles, collector, prompts["train"], recipe=recipe, iterations=iterations, run_dir=run_dir,
+        measure=lambda _: measure_held_out(collector, prompts["held out"], judge), rule=choose or latest(),
+    )  # fmt: skip
+    trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
+    clock.lap("training")
+    weights = roles.save(run_dir)
+    clock.lap("saving")
+    progress = trainer.progress
+    files = [recipe.data.prompts, *filter(None, [recipe.data.held_out, recipe.data.facts])]
+    manifest = build_manifest(
+        verb="train ppo",
+        seed=recipe.train.seed,
+        recipe=recipe,
+        inputs={**{file: hash_file(file) for file in files}, recipe.model.base: roles.base_hash},
+        seconds={**clock.seconds, "training": progress.seconds},
+        notes={
+            "chosen_step": progress.best_step,
+            "choice_rule": trainer.rule.statement,
+            "base": progress.base,
+            "candidates": [candidate.model_dump() for candidate in progress.candidates],
+            "iterations": iterations,
+            "prompts": {name: len(rows) for name, rows in prompts.items()},
+            "reward": reward.name,
+            "judge": judge.name if judge is not None else None,
+            "trained_weights": sum(p.numel() for p in roles.vlm.model.parameters() if p.requires_grad),
+        },
+    )
+    write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
+    say(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
+    return RunResult(run_dir, weights, recipe.model.base, manifest)
+
+
+def measure_held_out(
+    collector: RolloutCollector, prompts: Sequence[PpoPrompt], judge: RewardFunction | None
+) -> dict[str, float]:
+    """Sample responses to held-out prompts, always from the same streams, and say what they are worth.
+
+    Args:
+        collector: Samples and rewards with the policy as it is.
+        prompts: What is asked.
+        judge: Rates responses beside the reward.
+
+    Returns:
+        `proxy` (mean reward), `kl` (nats a response, k1), `judge`, and what a rollout's log holds; empty without
+        prompts.
+    """
+    if not prompts:
+        return {}
+    sampled = collector.sample(prompts, stream=("held out",))
+    rewards = collector.reward(prompts, sampled)
+    described = collector.describe(prompts, collector.score(prompts, sampled), rewards)
+    metrics = {"kl": described["kl_k1"], "proxy": described["reward"]}
+    if judge is not None:
+        metrics["judge"] = float(judge(collector.candidates(prompts, sampled)).float().mean())
+    return {**metrics, **{name: value for name, value in described.items() if name != "reward"}}
+
+
+def _read(roles: Roles, recipe: PpoRecipe, run_dir: Path) -> Prompts:
+    data, room = recipe.data, recipe.rollout.max_new_tokens
+
+    def read(file: str) -> list[PpoPrompt]:
+        return read_prompts(file, roles.vlm, roles.features, data, room=room, run_dir=run_dir)
+
+    with torch.autocast(roles.vlm.device.type, dtype=torch.bfloat16, enabled=recipe.train.bf16):
+        prompts = read(data.prompts)
+        if data.held_out:
+            return {"train": prompts, "held out": read(data.held_out)}
+    if not data.held_out_fraction:
+        return {"train": prompts, "held out": []}
+    shares: Mapping[str, float] = {"train": 1 - data.held_out_fraction, "held out": data.held_out_fraction}
+    return split_by_image(prompts, shares, seed=recipe.train.seed)
+
+
+def _typical_length(prompts: Sequence[PpoPrompt]) -> int:
+    return sum(one.encoded.prompt["input_ids"].shape[1] for one in prompts) // len(prompts)
+
+
+def _with_absolute_paths(recipe: PpoRecipe) -> PpoRecipe:
+    """So that the recipe written to the run directory works from anywhere."""
+    files = ("prompts", "facts", "held_out")
+    data = recipe.data.model_copy(update={name: absolute_path(getattr(recipe.data, name)) for name in files})
+    value = recipe.value.model_copy(update={"adapter": absolute_path(recipe.value.adapter, must_exist=True)})
+    train = recipe.train.model_copy(update={"cache": absolute_path(recipe.train.cache)})
+    return recipe.model_copy(
+        update={
+            "model": with_absolute_model(recipe.model), "data": data, "value": value, "train": train,
+            "reward_model": absolute_path(recipe.reward_model, must_exist=True),
+        }
+    )  # fmt: skip
