@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: one declaration a fact, and the pages follow.
+"""Write docs/reference and the benchmarks' pages from the code: one declaration a fact, and the pages follow.
 
 `python docs/generate.py` writes the pages, `--check` fails where one is behind the code.
 """
@@ -23,9 +23,12 @@ from pydantic_core import PydanticUndefined
 import veridical
 from veridical import cli, records
 from veridical.config import Recipe
+from veridical.evaluation.benchmarks.page import benchmark_index, benchmark_page
+from veridical.evaluation.benchmarks.registry import find_benchmark, own_benchmark_names
 
-FOLDER = Path(__file__).parent / "reference"
+FOLDER = Path(__file__).parent
 _NOTE = "<!-- Written by docs/generate.py from the code. Change the docstrings there, then run `make docs`. -->"
+_NOTE_ON_CARDS = "<!-- Written by docs/generate.py from the benchmarks' cards. Change them, then run `make docs`. -->"
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
 _PLAIN_NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "true or false", "Path": "path"}
 
@@ -36,17 +39,37 @@ def main() -> None:
     for name, text in pages().items():
         path = FOLDER / name
         if "--check" not in sys.argv[1:]:
-            FOLDER.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-            behind.append(str(path.relative_to(FOLDER.parents[1])))
+            behind.append(str(path.relative_to(FOLDER.parent)))
     if behind:
         sys.exit(f"Behind the code: {', '.join(behind)}. Run `make docs` and commit what it writes.")
 
 
 def pages() -> dict[str, str]:
-    """All pages by file name."""
-    return {"recipes.md": _recipes_page(), "records.md": _records_page(), "cli.md": _cli_page()}
+    """All pages by their path below docs."""
+    return {
+        "reference/recipes.md": _recipes_page(),
+        "reference/records.md": _records_page(),
+        "reference/cli.md": _cli_page(),
+        **_benchmark_pages(),
+    }
+
+
+def _benchmark_pages() -> dict[str, str]:
+    made = [find_benchmark(name) for name in own_benchmark_names()]
+    index = [
+        _NOTE_ON_CARDS,
+        "# Benchmarks\n",
+        "`veridical score NAME` gives the numbers of answers that exist already, as the official code counts them and, "
+        "where that is faulty, in a better way; each with its interval. Which numbers of the official code are "
+        "reproduced is listed in [exactness](exactness.md); how to add a benchmark stands in [a benchmark of your own]"
+        "(own.md).\n",
+        benchmark_index(made),
+    ]
+    pages = {f"benchmarks/{one.name}.md": _joined([_NOTE_ON_CARDS, benchmark_page(one)]) for one in made}
+    return {"benchmarks/README.md": _joined(index), **pages}
 
 
 def _recipes_page() -> str:

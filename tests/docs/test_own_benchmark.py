@@ -1,4 +1,4 @@
-"""docs/benchmarks/own.md, followed from its first line to its last: a benchmark in under 60 lines, offered by a package."""
+"""docs/benchmarks/own.md, followed from its first line to its last: a benchmark in 60 lines, offered by a package."""
 
 import sys
 import tomllib

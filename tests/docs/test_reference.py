@@ -17,13 +17,19 @@ def generator():
 
 def test_the_reference_is_what_the_code_says(generator):
     for name, text in generator.pages().items():
-        written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
-        assert written == text, f"docs/reference/{name} is behind the code: run `make docs`"
+        written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        assert written == text, f"docs/{name} is behind the code: run `make docs`"
+
+
+def test_every_benchmark_has_its_page(generator):
+    from veridical.evaluation.benchmarks.registry import own_benchmark_names
+
+    assert {f"benchmarks/{name}.md" for name in own_benchmark_names()} <= set(generator.pages())
 
 
 def test_the_check_tells_which_page_is_behind(generator, tmp_path, monkeypatch):
-    monkeypatch.setattr(generator, "FOLDER", tmp_path / "docs" / "reference")
-    monkeypatch.setattr(generator, "pages", lambda: {"a.md": "new\n"})
+    monkeypatch.setattr(generator, "FOLDER", tmp_path / "docs")
+    monkeypatch.setattr(generator, "pages", lambda: {"reference/a.md": "new\n"})
     monkeypatch.setattr(generator.sys, "argv", ["generate.py"])
     generator.main()
     monkeypatch.setattr(generator.sys, "argv", ["generate.py", "--check"])
