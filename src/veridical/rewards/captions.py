@@ -1,0 +1,55 @@
+"""Facts that a model writes itself: captions of images of which nobody told what is true.
+
+Such facts are as good as the model; where it invents, so do they. They are marked by nothing but their source in the
+recipe, so keep them apart from facts that people wrote.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from veridical.formats.opening import open_image
+from veridical.models.adapters import wearing
+from veridical.models.features import FeatureCache
+from veridical.models.generation import generate_responses
+from veridical.models.loading import VisionLanguageModel
+from veridical.progress import track
+from veridical.records import Facts, ImageRef
+
+_AT_ONCE = 32
+
+
+def own_captions(
+    vlm: VisionLanguageModel,
+    images: Mapping[str, ImageRef],
+    *,
+    question: str,
+    max_new_tokens: int = 128,
+    features: FeatureCache | None = None,
+) -> list[Facts]:
+    """Let the bare base (no adapter worn) describe images greedily.
+
+    Args:
+        vlm: The model.
+        images: Images by the name under which facts are to know them; paths absolute.
+        question: What it is asked.
+        max_new_tokens: Longest caption, in tokens.
+        features: Where features of images lie that were seen before.
+
+    Returns:
+        One caption an image, in the images' order; an image of which nothing is said gets none.
+    """
+    names = list(images)
+    facts = []
+    for start in track(range(0, len(names), _AT_ONCE), label="Writing captions"):
+        some = names[start : start + _AT_ONCE]
+        opened = [open_image(images[name], root=Path(images[name].path).parent) for name in some]
+        with wearing(vlm.model, None):
+            said = generate_responses(
+                vlm, [question] * len(some), opened, max_new_tokens=max_new_tokens, feature_cache=features
+            )
+        facts += [
+            Facts(image_id=name, kind="caption", texts=(answer.text.strip(),))
+            for name, (answer,) in zip(some, said, strict=True)
+            if answer.text.strip()
+        ]
+    return facts

@@ -1,0 +1,82 @@
+"""The leak check: does a reward model read what it is shown, or judge by the response alone?
+
+The same comparisons are scored again with another image's facts, with no facts, and with another image. Where the
+reward's agreement with people does not fall, it did not read: it has learnt what good responses look like, which is
+what a policy will exploit. (LLaVA-RLHF, arXiv 2309.14525, section 2.3, gives facts so that it cannot.)
+"""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from PIL import Image
+from torch import Tensor
+
+from veridical.models.features import FeatureCache
+from veridical.rewards.layout import RewardQuery
+from veridical.rewards.model import RewardModel
+from veridical.seeding import child_random
+
+Condition = Literal["intact", "swapped_facts", "no_facts", "swapped_image", "swapped_both"]
+"""As it is · another image's facts · no facts · another image · facts and image of another one."""
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+
+
+def score_conditions(
+    model: RewardModel,
+    queries: Sequence[RewardQuery],
+    *,
+    seed: int,
+    batch_size: int = 16,
+    features: FeatureCache | None = None,
+) -> dict[Condition, list[Tensor]]:
+    """Score queries as they are and with facts or image taken away.
+
+    Args:
+        model: The reward model; one that reads no facts has no conditions of facts.
+        queries: The queries, as they are.
+        seed: Root seed of who gets whose image and facts.
+        batch_size: Prompts at a time.
+        features: Where features of images lie that were seen before.
+
+    Returns:
+        For each condition the rewards of every query's responses (K).
+
+    Raises:
+        ModelError: A reward is no number.
+    """
+    found: dict[Condition, list[Tensor]] = {}
+    for condition in CONDITIONS:
+        if condition == "intact" or condition == "swapped_image" or model.template.reads_facts:
+            changed = change_queries(queries, condition, seed=seed)
+            found[condition] = model.score(changed, batch_size=batch_size, features=features)
+    return found
+
+
+def change_queries(queries: Sequence[RewardQuery], condition: Condition, *, seed: int) -> list[RewardQuery]:
+    """Take facts or image away from queries; nobody gets those of their own image where there is another."""
+    partners = _partners(queries, seed)
+    changed = []
+    for query, partner in zip(queries, partners, strict=True):
+        facts, image = query.facts, query.image
+        if condition in ("swapped_facts", "swapped_both"):
+            facts = partner.facts
+        if condition in ("swapped_image", "swapped_both"):
+            image = partner.image
+        changed.append(query._replace(facts=() if condition == "no_facts" else facts, image=image))
+    return changed
+
+
+def _partners(queries: Sequence[RewardQuery], seed: int) -> list[RewardQuery]:
+    """For each query the next one in a random order that is about another image."""
+    order = list(range(len(queries)))
+    child_random(seed, "leak partners").shuffle(order)
+    place = {number: where for where, number in enumerate(order)}
+    partners = []
+    for number, query in enumerate(queries):
+        candidates = (queries[order[(place[number] + step) % len(order)]] for step in range(1, len(order)))
+        partners.append(next((other for other in candidates if _image(other) != _image(query)), query))
+    return partners
+
+
+def _image(query: RewardQuery) -> object:
+    return id(query.image) if isinstance(query.image, Image.Image) else query.image.path
