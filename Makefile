@@ -18,7 +18,7 @@ setup: $(STAMP)  ## create .venv and install the pinned packages, once
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Veridical needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Say which to use: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,world,studio,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,world,studio,judge,dev]"
 	@touch $@
 
 demo: $(STAMP)  ## the whole loop on two cores: measure, correct, align, measure again; report in demo/report.html

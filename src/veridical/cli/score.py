@@ -19,16 +19,30 @@ def score(
     variant: Annotated[str | None, typer.Option(help="Way of counting.", show_default=False)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the total here.", show_default=False)] = None,
     items: Annotated[Path | None, typer.Option(help="Write every item's score here.", show_default=False)] = None,
+    judge_model: Annotated[str | None, typer.Option(help="Let this model judge.", show_default=False)] = None,
+    judge_url: Annotated[str | None, typer.Option(help="Address of its endpoint.", show_default=False)] = None,
+    judge_cache: Annotated[Path | None, typer.Option(help="Folder of its answers.", show_default=False)] = None,
+    template: Annotated[Path | None, typer.Option(help="File with its prompt.", show_default=False)] = None,
+    budget: Annotated[float | None, typer.Option(help="Most that judging may cost, USD.", show_default=False)] = None,
+    judge: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Any setting of the judge: timeout=60, price_in=2.5.")
+    ] = None,
+    dry_run: Annotated[Path | None, typer.Option(help="Write the requests as a batch, ask none.")] = None,
+    batch_output: Annotated[Path | None, typer.Option(help="Take a batch's answers, ask none.")] = None,
+    people: Annotated[Path | None, typer.Option(help="People's ratings, to compare the judge.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
 ) -> None:
-    """Score answers on a benchmark, with intervals; no model, no network.
+    """Score answers on a benchmark, with intervals; no network, unless a judge at an endpoint is named.
 
     What a benchmark lets one set beside this (`--task generative` of amber) is shown by `veridical score list`.
     """
+    from veridical.cli.judging import judge_settings
+    from veridical.evaluation.benchmarks.people import with_people
     from veridical.evaluation.benchmarks.protocol import Files
     from veridical.evaluation.benchmarks.registry import benchmark_names, find_benchmark
     from veridical.evaluation.benchmarks.scoring import score as score_files
     from veridical.evaluation.benchmarks.table import score_table
+    from veridical.evaluation.judges.scoring import judge_at_endpoint, write_requests
     from veridical.files import write_json_atomically
     from veridical.progress import say
     from veridical.records import write_records
@@ -36,11 +50,26 @@ def score(
     if benchmark == "list":
         for name in benchmark_names():
             card = find_benchmark(name).card
-            options = "".join(f" · --{option} {spec.meaning}" for option, spec in card.options.items())
-            say(f"{name}: {card.title} · variants {', '.join(card.variants)} · reads {', '.join(card.inputs)}{options}")
+            extras = "".join(f" · --{option} {spec.meaning}" for option, spec in card.options.items())
+            say(f"{name}: {card.title} · variants {', '.join(card.variants)} · reads {', '.join(card.inputs)}{extras}")
         return
     files = Files(responses, questions, reference, reviews)
-    scored = score_files(benchmark, files, variant=variant, options=_options(context.args), seed=seed)
+    options = _options(context.args)
+    named = {"model": judge_model, "url": judge_url, "cache": judge_cache, "template": template, "budget": budget}
+    settings = judge_settings(named, judge or [], acts=dry_run is not None or batch_output is not None)
+    if settings is not None and dry_run is not None:
+        say(write_requests(benchmark, files, settings, dry_run, options=options))
+        return
+    if settings is None:
+        scored = score_files(benchmark, files, variant=variant, options=options, seed=seed)
+    else:
+        judged = judge_at_endpoint(
+            benchmark, files, settings, batch_output=batch_output, variant=variant, options=options, seed=seed
+        )
+        scored = judged.scored
+        say(f"reviews: {judged.reviews}")
+    if people is not None:
+        scored = with_people(scored, people)
     say(score_table(scored.total))
     if json is not None:
         write_json_atomically(json, scored.total.model_dump(mode="json"))

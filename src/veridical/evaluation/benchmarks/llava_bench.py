@@ -118,7 +118,8 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
         index_rows(rows, lambda row: str(row.values.get("question_id", row.line)), faults)
         items = [_item(row, images, faults) for row in rows]
         faults.stop()
-        judges = sorted({name for row in rows for key in ("model", "reviewer_id") if (name := row.values.get(key))})
+        had = [row.values for row in rows if "error" not in row.values]
+        judges = sorted({name for row in had for key in ("model", "reviewer_id") if (name := row.get(key))})
         notes = () if images is not None else (_NO_IMAGES,)
         counts = {"reviews": len(rows)} | ({} if images is None else {"questions": len(images)})
         return Loaded(items, counts, notes, {"judge": ", ".join(map(str, judges)) or "not named"})

@@ -151,7 +151,8 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
                 faults.add(
                     Row(files.path("reviews"), number, {}), f"{read.problem}. Give the judge's answer as it came."
                 )
-            judges.add(read.model)
+            if read.text is not None:
+                judges.add(read.model)
             items.append(MMHalItem(name, kind, read.text, read.problem, answer))
         faults.stop()
         counts = {"reviews": len(reviews)} | ({} if rows is None else {"responses": len(rows)})
