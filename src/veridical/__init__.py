@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from veridical.models.loading import load_model as load_model
     from veridical.pipelines.demo import DemoRecipe as DemoRecipe
     from veridical.pipelines.demo import run_demo as run_demo
+    from veridical.pipelines.reward import train_reward as train_reward
     from veridical.records import Comparison as Comparison
     from veridical.records import Conversation as Conversation
     from veridical.records import Correction as Correction
@@ -43,8 +44,11 @@ if TYPE_CHECKING:
     from veridical.records import Turn as Turn
     from veridical.records import read_records as read_records
     from veridical.records import write_records as write_records
+    from veridical.rewards.layout import RewardQuery as RewardQuery
+    from veridical.rewards.model import RewardModel as RewardModel
     from veridical.training.preference import train_dpo as train_dpo
     from veridical.training.preference_config import PreferenceRecipe as PreferenceRecipe
+    from veridical.training.reward_config import RewardRecipe as RewardRecipe
     from veridical.training.sft import train_sft as train_sft
     from veridical.training.sft_config import SftRecipe as SftRecipe
 
@@ -83,6 +87,7 @@ _HOMES = {
         "DemoRecipe",
         "run_demo",
     ),
+    "veridical.pipelines.reward": ("train_reward",),
     "veridical.records": (
         "Comparison",
         "Conversation",
@@ -100,8 +105,11 @@ _HOMES = {
         "read_records",
         "write_records",
     ),
+    "veridical.rewards.layout": ("RewardQuery",),
+    "veridical.rewards.model": ("RewardModel",),
     "veridical.training.preference": ("train_dpo",),
     "veridical.training.preference_config": ("PreferenceRecipe",),
+    "veridical.training.reward_config": ("RewardRecipe",),
     "veridical.training.sft": ("train_sft",),
     "veridical.training.sft_config": ("SftRecipe",),
 }

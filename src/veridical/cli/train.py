@@ -42,6 +42,26 @@ def sft(
     train_sft(resolved, out or Path("runs") / path.stem, resume=resume)
 
 
+@app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('reward'))}.")
+def reward(
+    recipe: RecipeName, settings: Settings = None, *, out: Out = None, resume: Resume = False, skip_bad: SkipBad = False
+) -> None:
+    """Train a reward model on comparisons, with facts or without (LLaVA-RLHF), and report on it.
+
+    Leaves DIR/reward_model, held_out.jsonl, reward_report.json (accuracy, calibration, leak check), recipe.toml,
+    metrics.jsonl and manifest.json.
+    """
+    from veridical.cli.recipes import find_recipe
+    from veridical.config import load_recipe
+    from veridical.pipelines.reward import train_reward
+    from veridical.training.reward_config import RewardRecipe
+
+    path = find_recipe(recipe, prefix="reward")
+    overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
+    resolved = load_recipe(path, RewardRecipe, overrides=overrides)
+    train_reward(resolved, out or Path("runs") / path.stem, resume=resume)
+
+
 @app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('dpo'))}.")
 def dpo(
     recipe: RecipeName, settings: Settings = None, *, out: Out = None, resume: Resume = False, skip_bad: SkipBad = False
