@@ -39,19 +39,16 @@ def score(
     from veridical.cli.judging import judge_settings
     from veridical.evaluation.benchmarks.people import with_people
     from veridical.evaluation.benchmarks.protocol import Files
-    from veridical.evaluation.benchmarks.registry import benchmark_names, find_benchmark
     from veridical.evaluation.benchmarks.scoring import score as score_files
-    from veridical.evaluation.benchmarks.table import score_table
+    from veridical.evaluation.benchmarks.table import benchmark_lines, score_table
     from veridical.evaluation.judges.scoring import judge_at_endpoint, write_requests
     from veridical.files import write_json_atomically
     from veridical.progress import say
     from veridical.records import write_records
 
     if benchmark == "list":
-        for name in benchmark_names():
-            card = find_benchmark(name).card
-            extras = "".join(f" · --{option} {spec.meaning}" for option, spec in card.options.items())
-            say(f"{name}: {card.title} · variants {', '.join(card.variants)} · reads {', '.join(card.inputs)}{extras}")
+        for line in benchmark_lines():
+            say(line)
         return
     files = Files(responses, questions, reference, reviews)
     options = _options(context.args)

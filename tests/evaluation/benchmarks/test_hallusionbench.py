@@ -6,6 +6,7 @@ import pytest
 
 from official_data import DATA, expected, needs_data, write_lines
 from veridical.errors import DataError
+from veridical.evaluation.benchmarks.comparison import compare_scores
 from veridical.evaluation.benchmarks.hallusionbench_rates import Blame, blame
 from veridical.evaluation.benchmarks.protocol import Files
 from veridical.evaluation.benchmarks.scoring import score
@@ -98,6 +99,14 @@ def test_errors_that_cannot_be_told_apart_are_counted_and_said(tmp_path):
     scored = hallusion(tmp_path, [row("0"), {**row("1", check="0"), "same": None}, row("1", "1", check="0")])
     assert scored.total.metrics["error/language"].n == 0
     assert scored.total.warnings[-1].startswith("2 wrong answers lack `same`, or the answer to the original figure")
+
+
+def test_two_runs_are_compared_answer_question_and_figure(tmp_path):
+    rows = [row(figure, question) for figure in "012" for question in "01"]
+    worse = [{**one, "gpt4v_output_gpt_check": "0" if one["figure_id"] == "2" else "1"} for one in rows]
+    compared = compare_scores(hallusion(tmp_path, rows), hallusion(tmp_path, worse))
+    found = {name: one.difference.difference for name, one in compared.items()}
+    assert found == pytest.approx({"a_acc": -1 / 3, "q_acc": -1, "f_acc": -1 / 2})
 
 
 def test_a_part_of_the_benchmark_says_that_it_is_one(tmp_path):

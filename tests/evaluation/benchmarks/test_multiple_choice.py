@@ -5,6 +5,8 @@ import pytest
 from official_data import write_lines
 from veridical.errors import DataError
 from veridical.evaluation.benchmarks.choices import chosen_option
+from veridical.evaluation.benchmarks.comparison import compare_scores
+from veridical.evaluation.benchmarks.multiple_choice import MultipleChoice
 from veridical.evaluation.benchmarks.protocol import Files
 from veridical.evaluation.benchmarks.scoring import score
 
@@ -107,3 +109,27 @@ def test_malformed_questions_are_told(changed, message, tmp_path):
     with pytest.raises(DataError) as caught:
         choose(tmp_path, (asked, [{"question_id": 1, "answer": "A"}]))
     assert f"q.jsonl:1: {message}" in str(caught.value)
+
+
+def test_a_model_is_asked_as_mmbench_shows_it(tmp_path):
+    row = {
+        "index": 3,
+        "hint": "Look.",
+        "question": "What is it?",
+        "A": "dog",
+        "B": "cat",
+        "answer": "A",
+        "image": "3.jpg",
+    }
+    asked = MultipleChoice().questions(Files(questions=write_lines(tmp_path / "q.jsonl", [row])))
+    assert [(one.id, one.image, one.text, one.row) for one in asked] == [
+        ("3", "3.jpg", "Look.\nWhat is it?\nA. dog\nB. cat", {"index": 3})
+    ]
+
+
+def test_two_runs_are_compared_question_by_question(tmp_path):
+    groups = [passes(["B", "A"], question=number) for number in range(8)]
+    worse = [passes(["B", "B"], question=number) for number in range(8)]
+    knows, guesses = (choose(tmp_path, *some, variant="circular") for some in (groups, worse))
+    compared = compare_scores(knows, guesses)["accuracy"].difference
+    assert (compared.difference, compared.n, compared.test) == (-1.0, 8, "mcnemar exact")

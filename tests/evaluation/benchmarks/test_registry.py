@@ -9,6 +9,7 @@ from veridical.errors import ConfigError
 from veridical.evaluation.benchmarks import registry
 from veridical.evaluation.benchmarks.protocol import Benchmark, Files
 from veridical.evaluation.benchmarks.scoring import score
+from veridical.evaluation.benchmarks.table import benchmark_lines
 
 ALL = registry.own_benchmark_names()
 
@@ -36,7 +37,7 @@ def test_every_card_says_all_that_a_page_needs(name):
     for group in (card.variants, card.inputs, card.metrics):
         assert group
         assert all(spec.meaning.strip() for spec in group.values())
-    assert card.faults
+    assert card.faults or not any(spec.official for spec in card.variants.values())
     for reference in card.references:
         assert reference.variant in card.variants
         assert reference.source
@@ -83,6 +84,14 @@ def test_a_foreign_benchmark_takes_no_name_of_ours(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, body="Theirs = 3\n", name="pope")
     assert registry.benchmark_names().count("pope") == 1
     assert registry.find_benchmark("pope").card.title == "POPE"
+
+
+def test_the_list_goes_on_after_a_foreign_benchmark_that_cannot_be_had(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, body="Theirs = 3\n")
+    listed = benchmark_lines()
+    assert [line.partition(":")[0] for line in listed] == [*ALL, "mine"]
+    assert listed[0].startswith("pope: POPE · variants official, strict, vlmevalkit, lmms-eval · reads responses")
+    assert "is no Benchmark class" in listed[-1]
 
 
 def test_a_foreign_benchmark_that_cannot_be_imported_is_told(tmp_path, monkeypatch):

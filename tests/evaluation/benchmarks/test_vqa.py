@@ -6,9 +6,10 @@ import pytest
 
 from official_data import DATA, expected, needs_data, write_lines
 from veridical.errors import DataError
+from veridical.evaluation.benchmarks.comparison import compare_scores
 from veridical.evaluation.benchmarks.protocol import Files
 from veridical.evaluation.benchmarks.scoring import score
-from veridical.evaluation.benchmarks.vqa import normalised_accuracy, official_accuracy
+from veridical.evaluation.benchmarks.vqa import Vqa, normalised_accuracy, official_accuracy
 from veridical.evaluation.benchmarks.vqa_text import normalise_answer, strip_punctuation
 
 
@@ -18,6 +19,11 @@ def people(*texts, ids=True):
 
 def vqa(folder, answers, truth, *, variant="official", kind="other"):
     """Score answers, one a question; `truth` holds ten people's answers a question."""
+    return score("vqa", _files(folder, answers, truth, kind=kind), variant=variant).total
+
+
+def _files(folder, answers, truth, *, kind="other"):
+    folder.mkdir(exist_ok=True)
     rows = [{"question_id": number, "answer": answer} for number, answer in enumerate(answers)]
     annotations = [
         {"question_id": n, "image_id": n, "question_type": "what", "answer_type": kind, "answers": people(*texts)}
@@ -25,8 +31,7 @@ def vqa(folder, answers, truth, *, variant="official", kind="other"):
     ]
     (folder / "results.json").write_text(json.dumps(rows))
     (folder / "annotations.json").write_text(json.dumps({"annotations": annotations}))
-    files = Files(responses=folder / "results.json", reference=folder / "annotations.json")
-    return score("vqa", files, variant=variant).total
+    return Files(responses=folder / "results.json", reference=folder / "annotations.json")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +122,24 @@ def test_malformed_annotations_are_told(annotations, message, tmp_path):
     with pytest.raises(DataError) as caught:
         score("vqa", Files(responses=results, reference=tmp_path / "annotations.json"))
     assert message in str(caught.value)
+
+
+def test_a_model_is_asked_the_official_questions(tmp_path):
+    asked = tmp_path / "questions.json"
+    asked.write_text(json.dumps({"questions": [{"question_id": 7, "image_id": 42, "question": "What is it?"}]}))
+    (one,) = Vqa().questions(Files(questions=asked))
+    assert (one.id, one.image, one.text, one.row) == ("7", "42", "What is it?", {"question_id": 7})
+
+
+def test_two_runs_are_compared_question_by_question(tmp_path):
+    truth = [["cat"] * 10] * 12
+    first, second = (
+        score("vqa", run) for run in [_files(tmp_path / name, answers, truth) for name, answers in
+                                      (("one", ["cat"] * 12), ("two", ["dog"] * 12))]
+    )  # fmt: skip
+    compared = compare_scores(first, second)["accuracy"].difference
+    assert (compared.difference, compared.n) == (-1.0, 12)
+    assert compared.p < 0.01
 
 
 @needs_data

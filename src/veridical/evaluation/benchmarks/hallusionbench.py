@@ -8,7 +8,13 @@ unclear ones where there is no figure: not knowing is right there. What counts s
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from veridical.evaluation.benchmarks.hallusionbench_rates import Blame, blame, hallusionbench_rates, lmms_rates
+from veridical.evaluation.benchmarks.hallusionbench_rates import (
+    Blame,
+    accuracy_measures,
+    blame,
+    hallusionbench_rates,
+    lmms_rates,
+)
 from veridical.evaluation.benchmarks.matching import row_id
 from veridical.evaluation.benchmarks.protocol import (
     Benchmark,
@@ -22,6 +28,7 @@ from veridical.evaluation.benchmarks.protocol import (
     Variant,
 )
 from veridical.evaluation.benchmarks.rows import Faults, Row, field, index_rows, read_rows
+from veridical.evaluation.measures import Measure
 from veridical.records import ItemScore, Metric
 
 _QUESTIONS = 1129
@@ -170,6 +177,10 @@ class HallusionBench(Benchmark[list[HallusionItem]]):
     def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
         """Accuracy by answer, question and figure, bias, and kinds of error."""
         return (lmms_rates if variant == "lmms-eval" else hallusionbench_rates)(scores, seed=seed)
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """The three accuracies, each answer, question or figure once."""
+        return accuracy_measures(scores, with_empty_figures=variant == "lmms-eval")
 
     def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
         """Tell where errors could not be told apart."""

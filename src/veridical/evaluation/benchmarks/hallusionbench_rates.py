@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from veridical.evaluation.benchmarks.rates import rate_metric
+from veridical.evaluation.measures import Measure, means
 from veridical.evaluation.statistics import clustered_ratios
 from veridical.records import ItemScore, Metric
 
@@ -81,6 +82,22 @@ def lmms_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
     return _accuracies(scores, scores, seed=seed)
 
 
+def accuracy_measures(scores: Sequence[ItemScore], *, with_empty_figures: bool) -> dict[str, Measure]:
+    """The three accuracies as sums, for paired tests.
+
+    Args:
+        scores: The items.
+        with_empty_figures: Whether questions without a figure count as a figure.
+    """
+    figures = [score for score in scores if with_empty_figures or not _is_without_figure(score)]
+    by_pair, by_figure = _grouped(scores, _pair), _grouped(figures, _figure)
+    return {
+        "a_acc": means([score.values["correct"] for score in scores], [score.cluster for score in scores]),
+        "q_acc": means([float(all(right)) for right in by_pair.answers], by_pair.clusters),
+        "f_acc": means([float(all(right)) for right in by_figure.answers], by_figure.clusters),
+    }
+
+
 def _accuracies(scores: Sequence[ItemScore], figures: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
     return {
         "a_acc": rate_metric([s.values["correct"] for s in scores], [s.cluster for s in scores], seed=seed),
@@ -118,6 +135,24 @@ def _errors(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
     return {name: metric.model_copy(update={"n": int(sum(errors))}) for name, metric in found.items()}
 
 
+class _Groups(NamedTuple):
+    """Answers that count together."""
+
+    answers: list[list[bool]]
+    """Which are right, by group."""
+    clusters: list[str]
+    """The set of figures of each group."""
+
+
+def _grouped(scores: Sequence[ItemScore], key: Callable[[ItemScore], str]) -> _Groups:
+    answers: dict[str, list[bool]] = {}
+    clusters: dict[str, str] = {}
+    for score in scores:
+        answers.setdefault(key(score), []).append(score.values["correct"] == 1.0)
+        clusters[key(score)] = score.cluster
+    return _Groups(list(answers.values()), list(clusters.values()))
+
+
 def _share(
     scores: Sequence[ItemScore],
     key: Callable[[ItemScore], str],
@@ -126,12 +161,8 @@ def _share(
     seed: int,
 ) -> Metric:
     """Mean over questions or figures of what `count` makes of their answers."""
-    groups: dict[str, list[bool]] = {}
-    clusters: dict[str, str] = {}
-    for score in scores:
-        groups.setdefault(key(score), []).append(score.values["correct"] == 1.0)
-        clusters[key(score)] = score.cluster
-    return rate_metric([float(count(right)) for right in groups.values()], list(clusters.values()), seed=seed)
+    groups = _grouped(scores, key)
+    return rate_metric([float(count(right)) for right in groups.answers], groups.clusters, seed=seed)
 
 
 def _pair(score: ItemScore) -> str:

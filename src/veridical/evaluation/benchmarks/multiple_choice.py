@@ -7,9 +7,10 @@ right only where every pass is right. That takes guessing and a love of "A" out 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from veridical.evaluation.benchmarks.matching import Pair, match_answers
 from veridical.evaluation.benchmarks.choices import chosen_option
+from veridical.evaluation.benchmarks.matching import Pair, match_answers, row_id
 from veridical.evaluation.benchmarks.protocol import (
+    Asked,
     Benchmark,
     Card,
     Files,
@@ -22,6 +23,7 @@ from veridical.evaluation.benchmarks.protocol import (
 )
 from veridical.evaluation.benchmarks.rates import rate_metric, rates_by_group
 from veridical.evaluation.benchmarks.rows import Faults, Row, field, read_rows
+from veridical.evaluation.measures import Measure, means
 from veridical.records import ItemScore, Metric
 
 _IDS = ("question_id", "index", "id")
@@ -112,6 +114,13 @@ class MultipleChoice(Benchmark[list[ChoiceItem]]):
         rows = {"responses": len(answers), "questions": len(questions)}
         return Loaded(items, rows, (*matched.warnings, *_missing_passes(items, variant=variant)))
 
+    def questions(self, files: Files) -> list[Asked]:
+        """Question, hint and options as MMBench shows them, one a line."""
+        faults = Faults()
+        asked = [_asked(row, faults) for row in read_rows(files.path("questions"), faults)]
+        faults.stop()
+        return asked
+
     def score_items(self, items: list[ChoiceItem], *, variant: str) -> list[ItemScore]:
         """Read every answer and compare its option with the right one."""
         del variant
@@ -124,6 +133,11 @@ class MultipleChoice(Benchmark[list[ChoiceItem]]):
         unparsed = [score.status in ("empty", "unparsed") for score in scores]
         metrics["unparsed_ratio"] = rate_metric(unparsed, [score.cluster for score in scores], seed=seed)
         return metrics
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """Accuracy over all passes, or over all questions."""
+        counted = _by_question(scores) if variant == "circular" else scores
+        return {"accuracy": means([score.values["correct"] for score in counted], [one.cluster for one in counted])}
 
     def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
         """Tell where one letter was chosen throughout, which only rotation shows."""
@@ -178,6 +192,16 @@ def _item(pair: Pair, faults: Faults) -> ChoiceItem:
     category = row.values.get("category")
     text = field(pair.answer, ("answer", "text", "prediction", "response"), str, faults, otherwise="")
     return ChoiceItem(pair.id, _group(pair), str(category) if category is not None else "", options, truth, text)
+
+
+def _asked(row: Row, faults: Faults) -> Asked:
+    name = next((name for name in _IDS if name in row.values), _IDS[0])
+    hint = row.values.get("hint")
+    lines = [hint] if isinstance(hint, str) and hint.strip() else []
+    lines.append(field(row, "question", str, faults, otherwise=""))
+    lines += [f"{letter}. {text}" for letter, text in _options(row, faults).items()]
+    image = field(row, ("image", "image_path", "image_id"), str, faults, otherwise="")
+    return Asked(row_id(row, _IDS, faults) or "", image, "\n".join(lines), {name: row.values.get(name)})
 
 
 def _group(pair: Pair) -> str:

@@ -1,5 +1,7 @@
-"""A score as a table of plain text."""
+"""A score, and the list of all benchmarks, in plain text."""
 
+from veridical.errors import ConfigError
+from veridical.evaluation.benchmarks.registry import benchmark_names, find_benchmark
 from veridical.records import BenchmarkScore
 
 
@@ -16,3 +18,18 @@ def score_table(total: BenchmarkScore) -> str:
     lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in total.versions.items()))
     lines += [f"note: {warning}" for warning in total.warnings]
     return "\n".join(lines)
+
+
+def benchmark_lines() -> list[str]:
+    """A line for each benchmark that can be had: name, title, variants, files, options."""
+    lines = []
+    for name in benchmark_names():
+        try:
+            card = find_benchmark(name).card
+        except ConfigError as error:  # a fault of another package hides none of the others
+            lines.append(f"{name}: {error}")
+            continue
+        extras = "".join(f" · --{option} {spec.meaning}" for option, spec in card.options.items())
+        variants, files = ", ".join(card.variants), ", ".join(card.inputs)
+        lines.append(f"{name}: {card.title} · variants {variants} · reads {files}{extras}")
+    return lines

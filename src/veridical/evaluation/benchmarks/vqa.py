@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from veridical.evaluation.benchmarks.matching import match_answers
+from veridical.evaluation.benchmarks.matching import match_answers, row_id
 from veridical.evaluation.benchmarks.protocol import (
+    Asked,
     Benchmark,
     Card,
     Files,
@@ -23,6 +24,7 @@ from veridical.evaluation.benchmarks.protocol import (
 from veridical.evaluation.benchmarks.rates import rates_by_group
 from veridical.evaluation.benchmarks.rows import Faults, Row, field, read_document, read_rows
 from veridical.evaluation.benchmarks.vqa_text import normalise_answer
+from veridical.evaluation.measures import Measure, means
 from veridical.records import ItemScore, Metric
 
 _BETWEEN = " | "
@@ -111,7 +113,9 @@ class Vqa(Benchmark[list[VqaItem]]):
                 "The official annotations: `annotations` with `question_id`, `image_id`, `question_type`, "
                 "`answer_type` and `answers` (each with `answer`, `answer_id`)"
             ),
-            "questions": InputSpec("The official questions, to check that nothing is left out", required=False),
+            "questions": InputSpec(
+                "The official questions, to check that nothing is left out, and to ask a model", required=False
+            ),
         },
         metrics={
             "accuracy": MetricSpec("Mean over questions of agreement with people, in [0, 1]", "higher"),
@@ -173,6 +177,21 @@ class Vqa(Benchmark[list[VqaItem]]):
         faults.stop()
         return Loaded(items, rows, matched.warnings)
 
+    def questions(self, files: Files) -> list[Asked]:
+        """The official questions; images by their id."""
+        faults = Faults()
+        asked = [
+            Asked(
+                row_id(row, ("question_id",), faults) or "",
+                str(row.values.get("image_id", "")),
+                field(row, "question", str, faults, otherwise=""),
+                {"question_id": row.values.get("question_id")},
+            )
+            for row in _rows_under(files.path("questions"), "questions", faults)
+        ]
+        faults.stop()
+        return asked
+
     def score_items(self, items: list[VqaItem], *, variant: str) -> list[ItemScore]:
         """Compare every answer with people's."""
         return [
@@ -195,6 +214,11 @@ class Vqa(Benchmark[list[VqaItem]]):
         by_question = [_grouped(score, _question_type(score, answer_types)) for score in scores]
         metrics = rates_by_group(by_answer, "accuracy", value="accuracy", seed=seed)
         return metrics | rates_by_group(by_question, "accuracy", value="accuracy", seed=seed)
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """Mean accuracy over all questions."""
+        del variant
+        return {"accuracy": means([score.values["accuracy"] for score in scores], [score.cluster for score in scores])}
 
 
 def _one_line(text: str) -> str:
