@@ -10,18 +10,19 @@ read from its words, which published code does in three ways whose numbers diffe
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from veridical.evaluation.benchmarks.chair_card import CARD
+from veridical.evaluation.benchmarks.chair_card import CARD, PROMPT
 from veridical.evaluation.benchmarks.coco.captions import read_caption_rows
 from veridical.evaluation.benchmarks.coco.careful import careful_reader
 from veridical.evaluation.benchmarks.coco.mentions import Reader, official_reader
-from veridical.evaluation.benchmarks.coco.reference import read_truth
+from veridical.evaluation.benchmarks.coco.own_words import own_words_reader, read_own_words
+from veridical.evaluation.benchmarks.coco.reference import listed_images, read_truth
 from veridical.evaluation.benchmarks.coco.tagging import load_tagger
 from veridical.evaluation.benchmarks.coco.tokens import VERSION
+from veridical.evaluation.benchmarks.coco.totals import column, metrics_of, object_measures
 from veridical.evaluation.benchmarks.coco.vocabulary import word_list_version
-from veridical.evaluation.benchmarks.protocol import Benchmark, Files, Loaded
-from veridical.evaluation.benchmarks.rates import rate_metric
+from veridical.evaluation.benchmarks.protocol import Asked, Benchmark, Files, Loaded
 from veridical.evaluation.benchmarks.rows import Faults, field
-from veridical.evaluation.statistics import clustered_ratios, mean_metric
+from veridical.evaluation.measures import Measure
 from veridical.records import ItemScore, Metric
 
 
@@ -43,13 +44,34 @@ class Chair(Benchmark[list[ChairItem]]):
 
     name = "chair"
     card = CARD
+    answer_field = "caption"
+
+    def questions(self, files: Files) -> list[Asked]:
+        """A description of each image of the questions, or of each image that the reference lists."""
+        faults = Faults()
+        if files.questions is not None:
+            rows = [(one.image, one.row.values) for one in read_caption_rows(files.questions, faults)]
+        else:
+            rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
+        faults.stop()
+        return [
+            Asked(image, str(row.get("image", image)), str(row.get("text", PROMPT)), {"image_id": image})
+            for image, row in rows
+        ]
 
     def read(self, files: Files, *, variant: str) -> Loaded[list[ChairItem]]:
         """Read captions, and what is in their images as the variant reads COCO's own captions."""
         faults = Faults()
         rows = read_caption_rows(files.path("responses"), faults)
         known = len(faults.found)
-        truth = read_truth(files.path("reference"), (row.image for row in rows), reader_of(variant), faults)
+        own = self._own_words(faults)
+        truth = read_truth(
+            files.path("reference"),
+            (row.image for row in rows),
+            self._reader(variant, own),
+            faults,
+            kinds=set(own.values()) if own else None,
+        )
         readable = len(faults.found) == known
         items = []
         for row in rows:
@@ -62,33 +84,48 @@ class Chair(Benchmark[list[ChairItem]]):
 
     def score_items(self, items: list[ChairItem], *, variant: str) -> list[ItemScore]:
         """Find every caption's objects and hold them against the truth."""
-        read = reader_of(variant)
+        read = self._reader(variant, self._own_words(Faults()))
         return [_score(item, read) for item in items]
 
     def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
         """Rates of captions and mentions; captions without an object stay in the denominator of CHAIR_s."""
+        return metrics_of(self.measures(scores, variant=variant), seed=seed)
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """All metrics as sums over captions."""
         del variant
-        return chair_metrics(scores, seed=seed)
+        measures = object_measures(scores)
+        return {name: measures[name] for name in ("chair_s", "chair_i", "recall", "length")}
 
     def count(self, scores: Sequence[ItemScore]) -> dict[str, int]:
         """Count mentions too."""
         names = ("mentions", "hallucinated", "found", "truth")
-        return {**super().count(scores), **{name: int(_sum(scores, name)) for name in names}}
+        return {**super().count(scores), **{name: int(sum(column(scores, name))) for name in names}}
 
     def versions(self, *, variant: str) -> dict[str, str]:
         """The list of words, the tokeniser, and what makes words singular."""
+        if "words" in self.option_files():
+            return {"words": "file", "normaliser": "none: the words as they are listed", "tokenizer": VERSION}
         return reading_versions(variant)
+
+    def _own_words(self, faults: Faults) -> dict[str, str]:
+        """The words of the option, empty where it names no file."""
+        path = self.option_files().get("words")
+        return {} if path is None else read_own_words(path, faults)
+
+    def _reader(self, variant: str, own: dict[str, str]) -> Reader:
+        return own_words_reader(own) if own else reader_of(variant)
 
     def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
         """Say where CHAIR rewards saying little."""
-        del metrics, variant
+        del variant
         notes = []
         silent = sum(score.values["mentions"] == 0 for score in scores)
         if scores and silent == len(scores):
             notes.append("No caption mentions an object: CHAIR_i is not defined, and CHAIR_s = 0 praises silence.")
         elif silent > 0.05 * len(scores):
             notes.append(f"{silent} of {len(scores)} captions mention no object; each counts as free of hallucination.")
-        if scores and _sum(scores, "truth") and _sum(scores, "found") < 0.4 * _sum(scores, "truth"):
+        if metrics["recall"].n and metrics["recall"].value < 0.4:
             notes.append("Less than 40 % of the objects are mentioned: compare only with models that say as much.")
         return tuple(notes)
 
@@ -114,31 +151,6 @@ def reading_versions(variant: str) -> dict[str, str]:
     return versions | {"tokenizer": "veridical" if variant == "veridical" else VERSION}
 
 
-def chair_metrics(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
-    """CHAIR's metrics from items whose values hold mentions, hallucinated, found, truth and tokens."""
-    clusters = [score.cluster for score in scores]
-
-    def column(name: str) -> list[float]:
-        return [score.values[name] for score in scores]
-
-    ratios = {"chair_i": (column("hallucinated"), column("mentions")), "recall": (column("found"), column("truth"))}
-    shares = clustered_ratios(ratios, clusters, bounds=(0.0, 1.0), seed=seed)
-    hallucinating = [float(count > 0) for count in column("hallucinated")]
-    return {
-        "chair_s": rate_metric(hallucinating, clusters, seed=seed),
-        **{name: shares[name].model_copy(update={"n": int(sum(ratios[name][1]))}) for name in ratios},
-        "length": mean_by_cluster(column("tokens"), clusters, seed=seed),
-    }
-
-
-def mean_by_cluster(values: Sequence[float], clusters: Sequence[str], *, seed: int) -> Metric:
-    """Mean with an interval: Student's where each item stands alone, else from whole clusters; n the items."""
-    if len(set(clusters)) == len(values):
-        return mean_metric(values)
-    mean = clustered_ratios({"mean": (values, [1.0] * len(values))}, clusters, seed=seed)["mean"]
-    return mean.model_copy(update={"n": len(values)})
-
-
 def _score(item: ChairItem, read: Reader) -> ItemScore:
     mentions = read(item.caption)
     absent = [word for word, kind in zip(mentions.words, mentions.objects, strict=True) if kind not in item.truth]
@@ -156,7 +168,3 @@ def _score(item: ChairItem, read: Reader) -> ItemScore:
             "tokens": float(mentions.length),
         },
     )
-
-
-def _sum(scores: Sequence[ItemScore], name: str) -> float:
-    return sum(score.values[name] for score in scores)

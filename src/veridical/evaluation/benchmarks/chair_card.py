@@ -5,9 +5,13 @@ from veridical.evaluation.benchmarks.protocol import (
     InputSpec,
     KnownFault,
     MetricSpec,
+    OptionSpec,
     ReferenceResult,
     Variant,
 )
+
+PROMPT = "Please describe this image in detail."
+"""What most papers on large models ask."""
 
 CARD = Card(
     title="CHAIR",
@@ -18,8 +22,8 @@ CARD = Card(
     data="http://images.cocodataset.org/annotations/annotations_trainval2014.zip (annotations CC BY 4.0): the folder "
     "with instances_{train,val}2014.json and captions_{train,val}2014.json. Images: COCO val2014; papers on large "
     "models take 500 of them, each its own 500.",
-    prompt='"Please describe this image in detail." in most papers on large models, with at most 512 new tokens '
-    "(64 in some: CHAIR grows with length)",
+    prompt=f'"{PROMPT}" in most papers on large models, with at most 512 new tokens (64 in some: CHAIR grows with '
+    "length). The original scores captions of captioning models.",
     judge="",
     variants={
         "original": Variant("As LisaAnne/Hallucination chair.py: singular by pattern's singularize.", official=True),
@@ -41,6 +45,10 @@ CARD = Card(
         ),
         "reference": InputSpec(
             "COCO's annotation folder (instances_*.json and captions_*.json), or JSON `{image_id: [objects]}`"
+        ),
+        "questions": InputSpec(
+            "For `veridical evaluate`: rows of `image_id` and `image` (its file); else all images of a JSON reference",
+            required=False,
         ),
     },
     metrics={
@@ -114,4 +122,13 @@ CARD = Card(
             "wordnet",
         ),
     ),
+    options={
+        "words": OptionSpec(
+            "The words that name objects: COCO's, or a file in the form of CHAIR's synonyms (a line a kind, plurals "
+            "listed), for pictures of other things; then the variants do not differ.",
+            "coco",
+            ("coco",),
+            kind="file",
+        ),
+    },
 )

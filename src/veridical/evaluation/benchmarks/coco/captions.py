@@ -1,6 +1,7 @@
 """Rows of captions about COCO's images, in every form that published code reads and writes."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,24 +23,35 @@ class CaptionRow(NamedTuple):
 
 
 def read_caption_rows(path: Path, faults: Faults) -> list[CaptionRow]:
-    """Rows of a JSON array, of JSON lines, or of the original's `{"imgToEval": {ID: row}}`.
+    """Rows of a JSON array, of JSON lines, or of the original's `{"imgToEval": {ID: row}}`, with their images.
 
     Args:
         path: The file.
         faults: Where to note rows without an image, and ids that come twice.
     """
-    rows = _expand(path, faults)
-    found = []
-    for row in rows:
-        image = row_id(row, ("image_id",), faults)
-        if image is not None:
-            name = image_key(image)
-            own = next((key for key in ("question_id", "id") if isinstance(row.values.get(key), (int, str))), None)
-            found.append(CaptionRow(name if own is None else str(row.values[own]), name, row))
-    named = {id(one.row): one for one in found}
-    return [
-        named[id(row)] for row in index_rows((one.row for one in found), lambda row: named[id(row)].id, faults).values()
-    ]
+    return name_rows(expand_rows(path, faults), faults)
+
+
+def expand_rows(path: Path, faults: Faults) -> list[Row]:
+    """The rows as they stand in the file."""
+    mine = Faults()
+    rows = read_rows(path, mine)
+    if len(rows) == 1 and "imgToEval" in rows[0].values:
+        return _rows_of(path, rows[0].values, faults)
+    if mine.found and path.is_file():
+        document = read_document(path, Faults())  # the original writes one object over many lines
+        if isinstance(document, dict) and "imgToEval" in document:
+            return _rows_of(path, document, faults)
+    faults.found.extend(mine.found)
+    return rows
+
+
+def name_rows(rows: Sequence[Row], faults: Faults) -> list[CaptionRow]:
+    """Find out which image each row is about."""
+    images = {id(row): image_key(image) for row in rows if (image := row_id(row, ("image_id",), faults)) is not None}
+    imaged = [row for row in rows if id(row) in images]
+    named = index_rows(imaged, lambda row: _own_id(row) or images[id(row)], faults)
+    return [CaptionRow(name, images[id(row)], row) for name, row in named.items()]
 
 
 def image_key(image: str | int) -> str:
@@ -58,20 +70,7 @@ def _own_id(row: Row) -> str | None:
     return next((str(value) for value in values if isinstance(value, (int, str))), None)
 
 
-def _expand(path: Path, faults: Faults) -> list[Row]:
-    mine = Faults()
-    rows = read_rows(path, mine)
-    if len(rows) == 1 and "imgToEval" in rows[0].values:
-        return _rows_of(path, rows[0].values, faults)
-    if mine.found:
-        document = read_document(path, Faults())  # the original writes one object over many lines
-        if isinstance(document, dict) and "imgToEval" in document:
-            return _rows_of(path, document, faults)
-    faults.found.extend(mine.found)
-    return rows
-
-
-def _rows_of(path: Path, document: Any, faults: Faults) -> list[Row]:
+def _rows_of(path: Path, document: Mapping[str, Any], faults: Faults) -> list[Row]:
     entries = document["imgToEval"]
     values = list(entries.values()) if isinstance(entries, dict) else []
     if not values or not all(isinstance(value, dict) for value in values):

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ Truth = dict[str, frozenset[str]]
 """Image → kinds of object that are in it."""
 
 
-def read_truth(path: Path, images: Iterable[str], read: Reader, faults: Faults) -> Truth:
+def read_truth(
+    path: Path, images: Iterable[str], read: Reader, faults: Faults, *, kinds: Collection[str] | None = None
+) -> Truth:
     """Read what is in some images.
 
     Args:
@@ -24,9 +26,19 @@ def read_truth(path: Path, images: Iterable[str], read: Reader, faults: Faults) 
         images: The images that are asked about; others are passed over.
         read: Reads the captions, as it reads the model's.
         faults: Where to note what is wrong with the files; an image that is not in them is not noted here.
+        kinds: The kinds of object that a list may name; None: COCO's 80.
     """
     wanted = set(images)
-    return _from_folder(path, wanted, read, faults) if path.is_dir() else _from_list(path, wanted, faults)
+    return _from_folder(path, wanted, read, faults) if path.is_dir() else _from_list(path, wanted, faults, kinds)
+
+
+def listed_images(path: Path, faults: Faults) -> list[str]:
+    """Images of a JSON reference, in its order; a COCO folder, which holds 120,000, lists none."""
+    if path.is_dir():
+        faults.add_file(path, "a folder of COCO's does not say which images are asked about. Name them: --questions.")
+        return []
+    document = read_document(path, faults)
+    return [image_key(image) for image in document] if isinstance(document, dict) else []
 
 
 def _from_folder(folder: Path, wanted: set[str], read: Reader, faults: Faults) -> Truth:
@@ -66,7 +78,8 @@ def _add(document: Mapping[str, Any], truth: dict[str, set[str]], wanted: set[st
                 objects.update(read(annotation["caption"]).objects)
 
 
-def _from_list(path: Path, wanted: set[str], faults: Faults) -> Truth:
+def _from_list(path: Path, wanted: set[str], faults: Faults, own: Collection[str] | None) -> Truth:
+    kinds = object_kinds() if own is None else own
     document = read_document(path, faults)
     if document is None:
         return {}
@@ -80,10 +93,11 @@ def _from_list(path: Path, wanted: set[str], faults: Faults) -> Truth:
         if not isinstance(objects, list) or not all(isinstance(name, str) for name in objects):
             got = json.dumps(objects, ensure_ascii=False)[:60]
             faults.add_file(path, f"image {image!r}: a list of names of objects is needed, got {got}. Mend it.")
-        elif unknown := sorted(set(objects) - object_kinds()):
-            near = difflib.get_close_matches(unknown[0], object_kinds(), n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else "Take COCO's names of the 80 kinds."
-            faults.add_file(path, f"image {image!r}: {unknown[0]!r} is none of COCO's 80 kinds of object. {hint}")
+        elif unknown := sorted(set(objects) - set(kinds)):
+            near = difflib.get_close_matches(unknown[0], kinds, n=1)
+            known, other = ("COCO's 80 kinds", "COCO's names") if own is None else ("the given words' kinds", "theirs")
+            hint = f"Did you mean {near[0]!r}?" if near else f"Take {other}."
+            faults.add_file(path, f"image {image!r}: {unknown[0]!r} is none of {known} of object. {hint}")
         elif (key := image_key(image)) in wanted:
             truth[key] = frozenset(objects)
     return truth

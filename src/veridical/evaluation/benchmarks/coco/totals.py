@@ -1,0 +1,65 @@
+"""Totals from items that say how much they mention, how much of it is not there, and what of the truth they found."""
+
+from collections.abc import Mapping, Sequence
+
+from veridical.evaluation.measures import Measure, means
+from veridical.evaluation.statistics import clustered_ratios
+from veridical.records import ItemScore, Metric
+
+
+def column(scores: Sequence[ItemScore], name: str) -> list[float]:
+    """One of the items' numbers."""
+    return [score.values[name] for score in scores]
+
+
+def object_measures(scores: Sequence[ItemScore]) -> dict[str, Measure]:
+    """The metrics of CHAIR and Object HalBench as sums over items.
+
+    Args:
+        scores: Items whose `values` hold `mentions`, `hallucinated` (mentions of what is not there), `found`
+            (kinds that are mentioned and there), `truth` (kinds that are there) and `tokens`.
+    """
+    clusters = [score.cluster for score in scores]
+    mentions, absent = column(scores, "mentions"), column(scores, "hallucinated")
+    wrong = [float(count > 0) for count in absent]
+    answering = [one if count else None for one, count in zip(wrong, mentions, strict=True)]
+    return {
+        "chair_s": means(wrong, clusters),
+        "response_hallucination": means(answering, clusters),
+        "chair_i": Measure(absent, mentions, clusters, "ratio"),
+        "recall": Measure(column(scores, "found"), column(scores, "truth"), clusters, "ratio"),
+        "length": means(column(scores, "tokens"), clusters, bounds=None),
+    }
+
+
+def metrics_of(measures: Mapping[str, Measure], *, seed: int) -> dict[str, Metric]:
+    """Values with intervals; n is the sum of the denominators, so that 0 says that nothing was measured.
+
+    Args:
+        measures: Metrics over the same items.
+        seed: Of the bootstrap, which gives all ratios from one set of resamples.
+    """
+    metrics: dict[str, Metric] = {}
+    for bounds in {measure.bounds for measure in measures.values()}:
+        ratios = {
+            name: (measure.numerators, measure.denominators)
+            for name, measure in measures.items()
+            if measure.kind == "ratio" and measure.bounds == bounds
+        }
+        if ratios:
+            clusters = measures[next(iter(ratios))].clusters
+            metrics |= clustered_ratios(ratios, clusters, bounds=bounds, seed=seed)
+    for name, measure in measures.items():
+        if measure.kind != "ratio":
+            metrics[name] = measure.metric(seed=seed)
+    return {
+        name: metrics[name].model_copy(update={"n": int(sum(measure.denominators))})
+        for name, measure in measures.items()
+    }
+
+
+def complement(metric: Metric) -> Metric:
+    """One minus a rate; not defined where the rate is not."""
+    if metric.n == 0:
+        return metric
+    return metric.model_copy(update={"value": 1 - metric.value, "low": 1 - metric.high, "high": 1 - metric.low})
