@@ -14,6 +14,7 @@ from veridical.evaluation.benchmarks.amber_files import (
     data_folder,
     given_nouns,
     index_responses,
+    query_rows,
     read_annotations,
     read_images,
     read_lexicon,
@@ -40,7 +41,7 @@ from veridical.evaluation.benchmarks.amber_words import (
     word_versions,
 )
 from veridical.evaluation.benchmarks.pope import strict_answer
-from veridical.evaluation.benchmarks.protocol import Benchmark, Files, Loaded
+from veridical.evaluation.benchmarks.protocol import Asked, Benchmark, Files, Loaded
 from veridical.evaluation.benchmarks.rows import Faults, field, read_rows
 from veridical.evaluation.measures import Measure
 from veridical.records import ItemScore, Metric
@@ -62,6 +63,23 @@ class Amber(Benchmark[AmberItems]):
 
     name = "amber"
     card = CARD
+    answer_field = "response"
+
+    def questions(self, files: Files) -> list[Asked]:
+        """The queries of the task, from the folder `query`."""
+        faults = Faults()
+        folder = data_folder(files.path("reference"))
+        annotations = read_annotations(folder / "annotations.json", read_lexicon(folder, faults), faults)
+        asked = []
+        for row in query_rows(folder / "query", faults):
+            number = field(row, "id", int, faults, otherwise=0)
+            if number in annotations and self._wants(annotations[number].dimension):
+                image = field(row, "image", str, faults, otherwise="")
+                asked.append(Asked(str(number), image, field(row, "query", str, faults, otherwise=""), {"id": number}))
+        if not asked:
+            faults.add_file(folder / "query", "no query_*.json with queries of the task. Give AMBER's data folder.")
+        faults.stop()
+        return asked
 
     def read(self, files: Files, *, variant: str) -> Loaded[AmberItems]:
         """Read responses, annotations and words, and find the nouns of descriptions."""

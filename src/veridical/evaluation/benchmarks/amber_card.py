@@ -1,11 +1,13 @@
 """The facts about AMBER."""
 
 from veridical.evaluation.benchmarks.protocol import (
+    SHORT_ANSWER,
     Card,
     InputSpec,
     KnownFault,
     MetricSpec,
     OptionSpec,
+    Preset,
     ReferenceResult,
     Variant,
 )
@@ -102,5 +104,14 @@ CARD = Card(
             kind="file",
         ),
         "threshold": OptionSpec("Two words are the same above this likeness.", "0.8", kind="number"),
+    },
+    presets={
+        "official": Preset("AMBER: the queries as they stand; greedy.", max_new_tokens=512),
+        "short": Preset(
+            "Questions ask for Yes or No in LLaVA's words, so that the official variant can read them; for the task "
+            "discriminative only.",
+            template=SHORT_ANSWER,
+            max_new_tokens=16,
+        ),
     },
 )

@@ -93,12 +93,18 @@ def _words(row: Row, name: str, lexicon: Lexicon, faults: Faults) -> tuple[str, 
     return tuple(word for word in words if word not in unknown)
 
 
+def query_rows(folder: Path, faults: Faults) -> list[Row]:
+    """All queries, each once: query_all.json holds what the other files hold."""
+    paths = sorted(folder.glob("query_*.json"))
+    parts = [path for path in paths if path.name != "query_all.json"]
+    return [row for path in parts or paths for row in read_rows(path, faults)]
+
+
 def read_images(folder: Path, faults: Faults) -> dict[int, str]:
     """Image of every item; empty where the folder of queries is not there."""
     return {
         field(row, "id", int, faults, otherwise=0): field(row, "image", str, faults, otherwise="")
-        for path in sorted(folder.glob("query_*.json"))
-        for row in read_rows(path, faults)
+        for row in query_rows(folder, faults)
     }
 
 

@@ -85,7 +85,8 @@ def correct(
         items = "items" if before[name].kind != "ratio" else "images"
         note = ""
         if corrected[name] >= SHOWN_BELOW:
-            note = power_sentence(*values, difference, percent=percent, items=items)
+            after_holm = difference.model_copy(update={"p": corrected[name]})
+            note = power_sentence(*values, after_holm, percent=percent, items=items)
         found[name] = Compared(*values, difference, corrected[name], note)
     return found
 
@@ -98,7 +99,7 @@ def reopen(total: BenchmarkScore) -> AnyBenchmark:
 
 
 def _check_same(first: BenchmarkScore, second: BenchmarkScore) -> None:
-    for what in ("benchmark", "variant", "options"):
+    for what in ("benchmark", "variant"):
         one, two = getattr(first, what), getattr(second, what)
         if one != two:
             raise ConfigError(f"Two runs are compared on one {what}, got {one!r} and {two!r}. Score both alike.")

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from veridical.evaluation.benchmarks.judged import Cases, JudgedBenchmark
 from veridical.evaluation.benchmarks.mmhal_card import CARD, TYPES
-from veridical.evaluation.benchmarks.protocol import Files, Loaded
+from veridical.evaluation.benchmarks.protocol import Asked, Files, Loaded
 from veridical.evaluation.benchmarks.rows import Faults, Row, field, read_rows, read_values
 from veridical.evaluation.judges.completions import read_completion
 from veridical.evaluation.judges.protocol import Case, Message, Review
 from veridical.evaluation.judges.templates import PromptFile, fill_slots, read_prompt
+from veridical.evaluation.measures import Measure, means
 from veridical.evaluation.statistics import mean_metric, wilson
 from veridical.files import write_json_atomically
 from veridical.records import ItemScore, Metric
@@ -121,6 +122,31 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
 
     name = "mmhal"
     card = CARD
+    answer_field = "model_answer"
+
+    def questions(self, files: Files) -> list[Asked]:
+        """The questions of the response template (`--questions`); images by the last part of their address."""
+        faults = Faults()
+        asked = []
+        for name, row in _by_id(read_rows(files.path("questions"), faults)):
+            image = row.values.get("image_src") or row.values.get("image_id")
+            kept = {key: value for key, value in row.values.items() if key != "model_answer"}
+            asked.append(Asked(name, str(image), field(row, "question", str, faults, otherwise=""), kept))
+        faults.stop()
+        return asked
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """The means over items that both runs have a rating of."""
+        del variant
+        clusters = [score.cluster for score in scores]
+        rated = [score.values.get("score") for score in scores]
+        told = [None if value is None else 100 * informativeness(value) / 3 for value in rated]
+        wrong = [None if value is None else float(value < _HALLUCINATES_BELOW) for value in rated]
+        return {
+            "score": means(rated, clusters, bounds=(0.0, 6.0)),
+            "hallucination_rate": means(wrong, clusters),
+            "informativeness": means(told, clusters, bounds=(0.0, 100.0)),
+        }
 
     def cases(self, files: Files, *, template: Path | None = None) -> Cases:
         """One case a response."""

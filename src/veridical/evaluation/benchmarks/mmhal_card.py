@@ -5,6 +5,7 @@ from veridical.evaluation.benchmarks.protocol import (
     InputSpec,
     KnownFault,
     MetricSpec,
+    Preset,
     ReferenceResult,
     Variant,
 )
@@ -92,4 +93,14 @@ CARD = Card(
             "a summary of arXiv 2405.17220, judge gpt-4-1106-preview",
         ),
     ),
+    presets={
+        "llava-rlhf": Preset(
+            "LLaVA-RLHF, Eval/eval_scripts/eval_mmhal.sh: the question alone; greedy, 1,024 tokens.",
+            max_new_tokens=1024,
+        ),
+        "rlaif-v": Preset(
+            "RLAIF-V: the question alone, 1,024 tokens. (It searches with three beams; here greedy.)",
+            max_new_tokens=1024,
+        ),
+    },
 )

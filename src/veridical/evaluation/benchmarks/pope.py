@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 from veridical.evaluation.benchmarks.matching import Pair, match_answers
 from veridical.evaluation.benchmarks.protocol import (
+    SHORT_ANSWER,
+    Asked,
     Benchmark,
     Card,
     Files,
@@ -17,6 +19,7 @@ from veridical.evaluation.benchmarks.protocol import (
     KnownFault,
     Loaded,
     MetricSpec,
+    Preset,
     ReferenceResult,
     Variant,
 )
@@ -210,6 +213,19 @@ class Pope(Benchmark[list[PopeItem]]):
                 )
             ),
         ),
+        presets={
+            "plain": Preset("RUCAIBox/POPE: the question alone; greedy.", max_new_tokens=64),
+            "llava-1.5": Preset(
+                "LLaVA, docs/Evaluation.md: short answer asked for; greedy.", template=SHORT_ANSWER, max_new_tokens=128
+            ),
+            "llava-rlhf": Preset(
+                "LLaVA-RLHF, Eval/eval_scripts/eval_pope.sh: short answer asked for, sampled at 0.2. (Its shell passes "
+                "a backslash and an n in place of the line break; here it is a line break.)",
+                template=SHORT_ANSWER,
+                temperature=0.2,
+                max_new_tokens=64,
+            ),
+        },
     )
 
     def read(self, files: Files, *, variant: str) -> Loaded[list[PopeItem]]:
@@ -239,6 +255,22 @@ class Pope(Benchmark[list[PopeItem]]):
             unknown = ["predicted" not in score.values for score in scores]
             metrics["unknown_ratio"] = rate_metric(unknown, clusters, seed=seed)
         return metrics
+
+    def questions(self, files: Files) -> list[Asked]:
+        """The questions as they stand in the file."""
+        faults = Faults()
+        rows = read_rows(files.path("questions"), faults)
+        asked = [
+            Asked(
+                str(row.values.get("question_id", row.line)),
+                field(row, ("image", "image_source"), str, faults, otherwise=""),
+                field(row, "text", str, faults, otherwise=""),
+                {"question_id": row.values["question_id"]} if "question_id" in row.values else {},
+            )
+            for row in rows
+        ]
+        faults.stop()
+        return asked
 
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
         """The rates as sums over questions; lmms-eval's, which leave answers out, are not among them."""

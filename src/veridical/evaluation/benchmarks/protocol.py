@@ -21,6 +21,9 @@ Items = TypeVar("Items")
 Role = Literal["responses", "questions", "reference", "reviews"]
 ROLES: tuple[Role, ...] = ("responses", "questions", "reference", "reviews")
 
+SHORT_ANSWER = "{question}\nAnswer the question using a single word or phrase."
+"""How LLaVA asks for a short answer (docs/Evaluation.md)."""
+
 
 class Variant(NamedTuple):
     """One way of counting."""

@@ -22,6 +22,7 @@ _OWN = {
     "vqa": "vqa:Vqa",
     "mhumaneval": "mhumaneval:MHumanEval",
     "multiple-choice": "multiple_choice:MultipleChoice",
+    "world": "world:World",
 }
 """Benchmarks of this package: name → module:class, imported when they are asked for."""
 
