@@ -77,7 +77,7 @@ def chair(folder: Path, say: Say) -> Files:
 def object_halbench(folder: Path, say: Say) -> Files:
     (folder / "truth.json").write_text(json.dumps({str(image): objects for image, objects in OBJECTS.items()}))
     said = [
-        {"image_id": image, "question": CONTEXT, "answer": say(CONTEXT), "objects": say("Which objects?").split()}
+        {"image_id": image, "question": CONTEXT, "answer": say(CONTEXT), "extract_objs": say("Which objects?").split()}
         for image in OBJECTS
     ]
     return Files(write_lines(folder / "a.jsonl", said), reference=folder / "truth.json")
@@ -127,6 +127,16 @@ def llava_bench(folder: Path, say: Say) -> Files:
     return Files(reviews=write_lines(folder / "reviews.jsonl", rows))
 
 
+def mhumaneval(folder: Path, say: Say) -> Files:
+    kinds = ["object", "position", "number", "other"]
+    said = [
+        {"id": str(number), "image": f"{number}.jpg", "text": text, "segments": kinds[: len(text.split()) % 5]}
+        for number in range(4)
+        for text in [say(CONTEXT)]
+    ]
+    return Files(write_lines(folder / "a.jsonl", said))
+
+
 MINIATURES: dict[str, Callable[[Path, Say], Files]] = {
     "pope": pope,
     "chair": chair,
@@ -135,6 +145,7 @@ MINIATURES: dict[str, Callable[[Path, Say], Files]] = {
     "amber": amber,
     "llava-bench": llava_bench,
     "hallusionbench": hallusionbench,
+    "mhumaneval": mhumaneval,
     "vqa": vqa,
     "multiple-choice": multiple_choice,
 }
