@@ -1,8 +1,8 @@
 import json
-from pathlib import Path
 
 import pytest
 
+from official_data import DATA, expected, needs_data, write_lines
 from veridical.errors import ConfigError, DataError
 from veridical.evaluation.benchmarks.llava_bench import (
     Grades,
@@ -14,14 +14,6 @@ from veridical.evaluation.benchmarks.llava_bench import (
 from veridical.evaluation.benchmarks.protocol import Files
 from veridical.evaluation.benchmarks.scoring import score
 from veridical.files import hash_bytes
-
-DATA = Path(__file__).parents[4] / "shared" / "data"
-needs_data = pytest.mark.skipif(not (DATA / "expected.json").is_file(), reason="the official files are not here")
-
-
-def lines(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 def review(number, text, *, category="conv", **extra):
@@ -61,7 +53,7 @@ def test_both_parsers_on_what_judges_write(text, official, strict):
 
 def test_ratio_of_means_by_hand(tmp_path):
     rows = [review(0, "8 4"), review(1, "2 6"), review(2, "10 5", category="detail")]
-    metrics = score("llava-bench", Files(reviews=lines(tmp_path / "r.jsonl", rows))).total.metrics
+    metrics = score("llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", rows))).total.metrics
     assert metrics["relative/conv"].value == 100.0  # the mean of the ratios would be 175
     assert metrics["relative/detail"].value == 50.0
     assert metrics["relative/all"].value == 75.0
@@ -71,7 +63,7 @@ def test_ratio_of_means_by_hand(tmp_path):
 
 def test_failures_count_as_minus_one_in_llava_only_and_the_effect_is_said(tmp_path):
     rows = [review(number, "4 8") for number in range(4)] + [review(4, "8, 9")]
-    files = Files(reviews=lines(tmp_path / "r.jsonl", rows))
+    files = Files(reviews=write_lines(tmp_path / "r.jsonl", rows))
     llava = score("llava-bench", files)
     assert llava.total.metrics["relative/all"].value == pytest.approx(100 * 31 / 15)  # 206.7 instead of 200
     assert llava.items[4].status == "unparsed"
@@ -86,21 +78,21 @@ def test_failures_count_as_minus_one_in_llava_only_and_the_effect_is_said(tmp_pa
 def test_failures_that_outweigh_the_grades_give_no_score_rather_than_a_crash(tmp_path):
     for texts in (["no"] * 3, ["1 1", "no"], []):
         rows = [review(number, text) for number, text in enumerate(texts)]
-        path = lines(tmp_path / "r.jsonl", rows) if rows else tmp_path / "empty.json"
+        path = write_lines(tmp_path / "r.jsonl", rows) if rows else tmp_path / "empty.json"
         if not rows:
             path.write_text("[]")
         for variant in ("llava", "rlhf-v", "strict"):
             total = score("llava-bench", Files(reviews=path), variant=variant).total
             for metric in total.metrics.values():
                 assert metric.low <= metric.value <= metric.high
-    total = score("llava-bench", Files(reviews=lines(tmp_path / "r.jsonl", [review(0, "no")]))).total
+    total = score("llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", [review(0, "no")]))).total
     assert total.metrics["relative/all"].n == 0
 
 
 def test_a_judgement_that_could_not_be_had_is_failed_in_every_variant(tmp_path):
     rows = [review(0, "4 8"), {"question_id": 1, "category": "conv", "content": None, "error": "timed out"}]
     for variant in ("llava", "rlhf-v", "strict"):
-        scored = score("llava-bench", Files(reviews=lines(tmp_path / "r.jsonl", rows)), variant=variant)
+        scored = score("llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", rows)), variant=variant)
         assert scored.items[1].status == "failed"
         assert scored.items[1].values == {}
         assert scored.total.metrics["relative/all"].value == 200.0
@@ -109,9 +101,9 @@ def test_a_judgement_that_could_not_be_had_is_failed_in_every_variant(tmp_path):
 def test_questions_give_intervals_by_image(tmp_path):
     rows = [review(number, f"8 {2 + number}") for number in range(8)]
     asked = [{"question_id": number, "image": f"{number // 4}.jpg"} for number in range(8)]
-    reviews = lines(tmp_path / "r.jsonl", rows)
+    reviews = write_lines(tmp_path / "r.jsonl", rows)
     alone = score("llava-bench", Files(reviews=reviews))
-    by_image = score("llava-bench", Files(reviews=reviews, questions=lines(tmp_path / "q.jsonl", asked)))
+    by_image = score("llava-bench", Files(reviews=reviews, questions=write_lines(tmp_path / "q.jsonl", asked)))
     assert {item.cluster for item in by_image.items} == {"0.jpg", "1.jpg"}
     wide, narrow = (scored.total.metrics["relative/all"] for scored in (by_image, alone))
     assert wide.high - wide.low > narrow.high - narrow.low
@@ -129,7 +121,7 @@ def test_faults_are_told_with_their_lines(tmp_path):
         {"question_id": 5, "content": "8 9", "tuple": "8 9"},
     ]
     with pytest.raises(DataError) as caught:
-        score("llava-bench", Files(reviews=lines(tmp_path / "r.jsonl", rows)))
+        score("llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", rows)))
     assert sorted({fault.line for fault in caught.value.faults}) == [2, 3, 4, 5, 6]
 
 
@@ -137,12 +129,12 @@ def test_faults_are_told_with_their_lines(tmp_path):
 def bench(tmp_path):
     folder = tmp_path / "table"
     folder.mkdir()
-    lines(folder / "answers_gpt4.jsonl", [{"question_id": 7, "text": "A reference."}])
-    lines(folder / "context.jsonl", [{"id": 0, "image": "a.jpg", "caption": "A street."}])
-    questions = lines(
+    write_lines(folder / "answers_gpt4.jsonl", [{"question_id": 7, "text": "A reference."}])
+    write_lines(folder / "context.jsonl", [{"id": 0, "image": "a.jpg", "caption": "A street."}])
+    questions = write_lines(
         tmp_path / "q.jsonl", [{"question_id": 7, "image": "a.jpg", "text": "Where?", "category": "conv"}]
     )
-    responses = lines(tmp_path / "a.jsonl", [{"question_id": 7, "text": "On a street."}])
+    responses = write_lines(tmp_path / "a.jsonl", [{"question_id": 7, "text": "On a street."}])
     return Files(responses=responses, questions=questions, reference=folder)
 
 
@@ -173,7 +165,7 @@ def test_rules_that_do_not_fit_are_refused(bench, tmp_path):
 
 
 def test_missing_answers_are_told(bench, tmp_path):
-    other = lines(tmp_path / "b.jsonl", [{"question_id": 8, "text": "x"}])
+    other = write_lines(tmp_path / "b.jsonl", [{"question_id": 8, "text": "x"}])
     with pytest.raises(DataError, match="question 7 has no answer"):
         LlavaBench().cases(bench._replace(responses=other))
 
@@ -185,7 +177,7 @@ def test_missing_answers_are_told(bench, tmp_path):
     [("llava", "llava_official(no skip)", "official_llava_stdout"), ("rlhf-v", "rlhfv(skip -1)", "rlhfv_stdout")],
 )
 def test_official_numbers(key, variant, part, printed):
-    wanted = json.loads((DATA / "expected.json").read_text())["llava_bench"][key]
+    wanted = expected("llava_bench")[key]
     scored = score("llava-bench", Files(reviews=DATA / wanted["file"]), variant=variant)
     metrics = scored.total.metrics
     assert sum(item.status == "unparsed" for item in scored.items) == wanted["n_failed"]
@@ -208,7 +200,7 @@ def test_official_numbers(key, variant, part, printed):
 @needs_data
 @pytest.mark.parametrize("name", ["alpaca", "llama"])
 def test_official_numbers_of_real_reviews(name):
-    wanted = json.loads((DATA / "expected.json").read_text())["llava_bench"][f"llava_bench_real_text_review_{name}"]
+    wanted = expected("llava_bench")[f"llava_bench_real_text_review_{name}"]
     scored = score("llava-bench", Files(reviews=DATA / wanted["file"]))
     metric = scored.total.metrics["relative/all"]
     assert metric.value == pytest.approx(wanted["all"]["relative_score"], rel=1e-13)
@@ -220,17 +212,17 @@ def test_official_numbers_of_real_reviews(name):
 
 @needs_data
 def test_official_parser_on_official_examples():
-    for row in json.loads((DATA / "expected.json").read_text())["llava_bench"]["llava_bench_parse_score"]:
+    for row in expected("llava_bench")["llava_bench_parse_score"]:
         assert list(official_grades(row["text"])) == row["official"]
 
 
 @needs_data
 def test_official_prompts(tmp_path):
-    wanted = json.loads((DATA / "expected.json").read_text())["llava_bench"]["llava_bench_prompts"]
+    wanted = expected("llava_bench")["llava_bench_prompts"]
     folder = DATA / "llava_bench"
     questions = [json.loads(line) for line in (folder / "qa90_questions.jsonl").read_text().splitlines()]
     answers = [{"question_id": row["question_id"], "text": "I see " + row["text"].lower()} for row in questions]
-    responses = lines(tmp_path / "a.jsonl", answers)
+    responses = write_lines(tmp_path / "a.jsonl", answers)
     files = Files(responses=responses, questions=folder / "qa90_questions.jsonl", reference=folder)
     cases, template = LlavaBench().cases(files, template=folder / "rule.json")
     assert template.name.startswith("official")

@@ -1,8 +1,8 @@
 import json
-from pathlib import Path
 
 import pytest
 
+from official_data import DATA, expected, needs_data
 from veridical.errors import ConfigError, DataError
 from veridical.evaluation.benchmarks.mmhal import (
     MMHal,
@@ -14,9 +14,6 @@ from veridical.evaluation.benchmarks.mmhal_card import TYPES
 from veridical.evaluation.benchmarks.protocol import Files
 from veridical.evaluation.benchmarks.scoring import score
 from veridical.files import hash_bytes
-
-DATA = Path(__file__).parents[4] / "shared" / "data"
-needs_data = pytest.mark.skipif(not (DATA / "expected.json").is_file(), reason="the official files are not here")
 
 
 def completion(text, model="judge-1"):
@@ -210,8 +207,8 @@ def test_a_template_of_ones_own_is_custom_and_must_fit(tmp_path):
 @needs_data
 @pytest.mark.parametrize("name", ["synthetic_judge_a", "synthetic_judge_b", "edge_cases"])
 def test_official_numbers(name):
-    expected = json.loads((DATA / "expected.json").read_text())["mmhal"]
-    wanted = expected[f"mmhal_{name}"] if f"mmhal_{name}" in expected else expected[name]
+    known = expected("mmhal")
+    wanted = known[f"mmhal_{name}"]
     scored = score("mmhal", Files(reviews=DATA / wanted["file"]))
     metrics = scored.total.metrics
     assert [item.values["score"] for item in scored.items] == wanted["scores"]
@@ -235,9 +232,9 @@ def test_official_numbers(name):
 
 @needs_data
 def test_official_prompts():
-    expected = json.loads((DATA / "expected.json").read_text())["mmhal"]["mmhal_prompts"]
-    assert expected
-    for name, wanted in expected.items():
+    prompts = expected("mmhal")["mmhal_prompts"]
+    assert prompts
+    for name, wanted in prompts.items():
         files = Files(responses=DATA / "mmhal" / "responses" / name)
         cases, template = MMHal().cases(files, template=DATA / "mmhal" / "judge_prompt_template.txt")
         assert template.name.startswith("official")

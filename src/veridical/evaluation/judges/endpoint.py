@@ -76,7 +76,7 @@ class EndpointJudge:
                 self.bill = Bill(len(plan.answers), 0, len(plan.missing), 0, 0, Tokens())
             else:
                 self.check_budget(plan)
-                outcomes = self._ask(plan) if plan.missing else {}
+                outcomes = self._ask(plan)
         return [
             self._review(case.id, plan.answers[request.key])
             if request.key in plan.answers
@@ -133,7 +133,8 @@ class EndpointJudge:
             return f"the budget of {self.settings.budget:.2f} USD could be overdrawn. Raise it and run again."
 
         kept = len(plan.answers)
-        outcomes = Asker(self.settings, on_answer=keep, stop_before=stop_before).ask(plan.missing)
+        asker = Asker(self.settings, on_answer=keep, stop_before=stop_before)
+        outcomes = asker.ask(plan.missing) if plan.missing else []
         self.bill = Bill(
             kept=kept,
             answered=len(plan.answers) - kept,
