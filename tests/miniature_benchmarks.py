@@ -77,7 +77,7 @@ def chair(folder: Path, say: Say) -> Files:
 def object_halbench(folder: Path, say: Say) -> Files:
     (folder / "truth.json").write_text(json.dumps({str(image): objects for image, objects in OBJECTS.items()}))
     said = [
-        {"image_id": image, "question": CONTEXT, "answer": say(CONTEXT), "extract_objs": say("Which objects?").split()}
+        {"image_id": image, "question": CONTEXT, "answer": say(CONTEXT), "objs": say("Which objects?").split()}
         for image in OBJECTS
     ]
     return Files(write_lines(folder / "a.jsonl", said), reference=folder / "truth.json")
