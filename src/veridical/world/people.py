@@ -141,6 +141,7 @@ def compare(
         annotator=person.name,
         response_ids=(first.id, second.id),
         preferred=preferred,
+        hallucination=None if preferred == "tie" else one.hallucinations != two.hallucinations,
     )
 
 
