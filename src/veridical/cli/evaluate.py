@@ -12,7 +12,40 @@ def evaluate(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file.")
     ] = None,
 ) -> None:
-    """Measure a model on scenes of the embedded world, with intervals and a paired test against an earlier run."""
+    """Let models answer benchmarks, score the answers with intervals, and compare the models pair by pair.
+
+    A recipe lists `[[models]]` and `[[benchmarks]]`; one without benchmarks measures one model in the embedded world.
+    """
+    if _lists_benchmarks(recipe):
+        _benchmarks(recipe, settings or [])
+    else:
+        _world(recipe, settings or [])
+
+
+def _lists_benchmarks(recipe: Path) -> bool:
+    """Which of the two recipes it is; what cannot be read is told where recipes are read."""
+    import tomllib
+
+    try:
+        return "benchmarks" in tomllib.loads(recipe.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def _benchmarks(recipe: Path, settings: list[str]) -> None:
+    from veridical.config import load_recipe
+    from veridical.evaluation.suite.recipe import BenchmarksRecipe
+    from veridical.evaluation.suite.run import evaluate_benchmarks
+    from veridical.evaluation.suite.table import evaluation_table
+    from veridical.progress import say
+
+    resolved = load_recipe(recipe, BenchmarksRecipe, overrides=settings)
+    done = evaluate_benchmarks(resolved)
+    say(evaluation_table(done.runs, seed=resolved.seed))
+    say(f"\nCompare further, in one page: veridical report {done.out}")
+
+
+def _world(recipe: Path, settings: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -20,7 +53,7 @@ def evaluate(
     from veridical.evaluation.world_recipe import EvaluateRecipe
     from veridical.evaluation.world_recipe import evaluate as run
 
-    resolved = load_recipe(recipe, EvaluateRecipe, overrides=settings or [])
+    resolved = load_recipe(recipe, EvaluateRecipe, overrides=settings)
     done = run(resolved)
     table = Table("metric", "value", "95 % interval", "n", *(["change", "p"] if done.comparison else []))
     for name, metric in done.evaluation.metrics.items():

@@ -14,11 +14,22 @@ def make(
     count: Annotated[int, typer.Option(help="How many scenes.", min=1)] = 100,
     split: Annotated[str, typer.Option(help="Name of the set; sets never share a scene.")] = "user",
     seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
+    benchmarks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the scenes here as benchmarks too: POPE, CHAIR, MMHal, AMBER, with a recipe for evaluate."
+        ),
+    ] = None,
 ) -> None:
     """Draw scenes with prompts, facts and exact truth."""
     from veridical.progress import say
     from veridical.world.export import write_scenes
 
+    if benchmarks is not None:
+        from veridical.evaluation.world_files import write_world_benchmarks
+
+        written = write_world_benchmarks(benchmarks, split=split, scenes=count, seed=seed)
+        say(f"benchmarks in {benchmarks}; run them with: veridical evaluate {written.recipe}")
     write_scenes(out, count=count, split=split, seed=seed)
     say(f"{count} scenes in {out}")
 

@@ -163,7 +163,7 @@ class Amber(Benchmark[AmberItems]):
             notes.append(f"{empty} descriptions are empty; they count as free of hallucination. Look at cover.")
         if "chair" in metrics and not metrics["chair"].n:
             notes.append("No description mentions anything that AMBER knows: chair says nothing.")
-        if "f1" in metrics and metrics["f1"].n and metrics["yes_ratio"].value in (0.0, 1.0):
+        if not odd and "f1" in metrics and metrics["f1"].n and metrics["yes_ratio"].value in (0.0, 1.0):
             notes.append("The model gave one answer to every question: F1 says little here.")
         return tuple(notes)
 

@@ -80,22 +80,25 @@ def make_prompts(asked: Sequence[Asked], settings: BenchmarkSettings, template: 
     """
     folder = image_folder(settings)
     faults: list[Fault] = []
-    hashes: dict[str, ImageRef] = {}
-    prompts = []
-    for one in asked:
-        if one.image not in hashes:
-            path = find_image(folder, one.image)
-            if path is None:
-                message = f"no image {one.image!r} for question {one.id}. Set `images` to the folder that holds it."
-                faults.append(Fault(folder, None, message))
-            else:
-                hashes[one.image] = ImageRef(path=str(path.absolute()), sha256=hash_file(path))
-        if one.image in hashes:
-            text = template.replace("{question}", one.text)
-            prompts.append(Prompt(id=one.id, image=hashes[one.image], question=text, task=settings.benchmark))
+    found: dict[str, ImageRef] = {}
+    for one in {one.image: one for one in asked}.values():
+        path = find_image(folder, one.image)
+        if path is None:
+            message = f"no image {one.image!r} for question {one.id}. Set `images` to the folder that holds it."
+            faults.append(Fault(folder, None, message))
+        else:
+            found[one.image] = ImageRef(path=str(path.absolute()), sha256=hash_file(path))
     if faults:
         raise DataError(faults)
-    return prompts
+    return [
+        Prompt(
+            id=one.id,
+            image=found[one.image],
+            question=template.replace("{question}", one.text),
+            task=settings.benchmark,
+        )
+        for one in asked
+    ]
 
 
 def image_folder(settings: BenchmarkSettings) -> Path:
