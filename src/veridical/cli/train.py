@@ -79,3 +79,23 @@ def dpo(
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
     resolved = load_recipe(path, PreferenceRecipe, overrides=overrides)
     train_dpo(resolved, out or Path("runs") / path.stem, resume=resume)
+
+
+@app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('ppo'))}.")
+def ppo(
+    recipe: RecipeName, settings: Settings = None, *, out: Out = None, resume: Resume = False, skip_bad: SkipBad = False
+) -> None:
+    """Train a policy by PPO against a reward model, rules or both (LLaVA-RLHF).
+
+    Leaves DIR/adapter (LoRA) or DIR/model (full), DIR/value, recipe.toml, metrics.jsonl, curves.jsonl (what held-out
+    prompts show), memory.json (what each role costs) and manifest.json.
+    """
+    from veridical.cli.recipes import find_recipe
+    from veridical.config import load_recipe
+    from veridical.training.ppo import train_ppo
+    from veridical.training.ppo_config import PpoRecipe
+
+    path = find_recipe(recipe, prefix="ppo")
+    overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
+    resolved = load_recipe(path, PpoRecipe, overrides=overrides)
+    train_ppo(resolved, out or Path("runs") / path.stem, resume=resume)

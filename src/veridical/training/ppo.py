@@ -16,7 +16,6 @@ from veridical.feedback.pairs import split_by_image
 from veridical.files import hash_file, write_json_atomically
 from veridical.manifests import build_manifest
 from veridical.progress import say
-from veridical.rewards.composition import compose_rewards
 from veridical.rewards.protocol import RewardFunction
 from veridical.seeding import child_seed
 from veridical.training.checkpoints import find_resume_point
@@ -25,12 +24,13 @@ from veridical.training.loop import RESUME_FOLDER
 from veridical.training.ppo_config import PpoRecipe
 from veridical.training.ppo_memory import memory_report
 from veridical.training.ppo_prompts import PpoPrompt, read_prompts
+from veridical.training.ppo_rewards import build_reward
 from veridical.training.ppo_roles import Roles, build_roles
 from veridical.training.ppo_trainer import PpoTrainer
 from veridical.training.rollout_engines import HfEngine, RolloutEngine
 from veridical.training.rollouts import RolloutCollector
 from veridical.training.run_directory import Clock, RunResult, open_run
-from veridical.training.trained_model import absolute_path, weights_folder, with_absolute_model
+from veridical.training.trained_model import absolute_path, mixed_precision, weights_folder, with_absolute_model
 
 Prompts = dict[str, list[PpoPrompt]]
 
@@ -82,6 +82,7 @@ def train_ppo(
             "Set train.iterations, a smaller rollout.prompts, or more epochs."
         )
     clock.lap("encoding")
+    reward = reward or build_reward(roles, recipe)
     write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
     report = memory_report(roles, recipe, prompt_tokens=_typical_length(prompts["train"]))
     for line in report.lines():
@@ -91,8 +92,9 @@ def train_ppo(
         {**report._asdict(), "roles": [one._asdict() for one in report.roles], "share": report.share,
          "four_copies": [one._asdict() for one in report.four_copies]},
     )  # fmt: skip
-    reward = reward or compose_rewards(recipe.reward)
-    collector = RolloutCollector(roles, engine or HfEngine(roles, recipe.rollout), reward, recipe)
+    collector = RolloutCollector(
+        roles, engine or HfEngine(roles, recipe.rollout, bf16=recipe.train.bf16), reward, recipe
+    )
     trainer = PpoTrainer(
         roles, collector, prompts["train"], recipe=recipe, iterations=iterations, run_dir=run_dir,
         measure=lambda _: measure_held_out(collector, prompts["held out"], judge), rule=choose or latest(),
@@ -157,7 +159,7 @@ def _read(roles: Roles, recipe: PpoRecipe, run_dir: Path) -> Prompts:
     def read(file: str) -> list[PpoPrompt]:
         return read_prompts(file, roles.vlm, roles.features, data, room=room, run_dir=run_dir)
 
-    with torch.autocast(roles.vlm.device.type, dtype=torch.bfloat16, enabled=recipe.train.bf16):
+    with mixed_precision(roles.vlm, bf16=recipe.train.bf16)():
         prompts = read(data.prompts)
         if data.held_out:
             return {"train": prompts, "held out": read(data.held_out)}

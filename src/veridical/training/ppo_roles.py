@@ -70,6 +70,14 @@ class Roles:
         self.value_apart = recipe.has_value and recipe.value.kind == "adapter"
         self.sampling = Sampling(recipe.rollout.temperature, forbidden_tokens(vlm))
 
+    def frozen_base(self) -> VisionLanguageModel:
+        """The base, on which more frozen adapters may be put: what is trained is never among its weights."""
+        return self._reference or self.vlm
+
+    def frozen_features(self) -> FeatureCache:
+        """Features of the images for `frozen_base`."""
+        return self._reference_features or self.features
+
     @contextmanager
     def as_policy(self) -> Iterator[None]:
         """Within it the model is the policy."""

@@ -14,6 +14,7 @@ from veridical.models.generation import generate_tokens
 from veridical.training.ppo_config import RolloutSection
 from veridical.training.ppo_prompts import PpoPrompt
 from veridical.training.ppo_roles import Roles
+from veridical.training.trained_model import mixed_precision
 
 
 class Sampled(NamedTuple):
@@ -45,10 +46,11 @@ class RolloutEngine(Protocol):
 class HfEngine:
     """Decodes with the trained model itself; a prompt's key-value cache is shared by its samples."""
 
-    def __init__(self, roles: Roles, settings: RolloutSection) -> None:
-        """Sample from the policy of `roles`."""
+    def __init__(self, roles: Roles, settings: RolloutSection, *, bf16: bool = False) -> None:
+        """Sample from the policy of `roles`, in bfloat16 where it is trained so."""
         self._roles = roles
         self._settings = settings
+        self._autocast = mixed_precision(roles.vlm, bf16=bf16)
         self._cuts = _tokens_that_say(roles, settings.cut_after)
 
     def follow(self, roles: Roles) -> None:
@@ -67,7 +69,7 @@ class HfEngine:
         roles, settings = self._roles, self._settings
         stacked = stack_prompts([one.prompt for one in prompts], pad_token_id=roles.vlm.tokenizer.pad_token_id)
         stacked = {key: value.to(roles.vlm.device) for key, value in stacked.items()}
-        with torch.no_grad(), roles.as_policy():
+        with torch.no_grad(), roles.as_policy(), self._autocast():
             answers = generate_tokens(
                 roles.vlm,
                 stacked,

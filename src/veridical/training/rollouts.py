@@ -27,6 +27,7 @@ from veridical.training.ppo_config import PpoRecipe
 from veridical.training.ppo_prompts import PpoPrompt
 from veridical.training.ppo_roles import Roles
 from veridical.training.rollout_engines import RolloutEngine, Sampled, image_keys
+from veridical.training.trained_model import mixed_precision
 
 _REPEATED_WORDS = 4
 
@@ -84,6 +85,7 @@ class RolloutCollector:
         self._engine = engine
         self._reward = reward
         self._recipe = recipe
+        self._autocast = mixed_precision(roles.vlm, bf16=recipe.train.bf16)
 
     def collect(
         self, prompts: Sequence[PpoPrompt], rows: Sequence[int], *, stream: Sequence[str | int], kl_coefficient: float
@@ -160,7 +162,7 @@ class RolloutCollector:
         keys = image_keys(encoded)
         stacked = stack_prompts([one.prompt for one in encoded], pad_token_id=roles.vlm.tokenizer.pad_token_id)
         batch = BranchBatch(stacked, ids, mask).to(roles.vlm.device)
-        with torch.autocast(roles.vlm.device.type, dtype=torch.bfloat16, enabled=self._recipe.train.bf16):
+        with self._autocast():
             images = roles.images(batch.prompt, keys)
             with roles.as_policy():
                 read = roles.read_policy(batch, images)
@@ -176,6 +178,10 @@ class RolloutCollector:
 
     def reward(self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]) -> Rewards:
         """Reward responses, each by itself."""
+        with self._autocast():
+            return self._rewarded(prompts, sampled)
+
+    def _rewarded(self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]) -> Rewards:
         candidates = self.candidates(prompts, sampled)
         shape = (len(prompts), len(sampled[0].responses))
         if isinstance(self._reward, CompositeReward):
