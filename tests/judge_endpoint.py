@@ -33,6 +33,7 @@ class JudgeEndpoint(ThreadingHTTPServer):
         self.served: Counter[str] = Counter()
         self.busy = 0
         self.headers_seen: list[dict[str, str]] = []
+        self.times: list[float] = []
         self.bodies: list[dict[str, Any]] = []
 
     @property
@@ -65,6 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
             attempt = self.server.tries[key]
             self.server.tries[key] += 1
             self.server.bodies.append(body)
+            self.server.times.append(time.monotonic())
             self.server.headers_seen.append(dict(self.headers))
         behaviour = self.server.plan(text, attempt)
         if behaviour == "hang":
@@ -86,8 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             message = {"error": {"message": f"status {behaviour}", "code": "trouble"}}
             self._send(int(behaviour), json.dumps(message), {"Retry-After": "0.05"} if behaviour == "429" else {})
             return
-        if behaviour == "wait-an-hour":
-            self._send(429, '{"error": {"message": "later"}}', {"Retry-After": "3600"})
+        if behaviour.startswith("wait "):
+            self._send(429, '{"error": {"message": "later"}}', {"Retry-After": behaviour.removeprefix("wait ")})
             return
         if behaviour == "quota":
             self._send(429, '{"error": {"message": "no money", "code": "insufficient_quota"}}', {})

@@ -1,6 +1,9 @@
 import json
+import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from official_data import DATA, expected, needs_data, write_lines
 from veridical.errors import ConfigError, DataError
@@ -43,12 +46,22 @@ def review(number, text, *, category="conv", **extra):
         ("0 5", (0, 5), None),
         ("eight nine", (-1, -1), None),
         ("89", (-1, -1), None),
+        ("nan nan", (-1, -1), None),
+        ("inf 5", (-1, -1), None),
+        ("score" + " " * 50_000 + "x", (-1, -1), None),
         ("", (-1, -1), None),
     ],
 )
 def test_both_parsers_on_what_judges_write(text, official, strict):
     assert official_grades(text) == official
     assert strict_grades(text) == (None if strict is None else Grades(*strict))
+
+
+@given(st.text() | st.from_regex(r"(?i)(scores?:)? *-?\d{0,4}[.,/ ]{0,2}\d{0,4} *\n?.*"))
+def test_no_text_breaks_a_parser_and_strict_grades_are_grades(text):
+    assert all(map(math.isfinite, official_grades(text)))
+    grades = strict_grades(text)
+    assert grades is None or all(1 <= grade <= 10 for grade in grades)
 
 
 def test_ratio_of_means_by_hand(tmp_path):

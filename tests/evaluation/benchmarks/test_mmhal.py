@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from official_data import DATA, expected, needs_data
 from veridical.errors import ConfigError, DataError
@@ -68,6 +70,9 @@ def responses(tmp_path, values):
         ("Rating: 4 or 5", 4, None),
         ("Rating: -1", None, None),
         ("Rating: six", None, None),
+        ("Rating: 00000000012", 0, None),
+        ("Rating: 5.12345678901", 5, None),
+        ("Rating: 4.\n2 dogs", 4, 4),
         ("Rating: 4 ... on reflection Rating: 2", None, None),
         ("Rating: 4. Final Rating: 4", 4, 4),
         ("the rating is 2.", None, 2),
@@ -80,6 +85,17 @@ def responses(tmp_path, values):
 def test_both_parsers_on_what_judges_write(text, official, strict):
     assert official_rating(text) == official
     assert strict_rating(text) == strict
+
+
+@given(st.text() | st.from_regex(r"(?i)\W*rating\W{0,3}(is|of|:)?\W{0,3}-?\d{0,12}[./ ]?\d{0,3}.*"))
+def test_no_text_breaks_a_parser_and_no_rating_is_out_of_range(text):
+    assert official_rating(text) in (None, *range(7))
+    assert strict_rating(text) in (None, *range(7))
+
+
+def test_long_texts_are_read_fast():
+    for text in ("rating" + " " * 100_000 + "x", "rating: " + "9" * 100_000, "rating" * 20_000):
+        assert strict_rating(text) is None
 
 
 def test_informativeness_is_what_is_told_beside_the_hallucination():

@@ -1,10 +1,11 @@
 import asyncio
 import json
+import sys
 
 import pytest
 
 from judge_endpoint import MODEL, judge_endpoint
-from veridical.errors import ConfigError, DataError
+from veridical.errors import ConfigError, DataError, MissingPackageError
 from veridical.evaluation.judges.batch import read_batch, write_batch
 from veridical.evaluation.judges.endpoint import EndpointJudge
 from veridical.evaluation.judges.protocol import Case, Message
@@ -112,11 +113,28 @@ def test_an_endpoint_that_fails_on_and_on_is_left_alone(settings):
 
 
 def test_an_endpoint_that_asks_for_an_hour_is_not_waited_for_and_not_hurried(settings):
-    with judge_endpoint(lambda text, attempt: "wait-an-hour") as server:
+    with judge_endpoint(lambda text, attempt: "wait 3600") as server:
         reviews = EndpointJudge(settings(server.url, concurrency=1)).review(cases(3), Plain())
         assert len(server.bodies) == 1
     assert "asks to wait 3600 s" in reviews[0].problem
     assert reviews[2].problem.startswith("not asked")
+
+
+def test_who_is_told_to_wait_waits_and_so_do_the_others(settings):
+    with judge_endpoint(lambda text, attempt: "wait 0.5" if text == "item 0" and not attempt else "ok") as server:
+        judge = EndpointJudge(settings(server.url, concurrency=2))
+        reviews = judge.review(cases(6), Plain())
+    assert all(review.text == "Rating: 4" for review in reviews)
+    assert judge.bill.retries == 1
+    told = server.times[0]
+    assert sum(told < moment < told + 0.5 for moment in server.times) <= 2  # those that were under way
+    assert len(server.times) == 7
+
+
+def test_without_the_package_it_says_what_to_install(settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(MissingPackageError, match=r"pip install .veridical\[judge\]"):
+        EndpointJudge(settings()).review(cases(1), Plain())
 
 
 def test_another_models_answer_is_no_judgement_and_is_paid_once(settings):

@@ -6,6 +6,7 @@ numbers exactly; all else is [-1, -1], which LLaVA's summary averages in and RLH
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from veridical.records import ItemScore, Metric
 _GRADE = r"(\d+(?:\.\d+)?)(?:\s*/\s*10)?"
 _PAIR = re.compile(rf"(?:scores?\s*:?)?\s*{_GRADE}(?:\s*[,;|]\s*|\s+){_GRADE}\s*\.?", re.IGNORECASE)
 _NAMED = re.compile(rf"assistant\s*1\s*[:=]\s*{_GRADE}[\s,;|]+assistant\s*2\s*[:=]\s*{_GRADE}\s*\.?", re.IGNORECASE)
+_LONGEST_LINE = 200
+"""Characters; a longer line is no line of two grades."""
 _FAILED = (-1.0, -1.0)
 
 
@@ -63,9 +66,11 @@ def official_grades(text: str) -> Grades:
     if len(parts) != 2:
         return Grades(*_FAILED)
     try:
-        return Grades(float(parts[0]), float(parts[1]))
+        grades = Grades(float(parts[0]), float(parts[1]))
     except ValueError:
         return Grades(*_FAILED)
+    # The official code would average "nan" in and print nan for everything.
+    return grades if all(map(math.isfinite, grades)) else Grades(*_FAILED)
 
 
 def strict_grades(text: str) -> Grades | None:
@@ -75,7 +80,7 @@ def strict_grades(text: str) -> Grades | None:
     (Grades(reference=8.0, model=9.0), Grades(reference=8.0, model=9.0), None)
     """
     line = next((line.strip().replace("*", "") for line in text.splitlines() if line.strip()), "")
-    match = _PAIR.fullmatch(line) or _NAMED.fullmatch(line)
+    match = (_PAIR.fullmatch(line) or _NAMED.fullmatch(line)) if len(line) <= _LONGEST_LINE else None
     if match is None:
         return None
     grades = Grades(float(match[1]), float(match[2]))
@@ -224,7 +229,11 @@ def _stored(row: Row, faults: Faults) -> Grades | None:
     value = next((row.values[key] for key in ("tuple", "score") if row.values.get(key) is not None), None)
     if value is None:
         return None
-    numbers = [one for one in value if isinstance(one, int | float)] if isinstance(value, list) else []
+    numbers = (
+        [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
+        if isinstance(value, list)
+        else []
+    )
     if not isinstance(value, list) or len(numbers) != 2 or len(value) != 2:
         faults.add(row, f"`tuple` must be two numbers, got {json.dumps(value, ensure_ascii=False)[:60]}. Mend the row.")
         return None

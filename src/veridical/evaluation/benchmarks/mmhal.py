@@ -31,12 +31,13 @@ OFFICIAL_PROMPTS = {
 """Hashes of the published judge prompt."""
 
 _HALLUCINATES_BELOW = 3
+# Repetitions are bounded, so that no text makes the search slow.
 _STRICT = re.compile(
-    r"""\brating\b [\s*_"'`]*
-        (?: [:=] | \bis\b | \bof\b | [-–—](?=\s) )? [\s*_"'`]*
-        (?P<number> -?\d+ (?:\.\d+)? )
-        (?: \s*/\s*(?P<of>\d+) )?
-        (?P<range> \s*(?:-|–|\bto\b|\bor\b)\s*\d )?""",
+    r"""\brating\b [\s*_"'`]{0,20}
+        (?: [:=] | \bis\b | \bof\b | [-–—](?=\s) )? [\s*_"'`]{0,20}
+        (?P<number> -?\d{1,9} (?:\.\d{1,9})? ) (?!\.?\d)
+        (?: \s?/\s?(?P<of>\d{1,9}) )?
+        (?P<range> \s?(?:-|–|\bto\b|\bor\b)\s?\d )?""",
     re.VERBOSE | re.IGNORECASE,
 )
 

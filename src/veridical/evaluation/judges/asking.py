@@ -137,7 +137,7 @@ class Asker:
             wait = back_off(attempt, first=settings.first_wait, longest=settings.longest_wait, rng=self._rng)
             if got.wait is not None:
                 self._gate = max(self._gate, time.monotonic() + got.wait)  # it speaks to all of us
-                wait = got.wait + wait * (got.wait < wait)
+                wait = max(wait, got.wait * self._rng.uniform(1.0, 1.1))
             if attempt < settings.attempts:
                 await asyncio.sleep(wait)
         return self._failed(f"{problem} (tried {settings.attempts} times)", settings.attempts, lost)
