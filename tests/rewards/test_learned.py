@@ -1,0 +1,118 @@
+"""A reward model as a reward function, and the leak check."""
+
+import pytest
+import torch
+
+from miniatures import picture
+from veridical.errors import ModelError
+from veridical.feedback.facts import FactsIndex
+from veridical.models.loading import load_model
+from veridical.records import Facts, ImageRef, Prompt
+from veridical.rewards.layout import RewardQuery
+from veridical.rewards.leak import CONDITIONS, change_queries, score_conditions
+from veridical.rewards.learned import LearnedReward
+from veridical.rewards.model import RewardModel, new_head
+from veridical.rewards.protocol import Candidate
+from veridical.rewards.template import RewardTemplate
+
+
+@pytest.fixture(scope="module")
+def model(tiny_llava_path):
+    vlm = load_model(tiny_llava_path, device="cpu")
+    torch.manual_seed(0)
+    return RewardModel(vlm, new_head(vlm), RewardTemplate(name="world"))
+
+
+def prompt(number, **more):
+    return Prompt(
+        id=f"p{number}", image=ImageRef(path=f"images/scene{number}.png"), question="What is in the picture?", **more
+    )
+
+
+def candidate(number, text, *, finished=True):
+    return Candidate(prompt(number), text, finished, 5)
+
+
+FACTS = FactsIndex([Facts(image_id=f"scene{n}", kind="caption", texts=(f"{n + 1} dogs.",)) for n in range(3)])
+
+
+def image_of(asked):
+    return picture(int(asked.id[1:]))
+
+
+def reward(model, facts=FACTS, **more):
+    return LearnedReward(model, facts, image_of=image_of, **more)
+
+
+def test_candidates_are_rewarded_in_their_order_whatever_their_company(model):
+    candidates = [
+        candidate(0, "A dog."), candidate(1, "A cat."), candidate(0, "Two cats."),
+        candidate(0, "A dog.", finished=False),
+    ]  # fmt: skip
+    found = reward(model)(candidates)
+    assert found.shape == (4,)
+    assert found.dtype == torch.float32
+    for number, one in enumerate(candidates):
+        torch.testing.assert_close(reward(model)([one])[0], found[number], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(reward(model)(candidates[::-1]), found.flip(0), atol=1e-5, rtol=1e-5)
+    assert found[0] != found[3]
+
+
+def test_it_finds_each_prompts_own_facts(model):
+    (expected,) = model.score([RewardQuery("What is in the picture?", picture(1), ("A dog.",), FACTS.of(prompt(1)))])
+    torch.testing.assert_close(reward(model)([candidate(1, "A dog.")]), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_branches_of_one_prompt_share_its_encoding(model, monkeypatch):
+    seen = []
+    inner = model.lay_out
+    monkeypatch.setattr(model, "lay_out", lambda queries, **more: seen.extend(queries) or inner(queries, **more))
+    reward(model)([candidate(n % 2, f"{n} dogs.") for n in range(6)])
+    assert [len(query.responses) for query in seen] == [3, 3]
+
+
+def test_missing_facts_are_an_error_or_counted(model, capsys):
+    with pytest.raises(ModelError, match="No facts for prompt 'p7'"):
+        reward(model)([candidate(0, "A dog."), candidate(7, "A dog.")])
+    without = reward(model, missing="without")
+    without([candidate(0, "A dog."), candidate(7, "A dog."), candidate(7, "A cat."), candidate(8, "A cat.")])
+    assert without.without_facts == 3
+    assert capsys.readouterr().err.count("Rewarded without facts") == 1
+    with pytest.raises(ModelError, match="reads facts, got none"):
+        reward(model, None)
+
+
+def test_a_relative_image_path_is_refused(model):
+    with pytest.raises(ModelError, match="relative path 'images/scene0"):
+        LearnedReward(model, FACTS)([candidate(0, "A dog.")])
+
+
+def asked_of(number):
+    facts = (Facts(image_id=str(number), kind="answer", texts=(str(number),)),)
+    return RewardQuery("Hm?", ImageRef(path=f"{number}.png"), ("a", "b"), facts)
+
+
+QUERIES = [asked_of(number % 4) for number in range(12)]
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_conditions_take_away_what_they_say_and_no_more(condition):
+    for before, after in zip(QUERIES, change_queries(QUERIES, condition, seed=0), strict=True):
+        assert after.responses == before.responses
+        assert after.question == before.question
+        swaps_facts = condition in ("swapped_facts", "swapped_both")
+        assert (after.image != before.image) == (condition in ("swapped_image", "swapped_both"))
+        assert (after.facts == ()) == (condition == "no_facts")
+        if condition != "no_facts":
+            assert (after.facts != before.facts) == swaps_facts
+        if condition == "swapped_both":
+            assert after.facts[0].texts[0] in after.image.path
+
+
+def test_a_model_that_reads_no_facts_has_no_conditions_of_facts(tiny_llava_path, model):
+    queries = [RewardQuery("Hm?", picture(n), ("a dog", "a cat")) for n in range(3)]
+    blind = RewardModel(model.vlm, model.head, RewardTemplate(name="world", facts_position="none"))
+    assert set(score_conditions(blind, queries, seed=0)) == {"intact", "swapped_image"}
+    found = score_conditions(model, queries, seed=0)
+    assert set(found) == set(CONDITIONS)
+    assert all(len(rewards) == 3 for rewards in found.values())

@@ -1,0 +1,77 @@
+"""What a reward model is shown: slots, facts by kind, and shipped templates with facts on either side."""
+
+import pytest
+from pydantic import ValidationError
+
+from veridical.records import Facts
+from veridical.rewards.template import SHIPPED, FactsForm, RewardTemplate
+
+FACTS = (
+    Facts(image_id="a", kind="answer", texts=("B",)),
+    Facts(image_id="a", kind="caption", texts=("A dog {question}.", "Two cats.")),
+    Facts(image_id="a", kind="caption", texts=("A lamp.",)),
+)
+
+
+def test_facts_are_written_kind_by_kind_in_the_order_given():
+    template = RewardTemplate(
+        name="mine",
+        before="{facts}|{question}",
+        facts=FactsForm(
+            headings={"caption": "C: ", "answer": "A: "}, fact="<{fact}>", separator=", ", end="; ", nothing="?"
+        ),
+    )
+    shown = template.show("What is it?", FACTS)
+    assert shown.before == "C: <A dog {question}.>, <Two cats.>, <A lamp.>; A: <B>; |What is it?"
+    assert template.show("What is it?", FACTS[::-1]).before.startswith("C: <A lamp.>, <A dog")
+    assert template.show("What is it?", ()).before == "?|What is it?"
+
+
+def test_the_question_may_hold_what_looks_like_a_slot():
+    assert RewardTemplate(name="world").show("What does {facts} mean?", ()).before == "What does {facts} mean?"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("position", ["before", "after", "none"])
+def test_shipped_templates_show_facts_where_they_are_wanted(name, position):
+    template = RewardTemplate(name=name, facts_position=position)
+    shown = template.show("What is it?", FACTS)
+    assert "What is it?" in shown.before
+    assert ("Two cats." in shown.before) == (position == "before")
+    assert ("Two cats." in shown.after) == (position == "after")
+    assert "{facts}" not in shown.before + shown.after
+    assert "{dimensions}" not in shown.before + shown.after
+    assert template.reads_facts == (position != "none")
+
+
+@pytest.mark.parametrize("name", ["veridical", "llava-rlhf"])
+def test_the_four_dimensions_are_numbered(name):
+    after = RewardTemplate(name=name).show("What is it?", FACTS).after
+    lines = [line for line in after.splitlines() if line[:1].isdigit()]
+    assert [line[:2] for line in lines] == ["1.", "2.", "3.", "4."]
+
+
+def test_fields_fill_in_and_win_over_the_shipped_ones():
+    template = RewardTemplate(name="llava-rlhf", verdict="I give it")
+    assert template.verdict == "I give it"
+    assert template.facts_position == "after"
+    assert RewardTemplate.model_validate(template.model_dump()) == template
+    assert RewardTemplate().facts_position == "before"
+    own = RewardTemplate(name="mine", before="{facts} Q: {question}")
+    assert (own.after, own.dimensions) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"before": "{facts}"}, "must hold {question}"),
+        ({"before": "{question} {fact}"}, "no slot {fact}"),
+        ({"after": "{question}"}, "no slot {question}"),
+        ({"before": "{question}"}, "`before` must hold {facts}"),
+        ({"facts_position": "after", "after": "Well?"}, "`after` must hold {facts}"),
+        ({"verdict": "It is", "after": ""}, "`verdict` begins the answer"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_is_refused(fields, said):
+    with pytest.raises(ValidationError, match=said.replace("{", r"\{")):
+        RewardTemplate(name="mine", **{"before": "{facts}{question}", **fields})
