@@ -50,4 +50,4 @@ def test_bad_rows_end_in_one_message_or_are_put_aside(tiny_llava_path, tmp_path,
 
 def test_help_names_the_shipped_recipes(capsys):
     assert run("train", "reward", "--help") == 0
-    assert "reward-llava-rlhf" in capsys.readouterr().out.replace("\n", "")
+    assert "reward-world" in capsys.readouterr().out.replace("\n", "")
