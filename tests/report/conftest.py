@@ -1,18 +1,16 @@
 """A made-up report: the numbers are invented and say so; only the shape is that of a real run."""
 
-import io
 import random
 
 import pytest
-from PIL import Image, ImageDraw
 
+from made_up_scenes import draw_picture, mark_words
 from veridical.evaluation.statistics import clustered_bootstrap, mcnemar, paired_permutation, wilson
 from veridical.records import Metric, Segment
 from veridical.report.inputs import (
     Corrections,
     CurvePoint,
     DemoReport,
-    MarkedText,
     ObjectiveRow,
     ObjectiveTest,
     OverGeneralisation,
@@ -20,30 +18,11 @@ from veridical.report.inputs import (
     QuestionType,
     Rerun,
     Scene,
-    Span,
     Stage,
 )
 from veridical.report.results import Results
 
 KINDS = ("object", "number", "colour", "place")
-
-
-def draw_picture(number: int) -> bytes:
-    image = Image.new("RGB", (60, 60), (230, 235 - number % 40, 220))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((8, 20, 28, 40), fill=(200, 60, 50))
-    draw.rectangle((34, 10 + number % 20, 52, 30 + number % 20), fill=(60, 90, 180))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
-def mark_words(text: str, *marks: tuple[str, str, str]) -> MarkedText:
-    spans = sorted((text.index(word), word, kind, truth) for word, kind, truth in marks)
-    return MarkedText(
-        text=text,
-        spans=tuple(Span(start=i, end=i + len(word), kind=kind, truth=truth) for i, word, kind, truth in spans),
-    )
 
 
 def make_scene(number: int) -> Scene:

@@ -1,4 +1,4 @@
 """Tables, figures and one self-contained HTML file from what lies on disk. No torch, no world.
 
-`render_demo_report(DemoReport, path)` · `compare_runs({name: path}, path)` · `write_results` / `read_results`.
+`render_demo_report(DemoReport, path)` · `render_fact_rlhf_report(FactRlhfReport)` · `compare_runs({name: path}, path)` · `write_results` / `read_results`.
 """

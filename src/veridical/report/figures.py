@@ -4,7 +4,7 @@ All are drawn about as wide as a phone's screen, so that their text keeps its si
 where there is room. Before is a hollow mark, after a filled one; lines are 95 % intervals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -137,8 +137,18 @@ class TradeOff(NamedTuple):
     """Share of descriptions with a hallucination."""
 
 
-def trade_off(runs: Sequence[TradeOff], *, base: TradeOff, title: str) -> Markup:
-    """Hallucination (up is worse) against coverage (left is worse): the good corner is at the bottom right."""
+def trade_off(
+    runs: Sequence[TradeOff], *, base: TradeOff, title: str, looks: Mapping[str, tuple[str, str]] | None = None
+) -> Markup:
+    """Hallucination (up is worse) against coverage (left is worse): the good corner is at the bottom right.
+
+    Args:
+        runs: What is compared.
+        base: Where it began.
+        title: What the figure shows, for those who cannot see it.
+        looks: Style and shape by name, where other figures have fixed them; others get their own.
+    """
+    looks = looks or {}
     everything = [base, *runs]
     names = list(dict.fromkeys(run.name for run in runs))
     left, right, top, bottom = 44.0, WIDTH - 8, 24.0, 260.0
@@ -151,7 +161,7 @@ def trade_off(runs: Sequence[TradeOff], *, base: TradeOff, title: str) -> Markup
             line(left, y(tick), right, y(tick), "grid"),
             text(left - 6, y(tick) + 4, _tick(tick), "tick", anchor="end"),
         ]
-    for tick in x.ticks(4):
+    for tick in x.ticks(5):
         parts += [
             line(x(tick), top, x(tick), bottom, "grid"),
             text(x(tick), bottom + 16, _tick(tick), "tick", anchor="middle"),
@@ -165,7 +175,8 @@ def trade_off(runs: Sequence[TradeOff], *, base: TradeOff, title: str) -> Markup
             line(across, y(100 * run.hallucination.low), across, y(100 * run.hallucination.high), "range faint")
         )
     for run in everything:
-        style, shape = ("before", "circle") if run is base else (_series(names.index(run.name)))
+        own = ("before", "circle") if run is base else _series(names.index(run.name))
+        style, shape = looks.get(run.name, own)
         said = (
             f"{run.name}{', ' if run.run else ''}{run.run}: hallucination {value_text(run.hallucination, '%')} "
             f"({interval_text(run.hallucination, '%')}), coverage {value_text(run.coverage, '%')} "
@@ -175,7 +186,7 @@ def trade_off(runs: Sequence[TradeOff], *, base: TradeOff, title: str) -> Markup
         parts.append(mark(*place, style, shape=shape, title=said))
     for row, name in enumerate([base.name, *names]):
         y_legend = bottom + 54 + 19 * row
-        style, shape = ("before", "circle") if row == 0 else _series(row - 1)
+        style, shape = looks.get(name, ("before", "circle") if row == 0 else _series(row - 1))
         parts += [mark(left + 4, y_legend - 4, style, shape=shape), text(left + 18, y_legend, name, "label")]
     return figure_svg(WIDTH, bottom + 58 + 19 * (1 + len(names)), title, *parts)
 

@@ -28,6 +28,10 @@ def _environment() -> Environment:
         count=wording.count_text,
         p=wording.p_text,
         seconds=wording.seconds_text,
+        decimal=wording.decimal,
+        capitalize_first=lambda words: words[:1].upper() + words[1:],
+        hours=wording.hours_text,
+        memory=wording.memory_text,
         data_uri=data_uri,
         marked=marks.marked_html,
     )
@@ -49,6 +53,11 @@ def _styles() -> Markup:
     return Markup((folder / "style.css").read_text(encoding="utf-8"))  # noqa: S704
 
 
+def render_page(template: str, **context: Any) -> str:
+    """Render a template of this package into one page."""
+    return _environment().get_template(template).render(**context)
+
+
 def write_page(path: Path | str, template: str, **context: Any) -> Path:
     """Render a template of this package into one file."""
-    return write_text_atomically(path, _environment().get_template(template).render(**context))
+    return write_text_atomically(path, render_page(template, **context))

@@ -40,6 +40,9 @@ METRICS: dict[str, MetricInfo] = {
     "mmhal_score": MetricInfo(
         "MMHal-style score", "of 6", "higher", "Eight types of questions, each answer rated from 0 to 6."
     ),
+    "relative_score": MetricInfo(
+        "Score relative to the reference", "%", "higher", "As in LLaVA-Bench: judged beside a reference answer."
+    ),
     "over_generalisation": MetricInfo(
         "Over-generalisation", "%", "lower", "How much oftener typical objects are invented in their own context."
     ),
@@ -128,6 +131,16 @@ def seconds_text(seconds: float) -> str:
     if whole < 120:
         return f"{whole}{_THIN}s"
     return f"{whole // 60}{_THIN}min {whole % 60}{_THIN}s"
+
+
+def hours_text(hours: float) -> str:
+    """Working time: "12 min", "33 h"."""
+    return f"{60 * hours:.0f}{_THIN}min" if hours < 2 else f"{count_text(round(hours))}{_THIN}h"
+
+
+def memory_text(memory: float) -> str:
+    """Memory in MiB or GiB."""
+    return f"{memory / 2**30:.1f}{_THIN}GiB" if memory >= 2**30 else f"{memory / 2**20:.0f}{_THIN}MiB"
 
 
 def is_shown(difference: Difference, *, p: float | None = None) -> bool:

@@ -1,0 +1,171 @@
+"""Scores of benchmarks side by side: intervals, paired tests against the first run, and what could not be told."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from veridical.errors import ConfigError
+from veridical.evaluation.benchmarks.comparison import Compared
+from veridical.evaluation.benchmarks.protocol import MetricSpec
+from veridical.evaluation.benchmarks.registry import find_benchmark
+from veridical.evaluation.benchmarks.runs import (
+    Comparison,
+    ScoredRun,
+    Spread,
+    compare_runs,
+    is_scored,
+    read_runs,
+    spread,
+)
+from veridical.records import Difference, Metric
+from veridical.report import figures
+from veridical.report.page import write_page
+from veridical.report.wording import Verdict, verdict
+
+_UNITS = {"rate": "%", "score 0-6": "of 6", "words": "words", "tokens": "tokens"}
+
+
+class Cell(NamedTuple):
+    """One metric of one run."""
+
+    metric: Metric | None
+    """Its value; None where the run lacks it."""
+    compared: Compared | None
+    """Against the first run; None for the first, and where there is no test."""
+    verdict: Verdict | None
+    """What one may say of the difference."""
+
+
+class MetricRow(NamedTuple):
+    """One metric of all runs."""
+
+    name: str
+    """As the benchmark calls it."""
+    meaning: str
+    """What it counts."""
+    unit: str
+    """How it is shown."""
+    cells: list[Cell]
+    """One a run."""
+
+
+class Group(NamedTuple):
+    """All runs of one benchmark, counted and asked in one way."""
+
+    title: str
+    """Benchmark, variant and round."""
+    runs: list[ScoredRun]
+    """The runs, the one that others are compared with first."""
+    rows: list[MetricRow]
+    """Headline metrics."""
+    details: list[MetricRow]
+    """Metrics of groups: by type, by dimension."""
+    problems: list[str]
+    """Why runs could not be tested against each other."""
+
+
+def all_scored(paths: Sequence[Path]) -> bool:
+    """Whether all paths hold scores of benchmarks.
+
+    Raises:
+        ConfigError: Some do and some do not.
+    """
+    found = [is_scored(path) for path in paths]
+    if any(found) and not all(found):
+        other = paths[found.index(False)]
+        raise ConfigError(
+            f"`{other}` holds no scores of benchmarks, and the others do. Compare runs of one sort at a time."
+        )
+    return all(found)
+
+
+def compare_benchmarks(runs: Mapping[str, Path], out: Path | str, *, seed: int = 0) -> Path:
+    """Write a page that compares scores.
+
+    Args:
+        runs: Name of each evaluation or score, and its folder or file.
+        out: The HTML file to write.
+        seed: Of the tests.
+
+    Raises:
+        DataError: Something is no score of a benchmark.
+    """
+    single = len(runs) == 1
+    scored = [
+        run for name, path in runs.items() for run in read_runs(path, name="" if single and path.is_dir() else name)
+    ]
+    groups = group_runs(scored, seed=seed)
+    forests = [
+        (group.title, run.model, figures.forest(rows, unit="%", title=f"{group.title}: {run.model} minus the first"))
+        for group in groups
+        for number, run in enumerate(group.runs)
+        if number and (rows := _forest_rows(group, number))
+    ]
+    return write_page(out, "benchmarks.html.j2", groups=groups, forests=forests, spreads=_spreads(scored))
+
+
+def group_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[Group]:
+    """Put runs of one benchmark, variant and round together, with their tests."""
+    by_group: dict[tuple[str, str, str], list[ScoredRun]] = {}
+    for run in runs:
+        by_group.setdefault((run.benchmark, run.scored.total.variant, run.round), []).append(run)
+    comparisons = compare_runs(runs, seed=seed)
+    return [
+        _group(" · ".join(part for part in key if part), members, [c for c in comparisons if c.second in members])
+        for key, members in by_group.items()
+    ]
+
+
+def _group(title: str, runs: list[ScoredRun], comparisons: Sequence[Comparison]) -> Group:
+    specs = _specs(runs[0].scored.total.benchmark)
+    names = list(dict.fromkeys(name for run in runs for name in run.scored.total.metrics))
+    found = {id(one.second): one for one in comparisons}
+    rows = [_row(name, specs, runs, [found.get(id(run)) for run in runs]) for name in names]
+    return Group(
+        title,
+        runs,
+        [row for row in rows if "/" not in row.name],
+        [row for row in rows if "/" in row.name],
+        [f"{one.second.model} and {one.first.model}: {one.problem}" for one in comparisons if one.problem],
+    )
+
+
+def _row(
+    name: str, specs: Mapping[str, MetricSpec], runs: Sequence[ScoredRun], comparisons: Sequence[Comparison | None]
+) -> MetricRow:
+    stem = name.partition("/")[0]
+    spec = specs.get(name) or specs.get(f"{stem}/*") or specs.get(stem)
+    unit = "" if spec is None else _UNITS.get(spec.unit, "")
+    better = "" if spec is None or spec.better == "neither" else spec.better
+    cells = []
+    for run, comparison in zip(runs, comparisons, strict=True):
+        compared = comparison.metrics.get(name) if comparison else None
+        said = verdict(compared.difference, better, p=compared.corrected_p) if compared else None
+        cells.append(Cell(run.scored.total.metrics.get(name), compared, said))
+    return MetricRow(name, "" if spec is None else spec.meaning, unit, cells)
+
+
+def _specs(benchmark: str) -> Mapping[str, MetricSpec]:
+    """The benchmark's metrics; none where it belongs to a package that is not here."""
+    try:
+        return find_benchmark(benchmark).card.metrics
+    except ConfigError:
+        return {}
+
+
+def _forest_rows(group: Group, number: int) -> list[tuple[str, Difference]]:
+    """Differences of rates, which share an axis."""
+    return [
+        (row.name, compared.difference)
+        for row in group.rows
+        if row.unit == "%" and (compared := row.cells[number].compared) is not None
+    ]
+
+
+def _spreads(runs: Sequence[ScoredRun]) -> list[tuple[str, str, Spread]]:
+    return [
+        (f"{benchmark} · {variant} · {model}", name, one)
+        for (model, benchmark, variant), metrics in spread(runs).items()
+        for name, one in metrics.items()
+        if "/" not in name
+    ]
