@@ -101,6 +101,8 @@ def train_ppo(
     )  # fmt: skip
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
+    trained_weights = sum(p.numel() for p in roles.vlm.model.parameters() if p.requires_grad)
+    roles.part_head()
     weights = roles.save(run_dir)
     clock.lap("saving")
     progress = trainer.progress
@@ -120,7 +122,7 @@ def train_ppo(
             "prompts": {name: len(rows) for name, rows in prompts.items()},
             "reward": reward.name,
             "judge": judge.name if judge is not None else None,
-            "trained_weights": sum(p.numel() for p in roles.vlm.model.parameters() if p.requires_grad),
+            "trained_weights": trained_weights,
         },
     )
     write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))

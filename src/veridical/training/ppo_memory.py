@@ -80,8 +80,9 @@ def memory_report(roles: Roles, recipe: PpoRecipe, *, prompt_tokens: int) -> Mem
     adapters = list(getattr(roles.vlm.model, "peft_config", {}))
     parts: dict[str, list[nn.Parameter]] = {"base": [], **{name: [] for name in adapters}}
     for name, parameter in inner.named_parameters():
-        owner = next((one for one in adapters if f".{one}." in name), "value" if "value_head" in name else "base")
-        parts.setdefault(owner, []).append(parameter)
+        parts[next((one for one in adapters if f".{one}." in name), "base")].append(parameter)
+    if roles.head is not None:
+        parts.setdefault("value", []).extend(roles.head.parameters())
     base = parts["base"]
     if not roles.lora:
         learning = [p for p in base if p.requires_grad]

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from veridical.errors import ModelError
 from veridical.files import atomic_path
 from veridical.models.adapters import load_adapter, wearing
 from veridical.models.architectures import encode_images
@@ -46,6 +47,7 @@ class Roles:
         recipe: PpoRecipe,
         *,
         base_hash: str,
+        head: nn.Linear | None = None,
         reference: VisionLanguageModel | None = None,
         reference_features: FeatureCache | None = None,
     ) -> None:
@@ -56,12 +58,14 @@ class Roles:
             features: Features of the images for `vlm`.
             recipe: The recipe.
             base_hash: Hash of the base's weights before training.
+            head: The value's head, where a value is learnt.
             reference: The frozen copy under full training.
             reference_features: Features of the images for that copy, whose projector is another.
         """
         self.vlm = vlm
         self.features = features
         self.base_hash = base_hash
+        self.head = head
         self._recipe = recipe
         self._reference = reference
         self._reference_features = reference_features
@@ -122,10 +126,21 @@ class Roles:
 
     def values(self, states: Tensor) -> Tensor:
         """Expected rewards (B K T) from states."""
-        head: nn.Linear = getattr(unwrap(self.vlm.model), _HEAD)
+        if self.head is None:
+            raise ModelError("No value is learnt by this recipe, so there is no head to read. Take advantage = 'gae'.")
         with torch.autocast(states.device.type, enabled=False):
-            found: Tensor = head(states.to(head.weight.dtype)).squeeze(-1)
+            found: Tensor = self.head(states.to(self.head.weight.dtype)).squeeze(-1)
         return found
+
+    def join_head(self) -> None:
+        """Make the head a part of the model: it is then optimised, kept in resume points and restored with the rest."""
+        if self.head is not None:
+            setattr(unwrap(self.vlm.model), _HEAD, self.head)
+
+    def part_head(self) -> None:
+        """Take the head out again; the model is saved and hashed without it."""
+        if self.head is not None:
+            delattr(unwrap(self.vlm.model), _HEAD)
 
     def policy_parameters(self) -> dict[str, nn.Parameter]:
         """What the policy learns by, by name."""
@@ -141,20 +156,13 @@ class Roles:
     def save(self, run_dir: Path) -> Path:
         """Write the policy as any model or adapter is written, and the value beside it; give the policy's folder."""
         folder = weights_folder(run_dir, self._recipe.model)
-        inner = unwrap(self.vlm.model)
-        head = getattr(inner, _HEAD, None)
-        if head is not None:
+        if self.head is not None:
             if self.value_apart:
                 save_lora(self.vlm, run_dir / VALUE, name=VALUE)
-            weights = {name: p.detach().cpu().contiguous() for name, p in head.named_parameters()}
+            weights = {name: p.detach().cpu().contiguous() for name, p in self.head.named_parameters()}
             with atomic_path(run_dir / VALUE / "head.safetensors") as temporary:
                 save_file(weights, temporary)
-            delattr(inner, _HEAD)  # it would be written with the model's weights
-        try:
-            save_weights(self.vlm, folder, adapter=POLICY if self.lora else None)
-        finally:
-            if head is not None:
-                setattr(inner, _HEAD, head)
+        save_weights(self.vlm, folder, adapter=POLICY if self.lora else None)
         return folder
 
 
@@ -193,18 +201,19 @@ def build_roles(recipe: PpoRecipe, *, cache: Path) -> Roles:
         vlm = make_trainable(vlm, settings, gradient_checkpointing=recipe.train.gradient_checkpointing)
         reference = _frozen_copy(vlm)
         reference_features = FeatureCache(cache, reference)
-    if recipe.has_value:
-        inner = unwrap(vlm.model)
-        width = inner.config.get_text_config().hidden_size
-        head = nn.Linear(width, 1, device=vlm.device, dtype=torch.float32)
-        nn.init.zeros_(head.weight)
-        nn.init.zeros_(head.bias)
-        setattr(inner, _HEAD, head)
     vlm.model.eval()
     return Roles(
-        vlm, FeatureCache(cache, vlm), recipe, base_hash=base_hash, reference=reference,
-        reference_features=reference_features,
+        vlm, FeatureCache(cache, vlm), recipe, base_hash=base_hash, head=_new_head(vlm) if recipe.has_value else None,
+        reference=reference, reference_features=reference_features,
     )  # fmt: skip
+
+
+def _new_head(vlm: VisionLanguageModel) -> nn.Linear:
+    """A value head that expects 0 of everything."""
+    head = nn.Linear(unwrap(vlm.model).config.get_text_config().hidden_size, 1, device=vlm.device)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
 
 
 def forbidden_tokens(vlm: VisionLanguageModel) -> tuple[int, ...]:
