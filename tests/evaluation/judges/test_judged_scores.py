@@ -88,6 +88,8 @@ def test_llava_bench_through_the_same_way(tmp_path):
         by = {name: judge_at_endpoint("llava-bench", files, settings, variant=name) for name in ("llava", "strict")}
         assert len(server.bodies) == 5  # the failed one was asked again
         assert server.bodies[0]["temperature"] == 0.2
+    assert "not the published one (veridical, another system message)" in by["llava"].scored.total.warnings[-1]
+    assert by["llava"].scored.total.versions["judge_system_message"].startswith("custom ")
     assert by["llava"].scored.total.counts == {"items": 4, "failed": 1, "scored": 2, "unparsed": 1}
     assert by["llava"].scored.total.metrics["relative/all"].value == pytest.approx(100 * 11 / 11)
     assert by["strict"].scored.total.metrics["relative/all"].value == pytest.approx(100 * 21 / 20)

@@ -229,15 +229,11 @@ def _stored(row: Row, faults: Faults) -> Grades | None:
     value = next((row.values[key] for key in ("tuple", "score") if row.values.get(key) is not None), None)
     if value is None:
         return None
-    numbers = (
-        [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
-        if isinstance(value, list)
-        else []
-    )
-    if not isinstance(value, list) or len(numbers) != 2 or len(value) != 2:
+    whole = isinstance(value, list) and len(value) == 2
+    if not whole or any(isinstance(one, bool) or not isinstance(one, int | float) for one in value):
         faults.add(row, f"`tuple` must be two numbers, got {json.dumps(value, ensure_ascii=False)[:60]}. Mend the row.")
         return None
-    return Grades(float(numbers[0]), float(numbers[1]))
+    return Grades(float(value[0]), float(value[1]))
 
 
 def _images(path: Path, faults: Faults) -> dict[str, str]:

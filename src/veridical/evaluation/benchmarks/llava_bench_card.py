@@ -29,7 +29,8 @@ CARD = Card(
     "https://huggingface.co/datasets/liuhaotian/llava-bench-in-the-wild; rules for --template: "
     "llava/eval/table/rule.json.",
     prompt="The question alone.",
-    judge="gpt-4-0314 in LLaVA and LLaVA-RLHF; temperature 0.2, 1,024 tokens, text only.",
+    judge="gpt-4-0314 in LLaVA and LLaVA-RLHF; temperature 0.2, 1,024 tokens, text only, with the system "
+    "message of eval_gpt_review_visual.py (set it with --judge system=…; the score says whether it is that one).",
     variants={
         "llava": Variant(
             "As LLaVA and LLaVA-RLHF summarise: reviews that cannot be parsed count as -1 for both.", official=True

@@ -14,6 +14,7 @@ from veridical.evaluation.judges.endpoint import EndpointJudge
 from veridical.evaluation.judges.protocol import Judge, Template
 from veridical.evaluation.judges.requests import build_requests
 from veridical.evaluation.judges.settings import JudgeSettings
+from veridical.evaluation.judges.templates import OFFICIAL_SYSTEM_MESSAGES
 from veridical.files import hash_bytes
 from veridical.progress import say
 
@@ -34,6 +35,7 @@ def judge_and_score(
     *,
     reviews: Path,
     template: Path | None = None,
+    system: str = "",
     variant: str | None = None,
     options: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -46,6 +48,7 @@ def judge_and_score(
         judge: Who judges.
         reviews: The file of reviews to write.
         template: File with the judge's prompt; None: our own.
+        system: System message that the judge puts in place of the template's; empty: it keeps that one.
         variant: Which way of counting.
         options: What else the benchmark lets one set.
         seed: Of the bootstrap.
@@ -58,7 +61,8 @@ def judge_and_score(
     cases, chosen = benchmark.cases(files, template=template)
     benchmark.write_reviews(reviews, cases, judge.review(cases, chosen))
     scored = score(name, files._replace(reviews=reviews), variant=variant, options=options, seed=seed)
-    return JudgedScore(_told(scored, judge, chosen), reviews)
+    sent = [message.content for case in cases[:1] for message in chosen.messages(case) if message.role == "system"]
+    return JudgedScore(_told(scored, judge, chosen, system or "".join(sent)), reviews)
 
 
 def judge_at_endpoint(
@@ -97,6 +101,7 @@ def judge_at_endpoint(
         judge,
         reviews=settings.cache / f"{name}-{digest}-reviews.json",
         template=settings.template,
+        system=settings.system,
         variant=variant,
         options=options,
         seed=seed,
@@ -132,16 +137,22 @@ def _judged(name: str, options: Mapping[str, str] | None) -> JudgedBenchmark[obj
     return benchmark
 
 
-def _told(scored: Scored, judge: Judge, template: Template) -> Scored:
+def _told(scored: Scored, judge: Judge, template: Template, system: str) -> Scored:
     """Add who judged with which prompt."""
+    official_system = OFFICIAL_SYSTEM_MESSAGES.get(hash_bytes(system.encode()))
+    other = [template.name] if not template.name.startswith("official") else []
+    other += ["another system message"] if system and official_system is None else []
     notes = scored.total.warnings
-    if not template.name.startswith("official"):
+    if other:
         notes = (
             *notes,
-            f"The judge's prompt is not the published one ({template.name}): the score compares only with scores made "
-            "with the same prompt and judge.",
+            f"The judge's prompt is not the published one ({', '.join(other)}): the score compares only with scores "
+            "made with the same prompt and judge.",
         )
     answered = scored.total.versions.get("judge", judge.name)
     named = judge.name if answered in (judge.name, "not named") else f"{judge.name}, answering as {answered}"
     versions = scored.total.versions | {"judge": named, "judge_prompt": f"{template.name} {template.sha256[:16]}"}
+    if system:
+        kind = f"official ({official_system})" if official_system else "custom"
+        versions["judge_system_message"] = f"{kind} {hash_bytes(system.encode())[:16]}"
     return scored._replace(total=scored.total.model_copy(update={"versions": versions, "warnings": notes}))

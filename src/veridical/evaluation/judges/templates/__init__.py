@@ -12,6 +12,11 @@ from typing import NamedTuple
 from veridical.errors import ConfigError
 from veridical.files import hash_bytes, read_bytes
 
+OFFICIAL_SYSTEM_MESSAGES = {
+    "8ec001fd8f1a623f9e444c9eca7be1cc3ee529003e931167a1b44958132baf33": "LLaVA, eval_gpt_review_visual.py",
+}
+"""Hashes of published system messages, and who published them."""
+
 
 class PromptFile(NamedTuple):
     """The text of a prompt and what is known of it."""
