@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from veridical.config import write_recipe
+from veridical.feedback.conversations import read_conversations
 from veridical.files import hash_file, write_json_atomically
 from veridical.manifests import build_manifest
 from veridical.models.branches import BranchBatch, score_branches
@@ -33,7 +34,7 @@ from veridical.training.sft_data import (
     collate_conversations,
     encode_conversations,
     learnt_tokens,
-    read_usable_conversations,
+    refuse_texts,
     split_conversations,
 )
 from veridical.training.trained_model import (
@@ -85,19 +86,23 @@ def train_sft(
         return RunResult(run_dir, weights, recipe.model.base, finished)
     clock = Clock()
     torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
+    data = recipe.data
+    conversations = read_conversations(
+        data.conversations, outside=data.images_outside, skip_bad=data.skip_bad, quarantine=run_dir / "bad_rows.jsonl"
+    )
+    clock.lap("reading")
     vlm = load_for_training(recipe.model)
     base_hash = model_hash(vlm.model)
     clock.lap("loading")
-    conversations = read_usable_conversations(vlm, recipe.data, run_dir=run_dir)
+    conversations = refuse_texts(vlm, conversations, data, quarantine=run_dir / "bad_texts.jsonl")
     train, validation = split_conversations(
-        conversations, validation_fraction=recipe.data.validation_fraction, seed=recipe.train.seed
+        conversations, validation_fraction=data.validation_fraction, seed=recipe.train.seed
     )
-    clock.lap("reading")
     cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
     features = FeatureCache(cache / f"features-{'bf16' if recipe.train.bf16 else 'plain'}", vlm)
     with mixed_precision(vlm, bf16=recipe.train.bf16)():
         prepared, statistics = encode_conversations(
-            vlm, [*train, *validation], max_tokens=recipe.data.max_tokens, features=features
+            vlm, [*train, *validation], max_tokens=data.max_tokens, features=features
         )
     clock.lap("encoding")
     write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from veridical.feedback.conversations import read_conversations
 from veridical.feedback.pairs import split_by_image
 from veridical.models.branches import stack_responses
 from veridical.models.conversations import encode_conversation, encode_question
@@ -55,26 +54,13 @@ class ConversationStatistics(NamedTuple):
     """Conversations that were cut at `data.max_tokens`, or at the model's window."""
 
 
-def read_usable_conversations(
-    vlm: VisionLanguageModel, data: ConversationSection, *, run_dir: Path
+def refuse_texts(
+    vlm: VisionLanguageModel, conversations: Sequence[Conversation], data: ConversationSection, *, quarantine: Path
 ) -> list[Conversation]:
-    """Read conversations that this model can learn from.
-
-    Args:
-        vlm: The model.
-        data: Where they are and what to do with bad rows.
-        run_dir: Bad rows go here with `skip_bad`.
-
-    Raises:
-        DataError: Rows that cannot be learnt from, all of them, each with file and line.
-    """
-    path = Path(data.conversations)
-    found = read_conversations(
-        path, outside=data.images_outside, skip_bad=data.skip_bad, quarantine=run_dir / "bad_rows.jsonl"
-    )
+    """Leave out, or refuse, conversations that hold one of this model's special tokens; see `refuse_unspeakable`."""
     return refuse_unspeakable(
-        vlm, found, texts_of=lambda row: [turn.text for turn in row.turns], path=path, record_type=Conversation,
-        skip_bad=data.skip_bad, quarantine=run_dir / "bad_texts.jsonl",
+        vlm, conversations, texts_of=lambda row: [turn.text for turn in row.turns], path=Path(data.conversations),
+        record_type=Conversation, skip_bad=data.skip_bad, quarantine=quarantine,
     )  # fmt: skip
 
 
