@@ -5,45 +5,31 @@ first, then helpfulness. What is known of each scene lies beside them, as comple
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from veridical.config import Recipe
 from veridical.errors import ConfigError
 from veridical.files import write_json_atomically
-from veridical.formats.folders import COMPARISONS_FILE, FACTS_FILE, PROMPTS_FILE, RESPONSES_FILE
+from veridical.formats.folders import COMPARISONS_FILE, PROMPTS_FILE, RESPONSES_FILE
 from veridical.models.generation import GeneratedText, generate_responses
 from veridical.models.loading import VisionLanguageModel
 from veridical.pipelines.reward import KINDS_FILE
+from veridical.pipelines.world_prompts import QuestionMix, ask_scene, write_facts
 from veridical.progress import say
 from veridical.records import Comparison, Prompt, Response, write_records
-from veridical.seeding import child_random, child_seed
+from veridical.seeding import child_seed
 from veridical.world.answers import judge_answer
-from veridical.world.descriptions import DESCRIPTION_QUESTIONS
-from veridical.world.export import save_image
 from veridical.world.judge import judge_description
-from veridical.world.known_facts import COMPLETE, FactsModel, known_facts
+from veridical.world.known_facts import COMPLETE, FactsModel
 from veridical.world.people import PersonModel, compare
 from veridical.world.scenes import Scene, render, sample_scene
-from veridical.world.tasks import Question, QuestionType, ask
+from veridical.world.tasks import Question
 
 _SCENES_AT_ONCE = 256
 _MAX_NEW_TOKENS = 96
 _FRUITLESS = 20
 """Rounds of scenes without a single comparison after which collecting is given up."""
-_OTHER_QUESTIONS: tuple[QuestionType, ...] = (
-    "attribute", "adversarial", "comparison", "counting", "relation", "environment", "other",
-)  # fmt: skip
-
-
-class QuestionMix(Recipe):
-    """Shares of what is asked; the rest are descriptions."""
-
-    yes_no: float = 0.1
-    """Share of yes/no questions."""
-    other: float = 0.1
-    """Share of other questions: attributes, counts, places …"""
 
 
 class CollectedComparisons(NamedTuple):
@@ -99,17 +85,16 @@ def collect_comparisons(
         ConfigError: The shares are none, or the model's two responses never differ.
     """
     mix = questions or QuestionMix()
-    if not 0 <= mix.yes_no + mix.other <= 1:
-        raise ConfigError(f"Shares of questions must lie within 0 and 1, got {mix.yes_no} and {mix.other}.")
+    mix.check()
     kept: list[_Kept] = []
     shown = start = fruitless = 0
     while len(kept) < count:
-        scenes = [sample_scene(seed, split, number) for number in range(start, start + _SCENES_AT_ONCE)]
-        asked = [_question(scene, mix, seed) for scene in scenes]
+        numbers = range(start, start + _SCENES_AT_ONCE)
+        asked = [ask_scene(sample_scene(seed, split, n), mix, seed=seed, images=out / "images") for n in numbers]
         answers = generate_responses(
             vlm,
-            [text for text, _ in asked],
-            [render(scene) for scene in scenes],
+            [one.prompt.question for one in asked],
+            [render(one.scene) for one in asked],
             num_samples=2,
             temperature=temperature,
             max_new_tokens=_MAX_NEW_TOKENS,
@@ -117,7 +102,7 @@ def collect_comparisons(
             batch_size=64,
         )
         before = len(kept)
-        for scene, (text, question), (one, two) in zip(scenes, asked, answers, strict=True):
+        for (scene, prompt, question), (one, two) in zip(asked, answers, strict=True):
             if len(kept) == count:
                 break
             shown += 1
@@ -126,15 +111,6 @@ def collect_comparisons(
             first, second = (_faults(scene, question, answer.text) for answer in (one, two))
             if pairs == "differing_faults" and first.total() == second.total():
                 continue
-            task = "description" if question is None else question.type
-            prompt = Prompt(
-                id=scene.id,
-                image=save_image(scene, out / "images"),
-                image_id=scene.id,
-                question=text,
-                task=task,
-                reference=None if question is None else question.answer,
-            )
             both = (_response(vlm, prompt, one, 0, temperature), _response(vlm, prompt, two, 1, temperature))
             judged = compare(scene, prompt, *both, person, seed=seed, question=question)
             kinds = sorted(kind for kind in first | second if first[kind] != second[kind])
@@ -150,24 +126,6 @@ def collect_comparisons(
     _write(out, kept, facts, seed=seed)
     scenes_by_prompt = {row.prompt.id: row.scene for row in kept}
     return CollectedComparisons(out, [row.comparison for row in kept], scenes_by_prompt, shown)
-
-
-def write_facts(out: Path, scenes: Iterable[Scene], facts: FactsModel, *, seed: int) -> Path:
-    """Write what is known of scenes to a folder of comparisons, in place of what was known before."""
-    known = [found for scene in scenes if (found := known_facts(scene, facts, seed=seed)) is not None]
-    return write_records(out / FACTS_FILE, known, kind="Facts")
-
-
-def _question(scene: Scene, mix: QuestionMix, seed: int) -> tuple[str, Question | None]:
-    """What is asked of a scene: the text, and the question with its answer where it is no description."""
-    rng = child_random(seed, "question", scene.id)
-    drawn = rng.random()
-    question = None
-    if drawn < mix.yes_no:
-        question = ask(scene, "yes_no", rng)
-    elif drawn < mix.yes_no + mix.other:
-        question = ask(scene, rng.choice(_OTHER_QUESTIONS), rng)
-    return (rng.choice(DESCRIPTION_QUESTIONS), None) if question is None else (question.text, question)
 
 
 def _faults(scene: Scene, question: Question | None, text: str) -> Counter[str]:

@@ -5,15 +5,17 @@ encoded prompt, lets policy, reference and value score them over the same branch
 a few passes; then comes the next.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from veridical.config import write_recipe
 from veridical.errors import ConfigError
 from veridical.feedback.pairs import split_by_image
-from veridical.files import hash_file, write_json_atomically
+from veridical.files import hash_file, write_json_atomically, write_text_atomically
 from veridical.manifests import build_manifest
 from veridical.progress import say
 from veridical.rewards.protocol import RewardFunction
@@ -31,6 +33,9 @@ from veridical.training.rollout_engines import HfEngine, RolloutEngine
 from veridical.training.rollouts import RolloutCollector
 from veridical.training.run_directory import Clock, RunResult, open_run
 from veridical.training.trained_model import absolute_path, mixed_precision, weights_folder, with_absolute_model
+
+HELD_OUT = "held_out"
+"""Folder in the run directory: a file a measurement, a line a held-out prompt."""
 
 Prompts = dict[str, list[PpoPrompt]]
 
@@ -97,7 +102,10 @@ def train_ppo(
     )
     trainer = PpoTrainer(
         roles, collector, prompts["train"], recipe=recipe, iterations=iterations, run_dir=run_dir,
-        measure=lambda _: measure_held_out(collector, prompts["held out"], judge), rule=choose or latest(),
+        measure=lambda step: measure_held_out(
+            collector, prompts["held out"], judge, keep=run_dir / HELD_OUT / f"{step:06d}.jsonl"
+        ),
+        rule=choose or latest(),
     )  # fmt: skip
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
@@ -130,8 +138,25 @@ def train_ppo(
     return RunResult(run_dir, weights, recipe.model.base, manifest)
 
 
+class HeldOutPrompt(NamedTuple):
+    """What a held-out prompt's responses were worth at one measurement: a line of `held_out/STEP.jsonl`."""
+
+    id: str
+    """Id of the prompt."""
+    proxy: float
+    """Mean reward of its responses."""
+    judge: float | None
+    """Mean of what the judge says of them; None without a judge."""
+    response: str
+    """The first of them."""
+
+
 def measure_held_out(
-    collector: RolloutCollector, prompts: Sequence[PpoPrompt], judge: RewardFunction | None
+    collector: RolloutCollector,
+    prompts: Sequence[PpoPrompt],
+    judge: RewardFunction | None,
+    *,
+    keep: Path | None = None,
 ) -> dict[str, float]:
     """Sample responses to held-out prompts, always from the same streams, and say what they are worth.
 
@@ -139,6 +164,7 @@ def measure_held_out(
         collector: Samples and rewards with the policy as it is.
         prompts: What is asked.
         judge: Rates responses beside the reward.
+        keep: File for a line a prompt (`HeldOutPrompt`), so that measurements can be compared in pairs.
 
     Returns:
         `proxy` (mean reward), `kl` (nats a response, k1), `judge`, and what a rollout's log holds; empty without
@@ -150,8 +176,23 @@ def measure_held_out(
     rewards = collector.reward(prompts, sampled)
     described = collector.describe(prompts, collector.score(prompts, sampled), rewards)
     metrics = {"kl": described["kl_k1"], "proxy": described["reward"]}
+    candidates = collector.candidates(prompts, sampled)
+    judged = None
     if judge is not None:
-        metrics["judge"] = float(judge(collector.candidates(prompts, sampled)).float().mean())
+        judged = judge(candidates).float().reshape(rewards.total.shape)
+        metrics["judge"] = float(judged.mean())
+    if keep is not None:
+        samples = rewards.total.shape[1]
+        lines = [
+            HeldOutPrompt(
+                prompt.record.id,
+                float(rewards.total[row].mean()),
+                None if judged is None else float(judged[row].mean()),
+                candidates[row * samples].text,
+            )
+            for row, prompt in enumerate(prompts)
+        ]
+        write_text_atomically(keep, "".join(json.dumps(line._asdict(), ensure_ascii=False) + "\n" for line in lines))
     return {**metrics, **{name: value for name, value in described.items() if name != "reward"}}
 
 
