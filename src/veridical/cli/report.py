@@ -1,4 +1,4 @@
-"""`veridical report RUN...`: compare runs in one HTML file."""
+"""`veridical report RUN...`: compare runs, or scores of benchmarks, in one HTML file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +7,19 @@ import typer
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories (or results.json files).", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run directories, evaluations, or scores of benchmarks (JSON).", show_default=False),
+    ],
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
 ) -> None:
     """Compare runs: every metric with its interval, in one HTML file that needs nothing else."""
     from veridical.progress import say
+    from veridical.report.benchmarks import all_scored, compare_benchmarks
     from veridical.report.compare import compare_runs, run_names
 
-    compare_runs(run_names(runs), out)
+    if all_scored(runs):
+        compare_benchmarks(run_names(runs), out)
+    else:
+        compare_runs(run_names(runs), out)
     say(f"Compared {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {out}")

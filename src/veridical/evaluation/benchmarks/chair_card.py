@@ -6,6 +6,7 @@ from veridical.evaluation.benchmarks.protocol import (
     KnownFault,
     MetricSpec,
     OptionSpec,
+    Preset,
     ReferenceResult,
     Variant,
 )
@@ -122,6 +123,10 @@ CARD = Card(
             "wordnet",
         ),
     ),
+    presets={
+        "opera": Preset("OPERA and most papers since: 512 new tokens; greedy.", max_new_tokens=512),
+        "short": Preset("64 new tokens, as some papers report beside it; greedy.", max_new_tokens=64),
+    },
     options={
         "words": OptionSpec(
             "The words that name objects: COCO's, or a file in the form of CHAIR's synonyms (a line a kind, plurals "

@@ -48,7 +48,8 @@ def compare_scores(first: Scored, second: Scored, *, seed: int = 0) -> dict[str,
         seed: Of the resampling.
 
     Returns:
-        By metric; metrics that the benchmark gives no sums for are missing.
+        By metric; those that the benchmark gives no sums for are missing, and those that one run leaves undefined (the
+        precision of a run that never says yes).
 
     Raises:
         ConfigError: The runs are of different benchmarks or variants, or share no item.
@@ -61,7 +62,7 @@ def compare_scores(first: Scored, second: Scored, *, seed: int = 0) -> dict[str,
     differences = {
         name: before[name].difference(after[name], seed=child_seed(seed, "difference", name))
         for name in before
-        if name in after
+        if name in after and any(before[name].denominators) and any(after[name].denominators)
     }
     return correct(benchmark, differences, before, after)
 

@@ -1,0 +1,213 @@
+"""Models × benchmarks: a real miniature, an endpoint that is a real server, files made on the spot."""
+
+import base64
+import json
+
+import pytest
+
+from judge_endpoint import MODEL, judge_endpoint
+from veridical.config import load_recipe, resolve_recipe
+from veridical.errors import ConfigError, DataError, ModelError
+from veridical.evaluation.benchmarks.runs import compare_runs, read_runs, spread
+from veridical.evaluation.suite.recipe import BenchmarksRecipe
+from veridical.evaluation.suite.run import evaluate_benchmarks
+from veridical.evaluation.suite.table import evaluation_table
+from veridical.records import Prompt, Response, read_records
+
+
+@pytest.fixture
+def folder(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        Image.new("RGB", (32, 32), (80 * number, 40, 10)).save(tmp_path / "images" / f"{number}.png")
+    rows = [
+        {"question_id": i, "image": f"{i % 3}.png", "text": f"Is there a thing {i}?", "label": "yes" if i % 2 else "no"}
+        for i in range(8)
+    ]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def recipe(folder, *, models, benchmark=None, **more):
+    pope = {"benchmark": "pope", "questions": str(folder / "questions.jsonl"), "max_new_tokens": 4}
+    data = {"models": models, "benchmarks": [pope | (benchmark or {})], "out": str(folder / "out")} | more
+    return resolve_recipe(data, BenchmarksRecipe)
+
+
+def local(path, **more):
+    return {"model": str(path), "name": "tiny", "device": "cpu"} | more
+
+
+def test_a_model_answers_and_is_scored_and_nothing_is_made_twice(folder, tiny_llava_path, capsys):
+    made = recipe(folder, models=[local(tiny_llava_path)], benchmark={"variants": ["official", "strict"]})
+    first = evaluate_benchmarks(made)
+    assert [(run.model, run.benchmark, run.scored.total.variant) for run in first.runs] == [
+        ("tiny", "pope", "official"),
+        ("tiny", "pope", "strict"),
+    ]
+    cell = first.runs[0].path.parent
+    assert {path.name for path in cell.iterdir()} >= {
+        "answers.jsonl", "responses.jsonl", "prompts.jsonl", "rests_on.json",
+        "score-official.json", "items-official.jsonl", "card-official.md",
+    }  # fmt: skip
+    prompts = read_records(cell / "prompts.jsonl", Prompt)
+    assert [prompt.question for prompt in prompts][:2] == ["Is there a thing 0?", "Is there a thing 1?"]
+    responses = read_records(cell / "responses.jsonl", Response)
+    assert [response.prompt_id for response in responses] == [str(i) for i in range(8)]
+    when = (cell / "responses.jsonl").stat().st_mtime_ns
+    capsys.readouterr()
+    second = evaluate_benchmarks(made)
+    assert "8 answers are there already" in capsys.readouterr().err
+    assert (cell / "responses.jsonl").stat().st_mtime_ns == when
+    assert [run.scored.total.metrics for run in second.runs] == [run.scored.total.metrics for run in first.runs]
+    assert load_recipe(folder / "out" / "recipe.toml", BenchmarksRecipe) == made
+
+
+def test_other_words_weights_or_pictures_lie_elsewhere(folder, tiny_llava_path, tmp_path_factory):
+    from PIL import Image
+
+    from miniatures import tiny_llava
+
+    def cell(path, **benchmark):
+        return evaluate_benchmarks(recipe(folder, models=[local(path)], benchmark=benchmark)).runs[0].path.parent
+
+    plain = cell(tiny_llava_path)
+    asked_shortly = cell(tiny_llava_path, preset="llava-1.5")
+    other = cell(tiny_llava(tmp_path_factory.mktemp("other") / "m", seed=1))
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(folder / "images" / "0.png")
+    repainted = cell(tiny_llava_path)
+    assert len({plain, asked_shortly, other, repainted}) == 4
+    short = read_records(asked_shortly / "prompts.jsonl", Prompt)[0].question
+    assert short == "Is there a thing 0?\nAnswer the question using a single word or phrase."
+
+
+def test_templates_and_seeds_make_rounds_and_a_spread(folder, tiny_llava_path):
+    made = recipe(
+        folder,
+        models=[local(tiny_llava_path)],
+        benchmark={"templates": ["{question}", "Look. {question}"], "temperature": 1.0},
+        seeds=[0, 1],
+    )
+    runs = evaluate_benchmarks(made).runs
+    assert [run.round for run in runs] == [
+        "template 1, seed 0", "template 1, seed 1", "template 2, seed 0", "template 2, seed 1",
+    ]  # fmt: skip
+    texts = [[r.text for r in read_records(run.path.parent / "responses.jsonl", Response)] for run in runs]
+    assert texts[0] != texts[1]
+    (metrics,) = spread(runs).values()
+    values = [run.scored.total.metrics["accuracy"].value for run in runs]
+    assert metrics["accuracy"].rounds == 4
+    assert (metrics["accuracy"].low, metrics["accuracy"].high) == (min(values), max(values))
+    assert "over rounds: mean [least, greatest]" in evaluation_table(runs)
+
+
+def test_greedy_answers_need_no_second_seed(folder, tiny_llava_path):
+    runs = evaluate_benchmarks(recipe(folder, models=[local(tiny_llava_path)], seeds=[0, 1, 2])).runs
+    assert [run.round for run in runs] == [""]
+
+
+def says(words):
+    """A model behind the endpoint that answers by the question and has seen the picture."""
+
+    def answer(content):
+        picture, question = content
+        assert base64.b64decode(picture["image_url"]["url"].partition(",")[2]).startswith(b"\x89PNG")
+        return words(int(question["text"].split()[-1].rstrip("?")))
+
+    return answer
+
+
+def at(server, name):
+    return {"model": MODEL, "name": name, "url": server.url, "attempts": 2}
+
+
+def test_endpoints_are_compared_in_pairs(folder):
+    with (
+        judge_endpoint(rate=says(lambda i: "Yes")) as always,
+        judge_endpoint(rate=says(lambda i: "Yes" if i % 2 else "No")) as oracle,
+    ):
+        made = recipe(folder, models=[at(always, "always"), at(oracle, "oracle")])
+        runs = evaluate_benchmarks(made).runs
+        asked = len(oracle.bodies)
+        evaluate_benchmarks(made)
+        assert len(oracle.bodies) == asked == 8
+    assert [run.scored.total.metrics["accuracy"].value for run in runs] == [0.5, 1.0]
+    (comparison,) = compare_runs(runs)
+    accuracy = comparison.metrics["accuracy"]
+    assert (accuracy.first, accuracy.second, accuracy.difference.n) == (0.5, 1.0, 3)
+    table = evaluation_table(runs)
+    assert "oracle minus always, paired" in table
+    assert "3 images cannot tell 100.0 % from 50.0 %" in table
+    body = oracle.bodies[0]
+    assert (body["temperature"], body["max_tokens"]) == (0.0, 4)
+    back = read_runs(folder / "out")
+    assert [(run.model, run.scored.total, run.scored.items) for run in back] == [
+        (run.model, run.scored.total, run.scored.items) for run in runs
+    ]
+
+
+def test_an_endpoint_that_fails_leaves_what_it_answered(folder):
+    with judge_endpoint(
+        lambda content, attempt: "500" if "7?" in content[1]["text"] else "ok", says(lambda i: "No")
+    ) as s:
+        made = recipe(folder, models=[at(s, "shaky")])
+        with pytest.raises(ModelError, match="left 1 of 8 prompts unanswered"):
+            evaluate_benchmarks(made)
+        before = len(s.bodies)
+        s.plan = lambda content, attempt: "ok"
+        runs = evaluate_benchmarks(made).runs
+        assert len(s.bodies) == before + 1
+    assert runs[0].scored.total.metrics["yes_ratio"].value == 0
+
+
+def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path, monkeypatch):
+    from veridical.evaluation.suite.speakers import LocalSpeaker
+
+    made = recipe(folder, models=[local(tiny_llava_path)], save_every=3)
+    whole = evaluate_benchmarks(made.model_copy(update={"out": folder / "whole"}))
+    answer, counts = LocalSpeaker.answer, []
+
+    def breaks(self, prompts, preset, *, seed):
+        counts.append(len(prompts))
+        if len(counts) == 3:
+            raise KeyboardInterrupt
+        return answer(self, prompts, preset, seed=seed)
+
+    monkeypatch.setattr(LocalSpeaker, "answer", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_benchmarks(made)
+    runs = evaluate_benchmarks(made).runs
+    assert counts == [3, 3, 2, 2]
+    assert (runs[0].path.parent / "answers.jsonl").read_bytes() == (
+        whole.runs[0].path.parent / "answers.jsonl"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"benchmark": "popp"}, ConfigError, "no benchmark 'popp'"),
+        ({"variants": ["stric"]}, ConfigError, "no variant 'stric'"),
+        ({"preset": "gpt"}, ConfigError, "no preset 'gpt'. It has: plain"),
+        ({"options": {"task": "all"}}, ConfigError, "no option --task"),
+        ({"templates": ["Say yes"]}, ConfigError, "must hold"),
+        ({"benchmark": "mmhal"}, ConfigError, "needs a judge"),
+        ({"images": "/nowhere"}, DataError, r"3 faults.*no image '0.png' for question"),
+        ({"judge": {"model": "m", "cache": "c"}, "world_items": "i"}, ConfigError, "two judges"),
+    ],
+)
+def test_what_is_wrong_is_told_before_a_model_is_loaded(folder, change, error, message):
+    with pytest.raises(error, match=f"(?s){message}"):
+        evaluate_benchmarks(recipe(folder, models=[{"model": "no/such-model", "name": "x"}], benchmark=change))
+
+
+def test_two_models_of_one_name_are_refused(folder):
+    with pytest.raises(ConfigError, match="two of `models` are called tiny: give each a `name`"):
+        recipe(folder, models=[{"model": "a", "name": "tiny"}, {"model": "b/tiny"}])
+
+
+def test_an_adapter_that_is_not_there_is_told(folder, tiny_llava_path):
+    with pytest.raises(ModelError, match="no adapter folder"):
+        evaluate_benchmarks(recipe(folder, models=[local(tiny_llava_path, adapter="/nowhere")]))
