@@ -119,11 +119,12 @@ class _Handler(BaseHTTPRequestHandler):
             words = "Rating: 2, or rather\nRating: 5"
         elif behaviour == "null":
             words = None
+        finish = "length" if behaviour == "cut" else "stop"
         return {
             "id": "x",
             "object": "chat.completion",
             "model": "cheap-judge" if behaviour == "wrong-model" else MODEL,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": finish}],
             "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
         }
 

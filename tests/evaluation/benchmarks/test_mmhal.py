@@ -241,6 +241,10 @@ def test_official_numbers(name):
         "Average score for each question type: "
         + ",".join(str(round(metrics[f"score/{kind}"].value, 2)) for kind in TYPES),
     ]
+    printed = known["mmhal_rlhfv_summary_stdout"]
+    where = printed.index(f"===> mmhal_rlhfv/{name}.mmhal_test_eval.json")
+    assert printed[where + 1] == f"Informativeness: {metrics['informativeness'].value:.2f}"
+    assert printed[where + 2 : where + 5] == wanted["official_stdout"]
     for text in wanted.get("edge_texts_and_scores", []):
         read = official_rating(text["text"])
         assert (read or 0, read is None) == (text["score"], text["warned"])
@@ -258,4 +262,6 @@ def test_official_prompts():
         assert len(hashes) == wanted["n"]
         assert (hashes[0], hashes[95]) == (wanted["prompt0_sha256"], wanted["prompt95_sha256"])
         assert hash_bytes("".join(hashes).encode()) == wanted["sha256_of_concatenated_prompt_hashes"]
-        assert sum(not case.fields["response"].strip() for case in cases) == wanted["empty_answers"]
+        said = [case.fields["response"] for case in cases]
+        assert sum(not text.strip() for text in said) == wanted["empty_answers"]
+        assert sum(len(text.split()) for text in said) / len(said) == wanted["mean_answer_words"]

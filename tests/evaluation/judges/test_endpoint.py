@@ -216,6 +216,12 @@ def test_it_works_where_an_event_loop_is_running(settings):
         assert [review.text for review in asyncio.run(notebook(server.url))] == ["Rating: 4"] * 2
 
 
+def test_answers_that_were_cut_are_told(settings, capsys):
+    with judge_endpoint(lambda text, attempt: "cut" if text == "item 1" else "ok") as server:
+        EndpointJudge(settings(server.url, max_tokens=7)).review(cases(3), Plain())
+    assert "1 answers were cut at 7 tokens" in capsys.readouterr().err
+
+
 def test_nobody_listens(settings):
     judge = EndpointJudge(settings(attempts=2))
     reviews = judge.review(cases(2), Plain())

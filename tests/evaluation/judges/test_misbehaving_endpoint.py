@@ -10,6 +10,9 @@ from collections import Counter
 
 from judge_endpoint import MODEL, judge_endpoint
 from veridical.evaluation.benchmarks.mmhal_card import TYPES
+from veridical.evaluation.benchmarks.protocol import Files
+from veridical.evaluation.judges.scoring import judge_at_endpoint
+from veridical.evaluation.judges.settings import JudgeSettings
 from veridical.files import write_json_atomically
 from veridical.records import ItemScore, read_records
 
@@ -92,8 +95,8 @@ def test_no_wrong_score_nothing_billed_twice_resume_completes(tmp_path):
         assert set(server.billed.values()) == {1}
         assert len(server.billed) == ITEMS - 10
         tried = sum(server.tries.values())
-        again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert again.returncode == 0
+        settings = JudgeSettings(model=MODEL, url=server.url, cache=cache, timeout=3.0)
+        judge_at_endpoint("mmhal", Files(responses=responses), settings)
         assert sum(server.tries.values()) == tried
     scores = read_records(items, ItemScore)
     assert [score.id for score in scores] == [f"item {number}" for number in range(ITEMS)]

@@ -77,6 +77,9 @@ class EndpointJudge:
             else:
                 self.check_budget(plan)
                 outcomes = self._ask(plan)
+        cut = sum(answer["choices"][0].get("finish_reason") == "length" for answer in plan.answers.values())
+        if cut:
+            say(f"{cut} answers were cut at {self.settings.max_tokens} tokens; a rating at their end is lost.")
         return [
             self._review(case.id, plan.answers[request.key])
             if request.key in plan.answers
