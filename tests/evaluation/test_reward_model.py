@@ -69,6 +69,13 @@ def test_the_leak_check_compares_in_pairs():
     assert leak["intact"]["change"]["difference"] == 0
 
 
+def test_conditions_may_be_of_a_sample():
+    leak = report_rewards([*ROWS, row(6, 1.0)]).text["leak_check"]
+    assert value(leak["intact"]["accuracy"]) == (4 / 6, 6)
+    assert value(leak["swapped_facts"]["accuracy"]) == (0.4, 5)
+    assert leak["swapped_facts"]["change"]["difference"] == pytest.approx(-0.2)
+
+
 def test_calibration_of_a_reward_that_knows_how_sure_it_is():
     # margin ln 3 says 75 %; three of four are right
     margin = 1.0986122886681098

@@ -115,4 +115,9 @@ def test_a_model_that_reads_no_facts_has_no_conditions_of_facts(tiny_llava_path,
     assert set(score_conditions(blind, queries, seed=0)) == {"intact", "swapped_image"}
     found = score_conditions(model, queries, seed=0)
     assert set(found) == set(CONDITIONS)
-    assert all(len(rewards) == 3 for rewards in found.values())
+    assert all(list(rewards) == [0, 1, 2] for rewards in found.values())
+    part = score_conditions(model, queries, seed=0, sample=1)
+    assert len(part["intact"]) == 3
+    (number,) = part["no_facts"]
+    torch.testing.assert_close(part["no_facts"][number], found["no_facts"][number], atol=1e-5, rtol=1e-5)
+    assert set(score_conditions(model, queries, seed=0, sample=0)) == {"intact"}

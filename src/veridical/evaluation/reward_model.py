@@ -82,9 +82,8 @@ def report_rewards(rows: Sequence[HeldOutRow], *, kinds: Mapping[str, Sequence[s
         the leak check; and what preferring the longer (or shorter) response would give.
     """
     judged = [row for row in rows if row.preference != 0.5]
-    margins = {name: _margins(judged, name) for name in _conditions(judged)}
-    right = {name: values > _TIE for name, values in margins.items()}
-    intact, correct = margins.get("intact", np.zeros(0)), right.get("intact", np.zeros(0, dtype=bool))
+    intact = _margins(judged, "intact")
+    correct = intact > _TIE
     accuracy = _rate(correct)
 
     def by(name_of: Callable[[HeldOutRow], Sequence[str]]) -> dict[str, Metric]:
@@ -109,7 +108,7 @@ def report_rewards(rows: Sequence[HeldOutRow], *, kinds: Mapping[str, Sequence[s
         "by_task": by(lambda row: [row.task]),
         "length_alone": {"longer": longer, "shorter": shorter},
         "calibration": _calibration(intact, correct),
-        "leak_check": _leak_check(margins, right),
+        "leak_check": _leak_check(judged),
     }
     return RewardReport(accuracy, _plain(report))
 
@@ -122,10 +121,6 @@ def summary_line(report: RewardReport) -> str:
         if name in leak:
             text += f"; with {words} {leak[name]['accuracy']['value']:.1%}"
     return text + "."
-
-
-def _conditions(rows: Sequence[HeldOutRow]) -> list[str]:
-    return list(rows[0].rewards) if rows else []
 
 
 def _margins(rows: Sequence[HeldOutRow], condition: str) -> NDArray[np.float64]:
@@ -181,19 +176,19 @@ def _calibration(margins: NDArray[np.float64], correct: NDArray[np.bool_]) -> di
     return {"expected_calibration_error": error, "brier_score": brier, "n": len(sure), "bins": bins}
 
 
-def _leak_check(
-    margins: Mapping[str, NDArray[np.float64]], right: Mapping[str, NDArray[np.bool_]]
-) -> dict[str, dict[str, Any]]:
+def _leak_check(rows: Sequence[HeldOutRow]) -> dict[str, dict[str, Any]]:
     """How accuracy changes when facts or image are taken away, in pairs, and how far margins move on average."""
-    return {
-        name: {
-            "accuracy": _rate(hits),
-            "change": mcnemar(right["intact"], hits),
-            "mean_margin_shift": float(np.abs(margins[name] - margins["intact"]).mean()) if len(hits) else 0.0,
-            "mean_margin": float(np.abs(margins[name]).mean()) if len(hits) else 0.0,
+    found = {}
+    for name in dict.fromkeys(name for row in rows for name in row.rewards):
+        some = [row for row in rows if name in row.rewards]
+        intact, changed = _margins(some, "intact"), _margins(some, name)
+        found[name] = {
+            "accuracy": _rate(changed > _TIE),
+            "change": mcnemar(intact > _TIE, changed > _TIE),
+            "mean_margin_shift": float(np.abs(changed - intact).mean()),
+            "mean_margin": float(np.abs(changed).mean()),
         }
-        for name, hits in right.items()
-    }
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -161,12 +161,13 @@ def tokenise_behind(
     """
     refuse_placeholders(vlm, texts, what="Response")
     found = []
+    ends = frozenset(vlm.end_token_ids)
     for text, tokens in zip(texts, tokenise(vlm, [anchor + separator + text for text in texts]), strict=True):
         said = _behind(tokens, len(anchor)) if text else ([], [])
         if said is None:
             # The tokenizer melts the prompt's end into the text; generation starts behind the prompt's own tokens.
             said = tokenise(vlm, [separator + text])[0]
-        if any(token_id in vlm.end_token_ids for token_id in said[0]):
+        if not ends.isdisjoint(said[0]):
             raise ModelError(f"A response holds the model's end token as text: {text[:80]!r}. Remove it from the text.")
         found.append(said)
     return found

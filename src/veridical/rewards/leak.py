@@ -26,29 +26,37 @@ def score_conditions(
     queries: Sequence[RewardQuery],
     *,
     seed: int,
+    sample: int | None = None,
     batch_size: int = 16,
     features: FeatureCache | None = None,
-) -> dict[Condition, list[Tensor]]:
+) -> dict[Condition, dict[int, Tensor]]:
     """Score queries as they are and with facts or image taken away.
 
     Args:
         model: The reward model; one that reads no facts has no conditions of facts.
         queries: The queries, as they are.
-        seed: Root seed of who gets whose image and facts.
+        seed: Root seed of who gets whose image and facts, and of the sample.
+        sample: How many queries have facts or image taken away; None: all.
         batch_size: Prompts at a time.
         features: Where features of images lie that were seen before.
 
     Returns:
-        For each condition the rewards of every query's responses (K).
+        For each condition, by number of the query, the rewards of its responses (K).
 
     Raises:
         ModelError: A reward is no number.
     """
-    found: dict[Condition, list[Tensor]] = {}
-    for condition in CONDITIONS:
-        if condition == "intact" or condition == "swapped_image" or model.template.reads_facts:
-            changed = change_queries(queries, condition, seed=seed)
-            found[condition] = model.score(changed, batch_size=batch_size, features=features)
+    numbers = list(range(len(queries)))
+    if sample is not None and sample < len(queries):
+        numbers = sorted(child_random(seed, "leak sample").sample(numbers, sample))
+    some = [queries[number] for number in numbers]
+    found: dict[Condition, dict[int, Tensor]] = {
+        "intact": dict(enumerate(model.score(queries, batch_size=batch_size, features=features)))
+    }
+    for condition in CONDITIONS[1:] if some else ():
+        if condition == "swapped_image" or model.template.reads_facts:
+            scored = model.score(change_queries(some, condition, seed=seed), batch_size=batch_size, features=features)
+            found[condition] = dict(zip(numbers, scored, strict=True))
     return found
 
 

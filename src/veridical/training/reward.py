@@ -265,8 +265,10 @@ def _score_held_out(
     if run_dir is None:
         rewards = model.score(queries, batch_size=size, features=features)
     else:
-        scored = score_conditions(model, queries, seed=recipe.train.seed, batch_size=size, features=features)
-        rewards = scored["intact"]
+        scored = score_conditions(
+            model, queries, seed=recipe.train.seed, sample=recipe.data.leak_check, batch_size=size, features=features
+        )
+        rewards = list(scored["intact"].values())
         lines = [
             {
                 "id": pair.id,
@@ -275,7 +277,7 @@ def _score_held_out(
                 "preference": pair.preference,
                 "hallucination": pair.hallucination,
                 "lengths": [len(text) for text in pair.query.responses],
-                "rewards": {condition: values[number].tolist() for condition, values in scored.items()},
+                "rewards": {name: values[number].tolist() for name, values in scored.items() if number in values},
             }
             for number, pair in enumerate(pairs)
         ]

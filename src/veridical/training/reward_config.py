@@ -26,6 +26,8 @@ class ComparisonSection(Recipe):
     validation_fraction: float = Field(default=0.05, ge=0, lt=1)
     """Share of the images whose comparisons are held out where `validation` names no folder; no image is on both sides.
     LLaVA-RLHF: 500 comparisons, drawn at random."""
+    leak_check: int = Field(default=500, ge=0)
+    """How many held-out comparisons are scored again with facts or image taken away. Ours."""
     ties: Literal["half", "drop"] = "half"
     """What ties are: one half for either response, or left out. LLaVA-RLHF has none in its file."""
     judgements: Literal["each", "merged"] = "each"
