@@ -65,7 +65,7 @@ LLaVA-Bench, MMHal-Bench and HallusionBench were run unmodified (Python 2 throug
 replaced by a stated function); VLMEvalKit's and lmms-eval's readings of POPE were typed anew from their source; Object
 HalBench ran with the judge's call and spaCy bypassed. MMHal's reviews, AMBER's responses, HallusionBench's checks and
 VQA's items are synthetic; POPE's two real files, CHAIR's captions and LLaVA-Bench's text-only reviews are real. A count
-of one may stand for many items: POPE's edge cases (82 texts, three readings), CHAIR's (81 captions, three readings), its
+of one may stand for many items: POPE's edge cases (82 texts, three readings), CHAIR's (81 captions, as many), its
 word forms (789 and 498) and its lists of objects (500 captions each) count once, if all of them agree.
 """
 
