@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import ConfigError
-from veridical.evaluation.benchmarks.comparison import Compared
+from veridical.evaluation.benchmarks.comparison import Compared, is_headline
 from veridical.evaluation.benchmarks.protocol import MetricSpec
 from veridical.evaluation.benchmarks.registry import find_benchmark
 from veridical.evaluation.benchmarks.runs import (
@@ -124,8 +124,8 @@ def _group(title: str, runs: list[ScoredRun], comparisons: Sequence[Comparison])
     return Group(
         title,
         runs,
-        [row for row in rows if "/" not in row.name],
-        [row for row in rows if "/" in row.name],
+        [row for row in rows if is_headline(row.name)],
+        [row for row in rows if not is_headline(row.name)],
         [f"{one.second.model} and {one.first.model}: {one.problem}" for one in comparisons if one.problem],
     )
 
@@ -167,5 +167,5 @@ def _spreads(runs: Sequence[ScoredRun]) -> list[tuple[str, str, Spread]]:
         (f"{benchmark} · {variant} · {model}", name, one)
         for (model, benchmark, variant), metrics in spread(runs).items()
         for name, one in metrics.items()
-        if "/" not in name
+        if is_headline(name)
     ]

@@ -36,11 +36,15 @@ class Compared(NamedTuple):
         return self.corrected_p < SHOWN_BELOW
 
 
+def is_headline(name: str) -> bool:
+    """Whether a metric is of all items: "accuracy" and "relative/all" are, "accuracy/existence" is not."""
+    return "/" not in name or name.endswith("/all")
+
+
 def compare_scores(first: Scored, second: Scored, *, seed: int = 0) -> dict[str, Compared]:
     """Test the second run against the first, metric by metric, on the items that both have.
 
-    Only the headline metrics (those without a "/") are corrected for each other; those of groups are corrected too, as
-    a family of their own.
+    Headline metrics are corrected for each other; those of groups are corrected too, as a family of their own.
 
     Args:
         first: The run to compare with.
@@ -76,7 +80,7 @@ def correct(
     """Correct the p-values and say what could have been shown."""
     corrected: dict[str, float] = {}
     for family in (False, True):
-        names = [name for name in differences if ("/" in name) == family]
+        names = [name for name in differences if is_headline(name) == family]
         corrected |= dict(zip(names, holm([differences[name].p for name in names]), strict=True))
     found = {}
     for name, difference in differences.items():

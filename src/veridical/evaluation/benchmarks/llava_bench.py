@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from veridical.evaluation.benchmarks.judged import Cases, JudgedBenchmark
 from veridical.evaluation.benchmarks.llava_bench_card import CARD
 from veridical.evaluation.benchmarks.llava_bench_cases import read_cases
-from veridical.evaluation.benchmarks.protocol import Files, Loaded
+from veridical.evaluation.benchmarks.protocol import Asked, Files, Loaded
 from veridical.evaluation.benchmarks.rows import Faults, Row, field, index_rows, read_rows
 from veridical.evaluation.judges.protocol import Case, Review
+from veridical.evaluation.measures import Measure
 from veridical.evaluation.statistics import clustered_bootstrap
 from veridical.files import write_text_atomically
 from veridical.records import ItemScore, Metric
@@ -104,6 +105,37 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
 
     name = "llava-bench"
     card = CARD
+    answer_field = "text"
+
+    def questions(self, files: Files) -> list[Asked]:
+        """The questions as they stand in the file."""
+        faults = Faults()
+        asked = []
+        for row in read_rows(files.path("questions"), faults):
+            name = row.values.get("question_id", row.line)
+            image = field(row, "image", str, faults, otherwise="")
+            text = field(row, "text", str, faults, otherwise="")
+            asked.append(Asked(str(name), image, text, {"question_id": name}))
+        faults.stop()
+        return asked
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """The model's mean and the ratio as sums over reviews; no ratio where the reference's grades sum to nothing."""
+        del variant
+        clusters = [score.cluster for score in scores]
+        measures: dict[str, Measure] = {}
+        for category in _by_category(scores):
+            graded = [("reference" in one.values) and category in (one.group, "all") for one in scores]
+            model, reference = (
+                [one.values[name] if there else 0.0 for one, there in zip(scores, graded, strict=True)]
+                for name in ("model", "reference")
+            )
+            if sum(reference) > 0:
+                percent = [100 * value for value in model]
+                measures[f"relative/{category}"] = Measure(percent, reference, clusters, "ratio", None)
+            counts = [float(there) for there in graded]
+            measures[f"model/{category}"] = Measure(model, counts, clusters, "ratio", None)
+        return measures
 
     def cases(self, files: Files, *, template: Path | None = None) -> Cases:
         """One case a question, reference answer first."""

@@ -5,6 +5,7 @@ from veridical.evaluation.benchmarks.protocol import (
     InputSpec,
     KnownFault,
     MetricSpec,
+    Preset,
     ReferenceResult,
     Variant,
 )
@@ -87,4 +88,12 @@ CARD = Card(
             variant="llava",
         ),
     ),
+    presets={
+        "llava": Preset(
+            "LLaVA and LLaVA-RLHF: the question alone, sampled at 0.2, 1,024 tokens.",
+            temperature=0.2,
+            max_new_tokens=1024,
+        ),
+        "greedy": Preset("The question alone; greedy, 1,024 tokens.", max_new_tokens=1024),
+    },
 )

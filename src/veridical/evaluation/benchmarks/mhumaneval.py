@@ -18,6 +18,7 @@ from veridical.evaluation.benchmarks.protocol import (
 )
 from veridical.evaluation.benchmarks.rates import rate_metric
 from veridical.evaluation.benchmarks.rows import Faults, Row, index_rows, read_rows
+from veridical.evaluation.measures import Measure, means
 from veridical.feedback.kinds import guess_kinds
 from veridical.feedback.segments import find_segments
 from veridical.records import KINDS, ItemScore, Metric
@@ -130,6 +131,14 @@ class MHumanEval(Benchmark[list[MHumanEvalItem]]):
         clusters = [score.cluster for score in scores]
         return {
             f"hallucination/{kind}": rate_metric([score.values[kind] for score in scores], clusters, seed=seed)
+            for kind in (*_kinds(variant), "all")
+        }
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """The same shares as sums over answers."""
+        clusters = [score.cluster for score in scores]
+        return {
+            f"hallucination/{kind}": means([score.values[kind] for score in scores], clusters)
             for kind in (*_kinds(variant), "all")
         }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from veridical.evaluation.benchmarks.comparison import is_headline
 from veridical.evaluation.benchmarks.runs import Comparison, ScoredRun, compare_runs, spread
 
 
@@ -30,13 +31,13 @@ def evaluation_table(runs: Sequence[ScoredRun], *, seed: int = 0) -> str:
         lines += [
             f"  {name:<{width}}  {one.mean:.4f} [{one.low:.4f}, {one.high:.4f}] of {one.rounds}"
             for name, one in metrics.items()
-            if "/" not in name
+            if is_headline(name)
         ]
     return "\n".join(lines[1:])
 
 
 def _values(runs: Sequence[ScoredRun]) -> Iterator[str]:
-    names = [name for name in runs[0].scored.total.metrics if "/" not in name]
+    names = [name for name in runs[0].scored.total.metrics if is_headline(name)]
     width = max(len(name) for name in [*names, "metric"])
     column = max(28, *(len(run.model) for run in runs))
     yield "  ".join([f"  {'metric':<{width}}", *(f"{run.model:<{column}}" for run in runs)]).rstrip()
@@ -54,7 +55,7 @@ def _differences(one: Comparison) -> Iterator[str]:
     if one.problem:
         yield f"    not tested: {one.problem}"
         return
-    names = [name for name in one.metrics if "/" not in name]
+    names = [name for name in one.metrics if is_headline(name)]
     width = max((len(name) for name in names), default=0)
     for name in names:
         found = one.metrics[name]
