@@ -41,10 +41,10 @@ fmt: $(STAMP)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(STAMP)  ## write docs/reference from the code
+docs: $(STAMP)  ## write docs/reference and the benchmarks' pages from the code
 	$(BIN)/python docs/generate.py
 
-docs-check: $(STAMP)  ## fail where docs/reference is behind the code
+docs-check: $(STAMP)  ## fail where a page made from the code is behind it
 	$(BIN)/python docs/generate.py --check
 
 wheel-check: $(STAMP)  ## build the wheel and look whether every data file is inside
