@@ -26,7 +26,7 @@ from veridical.world.people import PersonModel, compare
 from veridical.world.scenes import Scene, render, sample_scene
 from veridical.world.tasks import Question
 
-_SCENES_AT_ONCE = 256
+_SCENES_AT_ONCE = 64
 _MAX_NEW_TOKENS = 96
 _FRUITLESS = 20
 """Rounds of scenes without a single comparison after which collecting is given up."""
