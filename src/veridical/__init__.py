@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from veridical.errors import VeridicalError as VeridicalError
     from veridical.evaluation.responses import GenerateRecipe as GenerateRecipe
     from veridical.evaluation.responses import generate as generate
+    from veridical.evaluation.suite.recipe import BenchmarksRecipe as BenchmarksRecipe
+    from veridical.evaluation.suite.run import evaluate_benchmarks as evaluate_benchmarks
     from veridical.evaluation.world_recipe import EvaluateRecipe as EvaluateRecipe
     from veridical.evaluation.world_recipe import evaluate as evaluate
     from veridical.feedback.segments import find_segments as find_segments
@@ -68,6 +70,8 @@ _HOMES = {
         "GenerateRecipe",
         "generate",
     ),
+    "veridical.evaluation.suite.recipe": ("BenchmarksRecipe",),
+    "veridical.evaluation.suite.run": ("evaluate_benchmarks",),
     "veridical.evaluation.world_recipe": (
         "EvaluateRecipe",
         "evaluate",

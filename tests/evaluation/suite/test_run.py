@@ -211,3 +211,29 @@ def test_two_models_of_one_name_are_refused(folder):
 def test_an_adapter_that_is_not_there_is_told(folder, tiny_llava_path):
     with pytest.raises(ModelError, match="no adapter folder"):
         evaluate_benchmarks(recipe(folder, models=[local(tiny_llava_path, adapter="/nowhere")]))
+
+
+def test_a_judge_at_an_endpoint_rates_what_a_model_said(folder):
+    template = [
+        {"question_type": "attribute", "question_topic": "x", "image_id": f"{i}", "image_src": f"http://x/y/{i}.png",
+         "image_content": ["Thing"], "question": f"What is thing {i}?", "gt_answer": "Red.", "model_answer": ""}
+        for i in range(3)
+    ]  # fmt: skip
+    (folder / "template.json").write_text(json.dumps(template))
+    with (
+        judge_endpoint(rate=says(lambda i: f"It is number {i}.")) as model,
+        judge_endpoint(rate=lambda text: "Rating: 5" if "number 1" in text else "Rating: 2") as judge,
+    ):
+        mmhal = {
+            "benchmark": "mmhal",
+            "questions": str(folder / "template.json"),
+            "images": str(folder / "images"),
+            "judge": {"model": MODEL, "url": judge.url, "cache": str(folder / "judged")},
+        }
+        made = recipe(folder, models=[at(model, "m")], benchmark=mmhal)
+        (run,) = evaluate_benchmarks(made).runs
+        evaluate_benchmarks(made)
+        assert len(judge.bodies) == 3
+    assert [item.values["score"] for item in run.scored.items] == [2.0, 5.0, 2.0]
+    assert run.scored.total.versions["judge"] == MODEL
+    assert load_recipe(folder / "out" / "recipe.toml", BenchmarksRecipe) == made
