@@ -1,11 +1,13 @@
-"""Stages 3 and 4: tower frozen, language model and projector on images with text; then on captions with machine noise.
+"""The joint stages: tower frozen, language model and projector on images with text, at last with machine noise.
 
-Stage 3 tells the truth. Stage 4 mixes captions of the noise model (`descriptions.NoiseModel`) with true answers to
-questions, and with reading beside an image, half of the time not the image that the facts are of.
+The first two tell the truth, the second with a learning rate that rises anew. The last mixes captions of the noise
+model (`descriptions.NoiseModel`) with true answers to questions, and with reading beside an image, half of the time not
+the image that the facts are of.
 """
 
 import random
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +32,13 @@ from veridical.world.scenes import Scene, sample_scenes
 
 BATCH = 64
 _SHOWN_SCENES_BATCH = 256
-_SHARES = {False: (0.4, 0.25, 0.2), True: (0.55, 0.2, 0.1)}
-"""Shares of descriptions, of questions, and of words to be checked against the picture, before the noise and with it;
-the rest is reading."""
+JointStage = Literal["joint", "refine", "noise"]
+_SHARES: dict[JointStage, tuple[float, float, float]] = {
+    "joint": (0.4, 0.25, 0.2),
+    "refine": (0.35, 0.2, 0.2),
+    "noise": (0.55, 0.2, 0.1),
+}
+"""Shares of descriptions, of questions, and of words to be checked against the picture; the rest is reading."""
 
 
 class ImagePool:
@@ -66,7 +72,7 @@ class JointTraining(nn.Module):
         *,
         pool: ImagePool,
         seed: int,
-        noisy: bool,
+        stage: JointStage,
     ) -> None:
         super().__init__()
         self.reader = reader
@@ -75,12 +81,11 @@ class JointTraining(nn.Module):
         self._image_token = image_token_id(tokenizer)
         self._pool = pool
         self._seed = seed
-        self._noisy = noisy
+        self._stage = stage
 
     def loss_of_step(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
         """Loss of the step's batch."""
-        name = "noise" if self._noisy else "joint"
-        examples = [self._example(child_random(self._seed, name, step, number)) for number in range(BATCH)]
+        examples = [self._example(child_random(self._seed, self._stage, step, number)) for number in range(BATCH)]
         batches = collate_by_length(examples, self._tokenizer)
         embedded = [self._embed(batch) for batch in batches]
         return language_loss(self.reader.language, self.reader.fault_heads, embedded, batches)
@@ -97,9 +102,9 @@ class JointTraining(nn.Module):
     def _example(self, rng: random.Random) -> Example:
         scene = rng.choice(self._pool.scenes)
         pick = rng.random()
-        told, asked, checked = _SHARES[self._noisy]
+        told, asked, checked = _SHARES[self._stage]
         if pick < told:
-            answer = caption_with_noise(scene, rng) if self._noisy else describe(scene, rng)
+            answer = caption_with_noise(scene, rng) if self._stage == "noise" else describe(scene, rng)
             return Example(((rng.choice(DESCRIPTION_QUESTIONS), answer),), scene=scene)
         if pick < told + asked:
             return Example(question_turns(scene, rng, head="", probes=0.4), scene=scene)
