@@ -1,7 +1,7 @@
 """`veridical demo`: the whole loop on the embedded world, in one command."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,11 +14,23 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for report.html, results.json and every stage's files.")] = Path(
         "demo"
     ),
+    system: Annotated[
+        Literal["rlhf-v", "llava-rlhf"],
+        typer.Option(help="Corrections and dense DPO (rlhf-v), or comparisons, reward model and PPO (llava-rlhf)."),
+    ] = "rlhf-v",
     quick: Annotated[bool, typer.Option("--quick", help="Fewer scenes and corrections, wider intervals.")] = False,
     seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
 ) -> None:
-    """Measure a small VLM, collect corrections, train on them by dense DPO, measure again, write a report."""
+    """Measure a small VLM, collect feedback, train on it, measure again, write a report."""
     from veridical.config import resolve_recipe
+
+    if system == "llava-rlhf":
+        from veridical.pipelines.fact_rlhf import QUICK_FACT_RLHF, FactRlhfRecipe, run_fact_rlhf
+
+        small = QUICK_FACT_RLHF.model_dump() if quick else {}
+        recipe = resolve_recipe({**small, "seed": seed}, FactRlhfRecipe, overrides=settings or [], where="demo")
+        run_fact_rlhf(recipe, out)
+        return
     from veridical.pipelines.demo import QUICK, DemoRecipe, run_demo
 
     start = QUICK.model_dump() if quick else {}

@@ -122,20 +122,10 @@ def score_world(
         else:
             row = judge_answer_row(item.scene, item.question, response.text, id=name)
             answers[item.prompt.task].append(row)
-    measures = _measures(descriptions, answers["yes_no"], answers["mmhal"])
-    metrics = {name: m.metric(seed=child_seed(seed, "metric", name)) for name, m in measures.items()}
-    table = over_generalisation(descriptions, seed=child_seed(seed, "over_generalisation")) if descriptions else None
-    if table is not None:
-        metrics |= over_generalisation_metrics(table)
-    return WorldEvaluation(
-        items=tuple(items),
-        responses=tuple(response for response, _ in ordered),
-        descriptions=tuple(descriptions),
-        yes_no=tuple(answers["yes_no"]),
-        mmhal=tuple(answers["mmhal"]),
-        metrics=metrics,
-        over_generalisation=table,
-    )
+    return _evaluation(
+        tuple(items), tuple(response for response, _ in ordered), descriptions, answers["yes_no"], answers["mmhal"],
+        seed=seed,
+    )  # fmt: skip
 
 
 def evaluate_world(
@@ -207,6 +197,28 @@ def hallucination_and_coverage(
     )
 
 
+def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> WorldEvaluation:
+    """Put several models' answers to the same items together (one method from several seeds); scenes stay clusters.
+
+    Raises:
+        ConfigError: They answered different items, or there are none.
+    """
+    asked = {tuple(item.prompt.id for item in one.items) for one in evaluations}
+    if len(asked) != 1:
+        raise ConfigError(f"Models are pooled over the same prompts, got {len(asked)} sets. Evaluate all on one set.")
+    if len(evaluations) == 1:
+        return evaluations[0]
+    descriptions, yes_no, mmhal = (
+        tuple(row for one in evaluations for row in rows)
+        for rows in zip(*((one.descriptions, one.yes_no, one.mmhal) for one in evaluations), strict=True)
+    )
+    return _evaluation(
+        tuple(item for one in evaluations for item in one.items),
+        tuple(response for one in evaluations for response in one.responses),
+        descriptions, yes_no, mmhal, seed=seed,
+    )  # fmt: skip
+
+
 def compare_world(base: WorldEvaluation, aligned: WorldEvaluation, *, seed: int = 0) -> dict[str, Difference]:
     """Test two runs on the same items against each other: aligned minus base for every metric.
 
@@ -237,6 +249,23 @@ def write_evaluation(out: Path, evaluation: WorldEvaluation) -> Path:
     write_records(out / "answers.jsonl", [*evaluation.yes_no, *evaluation.mmhal], kind="AnswerRow")
     metrics = {name: metric.model_dump() for name, metric in evaluation.metrics.items()}
     return write_json_atomically(out / "metrics.json", metrics)
+
+
+def _evaluation(
+    items: tuple[WorldItem, ...],
+    responses: tuple[Response, ...],
+    descriptions: Sequence[DescriptionRow],
+    yes_no: Sequence[AnswerRow],
+    mmhal: Sequence[AnswerRow],
+    *,
+    seed: int,
+) -> WorldEvaluation:
+    measures = _measures(descriptions, yes_no, mmhal)
+    metrics = {name: m.metric(seed=child_seed(seed, "metric", name)) for name, m in measures.items()}
+    table = over_generalisation(descriptions, seed=child_seed(seed, "over_generalisation")) if descriptions else None
+    if table is not None:
+        metrics |= over_generalisation_metrics(table)
+    return WorldEvaluation(items, responses, tuple(descriptions), tuple(yes_no), tuple(mmhal), metrics, table)
 
 
 def _measures(

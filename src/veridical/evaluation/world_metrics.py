@@ -7,7 +7,7 @@ paired test between two runs on the same items. Whatever is counted several time
 import re
 from collections.abc import Callable, Sequence
 
-from veridical.evaluation.measures import Measure
+from veridical.evaluation.measures import Measure, means
 from veridical.records import Record
 from veridical.world.answers import answer_quality, description_quality, judge_answer
 from veridical.world.judge import FAULT_KINDS, FaultKind, judge_description
@@ -141,13 +141,13 @@ def description_measures(rows: Sequence[DescriptionRow]) -> dict[str, Measure]:
     scenes = [row.scene_id for row in rows]
 
     def rate(of: Callable[[DescriptionRow], bool]) -> Measure:
-        return Measure([float(of(row)) for row in rows], [1.0] * len(rows), scenes, "rate")
+        return means([float(of(row)) for row in rows], scenes)
 
     def ratio(above: Callable[[DescriptionRow], int], below: Callable[[DescriptionRow], int]) -> Measure:
         return Measure([float(above(row)) for row in rows], [float(below(row)) for row in rows], scenes, "ratio")
 
     def length(of: Sequence[int]) -> Measure:
-        return Measure([float(value) for value in of], [1.0] * len(rows), scenes, "mean", None)
+        return means([float(value) for value in of], scenes, bounds=None)
 
     measures = {"hallucination_rate": rate(lambda row: row.hallucinates)}
     for kind in FAULT_KINDS:
@@ -209,13 +209,12 @@ def mmhal_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
     """The metrics of the MMHal-style set, one question a scene: mean rating (also by type) and hallucination rate."""
 
     def score(part: Sequence[AnswerRow]) -> Measure:
-        ratings = [float(row.rating) for row in part]
-        return Measure(ratings, [1.0] * len(part), [row.scene_id for row in part], "mean", (0.0, 6.0))
+        return means([float(row.rating) for row in part], [row.scene_id for row in part], bounds=(0.0, 6.0))
 
     wrong = [float(row.rating < 3) for row in rows]
     measures = {
         "mmhal_score": score(rows),
-        "mmhal_hallucination_rate": Measure(wrong, [1.0] * len(rows), [row.scene_id for row in rows], "rate"),
+        "mmhal_hallucination_rate": means(wrong, [row.scene_id for row in rows]),
     }
     for question_type in MMHAL_TYPES:
         measures[f"mmhal_score/{question_type}"] = score([row for row in rows if row.type == question_type])
