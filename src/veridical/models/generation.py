@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from veridical.errors import ModelError
 from veridical.models.architectures import (
@@ -25,6 +25,7 @@ from veridical.models.architectures import (
     why_not_causal,
 )
 from veridical.models.features import FeatureCache
+from veridical.models.growing_cache import growing_cache
 from veridical.models.loading import VisionLanguageModel, unwrap
 from veridical.models.prompting import decode_responses, encode_prompts
 from veridical.progress import track
@@ -212,7 +213,7 @@ def _generate_lean(
     backbone = unwrap(vlm.model).base_model
     ends = torch.tensor(vlm.end_token_ids, device=vlm.device)
     positions = prompt_positions(vlm.model, prompt)
-    cache = DynamicCache(config=vlm.model.config.get_text_config())
+    cache = growing_cache()
     mask = None if bool(prompt["attention_mask"].all()) else prompt["attention_mask"]
     output = backbone(
         input_ids=prompt["input_ids"],
