@@ -29,7 +29,7 @@ def masked_whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True, epsi
     Args:
         values: Numbers of any shape.
         mask: True where they count, of the same shape.
-        shift_mean: Take the mean away; without it the values are only scaled.
+        shift_mean: Take the mean away; without it the mean stays, and what lies around it is scaled.
         epsilon: Added to the variance. LLaVA-RLHF's released code: 1e-8.
 
     Returns:

@@ -108,7 +108,8 @@ class PpoObjectiveSection(Recipe):
     whiten_advantages: bool = True
     """Shift and scale the advantages of a rollout to mean 0 and deviation 1. Original: yes, over all devices."""
     whiten_rewards: bool = False
-    """Scale the rewards of a rollout, KL penalty included, to deviation 1. Original: no."""
+    """Scale the rewards of a rollout's tokens, KL penalty included, to deviation 1 around their mean, which stays.
+    Original: no."""
     slots: Literal["response", "window"] = "response"
     """What statistics and averages count: response tokens, or as the original does all `max_new_tokens` slots, with
     the reward on the last one and a value of 0 behind a response (the original's starts at 0 there, and learns)."""
