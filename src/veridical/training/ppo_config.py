@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from veridical.config import Recipe
 from veridical.models.lora import LoraRecipe
 from veridical.rewards.composition import RewardSection
+from veridical.training.presets import as_said, fill_in, settings_of
 from veridical.training.settings import ModelSection, TrainSection
 
 PpoPreset = Literal["none", "llava-rlhf"]
@@ -257,16 +258,8 @@ class PpoRecipe(Recipe):
         """Fill in what is not said from the preset."""
         if not isinstance(data, dict):
             return data
-        filled = {
-            key: value.model_dump(exclude_unset=True) if isinstance(value, Recipe) else value
-            for key, value in data.items()
-        }
-        presets: dict[Any, dict[str, dict[str, Any]]] = dict(PPO_PRESETS)
-        for section, values in presets.get(filled.get("preset", "none"), {}).items():
-            given = filled.get(section, {})
-            if isinstance(given, dict):
-                filled[section] = {**values, **given}
-        return filled
+        said = as_said(data)
+        return fill_in(said, settings_of(PPO_PRESETS, said.get("preset", "none")))
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:

@@ -5,12 +5,12 @@ different settings, of which only the first implements the paper's Eq. 5. LLaVA-
 arXiv 2405.17220, DPO is arXiv 2305.18290. A value set in the recipe wins over the method's, that over the preset's.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe
+from veridical.training.presets import as_said, fill_in, settings_of
 from veridical.training.settings import ModelSection, TrainSection
 
 Preset = Literal["none", "rlhf-v", "veridical"]
@@ -130,21 +130,8 @@ class PreferenceRecipe(Recipe):
         """Fill in what is not said, from the method and then from the preset."""
         if not isinstance(data, dict):
             return data
-        filled = {
-            key: value.model_dump(exclude_unset=True) if isinstance(value, Recipe) else value
-            for key, value in data.items()
-        }
-        preset = _defaults(PRESETS, filled.get("preset", "none"))
-        named = filled.get("objective", {}).get("name") if isinstance(filled.get("objective", {}), dict) else None
-        method = _defaults(METHODS, named or preset.get("objective", {}).get("name", "dense_dpo"))
-        for defaults in (method, preset):
-            for section, values in defaults.items():
-                given = filled.get(section, {})
-                if isinstance(given, dict):
-                    filled[section] = {**values, **given}
-        return filled
-
-
-def _defaults(table: Mapping[Any, dict[str, dict[str, Any]]], name: Any) -> dict[str, dict[str, Any]]:
-    """What a table says under a name; nothing for a name that the fields' own checks will refuse."""
-    return table.get(name, {}) if isinstance(name, str) else {}
+        said = as_said(data)
+        preset = settings_of(PRESETS, said.get("preset", "none"))
+        named = said.get("objective", {}).get("name") if isinstance(said.get("objective", {}), dict) else None
+        method = settings_of(METHODS, named or preset.get("objective", {}).get("name", "dense_dpo"))
+        return fill_in(said, method, preset)
