@@ -57,7 +57,7 @@ class FactRlhfRecipe(Recipe):
     """Root seed of scenes, samples and people."""
     training_seeds: int = Field(default=1, ge=1)
     """How often reward models and policies are trained, each time from another seed; results are pooled."""
-    comparisons: int = Field(default=6000, ge=64)
+    comparisons: int = Field(default=9000, ge=64)
     """Comparisons to learn from. LLaVA-RLHF: 9,422."""
     held_out_comparisons: int = Field(default=1000, ge=32)
     """Comparisons by people who never err, on which reward models are measured."""
