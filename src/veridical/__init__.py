@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from veridical.records import write_records as write_records
     from veridical.rewards.layout import RewardQuery as RewardQuery
     from veridical.rewards.model import RewardModel as RewardModel
+    from veridical.training.ppo import train_ppo as train_ppo
+    from veridical.training.ppo_config import PpoRecipe as PpoRecipe
     from veridical.training.preference import train_dpo as train_dpo
     from veridical.training.preference_config import PreferenceRecipe as PreferenceRecipe
     from veridical.training.reward_config import RewardRecipe as RewardRecipe
@@ -111,6 +113,8 @@ _HOMES = {
     ),
     "veridical.rewards.layout": ("RewardQuery",),
     "veridical.rewards.model": ("RewardModel",),
+    "veridical.training.ppo": ("train_ppo",),
+    "veridical.training.ppo_config": ("PpoRecipe",),
     "veridical.training.preference": ("train_dpo",),
     "veridical.training.preference_config": ("PreferenceRecipe",),
     "veridical.training.reward_config": ("RewardRecipe",),

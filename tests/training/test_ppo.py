@@ -230,6 +230,19 @@ def test_bad_prompts_are_told_all_at_once_or_put_aside(make_ppo_recipe, tmp_path
         train_ppo(few, tmp_path / "none", reward=Letters())
 
 
+def test_earlier_turns_are_read(make_ppo_recipe, tmp_path):
+    """The same question after another conversation is another prompt."""
+    path = write_prompts(tmp_path / "data", count=4)
+    recipe = make_ppo_recipe(data={"prompts": str(path)}, train={"iterations": 1})
+    train_ppo(recipe, tmp_path / "plain", reward=Letters())
+    lines = path.read_text().splitlines()
+    rows = [{**json.loads(line), "history": [["Is there a cat?", "No, there is no cat."]]} for line in lines[1:]]
+    path.write_text("\n".join([lines[0], *map(json.dumps, rows)]) + "\n")
+    train_ppo(recipe, tmp_path / "later", reward=Letters())
+    rewards = [lines_of(tmp_path / name, "rollout")[0]["entropy"] for name in ("plain", "later")]
+    assert abs(rewards[0] - rewards[1]) > 1e-4
+
+
 def test_adapters_of_other_roles_stay_as_they_were(make_ppo_recipe, tmp_path):
     """While the value warms up the policy keeps its weights; with a price of 0 the value keeps its own."""
     warm = make_ppo_recipe(value={"warmup_iterations": 2, "kind": "adapter"})

@@ -95,7 +95,7 @@ def test_killed_at_six_moments(make_ppo_recipe, tmp_path, one_thread):
     file = write_recipe(recipe, tmp_path / "recipe.toml")
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KILLED, str(file), str(tmp_path), str(Path(__file__).parents[1])],
-        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=180,
+        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240,
     )  # fmt: skip
 
     points = {"measuring": 3, "sampling": 4, "scoring": 4, "between epochs": 3, "saving": 2, "result": 8}

@@ -4,9 +4,9 @@ Images go through the model's own deterministic processing, never cropped or fli
 make "on the left" wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from veridical.formats.opening import open_image
 from veridical.models.encoded_prompts import EncodedPrompt, encode_apart, let_go_of_pixels
@@ -31,27 +31,42 @@ class Asked(Protocol):
         """The image asked about; its path is absolute, or holds from the working folder."""
 
 
-def encode_all_prompts(vlm: VisionLanguageModel, rows: Sequence[Asked], features: FeatureCache) -> list[EncodedPrompt]:
+A = TypeVar("A", bound=Asked)
+
+
+def question_alone(row: Asked) -> Sequence[str]:
+    """A conversation of one turn."""
+    return [row.question]
+
+
+def encode_all_prompts(
+    vlm: VisionLanguageModel,
+    rows: Sequence[A],
+    features: FeatureCache,
+    *,
+    turns_of: Callable[[A], Sequence[str]] = question_alone,
+) -> list[EncodedPrompt]:
     """One prompt for each row; equal questions about equal images share their tensors.
 
     Args:
         vlm: The model whose template and tokenizer count.
         rows: What is asked.
         features: Keeps the features of the images where the model allows it, so that pixels can be let go.
+        turns_of: What user and assistant said in turn, up to the question.
 
     Raises:
         ModelError: A question that the model cannot take.
     """
-    identities = [(row.question, row.image.sha256 or row.image.path) for row in rows]
-    first: dict[tuple[str, str], int] = {}
+    identities = [(tuple(turns_of(row)), row.image.sha256 or row.image.path) for row in rows]
+    first: dict[tuple[tuple[str, ...], str], int] = {}
     for number, identity in enumerate(identities):
         first.setdefault(identity, number)
-    encoded: dict[tuple[str, str], EncodedPrompt] = {}
+    encoded: dict[tuple[tuple[str, ...], str], EncodedPrompt] = {}
     unique = list(first)
     for start in track(range(0, len(unique), _PROMPTS_AT_ONCE), label="Encoding prompts and images"):
         some = unique[start : start + _PROMPTS_AT_ONCE]
         asked = [rows[first[identity]] for identity in some]
         images = [open_image(row.image, root=Path(row.image.path).parent) for row in asked]
-        prompts = encode_apart(vlm, [render_turns(vlm, [row.question]) for row in asked], images)
+        prompts = encode_apart(vlm, [render_turns(vlm, turns_of(row)) for row in asked], images)
         encoded.update(zip(some, let_go_of_pixels(prompts, features), strict=True))
     return [encoded[identity] for identity in identities]

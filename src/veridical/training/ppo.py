@@ -15,13 +15,14 @@ import torch
 from veridical.config import write_recipe
 from veridical.errors import ConfigError
 from veridical.feedback.pairs import split_by_image
-from veridical.files import hash_file, write_json_atomically, write_text_atomically
+from veridical.files import hash_file, read_jsonl_rows, write_json_atomically, write_text_atomically
 from veridical.manifests import build_manifest
 from veridical.progress import say
 from veridical.rewards.protocol import RewardFunction
 from veridical.seeding import child_seed
 from veridical.training.checkpoints import find_resume_point
 from veridical.training.choice import ChoiceRule, latest
+from veridical.training.diagnostics import find_warnings
 from veridical.training.loop import RESUME_FOLDER
 from veridical.training.ppo_config import PpoRecipe
 from veridical.training.ppo_memory import memory_report
@@ -109,6 +110,10 @@ def train_ppo(
     )  # fmt: skip
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
+    log = [row.value for row in read_jsonl_rows(run_dir / "metrics.jsonl") if isinstance(row.value, dict)]
+    warned = [str(one) for one in find_warnings(log)]
+    for text in warned:
+        say(f"Warning: {text}")
     trained_weights = sum(p.numel() for p in roles.vlm.model.parameters() if p.requires_grad)
     roles.part_head()
     weights = roles.save(run_dir)
@@ -128,6 +133,7 @@ def train_ppo(
             "candidates": [candidate.model_dump() for candidate in progress.candidates],
             "iterations": iterations,
             "prompts": {name: len(rows) for name, rows in prompts.items()},
+            "warnings": warned,
             "reward": reward.name,
             "judge": judge.name if judge is not None else None,
             "trained_weights": trained_weights,

@@ -63,7 +63,7 @@ def read_prompts(
     path = Path(path)
     prompts = _read(path, data, quarantine=run_dir / f"bad_{path.stem}.jsonl")
     prompts = refuse_unspeakable(
-        vlm, prompts, texts_of=lambda prompt: [prompt.question], path=path, record_type=Prompt,
+        vlm, prompts, texts_of=_turns, path=path, record_type=Prompt,
         skip_bad=data.skip_bad, quarantine=run_dir / f"bad_texts_{path.stem}.jsonl",
     )  # fmt: skip
     reasons = {prompt.id: _too_many_words(vlm, prompt, data.max_prompt_tokens) for prompt in prompts}
@@ -108,21 +108,25 @@ def _encode(
 ) -> list[PpoPrompt]:
     """Encode prompts; where one is longer than the model reads, find out which, and note it."""
     try:
-        return list(map(PpoPrompt, prompts, encode_all_prompts(vlm, prompts, features)))
+        return list(map(PpoPrompt, prompts, encode_all_prompts(vlm, prompts, features, turns_of=_turns)))
     except ModelError:
         good = []
         for prompt in prompts:
             try:
-                good.append(PpoPrompt(prompt, encode_all_prompts(vlm, [prompt], features)[0]))
+                good.append(PpoPrompt(prompt, encode_all_prompts(vlm, [prompt], features, turns_of=_turns)[0]))
             except ModelError as error:
                 reasons[prompt.id] = str(error)
         return good
 
 
+def _turns(prompt: Prompt) -> list[str]:
+    return [text for turn in prompt.history for text in turn] + [prompt.question]
+
+
 def _too_many_words(vlm: VisionLanguageModel, prompt: Prompt, limit: int) -> str | None:
     if not limit:
         return None
-    count = len(vlm.tokenizer(render_turns(vlm, [prompt.question]), add_special_tokens=False)["input_ids"])
+    count = len(vlm.tokenizer(render_turns(vlm, _turns(prompt)), add_special_tokens=False)["input_ids"])
     return f"the prompt has {count} tokens, `data.max_prompt_tokens` allows {limit}." if count > limit else None
 
 
