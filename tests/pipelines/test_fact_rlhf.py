@@ -16,7 +16,7 @@ from veridical.world.known_facts import FactsModel
 
 _SMALL = FactRlhfRecipe(
     comparisons=64, held_out_comparisons=32, prompts=32, curve_prompts=8, test_scenes=20, probe_scenes=5,
-    questions_per_type=1, best_of=2, reward=("train.epochs=1",),
+    questions_per_type=1, best_of=2, dependence_comparisons=16, reward=("train.epochs=1",),
     ppo=("train.iterations=2", "train.evaluation_iterations=1", "rollout.prompts=16", "rollout.samples=2",
          "train.batch_size=16", "train.micro_batch_size=16"),
 )  # fmt: skip

@@ -27,6 +27,7 @@ from veridical.pipelines.comparisons import collect_comparisons
 from veridical.pipelines.fact_rlhf_arms import (
     RewardModels,
     best_of_n,
+    facts_dependence,
     test_arms,
     train_dense_dpo,
     train_policy,
@@ -61,6 +62,8 @@ class FactRlhfRecipe(Recipe):
     """Comparisons to learn from. LLaVA-RLHF: 9,422."""
     held_out_comparisons: int = Field(default=1000, ge=32)
     """Comparisons by people who never err, on which reward models are measured."""
+    dependence_comparisons: int = Field(default=500, ge=16)
+    """How many of them are scored again with facts that are incomplete or wrong."""
     comparison_seconds: float = Field(default=30.0, gt=0)
     """Time that one comparison is taken to cost a person. Assumed; neither paper reports it."""
     correction_seconds: float = Field(default=60.0, gt=0)
@@ -155,6 +158,10 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
         rewards = [
             train_reward_models(recipe.reward, out, base=base.name, seed=seed) for seed in range(recipe.training_seeds)
         ]
+        dependence = facts_dependence(
+            rewards[0].with_facts.weights, out / "comparisons" / "held_out", seed=recipe.seed,
+            comparisons=recipe.dependence_comparisons,
+        )  # fmt: skip
     with loop.stage("ppo", "4 of 6 · PPO against each reward model"):
         policies, curves = _train_policies(loop, rewards)
     with loop.stage("baselines", "5 of 6 · best-of-n, and dense DPO on corrections of the same human effort"):
@@ -185,8 +192,11 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
     )
     write_fact_rlhf_results(out / "results.json", results)
     write_json_atomically(out / "manifest.json", manifest.model_dump(mode="json"))
-    run = FactRlhfRun(out, recipe.comparisons, recipe.corrections, recipe.comparison_seconds, recipe.correction_seconds,
-                      recipe.best_of, recipe.training_seeds, arms, rewards, curves, results, manifest)  # fmt: skip
+    run = FactRlhfRun(
+        comparisons=recipe.comparisons, corrections=recipe.corrections, comparison_seconds=recipe.comparison_seconds,
+        correction_seconds=recipe.correction_seconds, best_of=recipe.best_of, seeds=recipe.training_seeds, arms=arms,
+        rewards=rewards, dependence=dependence, curves=curves, results=results, manifest=manifest,
+    )  # fmt: skip
     write_fact_rlhf_report(describe_fact_rlhf(run), out / "report.html")
     for name, one in arms.items():
         _tell(name, one.metrics)
@@ -232,8 +242,8 @@ def _train_policies(loop: _Loop, rewards: list[RewardModels]) -> tuple[dict[str,
         for arm, reads_facts in POLICIES.items():
             say(f"PPO: {arm}, seed {seed}")
             run = train_policy(
-                recipe.ppo, loop.out / arm / f"seed-{seed}", base=loop.base.name, prompts=folder, judge=judge, seed=seed,
-                reward_model=(models.with_facts if reads_facts else models.without_facts).weights,
+                recipe.ppo, loop.out / arm / f"seed-{seed}", base=loop.base.name, prompts=folder, judge=judge,
+                seed=seed, reward_model=(models.with_facts if reads_facts else models.without_facts).weights,
                 reads_facts=reads_facts,
             )  # fmt: skip
             policies[arm].append(run)

@@ -10,14 +10,18 @@ from PIL.Image import Image
 
 from veridical.config import load_recipe
 from veridical.evaluation.reward_model import HeldOutRow, read_held_out, report_rewards
-from veridical.evaluation.statistics import mcnemar
+from veridical.evaluation.statistics import mcnemar, wilson
 from veridical.evaluation.world import WorldEvaluation, compare_world, pool_evaluations, score_world, write_evaluation
 from veridical.evaluation.world_benchmark import WorldItem
+from veridical.feedback.comparisons import read_compared_pairs
+from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_responses
 from veridical.models.loading import VisionLanguageModel
 from veridical.pipelines.reward import train_reward
-from veridical.records import Difference, Metric, Prompt, Response
+from veridical.records import Difference, Metric, Prompt, Response, read_records
+from veridical.report.fact_rlhf_inputs import Dependence
 from veridical.report.fact_rlhf_results import ArmTest
+from veridical.rewards.layout import RewardQuery
 from veridical.rewards.learned import LearnedReward
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import Candidate, RewardFunction
@@ -29,12 +33,14 @@ from veridical.training.preference_config import PreferenceRecipe
 from veridical.training.reward import HELD_OUT_FILE
 from veridical.training.reward_config import RewardRecipe
 from veridical.training.run_directory import RunResult
-from veridical.world.scenes import render
+from veridical.world.known_facts import FactsModel, known_facts
+from veridical.world.scenes import Scene, render
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 COMPARED_METRICS = ("hallucination_rate", "object_coverage", "mean_length", "yes_no_f1", "mmhal_score")
 """Metrics on which arms are tested against each other."""
 _MAX_NEW_TOKENS = 96
+_SHARES = (0.0, 0.25, 0.5, 1.0)
 _SCENES_AT_ONCE = 256
 
 
@@ -85,6 +91,46 @@ def train_reward_models(overrides: Sequence[str], out: Path, *, base: str, seed:
         recipe = load_recipe(RECIPES / "reward-world.toml", RewardRecipe, overrides=settings)
         runs.append(train_reward(recipe, out / "reward" / f"{name}-{seed}"))
     return RewardModels(*runs)
+
+
+def facts_dependence(reward_model: Path, held_out: Path, *, seed: int, comparisons: int) -> tuple[Dependence, ...]:
+    """How accurate a reward model is with facts that are less complete, or more often wrong.
+
+    Args:
+        reward_model: Folder of a reward model that reads facts.
+        held_out: Folder of comparisons, with `scenes.jsonl`.
+        seed: Seed of what is left out or wrong.
+        comparisons: How many of them, from the first.
+    """
+    scenes = {scene.id: scene for scene in read_records(held_out / "scenes.jsonl", Scene)}
+    pairs = [pair for pair in read_compared_pairs(held_out, images=False) if pair.comparison.preferred != "tie"]
+    model = RewardModel.load(reward_model)
+    features = FeatureCache(None, model.vlm)
+
+    def accuracy(facts: FactsModel) -> Metric:
+        queries = []
+        for pair in pairs[:comparisons]:
+            known = known_facts(scenes[pair.prompt.known_image], facts, seed=seed)
+            responses = (pair.first.text, pair.second.text)
+            shown = () if known is None else (known,)
+            queries.append(RewardQuery(pair.prompt.question, pair.prompt.image, responses, shown))
+        scored = model.score(queries, batch_size=64, features=features)
+        right = [
+            bool(one[0] > one[1]) == (pair.comparison.preferred == "first")
+            for one, pair in zip(scored, pairs, strict=False)
+        ]
+        return wilson(sum(right), len(right))
+
+    return (
+        Dependence(
+            name="share of the statements that are left out",
+            points=tuple((share, accuracy(FactsModel(missing=share))) for share in _SHARES),
+        ),
+        Dependence(
+            name="share of the statements that are wrong",
+            points=tuple((share, accuracy(FactsModel(wrong=share))) for share in _SHARES),
+        ),
+    )
 
 
 def train_policy(

@@ -1,7 +1,6 @@
 """What a run of the Fact-RLHF loop says to its reader: records of the run → the inputs of the report."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from veridical.evaluation.reward_model import report_rewards
@@ -15,6 +14,7 @@ from veridical.report.fact_rlhf_inputs import (
     Climb,
     ClimbScene,
     ClimbStep,
+    Dependence,
     Effort,
     FactRlhfReport,
     LeakCheck,
@@ -57,8 +57,6 @@ _CAVEATS = (
 class FactRlhfRun(NamedTuple):
     """Everything that a run left."""
 
-    out: Path
-    """Its folder."""
     comparisons: int
     """How many comparisons."""
     corrections: int
@@ -75,6 +73,8 @@ class FactRlhfRun(NamedTuple):
     """Every arm on the test scenes."""
     rewards: list[RewardModels]
     """Reward models by seed."""
+    dependence: tuple[Dependence, ...]
+    """The first reward model with facts, on incomplete and on wrong ones."""
     curves: list[RunCurve]
     """PPO runs."""
     results: FactRlhfResults
@@ -197,6 +197,7 @@ def _reward_models(run: FactRlhfRun) -> RewardModelsInput:
         breakdown=tuple(rows),
         leaks=leaks,
         leak_note=_leak_note(with_facts["leak_check"]),
+        dependence=run.dependence,
     )
 
 
