@@ -19,6 +19,8 @@ def _load() -> types.ModuleType:
     except TypeError:
         if not hasattr(module, "singularize"):  # the verbs below it cannot be made from a stand-in
             raise
+    finally:
+        del sys.modules["pattern.text"], sys.modules["pattern"]
     return module
 
 

@@ -66,7 +66,7 @@ def make_reader(words: Vocabulary, normalise: Normaliser) -> Reader:
 
 def by_table(forms: Mapping[str, str]) -> Normaliser:
     """Words by their forms, whatever stands around them."""
-    return lambda tokens: [forms.get(token) for token in tokens]
+    return lambda tokens: list(map(forms.get, tokens))
 
 
 def by_part_of_speech() -> Normaliser:
@@ -93,15 +93,15 @@ def _merge_pairs(normal: Sequence[str | None], pairs: Mapping[tuple[str, str], s
     """Read pairs as one word, from the left; also count what is left."""
     merged: list[str] = []
     joined = 0
-    place, last = 0, len(normal) - 1
-    while place <= last:
-        word = normal[place]
-        if word is not None:
-            following = normal[place + 1] if place < last else None
-            pair = pairs.get((word, following)) if following is not None else None
-            merged.append(pair or word)
-            if pair is not None:
-                joined += 1
-                place += 1
-        place += 1
+    taken = -1  # place of a second word that is read with its first
+    last = len(normal) - 1
+    for place, word in enumerate(normal):
+        if word is None or place == taken:
+            continue
+        following = normal[place + 1] if place < last else None
+        pair = pairs.get((word, following)) if following is not None else None
+        if pair is not None:
+            joined += 1
+            taken = place + 1
+        merged.append(pair or word)
     return merged, len(normal) - joined

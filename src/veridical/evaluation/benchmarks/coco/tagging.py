@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import hash_file, read_bytes
 
@@ -22,6 +25,7 @@ PACKAGE = "averaged_perceptron_tagger_eng"
 _START = ("-START-", "-START2-")
 _END = ("-END-", "-END2-")
 _Weights = Mapping[str, Mapping[str, float]]
+_Row = NDArray[np.float64]
 
 
 class Tagger:
@@ -38,7 +42,9 @@ class Tagger:
         """
         self._weights = weights
         self._tagdict = tagdict
-        self._classes = tuple(classes)
+        self._classes = tuple(sorted(classes))
+        self._places = {tag: place for place, tag in enumerate(self._classes)}
+        self._rows: dict[str, _Row] = {}
         self.version = version
 
     def tags(self, tokens: Sequence[str], wanted: Sequence[int]) -> dict[int, str]:
@@ -48,7 +54,7 @@ class Tagger:
             tokens: The whole text.
             wanted: Places of the words, in rising order.
         """
-        context = (*_START, *(_normal(token) for token in tokens), *_END)
+        context = (*_START, *tokens, *_END)
         known: dict[int, str] = {-1: _START[0], -2: _START[1]}
         for place in wanted:
             for here in range(self._first_needed(tokens, place, known), place + 1):
@@ -70,7 +76,7 @@ class Tagger:
     def _tag(self, place: int, word: str, context: Sequence[str], before: str, before_that: str) -> str:
         if word in self._tagdict:
             return self._tagdict[word]
-        two_left, left, this, right, two_right = context[place : place + 5]
+        two_left, left, this, right, two_right = map(_normal, context[place : place + 5])
         features = (
             "bias",
             f"i suffix {word[-3:]}",
@@ -87,11 +93,21 @@ class Tagger:
             f"i+1 suffix {right[-3:]}",
             f"i+2 word {two_right}",
         )
-        scores = dict.fromkeys(self._classes, 0.0)
+        scores = np.zeros(len(self._classes))
         for feature in features:  # in nltk's order: sums of floats depend on it
-            for tag, weight in self._weights.get(feature, {}).items():
-                scores[tag] += weight
-        return max(self._classes, key=lambda tag: (scores[tag], tag))
+            if feature in self._weights:
+                scores += self._row(feature)
+        # The last in the alphabet where two score the same.
+        return self._classes[len(self._classes) - 1 - int(scores[::-1].argmax())]
+
+    def _row(self, feature: str) -> _Row:
+        """Weights of a feature, one a tag; kept, since few features make most of a text."""
+        row = self._rows.get(feature)
+        if row is None:
+            weights = self._weights[feature]
+            row = self._rows[feature] = np.zeros(len(self._classes))
+            row[[self._places[tag] for tag in weights]] = list(weights.values())
+        return row
 
 
 @cache
@@ -132,6 +148,8 @@ def _find_folder() -> Path:
 
 
 def _normal(word: str) -> str:
+    if word in _START or word in _END:  # never a word of a text in lower case
+        return word
     if "-" in word and word[0] != "-":
         return "!HYPHEN"
     if word.isdigit() and len(word) == 4:

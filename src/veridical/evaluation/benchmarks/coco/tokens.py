@@ -19,6 +19,7 @@ VERSION = "nltk 3.9.1, rewritten"
 _WHITE = " \t\n\r\x0b\x0c"
 _CLOSERS = re.compile(r"[\"')\]}]+?(?:\s+|(?=--)|$)", re.MULTILINE)
 _POSSIBLE_END = re.compile(r"[.?!](?=(?P<after>[)\";}\]*:@'({\[?!]|\s+(?P<following>\S+)))")
+_LETTERS = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _PLAIN_WORD = re.compile(r"[a-z]{2,}")
 _PUNKT_WORD = re.compile(
     r"-{2,}|\.{2,}|(?:\.\s){2,}\."
@@ -32,7 +33,9 @@ _INITIAL = re.compile(r"[^\W\d]\.$")
 _STARTS_LOWER = frozenset({"administrators", "b-week", "r-revised", "z-holiday"})
 """Words that Punkt's English model has seen at the start of a sentence in lower case, and never with a capital."""
 
-_SIMPLE_SENTENCE = re.compile(r"[a-z0-9\s,'\-]*(?:\.[a-z0-9,'\-]+[a-z0-9\s,'\-]*)*[.?!]?")
+_NOT_BY_CHUNKS = re.compile(r"[^\S ]|''|\"\"")
+"""Where the rules below reach from one chunk between blanks into the next; they do at the very end, too."""
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -62,17 +65,23 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\s+", " "),
         (r"([^' ])('[sSmMdD]|') ", r"\1 \2 "),
         (r"([^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T) ", r"\1 \2 "),
-        # Words that run together.
-        (r"(?i)\b(can)(not)\b", r" \1 \2 "),
-        (r"(?i)\b(d)('ye)\b", r" \1 \2 "),
-        (r"(?i)\b(gim)(me)\b", r" \1 \2 "),
-        (r"(?i)\b(gon)(na)\b", r" \1 \2 "),
-        (r"(?i)\b(got)(ta)\b", r" \1 \2 "),
-        (r"(?i)\b(lem)(me)\b", r" \1 \2 "),
-        (r"(?i)\b(more)('n)\b", r" \1 \2 "),
-        (r"(?i)\b(wan)(na)(?=\s)", r" \1 \2 "),
-        (r"(?i) ('t)(is)\b", r" \1 \2 "),
-        (r"(?i) ('t)(was)\b", r" \1 \2 "),
+    )
+)
+_RUN_TOGETHER = frozenset({"cannot", "gimme", "gonna", "gotta", "lemme", "wanna"})
+_MAY_RUN_TOGETHER = re.compile(r"(?i)cannot|d'ye|gimme|gonna|gotta|lemme|more'n|wanna|'tis|'twas")
+_PARTED = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(?i)\b(can)(not)\b",
+        r"(?i)\b(d)('ye)\b",
+        r"(?i)\b(gim)(me)\b",
+        r"(?i)\b(gon)(na)\b",
+        r"(?i)\b(got)(ta)\b",
+        r"(?i)\b(lem)(me)\b",
+        r"(?i)\b(more)('n)\b",
+        r"(?i)\b(wan)(na)(?=\s)",
+        r"(?i) ('t)(is)\b",
+        r"(?i) ('t)(was)\b",
     )
 )
 
@@ -88,13 +97,13 @@ def tokenize(text: str) -> list[str]:
     """
     tokens: list[str] = []
     for sentence in sentences(text):
-        if "''" not in sentence and _SIMPLE_SENTENCE.fullmatch(sentence):
-            *chunks, last = sentence.split() or [""]
-            for chunk in chunks:
-                tokens += _inner_chunk(chunk)
-            tokens += _last_chunk(last)
-        else:
+        *chunks, last = sentence.split(" ")
+        if _NOT_BY_CHUNKS.search(sentence) or not _LETTER_OR_DIGIT.search(last):
             tokens += _split_words(sentence)
+            continue
+        for chunk in chunks:
+            tokens += _inner_chunk(chunk)
+        tokens += _last_chunk(last)
     return tokens
 
 
@@ -192,17 +201,28 @@ def _goes_on(token: str, following: str) -> bool:
 @lru_cache(maxsize=1 << 16)
 def _inner_chunk(chunk: str) -> tuple[str, ...]:
     """Tokens of a chunk between blanks that others stand around, so that no rule for an end applies."""
+    word = chunk.removesuffix(",")
+    if not chunk:
+        return ()
+    if _LETTERS.fullmatch(word) and _RUN_TOGETHER.isdisjoint(word.split("-")):
+        return (word,) if word is chunk else (word, ",")
     return tuple(_split_words(f"x {chunk} x")[1:-1])
 
 
 @lru_cache(maxsize=1 << 16)
 def _last_chunk(chunk: str) -> tuple[str, ...]:
+    word = chunk.removesuffix(".")
+    if _LETTERS.fullmatch(word) and _RUN_TOGETHER.isdisjoint(word.split("-")):
+        return (word,) if word is chunk else (word, ".")
     return tuple(_split_words(f"x {chunk}")[1:])
 
 
 def _split_words(sentence: str) -> list[str]:
     for pattern, replacement in _STEPS:
         sentence = pattern.sub(replacement, sentence)
+    if _MAY_RUN_TOGETHER.search(sentence):
+        for pattern in _PARTED:
+            sentence = pattern.sub(r" \1 \2 ", sentence)
     return sentence.split()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from veridical.evaluation.measures import Measure, means
+from veridical.evaluation.measures import RESAMPLES, Measure, means
 from veridical.evaluation.statistics import clustered_ratios
 from veridical.records import ItemScore, Metric
 
@@ -37,25 +37,20 @@ def metrics_of(measures: Mapping[str, Measure], *, seed: int) -> dict[str, Metri
 
     Args:
         measures: Metrics over the same items.
-        seed: Of the bootstrap, which gives all ratios from one set of resamples.
+        seed: Of the bootstrap.
     """
-    metrics: dict[str, Metric] = {}
-    for bounds in {measure.bounds for measure in measures.values()}:
-        ratios = {
-            name: (measure.numerators, measure.denominators)
-            for name, measure in measures.items()
-            if measure.kind == "ratio" and measure.bounds == bounds
-        }
-        if ratios:
-            clusters = measures[next(iter(ratios))].clusters
-            metrics |= clustered_ratios(ratios, clusters, bounds=bounds, seed=seed)
-    for name, measure in measures.items():
-        if measure.kind != "ratio":
-            metrics[name] = measure.metric(seed=seed)
     return {
-        name: metrics[name].model_copy(update={"n": int(sum(measure.denominators))})
+        name: _metric(measure, seed=seed).model_copy(update={"n": int(sum(measure.denominators))})
         for name, measure in measures.items()
     }
+
+
+def _metric(measure: Measure, *, seed: int) -> Metric:
+    if measure.kind != "ratio":
+        return measure.metric(seed=seed)
+    # One ratio at a time: counts of one metric make few kinds of caption, and few kinds are drawn fast.
+    ratios = {"ratio": (measure.numerators, measure.denominators)}
+    return clustered_ratios(ratios, measure.clusters, bounds=measure.bounds, seed=seed, resamples=RESAMPLES)["ratio"]
 
 
 def complement(metric: Metric) -> Metric:
