@@ -27,6 +27,8 @@ from veridical.report.inputs import Rerun, Stage
 
 _GALLERY_SCENES = 6
 _CLIMB_STEPS = 4
+_SHOWN_COMPARISONS = 25
+"""Parts of the held-out comparisons with fewer of them are not shown: their intervals say nothing."""
 _LABELS = {"rlhf": "RLHF, without facts", "fact_rlhf": "Fact-RLHF"}
 _CONDITIONS = {
     "intact": ("as trained", "the scene's own picture and facts"),
@@ -175,15 +177,19 @@ def _reward_models(run: FactRlhfRun) -> RewardModelsInput:
         for seed, table in enumerate(one.metrics() for one in run.rewards)
         if len(run.rewards) > 1
     ]
-    for part, prefix in (("by_task", "question: "), ("by_length", "the better response is ")):
+    parts = (("by_kind", "differ in "), ("by_task", "question: "), ("by_length", "the better response is "))
+    for part, prefix in parts:
+        pairs = [
+            (name, without[part][name], with_facts[part][name]) for name in without[part] if name in with_facts[part]
+        ]
         rows += [
             RewardBreakdown(
                 name=f"{prefix}{name.replace('_', ' ')}",
-                without_facts=Metric.model_validate(without[part][name]),
-                with_facts=Metric.model_validate(with_facts[part][name]),
+                without_facts=Metric.model_validate(first),
+                with_facts=Metric.model_validate(second),
             )
-            for name in without[part]
-            if name in with_facts[part]
+            for name, first, second in pairs
+            if first["n"] >= _SHOWN_COMPARISONS
         ]
     leaks = tuple(
         LeakCheck(name=label, accuracy=Metric.model_validate(with_facts["leak_check"][name]["accuracy"]), meaning=text)
