@@ -39,7 +39,9 @@ def careful_reader() -> Reader:
     objects = object_words(table["added"])
     phrases = _phrases(table, objects)
     parts = {part for name in (*objects, *(" ".join(phrase) for phrase in phrases)) for part in name.split()}
-    forms = {plural: part for part in sorted(parts) for plural in _plurals(part)} | {part: part for part in parts}
+    forms = {plural: part for part in sorted(parts, reverse=True) for plural in _plurals(part)} | {
+        part: part for part in parts
+    }
     first_words = {phrase[0] for phrase in phrases}
 
     def is_object(word: str) -> bool:

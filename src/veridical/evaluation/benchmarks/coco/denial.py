@@ -59,7 +59,7 @@ class Denial:
             self._since_not = None if following == "only" else 0
         elif word in _CLAUSE_ENDS:
             self._left, self._since_not = 0, None
-        elif word == "," or word in _PHRASE_ENDS:
+        elif word == "," or word in _PHRASE_ENDS or (word == "and" and following in _DETERMINERS):
             self._left = 0
         elif self._since_not is not None and (
             word == "any" or (word in ("a", "an") and self._since_not <= _OBJECT_OF_NOT)
