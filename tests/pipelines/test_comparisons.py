@@ -9,8 +9,8 @@ from veridical.errors import ConfigError
 from veridical.feedback.comparisons import read_compared_pairs
 from veridical.models.loading import load_model
 from veridical.pipelines.comparisons import collect_comparisons
-from veridical.pipelines.world_prompts import QuestionMix, write_facts
 from veridical.pipelines.reward import train_reward
+from veridical.pipelines.world_prompts import QuestionMix, write_facts
 from veridical.training.reward_config import RewardRecipe
 from veridical.world.base import base_model_path
 from veridical.world.judge import judge_description
