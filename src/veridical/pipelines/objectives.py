@@ -45,7 +45,7 @@ class Arm(NamedTuple):
 
 
 ARMS: tuple[Arm, ...] = (
-    Arm("DPO", ("objective.name=dpo",)),
+    Arm("DPO", ("objective.name=dpo", "objective.beta=0.1")),
     Arm(
         "dense DPO, original, sum",
         ("objective.beta=0.1", "objective.normalize=sum", "objective.diff=original", "objective.one_sided=ignore"),
