@@ -49,7 +49,7 @@ LEFT = (
     (r"chair/expected_sentences/[01]", "the captions that these lists belong to are not among the files"),
     (
         r"object_halbench/objhal_parse_object_list/5/official/a",
-        "a JSON object passes the official parser and breaks what follows; here the judgement failed",
+        "a JSON object: its keys are taken as names, as officially; its values are not kept",
     ),
     (r"amber/published_amber_score_check/.*/[01]", "published values that the formula is fed with"),
     (r"llava_bench/.*stdout/.*", "a line with the name of the file, or a rule"),

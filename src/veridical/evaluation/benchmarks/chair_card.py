@@ -65,24 +65,39 @@ CARD = Card(
     faults=(
         KnownFault(
             '"bus" is never found',
-            'pattern makes "bu" of "bus", "ty" of "ties", "cano" of "canoes": "A bus is parked." mentions nothing',
+            'pattern makes "bu" of "bus", "ty" of "ties", "cano" of "canoes": "A bus is parked." mentions nothing. '
+            "LLaVA-1.5-7B, 500 captions: CHAIR_i 12.78 → 12.65 % with bus alone mended, 48 more mentions",
             "veridical (and wordnet, objhal): bus",
         ),
         KnownFault(
             '"men" are nobody',
-            'WordNet leaves "men" as it is, which is not in the list; "women" are found (wordnet, objhal)',
+            'WordNet leaves "men" as it is, which is not in the list; "women" are found (wordnet, objhal). '
+            "InstructBLIP-7B, 500 captions, objhal: CHAIR_i 22.89 → 22.67 %",
             "veridical: persons",
         ),
         KnownFault(
             "Blanks in the list",
-            '" motor bike" and " cheesecake" carry a blank and match nothing; "motor bikes" are lost',
+            '" motor bike" and " cheesecake" carry a blank and match nothing; "motor bikes" are lost. '
+            "LLaVA-1.5-7B: CHAIR_i 12.78 → 12.76 %",
             "objhal and veridical: found",
         ),
-        KnownFault("Joined words", '"a cat.The dog" holds one word "cat.the"; "pizza/pizzas" too', "veridical: parted"),
-        KnownFault("Denial counts as mention", '"There is no dog." mentions a dog', "veridical: no mention"),
+        KnownFault(
+            "Joined words",
+            '"a cat.The dog" holds one word "cat.the"; "pizza/pizzas" too. InstructBLIP-7B: CHAIR_s 57.2 → 58.0 %, '
+            "CHAIR_i 22.71 → 23.06 %",
+            "veridical: parted",
+        ),
+        KnownFault(
+            "Denial counts as mention",
+            '"There is no dog." mentions a dog. LLaVA-1.5-7B with OPERA, veridical without and with denial: CHAIR_s '
+            "44.2 → 43.8 %, CHAIR_i 12.69 → 12.55 %",
+            "veridical: no mention",
+        ),
         KnownFault(
             "Words with other meanings",
-            'an orange cat mentions an orange, "the bow of the ship" a tie, "a ski slope" skis, "a train car" a car',
+            'an orange cat mentions an orange, "the bow of the ship" a tie, "a ski slope" skis, "a train car" a car. '
+            "With all faults mended, InstructBLIP-7B, original to veridical: CHAIR_s 57.2 → 55.8 %, CHAIR_i 22.71 → "
+            "22.36 %; most of it are oranges",
             "veridical: read as phrases, as far as they are listed",
         ),
         KnownFault(
