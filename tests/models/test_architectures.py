@@ -208,7 +208,7 @@ def test_lean_decoding_gives_what_generate_gives(name):
     vlm = VisionLanguageModel(model, names, name)
     for temperature, count in ((0.0, 1), (1.0, 3)):
         choice = generation._Choice(temperature, 1.0, torch.tensor([IMAGE]))
-        noise = generation._noise(0, range(2), count, 8) if temperature else None
+        noise = generation._noise(range(2 * count), 8) if temperature else None
         lean = generation._generate_lean(vlm, prompt, None, noise, choice, count, 8)
         general = generation._generate_generally(vlm, dict(prompt), None, noise, choice, count, 8)
         assert [row[: row.index(END) + 1] if END in row else row for row in lean.tolist()] == [

@@ -209,8 +209,8 @@ def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> Wo
     if len(evaluations) == 1:
         return evaluations[0]
     descriptions, yes_no, mmhal = (
-        tuple(row for one in evaluations for row in rows)
-        for rows in zip(*((one.descriptions, one.yes_no, one.mmhal) for one in evaluations), strict=True)
+        tuple(row for part in parts for row in part)
+        for parts in zip(*((one.descriptions, one.yes_no, one.mmhal) for one in evaluations), strict=True)
     )
     return _evaluation(
         tuple(item for one in evaluations for item in one.items),
