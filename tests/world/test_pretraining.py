@@ -171,13 +171,13 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tokenizer, tmp_pat
 
 
 def test_pretraining_ends_in_a_model_like_any_other(tmp_path):
-    steps = {f"{name}_steps": 1 for name in ("tower", "patch", "reader", "joint", "noise")}
+    steps = {f"{name}_steps": 1 for name in ("tower", "patch", "reader", "joint", "refine", "noise")}
     folder = pretrain(PretrainRecipe(pool_scenes=64, **steps), tmp_path)
     model = AutoModelForImageTextToText.from_pretrained(folder)
     assert type(model).__name__ == "LlavaForConditionalGeneration"
     assert AutoProcessor.from_pretrained(folder).tokenizer.eos_token == "</s>"
     assert (folder / "manifest.json").is_file()
-    assert len((folder / "pretraining_log.jsonl").read_text().splitlines()) == 5
+    assert len((folder / "pretraining_log.jsonl").read_text().splitlines()) == 6
     again = pretrain(PretrainRecipe(pool_scenes=64, **steps), tmp_path)
     reloaded = AutoModelForImageTextToText.from_pretrained(again)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), reloaded.parameters(), strict=True))
