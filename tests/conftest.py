@@ -4,7 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# How long an example takes says something of the machine and nothing of the code.
+settings.register_profile("veridical", deadline=None)
+settings.load_profile("veridical")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
