@@ -102,8 +102,8 @@ class FactRlhfRecipe(Recipe):
 
 
 QUICK_FACT_RLHF = FactRlhfRecipe(
-    comparisons=2000, held_out_comparisons=300, prompts=768, curve_prompts=64, test_scenes=200, probe_scenes=50,
-    questions_per_type=12, best_of=4, ppo=("train.iterations=12", "train.evaluation_iterations=4"),
+    comparisons=1200, held_out_comparisons=200, prompts=768, curve_prompts=64, test_scenes=200, probe_scenes=50,
+    questions_per_type=12, best_of=4, ppo=("train.iterations=6", "train.evaluation_iterations=2"),
 )  # fmt: skip
 """The same loop in a fraction of the time, with wider intervals."""
 
