@@ -8,6 +8,11 @@ def test_say_writes_to_standard_error_only(capsys):
     assert capsys.readouterr() == ("", "hello\n")
 
 
+def test_show_writes_to_standard_output_only(capsys):
+    progress.show("a table")
+    assert capsys.readouterr() == ("a table\n", "")
+
+
 def test_track_gives_every_item_once_and_is_quiet_when_fast(capsys):
     assert list(progress.track([1, 2, 3], label="x")) == [1, 2, 3]
     assert list(progress.track(iter("ab"), label="x")) == ["a", "b"]

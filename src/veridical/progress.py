@@ -1,4 +1,7 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere (log files, CI)."""
+"""What a command tells: results on standard output, all else (progress, warnings) on standard error.
+
+Progress of long work is a bar on a terminal and plain lines elsewhere (log files, CI).
+"""
 
 import sys
 import time
@@ -24,6 +27,12 @@ def say(text: str) -> None:
     """Tell the user one line about what happens (standard error, so that results can be piped)."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def show(text: str) -> None:
+    """Give the user what the command was run for: a table or a list (standard output, to be piped or kept)."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def track(items: Iterable[T], *, label: str, total: int | None = None) -> Iterator[T]:

@@ -30,7 +30,8 @@ def pope(tmp_path):
 def test_the_table_shows_every_number_with_interval_and_n_and_what_to_know(pope, capsys):
     assert run(*pope) == 0
     said = capsys.readouterr()
-    lines = (said.out + said.err).splitlines()
+    assert said.err == ""  # the table is what was asked for: it goes to standard output, where it can be piped
+    lines = said.out.splitlines()
     assert lines[0] == "pope · variant official"
     assert "accuracy     1.0000      [0.4385, 1.0000]       3" in lines
     assert lines[-1] == "note: 1 of 3 answers say neither yes nor no; the official parser guesses."
@@ -60,6 +61,13 @@ def test_the_same_files_and_seed_give_the_same_bytes(pope, tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+def test_the_list_of_benchmarks_goes_to_standard_output(capsys):
+    assert run("list") == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("pope: POPE · variants official, strict")
+    assert said.err == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -70,9 +78,10 @@ def test_the_same_files_and_seed_give_the_same_bytes(pope, tmp_path):
 )
 def test_what_is_wrong_is_one_message_without_traceback(arguments, message, capsys):
     assert run(*arguments) == 1
-    said = capsys.readouterr().err
-    assert message in said
-    assert "Traceback" not in said
+    said = capsys.readouterr()
+    assert message in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
 
 
 def test_scoring_brings_in_no_torch_and_no_network_client(pope):

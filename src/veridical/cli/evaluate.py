@@ -37,11 +37,11 @@ def _benchmarks(recipe: Path, settings: list[str]) -> None:
     from veridical.evaluation.suite.recipe import BenchmarksRecipe
     from veridical.evaluation.suite.run import evaluate_benchmarks
     from veridical.evaluation.suite.table import evaluation_table
-    from veridical.progress import say
+    from veridical.progress import say, show
 
     resolved = load_recipe(recipe, BenchmarksRecipe, overrides=settings)
     done = evaluate_benchmarks(resolved)
-    say(evaluation_table(done.runs, seed=resolved.seed))
+    show(evaluation_table(done.runs, seed=resolved.seed))
     say(f"\nCompare further, in one page: veridical report {done.out}")
 
 

@@ -42,12 +42,12 @@ def score(
     from veridical.evaluation.benchmarks.scoring import score as score_files
     from veridical.evaluation.benchmarks.table import benchmark_lines, score_table
     from veridical.files import write_json_atomically
-    from veridical.progress import say
+    from veridical.progress import say, show
     from veridical.records import write_records
 
     if benchmark == "list":
         for line in benchmark_lines():
-            say(line)
+            show(line)
         return
     files = Files(responses, questions, reference, reviews)
     options = _options(context.args)
@@ -70,7 +70,7 @@ def score(
         say(f"reviews: {judged.reviews}")
     if people is not None:
         scored = with_people(scored, people)
-    say(score_table(scored.total))
+    show(score_table(scored.total))
     if json is not None:
         write_json_atomically(json, scored.total.model_dump(mode="json"))
     if items is not None:
