@@ -5,7 +5,6 @@ on held-out data and the choice of a checkpoint by a stated rule, early stop, pr
 being killed at any moment. A method gives the loss of a batch and what it wants measured.
 """
 
-import json
 import random
 import time
 from abc import abstractmethod
@@ -22,7 +21,6 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer
 
 from veridical.errors import ModelError, StorageError
-from veridical.files import write_text_atomically
 from veridical.models.loading import VisionLanguageModel
 from veridical.progress import say
 from veridical.seeding import child_seed
@@ -39,6 +37,7 @@ from veridical.training.checkpoints import (
 )
 from veridical.training.choice import ChoiceRule
 from veridical.training.flow import Flow, training_arguments
+from veridical.training.metrics_log import MetricsLog
 from veridical.training.settings import TrainSection
 
 RESUME_FOLDER = "resume"
@@ -95,6 +94,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         self.vlm = vlm
         self.settings = settings
         self.run_dir = run_dir
+        self.metrics_log = MetricsLog(run_dir)
         self.measure = measure
         self.rule = rule
         self.progress = RunProgress()
@@ -130,12 +130,12 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             resume_from: A whole resume point, or None to start at the beginning.
         """
         if resume_from is None:
-            self._metrics_path.unlink(missing_ok=True)
-            self._record({"step": 0, "part": "validation", **self._measure(0)})
+            self.metrics_log.forget()
+            self.metrics_log.append({"step": 0, "part": "validation", **self._measure(0)})
         else:
             self.progress = read_progress(resume_from)
             step = int(resume_from.name.rpartition("-")[2])
-            self._forget_after(step)
+            self.metrics_log.forget_after(step)
             say(f"Going on after step {step}.")
         prune_resume_points(self._resume_dir, keep=resume_from)
         torch.manual_seed(child_seed(self.settings.seed, "training"))
@@ -171,7 +171,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         """Measure the model as it is; keep its weights where it is the best so far."""
         step = self.state.global_step
         metrics = self._measure(step)
-        self._record({"step": step, "part": "validation", **metrics})
+        self.metrics_log.append({"step": step, "part": "validation", **metrics})
         self._consider(step, metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -191,7 +191,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
                 sums[name] += float(value.sum())
         self._pending.clear()
         means = {name: value / items for name, value in sums.items()}
-        self._record(
+        self.metrics_log.append(
             {
                 "step": self.state.global_step,
                 "part": "train",
@@ -237,10 +237,6 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         return self.run_dir / RESUME_FOLDER
 
     @property
-    def _metrics_path(self) -> Path:
-        return self.run_dir / "metrics.jsonl"
-
-    @property
     def _best_path(self) -> Path:
         return self.run_dir / "best" / WEIGHTS
 
@@ -279,26 +275,6 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     def _key(self, step: int, metrics: Mapping[str, float]) -> tuple[float, ...]:
         return self.rule.key({**metrics, "step": step}, self.progress.base or {})
 
-    def _record(self, values: Mapping[str, float | str]) -> None:
-        line = json.dumps({name: _plain(value) for name, value in values.items()})
-        try:
-            with self._metrics_path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise StorageError(f"Cannot write `{self._metrics_path}`: {error.strerror}. Free space.") from error
-
-    def _forget_after(self, step: int) -> None:
-        """Drop lines of the metrics file that the resumed run will write again, and a half-written one."""
-        kept = []
-        lines = self._metrics_path.read_text(encoding="utf-8").splitlines() if self._metrics_path.exists() else []
-        for line in lines:
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-            except ValueError:
-                continue
-        write_text_atomically(self._metrics_path, "".join(kept))
-
 
 @contextmanager
 def _undisturbed_randomness(device: torch.device) -> Iterator[None]:
@@ -310,11 +286,6 @@ def _undisturbed_randomness(device: torch.device) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-
-
-def _plain(value: float | str) -> float | str | None:
-    """JSON has no NaN; a number that is none becomes null."""
-    return value if isinstance(value, str) or np.isfinite(value) else None
 
 
 def _in_words(metrics: Mapping[str, float]) -> str:
