@@ -7,6 +7,7 @@ from miniatures import picture
 from veridical.errors import ModelError
 from veridical.models import generation
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
+from veridical.models.conversations import encode_question
 from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_responses, generate_tokens
 from veridical.models.prompting import encode_prompts
@@ -37,7 +38,7 @@ def eager_to_end(request, monkeypatch):
 
 def by_hand(vlm, question, image, steps):
     """Greedy decoding as it is defined: the whole sequence anew for every token, no cache."""
-    prompt = encode_prompts(vlm, [question], [image])
+    prompt = encode_question(vlm, question) if image is None else encode_prompts(vlm, [question], [image])
     said = []
     for _ in range(steps):
         rest = torch.tensor([said], dtype=torch.long)
@@ -53,6 +54,16 @@ def by_hand(vlm, question, image, steps):
         if said[-1] in vlm.end_token_ids:
             break
     return said
+
+
+@pytest.mark.parametrize("general", [False, True])
+def test_questions_without_an_image_are_answered_in_their_place(vlm, images, general):
+    some = [images[0], None, images[2], images[3], None]
+    said = generate_responses(vlm, QUESTIONS, some, max_new_tokens=5, batch_size=2, general=general)
+    ids = [one[0].token_ids for one in said]
+    assert ids == [by_hand(vlm, *row, 5) for row in zip(QUESTIONS, some, strict=True)]
+    with_all = generate_responses(vlm, QUESTIONS, images, max_new_tokens=5, batch_size=2, general=general)
+    assert [said[n] for n in (0, 2, 3)] == [with_all[n] for n in (0, 2, 3)]
 
 
 @pytest.mark.parametrize("general", [False, True])

@@ -41,6 +41,8 @@ def _benchmarks(recipe: Path, settings: list[str]) -> None:
 
     resolved = load_recipe(recipe, BenchmarksRecipe, overrides=settings)
     done = evaluate_benchmarks(resolved)
+    if not done.runs:
+        return
     show(evaluation_table(done.runs, seed=resolved.seed))
     say(f"\nCompare further, in one page: veridical report {done.out}")
 

@@ -8,7 +8,7 @@ Image and video placeholders are never chosen: a model can rate its own placehol
 one would take image features when it is read again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -24,6 +24,7 @@ from veridical.models.architectures import (
     say_once,
     why_not_causal,
 )
+from veridical.models.conversations import encode_question
 from veridical.models.features import FeatureCache
 from veridical.models.growing_cache import growing_cache
 from veridical.models.loading import VisionLanguageModel, unwrap
@@ -58,7 +59,7 @@ class _Choice(NamedTuple):
 def generate_responses(
     vlm: VisionLanguageModel,
     questions: Sequence[str],
-    images: Sequence[Image.Image],
+    images: Sequence[Image.Image | None],
     *,
     num_samples: int = 1,
     temperature: float = 0.0,
@@ -78,7 +79,7 @@ def generate_responses(
     Args:
         vlm: The model.
         questions: What is asked.
-        images: The image of each question.
+        images: The image of each question; None where it is asked without one.
         num_samples: Responses a question.
         temperature: 0 is greedy; then `num_samples` must be 1.
         top_p: Sample from the smallest set of tokens that holds this much probability.
@@ -104,16 +105,16 @@ def generate_responses(
         raise ModelError(f"{num_samples} greedy responses would all be the same. Set a temperature above 0.")
     if len(questions) != len(images):
         raise ModelError(f"One image a question is needed, got {len(questions)} and {len(images)}.")
-    answers: list[list[GeneratedText]] = []
-    starts: Iterator[int] | range = range(0, len(questions), batch_size)
-    for start in track(starts, label=label) if label else starts:
-        part = slice(start, start + batch_size)
-        prompt = encode_prompts(vlm, questions[part], images[part])
-        numbers = range(start, start + len(questions[part]))
+    answers: dict[int, list[GeneratedText]] = {}
+    batches = _batches(images, batch_size)
+    for numbers in track(batches, label=label) if label else batches:
+        shown = [image for number in numbers if (image := images[number]) is not None]
+        asked = [questions[number] for number in numbers]
+        prompt = encode_prompts(vlm, asked, shown) if shown else encode_question(vlm, asked[0])
         ids = generate_tokens(
             vlm,
             {key: value.to(vlm.device) for key, value in prompt.items()},
-            image_outputs=feature_cache.image_outputs(prompt) if feature_cache is not None else None,
+            image_outputs=feature_cache.image_outputs(prompt) if shown and feature_cache is not None else None,
             streams=[[child_seed(seed, "response", n, k) for k in range(num_samples)] for n in numbers],
             temperature=temperature,
             top_p=top_p,
@@ -121,8 +122,15 @@ def generate_responses(
             forbidden=vlm.placeholder_token_ids,
             general=general,
         )
-        answers += _read(vlm, ids, num_samples)
-    return answers
+        answers |= zip(numbers, _read(vlm, ids, num_samples), strict=True)
+    return [answers[number] for number in range(len(questions))]
+
+
+def _batches(images: Sequence[Image.Image | None], size: int) -> list[list[int]]:
+    """Numbers of the questions that are answered together; those without an image are answered one by one."""
+    shown = [number for number, image in enumerate(images) if image is not None]
+    together = [shown[start : start + size] for start in range(0, len(shown), size)]
+    return together + [[number] for number, image in enumerate(images) if image is None]
 
 
 @torch.inference_mode()

@@ -16,13 +16,14 @@ from veridical.records.judgements import (
     Segment,
     SegmentKind,
 )
-from veridical.records.prompts import Facts, ImageRef, Prompt, Response
+from veridical.records.prompts import NO_IMAGE, Facts, ImageRef, Prompt, Response
 from veridical.records.runs import Difference, Manifest, Metric
 from veridical.records.scores import BenchmarkScore, InputFile, ItemScore, ItemStatus
 from veridical.records.storage import ScannedRow, read_records, scan_records, write_records
 
 __all__ = [
     "KINDS",
+    "NO_IMAGE",
     "BenchmarkScore",
     "Comparison",
     "Conversation",

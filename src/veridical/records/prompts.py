@@ -17,13 +17,17 @@ class ImageRef(Record):
     """Hash of the file's bytes, where known; a mismatch is a fault."""
 
 
+NO_IMAGE = ImageRef(path="")
+"""What stands in a prompt that is asked without an image, as HallusionBench asks some of its questions."""
+
+
 class Prompt(Record):
     """One question about one image."""
 
     id: str
     """Unique in its file."""
     image: ImageRef
-    """The image asked about."""
+    """The image asked about; one with an empty path (`NO_IMAGE`) where the question is asked without any."""
     question: str = Field(min_length=1)
     """What is asked, without chat template and without image placeholder."""
     task: str = "description"

@@ -59,6 +59,64 @@ def test_eyes_hold_a_yes_in_lmms_eval(tmp_path):
     assert found == [0.0, 1.0]
 
 
+def test_yes_and_no_are_read_as_words_where_nobody_judges(tmp_path):
+    rows = [
+        row("0", "0", answer="I cannot tell.", truth="0"),  # no figure, and the model does not know: right
+        row("1", "0", answer="I cannot tell.", truth="0", visual="1"),  # not knowing with a figure: wrong
+        row("2", "0", answer="I see two eyes, so no.", truth="0"),
+        row("0", "1", answer="Yes.", truth="0"),
+        row("2", "1", answer="Yes.", truth="0"),  # the same without and with the figure: it was not looked at
+    ]
+    scored = hallusion(tmp_path, [{k: v for k, v in one.items() if k != "same"} for one in rows], variant="yes-no")
+    assert [item.parsed for item in scored.items] == ["unclear", "unclear", "right", "wrong", "wrong"]
+    assert [item.values["correct"] for item in scored.items] == [1, 0, 1, 0, 0]
+    kinds = [(item.values["language"], item.values["vision"]) for item in scored.items]
+    assert kinds == [(0, 0), (0, 1), (0, 0), (1, 0), (1, 0)]
+    assert scored.total.warnings[-1].startswith("1 answers to questions without a figure say neither yes nor no")
+
+
+REVIEWS = ["Correct.", "**incorrect**", "It is not correct.", "unclear", None]
+READ = {"official": [1, 0, 1, 0, None], "strict": [1, 0, None, 0, None]}
+
+
+def reviewed(folder, variant, reviews=REVIEWS):
+    rows = [row("1", str(n), visual="1") for n in range(len(REVIEWS))]
+    said = [
+        {"id": f"VS/chart/0/1/{n}", "review": text, "problem": "timed out", "model": "judge-1"}
+        for n, text in enumerate(reviews)
+    ]
+    files = Files(write_lines(folder / "rows.jsonl", rows), reviews=write_lines(folder / "reviews.jsonl", said))
+    return score("hallusionbench", files, variant=variant)
+
+
+@pytest.mark.parametrize("variant", READ)
+def test_a_judges_words_are_read_officially_or_strictly(variant, tmp_path):
+    scored = reviewed(tmp_path, variant)
+    assert [item.values.get("correct") for item in scored.items] == READ[variant]
+    assert scored.total.versions["judge"] == "judge-1"
+
+
+def test_what_nobody_could_check_is_no_score_and_leaves_its_figure_out(tmp_path):
+    scored = reviewed(tmp_path, "strict")
+    assert [item.status for item in scored.items] == ["scored", "scored", "unparsed", "scored", "failed"]
+    metrics = scored.total.metrics
+    assert (metrics["a_acc"].value, metrics["a_acc"].n) == (pytest.approx(1 / 3), 3)
+    assert (metrics["q_acc"].n, metrics["f_acc"].n) == (3, 0)
+    assert scored.total.warnings[1].startswith("2 of 5 answers have no check that could be read")
+    better = reviewed(tmp_path, "strict", ["correct"] * 5)
+    compared = compare_scores(scored, better)
+    assert compared["a_acc"].difference.n == 1  # one set of figures
+
+
+def test_an_answer_without_review_and_a_file_without_checks_are_told(tmp_path):
+    with pytest.raises(DataError, match=r"rows\.jsonl:5: answer VS/chart/0/1/4 has no review"):
+        reviewed(tmp_path, "official", REVIEWS[:4])
+    bare = {key: value for key, value in row().items() if key != "gpt4v_output_gpt_check"}
+    with pytest.raises(DataError, match=r"rows\.jsonl: no row holds a judge's check.*--variant yes-no"):
+        hallusion(tmp_path, [bare])
+    assert hallusion(tmp_path, [bare], variant="yes-no").total.metrics["a_acc"].value == 1
+
+
 @pytest.mark.parametrize(
     ("category", "check", "original", "altered", "same", "kind"),
     [

@@ -237,3 +237,109 @@ def test_a_judge_at_an_endpoint_rates_what_a_model_said(folder):
     assert [item.values["score"] for item in run.scored.items] == [2.0, 5.0, 2.0]
     assert run.scored.total.versions["judge"] == MODEL
     assert load_recipe(folder / "out" / "recipe.toml", BenchmarksRecipe) == made
+
+
+def asked_for(content):
+    """The question of a request, and whether a picture came with it."""
+    return content[-1]["text"], len(content) == 2
+
+
+def hallusion_questions(folder):
+    rows = [
+        {"category": "VS", "subcategory": "chart", "visual_input": str(figure), "set_id": "0", "figure_id": str(figure),
+         "question_id": str(n), "question": f"Is line {n} long?", "gt_answer": str(n % 2), "gt_answer_details": "So.",
+         "filename": f"./{figure}.png" if figure else None}
+        for figure in range(3) for n in range(2)
+    ]  # fmt: skip
+    path = folder / "HallusionBench.json"
+    path.write_text(json.dumps(rows))
+    return {"benchmark": "hallusionbench", "questions": str(path), "images": str(folder / "images")}
+
+
+def test_questions_without_a_figure_are_asked_without_an_image_and_read_or_judged(folder):
+    seen = []
+
+    def look(content):
+        seen.append(asked_for(content))
+        return "Yes, it is." if seen[-1][1] else "Hard to say."
+
+    def judge_by_answer(text):
+        return "unclear" if "Hard to say" in text else "correct" if "line 1" in text else "incorrect"
+
+    with judge_endpoint(rate=look) as model, judge_endpoint(rate=judge_by_answer) as judge:
+        settings = {"model": MODEL, "url": judge.url, "cache": str(folder / "judged")}
+        benchmark = hallusion_questions(folder) | {"variants": ["official", "yes-no"], "judge": settings}
+        official, by_words = evaluate_benchmarks(recipe(folder, models=[at(model, "m")], benchmark=benchmark)).runs
+    assert sorted(picture for _, picture in seen) == [False] * 2 + [True] * 4
+    for run in (official, by_words):
+        assert [item.values["correct"] for item in run.scored.items] == [1, 1, 0, 1, 0, 1]
+    assert official.scored.total.versions["judge"] == MODEL
+    assert "judge" not in by_words.scored.total.versions
+
+
+@pytest.mark.parametrize("benchmark", ["hallusionbench", "object-halbench"])
+def test_a_variant_without_a_judge_needs_none(folder, benchmark):
+    rows = [{"question_id": n, "image_id": n, "image_path": f"{n}.png", "question": "Describe it."} for n in range(3)]
+    (folder / "obj.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "truth.json").write_text(json.dumps({str(n): ["dog"] for n in range(3)}))
+    settings, variant = {
+        "hallusionbench": (hallusion_questions(folder), "yes-no"),
+        "object-halbench": (
+            {"benchmark": "object-halbench", "questions": str(folder / "obj.jsonl"),
+             "reference": str(folder / "truth.json"), "images": str(folder / "images")},
+            "no-llm",
+        ),
+    }[benchmark]  # fmt: skip
+    with judge_endpoint(rate=lambda content: "Yes, a dog.") as model:
+        with pytest.raises(ConfigError, match=f"needs a judge.*or count without one: variants = .*{variant}"):
+            evaluate_benchmarks(recipe(folder, models=[at(model, "m")], benchmark=settings))
+        assert not model.bodies
+        made = recipe(folder, models=[at(model, "m")], benchmark=settings | {"variants": [variant]})
+        (run,) = evaluate_benchmarks(made).runs
+    assert {item.status for item in run.scored.items} == {"scored"}
+
+
+def test_answers_for_people_wait_in_a_sheet_that_is_never_written_again(folder, capsys):
+    from veridical import cli
+
+    rows = [{"id": f"q{n}", "question": f"Describe picture {n}?", "image": f"{n}.png"} for n in range(3)]
+    (folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = (
+        'out = "{0}/out"\n[[models]]\nmodel = "{1}"\nname = "m"\nurl = "{2}"\n'
+        '[[benchmarks]]\nbenchmark = "mhumaneval"\nquestions = "{0}/asked.jsonl"\nimages = "{0}/images"\n'
+    )
+
+    def run_it():
+        with pytest.raises(SystemExit) as left:
+            cli.main(["evaluate", str(folder / "recipe.toml")])
+        assert left.value.code == 0
+        return capsys.readouterr()
+
+    with judge_endpoint(rate=says(lambda n: f"A dog and {n} cats.")) as model:
+        (folder / "recipe.toml").write_text(text.format(folder, MODEL, model.url))
+        said = run_it()
+        (sheet,) = folder.glob("out/m/mhumaneval/*/annotations.jsonl")
+        assert "3 of 3 answers wait for people, there is no score yet. Put the kinds" in said.err
+        assert str(sheet) in said.err
+        assert said.out == ""
+        open_rows = [json.loads(line) for line in sheet.read_text().splitlines()]
+        assert open_rows[1] == {
+            "id": "q1",
+            "question": "Describe picture 1?",
+            "image": "1.png",
+            "text": "A dog and 1 cats.",
+            "segments": None,
+        }
+        marks = [["object"], [], None]
+        sheet.write_text(
+            "".join(json.dumps({**row, "segments": m}) + "\n" for row, m in zip(open_rows, marks, strict=True))
+        )
+        assert "1 of 3 answers wait for people" in run_it().err
+        sheet.write_text(sheet.read_text().replace("null", '[{"text": "2 cats", "kind": "number"}]'))
+        said = run_it()
+        assert len(model.bodies) == 3
+    assert "mhumaneval · rlhf-v" in said.out
+    (total,) = folder.glob("out/m/mhumaneval/*/score-rlhf-v.json")
+    metrics = json.loads(total.read_text())["metrics"]
+    rates = [metrics[f"hallucination/{kind}"]["value"] for kind in ("object", "number", "all")]
+    assert rates == pytest.approx([1 / 3, 1 / 3, 2 / 3])

@@ -59,7 +59,10 @@ def blame(
 
 
 def hallusionbench_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
-    """All metrics of the official code."""
+    """All metrics of the official code.
+
+    Answers without `correct` (nobody could check them) are left out, and so are questions and figures that have one.
+    """
     figures = [score for score in scores if not _is_without_figure(score)]
     metrics = _accuracies(scores, figures, seed=seed)
     for category in ("VD", "VS"):
@@ -74,7 +77,8 @@ def hallusionbench_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str,
     metrics["figures_inconsistent"] = _share(figures, _figure, lambda right: any(right) and not all(right), seed=seed)
     metrics["figures_wrong"] = _share(figures, _figure, lambda right: not any(right), seed=seed)
     metrics["figure_score"] = _share(figures, _figure, lambda right: sum(right) / len(right), seed=seed)
-    return metrics | _bias(scores, seed=seed) | _errors(scores, seed=seed)
+    checked = [score for score in scores if "correct" in score.values]
+    return metrics | _bias(checked, seed=seed) | _errors(checked, seed=seed)
 
 
 def lmms_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
@@ -92,15 +96,16 @@ def accuracy_measures(scores: Sequence[ItemScore], *, with_empty_figures: bool) 
     figures = [score for score in scores if with_empty_figures or not _is_without_figure(score)]
     by_pair, by_figure = _grouped(scores, _pair), _grouped(figures, _figure)
     return {
-        "a_acc": means([score.values["correct"] for score in scores], [score.cluster for score in scores]),
-        "q_acc": means([float(all(right)) for right in by_pair.answers], by_pair.clusters),
-        "f_acc": means([float(all(right)) for right in by_figure.answers], by_figure.clusters),
+        "a_acc": means([score.values.get("correct") for score in scores], [score.cluster for score in scores]),
+        "q_acc": means([_all_right(right) for right in by_pair.answers], by_pair.clusters),
+        "f_acc": means([_all_right(right) for right in by_figure.answers], by_figure.clusters),
     }
 
 
 def _accuracies(scores: Sequence[ItemScore], figures: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
+    checked = [score for score in scores if "correct" in score.values]
     return {
-        "a_acc": rate_metric([s.values["correct"] for s in scores], [s.cluster for s in scores], seed=seed),
+        "a_acc": rate_metric([s.values["correct"] for s in checked], [s.cluster for s in checked], seed=seed),
         "q_acc": _share(scores, _pair, all, seed=seed),
         "f_acc": _share(figures, _figure, all, seed=seed),
     }
@@ -138,17 +143,18 @@ def _errors(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
 class _Groups(NamedTuple):
     """Answers that count together."""
 
-    answers: list[list[bool]]
-    """Which are right, by group."""
+    answers: list[list[bool | None]]
+    """Which are right, by group; None where nobody could check an answer."""
     clusters: list[str]
     """The set of figures of each group."""
 
 
 def _grouped(scores: Sequence[ItemScore], key: Callable[[ItemScore], str]) -> _Groups:
-    answers: dict[str, list[bool]] = {}
+    answers: dict[str, list[bool | None]] = {}
     clusters: dict[str, str] = {}
     for score in scores:
-        answers.setdefault(key(score), []).append(score.values["correct"] == 1.0)
+        correct = score.values.get("correct")
+        answers.setdefault(key(score), []).append(None if correct is None else correct == 1.0)
         clusters[key(score)] = score.cluster
     return _Groups(list(answers.values()), list(clusters.values()))
 
@@ -160,9 +166,18 @@ def _share(
     *,
     seed: int,
 ) -> Metric:
-    """Mean over questions or figures of what `count` makes of their answers."""
+    """Mean over questions or figures, all of whose answers are checked, of what `count` makes of them."""
     groups = _grouped(scores, key)
-    return rate_metric([float(count(right)) for right in groups.answers], groups.clusters, seed=seed)
+    whole = [
+        ([right for right in some if right is not None], cluster)
+        for some, cluster in zip(groups.answers, groups.clusters, strict=True)
+        if None not in some
+    ]
+    return rate_metric([float(count(some)) for some, _ in whole], [cluster for _, cluster in whole], seed=seed)
+
+
+def _all_right(answers: Sequence[bool | None]) -> float | None:
+    return None if None in answers else float(all(answers))
 
 
 def _pair(score: ItemScore) -> str:

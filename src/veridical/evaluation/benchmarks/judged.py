@@ -7,7 +7,7 @@ and one of ours are read by the same code, and a score can be made again without
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 from veridical.evaluation.benchmarks.protocol import Benchmark, Files
 from veridical.evaluation.judges.protocol import Case, Review, Template
@@ -26,6 +26,9 @@ class Cases(NamedTuple):
 
 class JudgedBenchmark(Benchmark[Items]):
     """A benchmark that can be judged: by an endpoint, or by anything else that keeps the judges' protocol."""
+
+    without_judge: ClassVar[frozenset[str]] = frozenset()
+    """Variants that score the responses as they are."""
 
     @abstractmethod
     def cases(self, files: Files, *, template: Path | None = None) -> Cases:

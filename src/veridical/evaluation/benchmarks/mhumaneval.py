@@ -6,18 +6,20 @@ There is no scorer: the metric is the share of answers with at least one marked 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from veridical.evaluation.benchmarks.annotated import AnnotatedBenchmark
 from veridical.evaluation.benchmarks.protocol import (
-    Benchmark,
+    Asked,
     Card,
     Files,
     InputSpec,
     Loaded,
     MetricSpec,
+    Preset,
     ReferenceResult,
     Variant,
 )
 from veridical.evaluation.benchmarks.rates import rate_metric
-from veridical.evaluation.benchmarks.rows import Faults, Row, index_rows, read_rows
+from veridical.evaluation.benchmarks.rows import Faults, Row, field, index_rows, read_rows
 from veridical.evaluation.measures import Measure, means
 from veridical.feedback.kinds import guess_kinds
 from veridical.feedback.segments import find_segments
@@ -51,7 +53,7 @@ class MHumanEvalItem(NamedTuple):
     """Whether kinds were guessed from words, since nobody set them."""
 
 
-class MHumanEval(Benchmark[list[MHumanEvalItem]]):
+class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
     """MHumanEval from annotated answers, or from the corrections of the studio."""
 
     name = "mhumaneval"
@@ -64,7 +66,8 @@ class MHumanEval(Benchmark[list[MHumanEvalItem]]):
         data="Questions and images: RLHF-V repository (data CC BY-NC 4.0), file "
         "obj_halbench_mhumaneval_data_with_image.jsonl; the marks are yours to collect, for instance in the studio.",
         prompt="A detailed description (50), or the question of MMHal-Bench (96).",
-        judge="People.",
+        judge="People. `veridical evaluate` writes the answers as a sheet to mark, annotations.jsonl, and scores it "
+        "when it is run again after every row has its `segments`.",
         variants={
             "rlhf-v": Variant("RLHF-V's four kinds: attributes and actions count as other."),
             "six-kinds": Variant("The six kinds of corrected segments, each apart."),
@@ -76,7 +79,8 @@ class MHumanEval(Benchmark[list[MHumanEvalItem]]):
             ),
             "questions": InputSpec(
                 "JSON lines of `id` (`Prompt` records): all that were annotated; those without a correction count as "
-                "free of hallucination",
+                "free of hallucination. For `veridical evaluate` with `question` and `image` (or `image_path`, "
+                "`image_id`)",
                 required=False,
             ),
         },
@@ -93,7 +97,30 @@ class MHumanEval(Benchmark[list[MHumanEvalItem]]):
             _paper("RLHF-V", 0.219, 0.075, 0.144, 0.555),
             _paper("GPT-4V", 0.226, 0.123, 0.110, 0.459),
         ),
+        presets={"plain": Preset("The question alone, as MMHal-Bench and Object HalBench ask; greedy.")},
     )
+    how_to_mark = (
+        f"Put the kinds of the hallucinated segments ({', '.join(KINDS)}) into `segments`, [] where there is none"
+    )
+
+    def questions(self, files: Files) -> list[Asked]:
+        """The questions (`--questions`), `Prompt` records or rows of the same fields."""
+        faults = Faults()
+        asked = []
+        for row in _without_header(read_rows(files.path("questions"), faults)):
+            question = field(row, ("question", "prompt"), str, faults, otherwise="")
+            image = str(row.values["image_path"]) if "image_path" in row.values else _image(row, "")
+            asked.append(Asked(_id(row, faults), image, question, {"id": _id(row, faults), "question": question}))
+        faults.stop()
+        return asked
+
+    def sheet_row(self, asked: Asked, answer: str) -> Mapping[str, Any]:
+        """The answer with its question and image; `segments` is open."""
+        return {**asked.row, "image": asked.image, "text": answer, "segments": None}
+
+    def is_marked(self, row: Mapping[str, Any]) -> bool:
+        """Whether `segments` is filled in."""
+        return row.get("segments") is not None
 
     def read(self, files: Files, *, variant: str) -> Loaded[list[MHumanEvalItem]]:
         """Read annotated answers or corrections, and all prompts where given."""

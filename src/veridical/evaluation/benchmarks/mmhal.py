@@ -16,8 +16,8 @@ from veridical.evaluation.benchmarks.mmhal_card import CARD, TYPES
 from veridical.evaluation.benchmarks.protocol import Asked, Files, Loaded
 from veridical.evaluation.benchmarks.rows import Faults, Row, field, read_rows, read_values
 from veridical.evaluation.judges.completions import read_completion
-from veridical.evaluation.judges.protocol import Case, Message, Review
-from veridical.evaluation.judges.templates import PromptFile, fill_slots, read_prompt
+from veridical.evaluation.judges.protocol import Case, Review
+from veridical.evaluation.judges.templates import slot_template
 from veridical.evaluation.measures import Measure, means
 from veridical.evaluation.statistics import mean_metric, wilson
 from veridical.files import write_json_atomically
@@ -30,6 +30,8 @@ OFFICIAL_PROMPTS = {
 }
 """Hashes of the published judge prompt."""
 
+_FIELDS = ("contents", "question", "reference", "response")
+"""What the judge is told, in the order of the published prompt's places."""
 _HALLUCINATES_BELOW = 3
 # Repetitions are bounded, so that no text makes the search slow.
 _STRICT = re.compile(
@@ -91,33 +93,6 @@ def informativeness(score: float) -> float:
     return score - 3 if score >= _HALLUCINATES_BELOW else score
 
 
-class MMHalTemplate(NamedTuple):
-    """The judge's prompt: one user message with four places."""
-
-    prompt: PromptFile
-    """Its text."""
-
-    @property
-    def name(self) -> str:
-        """Which prompt it is."""
-        return self.prompt.name
-
-    @property
-    def sha256(self) -> str:
-        """Hash of its text."""
-        return self.prompt.sha256
-
-    @property
-    def temperature(self) -> float:
-        """As the official code asks."""
-        return 0.0
-
-    def messages(self, case: Case) -> tuple[Message, ...]:
-        """Fill it in as the official code does."""
-        values = tuple(case.fields[name] for name in ("contents", "question", "reference", "response"))
-        return (Message("user", fill_slots(self.prompt.text, values)),)
-
-
 class MMHal(JudgedBenchmark[list[MMHalItem]]):
     """MMHal-Bench from reviews."""
 
@@ -155,9 +130,8 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         rows = read_rows(files.path("responses"), faults)
         cases = [Case(name, _fields(row, faults)) for name, row in _by_id(rows)]
         faults.stop()
-        prompt = read_prompt(template, own="mmhal.txt", official=OFFICIAL_PROMPTS)
-        fill_slots(prompt.text, ("",) * 4)  # a template that does not fit is told before anything is asked
-        return Cases(cases, MMHalTemplate(prompt))
+        asked = slot_template(template, own="mmhal.txt", official=OFFICIAL_PROMPTS, fields=_FIELDS)
+        return Cases(cases, asked)
 
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
         """Write the official list of chat completions; one without choices where there was no judgement."""

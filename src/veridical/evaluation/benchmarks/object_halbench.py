@@ -65,6 +65,7 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
 
     name = "object-halbench"
     card = CARD
+    without_judge = frozenset({"no-llm"})
 
     def __init__(self, options: Mapping[str, str] | None = None, *, analyse: Analyse | None = None) -> None:
         """Make the benchmark.
@@ -118,7 +119,9 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         for one in rows:
             if readable and one.image not in truth:
                 faults.add(one.row, f"image {one.image} is not in the reference. Give the reference of these images.")
-            item = _item(one, truth.get(one.image, frozenset()), reviews, faults, judged=variant != "no-llm")
+            item = _item(
+                one, truth.get(one.image, frozenset()), reviews, faults, judged=variant not in self.without_judge
+            )
             items.append(item)
         faults.stop()
         if variant == "official":

@@ -4,7 +4,6 @@ Positive class: "yes". The official parser (RUCAIBox/POPE `evaluate.py`) takes t
 drops commas, splits at blanks and says "no" where a word is exactly "No", "no" or "not"; all else is "yes".
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -26,12 +25,10 @@ from veridical.evaluation.benchmarks.protocol import (
 from veridical.evaluation.benchmarks.rates import rate_metric
 from veridical.evaluation.benchmarks.rows import Faults, field, read_rows
 from veridical.evaluation.benchmarks.vqa_text import strip_punctuation
-from veridical.evaluation.benchmarks.yes_no import yes_no_measures, yes_no_metrics
+from veridical.evaluation.benchmarks.yes_no import Answer, strict_answer, yes_no_measures, yes_no_metrics
 from veridical.evaluation.measures import Measure
 from veridical.records import ItemScore, Metric
 
-Answer = Literal["yes", "no", "unknown"]
-_WORD = re.compile(r"[a-z']+")
 _HA_DPO = "HA-DPO repository, llava-v1_5/README.md"
 
 
@@ -56,23 +53,6 @@ def official_answer(text: str) -> Answer:
     """
     words = text.split(".", maxsplit=1)[0].replace(",", "").split(" ")
     return "no" if {"No", "no", "not"} & set(words) else "yes"
-
-
-def strict_answer(text: str) -> Answer:
-    """Read an answer that says one of yes and no, in any case and punctuation; all else is unknown.
-
-    The first word decides where it is yes or no; otherwise the text must hold exactly one of the two.
-
-    >>> strict_answer("NO!"), strict_answer("No, but yes"), strict_answer("I am not sure"), strict_answer("")
-    ('no', 'no', 'unknown', 'unknown')
-    """
-    words = _WORD.findall(text.lower())
-    if words and words[0] in ("yes", "no"):
-        return "yes" if words[0] == "yes" else "no"
-    said = {"yes", "no"} & set(words)
-    if len(said) != 1:
-        return "unknown"
-    return "yes" if "yes" in said else "no"
 
 
 def vlmevalkit_answer(text: str) -> Answer:

@@ -181,8 +181,8 @@ class Asked(NamedTuple):
 
     id: str
     """Unique in the benchmark."""
-    image: str
-    """File name of the image, or its id."""
+    image: str | None
+    """File name of the image, or its id; None where the question is asked without one."""
     text: str
     """What is asked, as the benchmark words it."""
     row: Mapping[str, Any]

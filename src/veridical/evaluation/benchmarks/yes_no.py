@@ -1,11 +1,33 @@
-"""The rates of a two-way classification by yes and no, with intervals."""
+"""Yes and no: read strictly out of an answer, and the rates of such a two-way classification, with intervals."""
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from veridical.evaluation.measures import Measure
 from veridical.evaluation.statistics import clustered_ratios, wilson
 from veridical.records import ItemScore, Metric
+
+Answer = Literal["yes", "no", "unknown"]
+
+_WORD = re.compile(r"[a-z']+")
+
+
+def strict_answer(text: str) -> Answer:
+    """Read an answer that says one of yes and no, in any case and punctuation; all else is unknown.
+
+    The first word decides where it is yes or no; otherwise the text must hold exactly one of the two.
+
+    >>> strict_answer("NO!"), strict_answer("No, but yes"), strict_answer("I am not sure"), strict_answer("")
+    ('no', 'no', 'unknown', 'unknown')
+    """
+    words = _WORD.findall(text.lower())
+    if words and words[0] in ("yes", "no"):
+        return "yes" if words[0] == "yes" else "no"
+    said = {"yes", "no"} & set(words)
+    if len(said) != 1:
+        return "unknown"
+    return "yes" if "yes" in said else "no"
 
 
 def yes_no_metrics(

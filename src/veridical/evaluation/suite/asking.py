@@ -9,7 +9,7 @@ from veridical.errors import ConfigError, DataError, Fault
 from veridical.evaluation.benchmarks.protocol import AnyBenchmark, Asked, Files, Preset
 from veridical.evaluation.suite.recipe import BenchmarkSettings
 from veridical.files import hash_file, write_text_atomically
-from veridical.records import ImageRef, Prompt, Response
+from veridical.records import NO_IMAGE, ImageRef, Prompt, Response
 
 _SUFFIXES = ("", ".jpg", ".png", ".jpeg")
 
@@ -80,8 +80,10 @@ def make_prompts(asked: Sequence[Asked], settings: BenchmarkSettings, template: 
     """
     folder = image_folder(settings)
     faults: list[Fault] = []
-    found: dict[str, ImageRef] = {}
+    found: dict[str | None, ImageRef] = {None: NO_IMAGE}
     for one in {one.image: one for one in asked}.values():
+        if one.image is None:
+            continue
         path = find_image(folder, one.image)
         if path is None:
             message = f"no image {one.image!r} for question {one.id}. Set `images` to the folder that holds it."

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from veridical.config import write_recipe
 from veridical.errors import ConfigError
+from veridical.evaluation.benchmarks.annotated import AnnotatedBenchmark
 from veridical.evaluation.benchmarks.judged import JudgedBenchmark
 from veridical.evaluation.benchmarks.protocol import AnyBenchmark, Asked, Files
 from veridical.evaluation.benchmarks.registry import find_benchmark
@@ -27,6 +28,8 @@ from veridical.progress import say
 from veridical.records import Prompt, Response, read_records, write_records
 from veridical.seeding import child_seed
 
+SHEET = "annotations.jsonl"
+"""The answers that people mark, for benchmarks that need people."""
 SCORES = "scores.json"
 """The list of an evaluation's scores, by which `veridical report` finds them."""
 
@@ -98,9 +101,12 @@ def _plan(settings: BenchmarkSettings, recipe: BenchmarksRecipe) -> Plan:
     unknown = [variant for variant in variants if variant not in known]
     if unknown:
         raise ConfigError(f"{settings.benchmark!r} has no variant {unknown[0]!r}. It has: {', '.join(known)}.")
-    if isinstance(benchmark, JudgedBenchmark) and settings.judge is None and settings.world_items is None:
+    judged = [variant for variant in variants if _needs_judge(benchmark, variant)]
+    if judged and settings.judge is None and settings.world_items is None:
+        alone = ", ".join(sorted(benchmark.without_judge)) if isinstance(benchmark, JudgedBenchmark) else ""
         raise ConfigError(
-            f"{settings.label!r} needs a judge. Add a table `judge` with the endpoint's `url`, `model` and `cache`."
+            f"{settings.label!r} needs a judge. Add a table `judge` with the endpoint's `url`, `model` and `cache`"
+            + (f", or count without one: variants = {alone}." if alone else ".")
         )
     asked = ask(settings, benchmark)
     ways = rounds(settings, benchmark, recipe.seeds)
@@ -111,6 +117,10 @@ def _plan(settings: BenchmarkSettings, recipe: BenchmarksRecipe) -> Plan:
         [(way, make_prompts(asked, settings, way.preset.template)) for way in ways],
         variants,
     )
+
+
+def _needs_judge(benchmark: AnyBenchmark, variant: str) -> bool:
+    return isinstance(benchmark, JudgedBenchmark) and variant not in benchmark.without_judge
 
 
 def _answer(
@@ -141,7 +151,9 @@ def _answer(
 
 
 def _score(plan: Plan, way: Round, model: str, identity: str, folder: Path, *, seed: int) -> list[ScoredRun]:
-    runs = []
+    runs: list[ScoredRun] = []
+    if isinstance(plan.benchmark, AnnotatedBenchmark) and not _marked(plan.benchmark, plan, folder):
+        return runs
     for variant in plan.variants:
         scored = _scored(plan, folder, variant, seed=seed)
         run = ScoredRun(model, plan.settings.label, way.label, scored, folder / f"score-{variant}.json")
@@ -153,12 +165,28 @@ def _score(plan: Plan, way: Round, model: str, identity: str, folder: Path, *, s
     return runs
 
 
+def _marked(benchmark: AnnotatedBenchmark[object], plan: Plan, folder: Path) -> bool:
+    """Whether people have marked all answers; where they have not, the sheet is there and the user is told."""
+    said = {one.prompt_id: one.text for one in read_records(folder / "responses.jsonl", Response)}
+    sheet = benchmark.write_sheet(folder / SHEET, plan.asked, [said[one.id] for one in plan.asked])
+    waiting = benchmark.unmarked(sheet)
+    if waiting:
+        say(
+            f"{plan.settings.label}: {waiting} of {len(plan.asked)} answers wait for people, there is no score yet. "
+            f"{benchmark.how_to_mark}, in {sheet}; then run the same command again."
+        )
+    return not waiting
+
+
 def _scored(plan: Plan, folder: Path, variant: str, *, seed: int) -> Scored:
     settings, inputs = plan.settings, plan.benchmark.card.inputs
     given = {"questions": settings.questions, "reference": settings.reference}
     roles = {role: path for role, path in given.items() if role in inputs}
-    files = Files(responses=folder / "answers.jsonl", **roles)
+    answers = SHEET if isinstance(plan.benchmark, AnnotatedBenchmark) else "answers.jsonl"
+    files = Files(responses=folder / answers, **roles)
     options = settings.options
+    if not _needs_judge(plan.benchmark, variant):
+        return score(settings.benchmark, files, variant=variant, options=options, seed=seed)
     if settings.world_items is not None:
         judge = WorldJudge(read_records(settings.world_items, WorldItem))
         reviews = folder / "reviews.json"
@@ -166,8 +194,8 @@ def _scored(plan: Plan, folder: Path, variant: str, *, seed: int) -> Scored:
             settings.benchmark, files, judge, reviews=reviews, variant=variant, options=options, seed=seed
         )
         return judged.scored
-    if settings.judge is not None:
-        return judge_at_endpoint(
-            settings.benchmark, files, settings.judge, variant=variant, options=options, seed=seed
-        ).scored
-    return score(settings.benchmark, files, variant=variant, options=options, seed=seed)
+    if settings.judge is None:
+        raise ConfigError(f"{settings.label!r} needs a judge.")  # `_plan` has said so before
+    return judge_at_endpoint(
+        settings.benchmark, files, settings.judge, variant=variant, options=options, seed=seed
+    ).scored

@@ -15,7 +15,7 @@ from veridical.evaluation.judges.settings import JudgeSettings
 from veridical.evaluation.suite.recipe import ModelSettings
 from veridical.files import hash_bytes, hash_file, hash_folder, read_bytes
 from veridical.formats.opening import open_image
-from veridical.records import Prompt, Response
+from veridical.records import NO_IMAGE, Prompt, Response
 
 if TYPE_CHECKING:
     from veridical.models.loading import VisionLanguageModel
@@ -86,7 +86,10 @@ class LocalSpeaker:
         answers = generate_responses(
             self._vlm,
             [prompt.question for prompt in prompts],
-            [open_image(prompt.image, root=Path("/"), outside=True) for prompt in prompts],
+            [
+                None if prompt.image == NO_IMAGE else open_image(prompt.image, root=Path("/"), outside=True)
+                for prompt in prompts
+            ],
             temperature=preset.temperature,
             top_p=preset.top_p,
             max_new_tokens=preset.max_new_tokens,
@@ -155,10 +158,9 @@ class EndpointSpeaker:
         )
 
     def _request(self, prompt: Prompt, preset: Preset, seed: int) -> ChatRequest:
-        content = [
-            {"type": "image_url", "image_url": {"url": _data_url(Path(prompt.image.path))}},
-            {"type": "text", "text": prompt.question},
-        ]
+        content: list[dict[str, Any]] = [{"type": "text", "text": prompt.question}]
+        if prompt.image != NO_IMAGE:
+            content.insert(0, {"type": "image_url", "image_url": {"url": _data_url(Path(prompt.image.path))}})
         body: dict[str, Any] = {
             "model": self._settings.model,
             "messages": [{"role": "user", "content": content}],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import ConfigError
+from veridical.evaluation.judges.protocol import Case, Message
 from veridical.files import hash_bytes, read_bytes
 
 OFFICIAL_SYSTEM_MESSAGES = {
@@ -65,3 +66,52 @@ def fill_slots(text: str, values: tuple[str, ...]) -> str:
             f"The judge's template has {len(parts) - 1} places `{{}}`, {len(values)} are needed. Mend the template."
         )
     return parts[0] + "".join(value + part for value, part in zip(values, parts[1:], strict=True))
+
+
+class SlotTemplate(NamedTuple):
+    """A judge's prompt of one user message with a place `{}` for each field of a case, asked at temperature 0."""
+
+    prompt: PromptFile
+    """Its text."""
+    fields: tuple[str, ...]
+    """Which field of the case goes into which place, in order."""
+
+    @property
+    def name(self) -> str:
+        """Which prompt it is."""
+        return self.prompt.name
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its text."""
+        return self.prompt.sha256
+
+    @property
+    def temperature(self) -> float:
+        """0, so that asking again gives the same where the endpoint lets it."""
+        return 0.0
+
+    def messages(self, case: Case) -> tuple[Message, ...]:
+        """Fill it in.
+
+        Raises:
+            ConfigError: The text has another number of places.
+        """
+        return (Message("user", fill_slots(self.prompt.text, tuple(case.fields[name] for name in self.fields))),)
+
+
+def slot_template(path: Path | None, *, own: str, official: Mapping[str, str], fields: tuple[str, ...]) -> SlotTemplate:
+    """Read a prompt with places, and refuse one that does not fit before anything is asked.
+
+    Args:
+        path: The user's file; None: our own.
+        own: Name of our own prompt's file beside this module.
+        official: Hashes of published prompts, and who published them.
+        fields: What goes into its places.
+
+    Raises:
+        ConfigError: There is no such file, it is not UTF-8, or it has another number of places.
+    """
+    prompt = read_prompt(path, own=own, official=official)
+    fill_slots(prompt.text, ("",) * len(fields))
+    return SlotTemplate(prompt, fields)
