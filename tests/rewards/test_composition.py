@@ -91,6 +91,17 @@ def test_a_term_must_give_one_number_for_each_response():
         compose_rewards(RewardSection(), learned=learned(1, 2, 3))([candidate(), candidate()])
 
 
+def test_prompts_are_checked_by_every_term_that_is_left():
+    prompts = [candidate(task=task).prompt for task in ("yes_no", "multiple_choice", "general")]
+    found = compose_rewards(RewardSection(), learned=learned(1.0)).prompt_faults(prompts, room=9)
+    assert [fault and fault.partition("`reference` must say ")[2].partition(",")[0] for fault in found] == [
+        "yes or no", "a letter", None,
+    ]  # fmt: skip
+    without = compose_rewards(RewardSection(yes_no_weight=0.0)).prompt_faults(prompts, room=9)
+    assert [fault is None for fault in without] == [True, False, True]
+    assert compose_rewards(ORIGINAL).prompt_faults(prompts[:1], room=9) == found[:1]
+
+
 def test_names_are_unique_and_some_term_is_left():
     with pytest.raises(ConfigError, match="one name"):
         CompositeReward([Term(Rule("a", lambda one: 0.0), 1.0)] * 2)

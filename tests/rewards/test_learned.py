@@ -82,6 +82,31 @@ def test_missing_facts_are_an_error_or_counted(model, capsys):
         reward(model, None)
 
 
+def test_prompts_that_could_not_be_judged_are_told_before_anything_is_said_to_them(model):
+    told = {
+        2: Facts(image_id="scene2", prompt_id="p2", kind="answer", texts=("Red.",)),
+        3: Facts(image_id="scene9", prompt_id="p3", kind="answer", texts=("Blue.",)),
+        4: Facts(image_id="scene4", kind="caption", texts=("A dog. " * 400,)),
+        5: Facts(image_id="scene5", kind="caption", texts=("What is <image>?",)),
+        6: Facts(image_id="scene6", kind="caption", texts=(" ",)),
+    }
+    of_image = [Facts(image_id=f"scene{n}", kind="caption", texts=("A dog.",)) for n in (1, 2, 3)]
+    checked = reward(model, FactsIndex([*told.values(), *of_image]), batch_size=3)
+    faults = checked.prompt_faults([prompt(n) for n in range(1, 7)], room=8)
+    for fault, says in zip(
+        faults, (None, None, "are of another image: 'scene9'", "reads at most", "<image>", "No facts for"), strict=True
+    ):
+        assert fault is None if says is None else says in fault
+    (row,) = model.lay_out([RewardQuery("What is in the picture?", picture(1), ("",), FACTS.of(prompt(1)))])
+    room = model.vlm.window - (row.tokens - row.said[0])
+    assert reward(model).prompt_faults([prompt(1)], room=room) == [None]
+    assert "leaves no room for" in reward(model).prompt_faults([prompt(1)], room=room + 1)[0]
+    without = reward(model, missing="without")
+    assert without.prompt_faults([prompt(7)], room=8) == [None]
+    assert [without.lacks_facts(prompt(n)) for n in (1, 7)] == [False, True]
+    assert without.without_facts == 0
+
+
 def test_a_relative_image_path_is_refused(model):
     with pytest.raises(ModelError, match="relative path 'images/scene0"):
         LearnedReward(model, FACTS)([candidate(0, "A dog.")])

@@ -68,8 +68,11 @@ def test_other_tasks_and_prompts_without_truth_are_not_checked():
     ],
 )
 def test_a_prompt_that_could_never_be_rewarded_is_told(task, reference, told):
-    fault = rules.reference_fault(candidate(task=task, reference=reference).prompt)
-    assert fault is None if told is None else told in fault
+    prompt = candidate(task=task, reference=reference).prompt
+    faults = {"yes_no": rules.yes_no_fault(prompt), "multiple_choice": rules.multiple_choice_fault(prompt)}
+    found = faults.pop(task, None)
+    assert found is None if told is None else told in found
+    assert set(faults.values()) == {None}  # each rule tells of its own task
 
 
 def test_length_is_a_share_of_the_window_times_the_prompts_multiplier():

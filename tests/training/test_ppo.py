@@ -16,6 +16,7 @@ from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.training.ppo import train_ppo
 from veridical.training.ppo_config import PpoRecipe
+from veridical.training.rollout_engines import Sampled
 
 
 def lines_of(run_dir, part):
@@ -173,10 +174,14 @@ class Sometimes(Letters):
         return torch.where(odd, super().__call__(candidates), torch.nan)
 
 
-def test_responses_without_a_reward_are_left_out_and_counted(make_ppo_recipe, tmp_path):
-    train_ppo(make_ppo_recipe(), tmp_path / "run", reward=Sometimes())
+def test_responses_without_a_reward_are_left_out_and_counted(make_ppo_recipe, tmp_path, capfd):
+    result = train_ppo(make_ppo_recipe(), tmp_path / "run", reward=Sometimes())
     rollouts, steps = lines_of(tmp_path / "run", "rollout"), lines_of(tmp_path / "run", "train")
     assert 0 < sum(line["excluded"] for line in rollouts) < 16
+    assert result.manifest.notes["excluded_responses"] == sum(line["excluded"] for line in rollouts)
+    said = capfd.readouterr().err
+    for line in rollouts:
+        assert not line["excluded"] or f"{line['excluded']:.0f} of 8 responses got no finite reward" in said
     assert all(math.isfinite(line["loss"]) for line in steps)
 
     class Never(Letters):
@@ -309,3 +314,44 @@ def test_the_penalty_may_stand_in_the_loss(make_ppo_recipe, tmp_path):
         train_ppo(recipe, tmp_path / str(price), reward=Letters())
         moved[price] = lines_of(tmp_path / str(price), "rollout")[-1]["kl_k2"]
     assert moved[50.0] < 0.3 * moved[0.0]
+
+
+def test_prompts_that_the_rules_could_never_reward_are_told_by_line_or_put_aside(make_ppo_recipe, tmp_path):
+    path = write_prompts(tmp_path / "data", count=5)
+    lines = path.read_text().splitlines()
+    lines[2] = json.dumps({**json.loads(lines[2]), "task": "yes_no"})
+    lines[3] = json.dumps({**json.loads(lines[3]), "task": "yes_no", "reference": "No."})
+    path.write_text("\n".join(lines) + "\n")
+    data = {"prompts": str(path)}
+    with pytest.raises(DataError, match=rf"{path}:3: .*its `reference` must say yes or no, got None"):
+        train_ppo(make_ppo_recipe(data=data), tmp_path / "run")
+    assert not (tmp_path / "run" / "recipe.toml").exists()
+    result = train_ppo(make_ppo_recipe(data={**data, "skip_bad": True}, train={"iterations": 1}), tmp_path / "run")
+    assert result.manifest.notes["prompts"]["train"] == 4
+    (aside,) = (json.loads(line) for line in (tmp_path / "run" / "unrewardable_prompts.jsonl").read_text().splitlines())
+    assert aside["line"] == 3
+
+
+def test_another_engine_may_sample_and_is_handed_the_policy_before_every_rollout(make_ppo_recipe, tmp_path):
+    class Parrot:
+        def __init__(self):
+            self.followed, self.streams = [], []
+
+        def follow(self, roles):
+            weights = {name: p for name, p in roles.vlm.model.named_parameters() if "lora_B.policy" in name}
+            self.followed.append(sum(float(p.detach().abs().sum()) for p in weights.values()))
+            self.said = [*roles.vlm.tokenizer("A red car.", add_special_tokens=False)["input_ids"]]
+            self.end = roles.vlm.tokenizer.eos_token_id
+
+        def sample(self, prompts, streams):
+            self.streams += [tuple(row) for row in streams]
+            return [Sampled([[*self.said, self.end], self.said[:2]], [True, False]) for _ in prompts]
+
+    engine = Parrot()
+    train_ppo(make_ppo_recipe(), tmp_path / "run", reward=Letters(), engine=engine)
+    assert len(set(engine.streams)) == len(engine.streams) == 8
+    assert engine.followed[0] == 0
+    assert engine.followed[-1] > 0
+    first = lines_of(tmp_path / "run", "rollout")[0]
+    assert first["finished"] == 0.5
+    assert first["kl_k2"] == pytest.approx(0, abs=1e-9)

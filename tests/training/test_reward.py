@@ -195,6 +195,13 @@ def test_missing_facts_are_an_error_or_counted(make, tmp_path, missing, capsys):
     assert "2 of 6 comparisons have no facts" in capsys.readouterr().err
 
 
+def test_facts_that_the_template_would_not_show_are_none(make, tmp_path):
+    """All are captions: a template that shows rationales alone would leave its reward model without, unnoticed."""
+    template = {"name": "world", "facts": {"headings": {"rationale": "Because: "}}}
+    with pytest.raises(DataError, match=r"no facts of the kinds rationale for 12 comparisons"):
+        train_reward_model(make(template=template), tmp_path / "run")
+
+
 def test_comparisons_that_do_not_fit_are_refused_by_line_or_put_aside(make, tmp_path):
     folder = write_comparisons(tmp_path / "data", count=6)
     text = (folder / "responses.jsonl").read_text().replace("Two dogs near the tree.", "Two </s> dogs.", 1)

@@ -27,6 +27,11 @@ class FactsIndex:
         own = [item for item in self._by_prompt.get(prompt.id, ()) if item.image_id == prompt.known_image]
         return (*own, *self._by_image.get(prompt.known_image, ()))
 
+    def fault(self, prompt: Prompt) -> str | None:
+        """Say which facts told for this prompt are of another image, so that it never gets them; None: none are."""
+        others = {item.image_id for item in self._by_prompt.get(prompt.id, ())} - {prompt.known_image}
+        return _of_another_image(prompt, min(others)) if others else None
+
 
 def facts_faults(facts: Facts, prompts: dict[str, Prompt]) -> list[str]:
     """Say why facts are of no use; an empty list means that they are.
@@ -44,8 +49,12 @@ def facts_faults(facts: Facts, prompts: dict[str, Prompt]) -> list[str]:
     if prompt is None:
         messages.append(f"there is no prompt {facts.prompt_id!r}. Give the prompts that the facts are for.")
     elif prompt.known_image != facts.image_id:
-        messages.append(
-            f"these facts for prompt {facts.prompt_id!r} are of another image: {facts.image_id!r}, the prompt asks "
-            f"about {prompt.known_image!r}. Mend `image_id` or `prompt_id`."
-        )
+        messages.append(_of_another_image(prompt, facts.image_id))
     return messages
+
+
+def _of_another_image(prompt: Prompt, image_id: str) -> str:
+    return (
+        f"these facts for prompt {prompt.id!r} are of another image: {image_id!r}, the prompt asks about "
+        f"{prompt.known_image!r}. Mend `image_id` or `prompt_id`."
+    )

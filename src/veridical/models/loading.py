@@ -53,6 +53,12 @@ class VisionLanguageModel:
         return dtype
 
     @property
+    def window(self) -> int | None:
+        """How many tokens it reads at most, the image's included; None where its configuration does not say."""
+        window: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return window
+
+    @property
     def placeholder_token_ids(self) -> tuple[int, ...]:
         """Ids of the tokens that stand for image or video features; no model may say them, no response hold them."""
         config, found = self.model.config, set()

@@ -251,10 +251,9 @@ def refuse_placeholders(vlm: VisionLanguageModel, texts: Sequence[str], *, what:
 
 def _check_lengths(vlm: VisionLanguageModel, prompt: dict[str, Tensor]) -> None:
     lengths = prompt["attention_mask"].sum(-1)
-    limit = getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None)
-    if limit is not None and int(lengths.max()) > limit:
+    if vlm.window is not None and int(lengths.max()) > vlm.window:
         raise ModelError(
-            f"A prompt has {int(lengths.max())} tokens, `{vlm.name}` reads at most {limit}. Shorten the question."
+            f"A prompt has {int(lengths.max())} tokens, `{vlm.name}` reads at most {vlm.window}. Shorten the question."
         )
     placeholders = torch.tensor(vlm.placeholder_token_ids)
     counts = torch.isin(prompt["input_ids"], placeholders).sum(-1)

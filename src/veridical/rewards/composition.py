@@ -20,8 +20,9 @@ from torch import Tensor
 
 from veridical.config import Recipe
 from veridical.errors import ConfigError, ModelError
+from veridical.records import Prompt
 from veridical.rewards import rules
-from veridical.rewards.protocol import Candidate, RewardFunction
+from veridical.rewards.protocol import Candidate, ChecksPrompts, RewardFunction
 from veridical.rewards.rules import Rule
 
 RulePreset = Literal["veridical", "llava-rlhf", "none"]
@@ -156,6 +157,15 @@ class CompositeReward:
         total = torch.stack(list(weighted.values())).sum(dim=0) + self.scale * self.bias
         return Rewarded(total, values, weighted)
 
+    def prompt_faults(self, prompts: Sequence[Prompt], *, room: int) -> list[str | None]:
+        """Say of each prompt what keeps a term from rewarding responses to it; see `ChecksPrompts`."""
+        told: list[list[str]] = [[] for _ in prompts]
+        for reward, _ in self.terms:
+            if isinstance(reward, ChecksPrompts):
+                for number, fault in enumerate(reward.prompt_faults(prompts, room=room)):
+                    told[number] += [] if fault is None else [fault]
+        return [" ".join(messages) or None for messages in told]
+
 
 def compose_rewards(section: RewardSection, *, learned: RewardFunction | None = None) -> CompositeReward:
     """Join the reward model with the rules that a recipe asks for.
@@ -173,8 +183,8 @@ def compose_rewards(section: RewardSection, *, learned: RewardFunction | None = 
         else (rules.yes_no, rules.multiple_choice)
     )
     terms = [
-        Term(Rule("yes_no", check_yes_no), section.yes_no_weight),
-        Term(Rule("multiple_choice", check_choice), section.multiple_choice_weight),
+        Term(Rule("yes_no", check_yes_no, rules.yes_no_fault), section.yes_no_weight),
+        Term(Rule("multiple_choice", check_choice, rules.multiple_choice_fault), section.multiple_choice_weight),
         Term(Rule("length", partial(rules.length, window=section.length_window)), section.length_weight),
         Term(Rule("unfinished", rules.unfinished), section.unfinished_weight),
         Term(Rule("repetition", partial(rules.repetition, words=section.repetition_words)), section.repetition_weight),

@@ -92,12 +92,7 @@ def lay_out(
     """
     shown = [template.show(query.question, query.facts) for query in queries]
     frames = [_frame(vlm, template, query, texts) for query, texts in zip(queries, shown, strict=True)]
-    images = [
-        open_image(query.image, root=Path(query.image.path).parent)
-        if isinstance(query.image, ImageRef)
-        else query.image
-        for query in queries
-    ]
+    images = [_opened(query.image) for query in queries]
     prompts = let_go_of_pixels(encode_apart(vlm, [frame.head for frame in frames], images), features)
     said = _tokenise_responses(vlm, template, queries, frames)
     tails = {text: _tokenise_tail(vlm, text) for text in {frame.tail for frame in frames}}
@@ -194,10 +189,7 @@ def _tokenise_tail(vlm: VisionLanguageModel, text: str) -> list[int]:
 
 
 def _check_window(vlm: VisionLanguageModel, query: RewardQuery, row: LaidOut, max_tokens: int) -> None:
-    limits: Mapping[str, int | None] = {
-        vlm.name: getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None),
-        "max_tokens": max_tokens or None,
-    }
+    limits: Mapping[str, int | None] = {vlm.name: vlm.window, "max_tokens": max_tokens or None}
     length = row.prompt.prompt["input_ids"].shape[1] + max(map(len, row.branches))
     for what, limit in limits.items():
         if limit is not None and length > limit:

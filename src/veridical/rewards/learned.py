@@ -12,8 +12,8 @@ from veridical.errors import ModelError
 from veridical.feedback.facts import FactsIndex
 from veridical.models.features import FeatureCache
 from veridical.progress import say
-from veridical.records import Prompt
-from veridical.rewards.layout import RewardQuery
+from veridical.records import Facts, Prompt
+from veridical.rewards.layout import LaidOut, RewardQuery
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import Candidate
 
@@ -71,23 +71,64 @@ class LearnedReward:
         groups: dict[str, list[int]] = {}
         for number, candidate in enumerate(candidates):
             groups.setdefault(candidate.prompt.content_hash(), []).append(number)
-        queries = [self._query([candidates[number] for number in numbers]) for numbers in groups.values()]
+        queries = []
+        for numbers in groups.values():
+            prompt = candidates[numbers[0]].prompt
+            queries.append(self._query(prompt, [candidates[number] for number in numbers]))
+            if self.lacks_facts(prompt):
+                self._count_missing(prompt, len(numbers))
         scored = self.model.score(queries, batch_size=self._batch_size, features=self._features)
         rewards = torch.zeros(len(candidates))
         for numbers, values in zip(groups.values(), scored, strict=True):
             rewards[numbers] = values
         return rewards
 
-    def _query(self, candidates: Sequence[Candidate]) -> RewardQuery:
-        prompt = candidates[0].prompt
-        facts = self._facts.of(prompt) if self.model.template.reads_facts else ()
-        if not facts and self.model.template.reads_facts:
-            if self._missing == "error":
-                raise ModelError(
-                    f"No facts for prompt {prompt.id!r}, neither of its own nor of its image {prompt.known_image!r}, "
-                    'and the reward model reads facts. Add them, or set missing = "without".'
-                )
-            self._count_missing(prompt, len(candidates))
+    def lacks_facts(self, prompt: Prompt) -> bool:
+        """Whether the model reads facts and there are none that it would be shown for this prompt."""
+        return self.model.template.reads_facts and not self._known(prompt)
+
+    def prompt_faults(self, prompts: Sequence[Prompt], *, room: int) -> list[str | None]:
+        """Say which prompts have no facts, those of another image, or leave no room in the model's window.
+
+        Args:
+            prompts: What will be asked.
+            room: Tokens of the longest response.
+        """
+        faults: list[str | None] = []
+        for start in range(0, len(prompts), self._batch_size):
+            faults += self._faults(prompts[start : start + self._batch_size], room)
+        return faults
+
+    def _faults(self, prompts: Sequence[Prompt], room: int) -> list[str | None]:
+        try:
+            queries = [self._query(prompt, [Candidate(prompt, "", finished=True, tokens=1)]) for prompt in prompts]
+            rows = self.model.lay_out(queries, features=self._features)
+        except ModelError as error:
+            if len(prompts) == 1:
+                return [str(error)]
+            return [fault for prompt in prompts for fault in self._faults([prompt], room)]
+        strays = [self._facts.fault(prompt) if self.model.template.reads_facts else None for prompt in prompts]
+        return [stray or self._no_room(row, room) for stray, row in zip(strays, rows, strict=True)]
+
+    def _no_room(self, row: LaidOut, room: int) -> str | None:
+        window = self.model.vlm.window
+        length = row.tokens - row.said[0]
+        if window is None or length + room <= window:
+            return None
+        return (
+            f"with facts and what is asked about the response the reward model reads {length} tokens, which leaves no "
+            f"room for {room} more in its window of {window}. Shorten the facts, or lower the longest response."
+        )
+
+    def _known(self, prompt: Prompt) -> tuple[Facts, ...]:
+        return self.model.template.readable(self._facts.of(prompt))
+
+    def _query(self, prompt: Prompt, candidates: Sequence[Candidate]) -> RewardQuery:
+        if self._missing == "error" and self.lacks_facts(prompt):
+            raise ModelError(
+                f"No facts for prompt {prompt.id!r}, neither of its own nor of its image {prompt.known_image!r}, "
+                'and the reward model reads facts. Add them, or let it do without: data.missing_facts = "without".'
+            )
         image = self._image_of(prompt) if self._image_of is not None else prompt.image
         if not isinstance(image, Image.Image) and not Path(image.path).is_absolute():
             raise ModelError(
@@ -98,7 +139,7 @@ class LearnedReward:
             question=prompt.question,
             image=image,
             responses=tuple(candidate.text for candidate in candidates),
-            facts=facts,
+            facts=self._known(prompt),
             finished=tuple(candidate.finished for candidate in candidates),
             history=prompt.history,
             name=prompt.id,

@@ -1,7 +1,7 @@
 """What a reward is: a function from finished responses to numbers, whatever computes it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -31,4 +31,18 @@ class RewardFunction(Protocol):
 
     def __call__(self, candidates: Sequence[Candidate]) -> Tensor:
         """Reward candidates: (N,) float32 on the CPU, in the candidates' order."""
+        ...
+
+
+@runtime_checkable
+class ChecksPrompts(Protocol):
+    """A reward that knows of a prompt, before anything is said to it, that it could not judge the answers."""
+
+    def prompt_faults(self, prompts: Sequence[Prompt], *, room: int) -> list[str | None]:
+        """Say of each prompt why responses to it could not be rewarded, and what to do; None where they can.
+
+        Args:
+            prompts: What will be asked.
+            room: Tokens of the longest response.
+        """
         ...

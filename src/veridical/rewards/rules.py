@@ -26,6 +26,10 @@ _EACH_CHARACTER = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_EACH_CHARACTER}]|(?:(?![{_EACH_CHARACTER}])\w)+")
 
 
+def _no_fault(_: Prompt) -> None:
+    """Most rules ask nothing of a prompt."""
+
+
 class Rule(NamedTuple):
     """A function of one response as a `RewardFunction`."""
 
@@ -33,10 +37,16 @@ class Rule(NamedTuple):
     """Under which name the log shows it."""
     function: Callable[[Candidate], float]
     """What one response gets."""
+    fault: Callable[[Prompt], str | None] = _no_fault
+    """Why responses to a prompt could never get anything although they should; None: they can, or need not."""
 
     def __call__(self, candidates: Sequence[Candidate]) -> Tensor:
         """Reward candidates: (N,) float32."""
         return torch.tensor([self.function(candidate) for candidate in candidates], dtype=torch.float32)
+
+    def prompt_faults(self, prompts: Sequence[Prompt], *, room: int) -> list[str | None]:  # noqa: ARG002
+        """See `ChecksPrompts`."""
+        return [self.fault(prompt) for prompt in prompts]
 
 
 def yes_no(candidate: Candidate) -> float:
@@ -98,20 +108,22 @@ def repetition(candidate: Candidate, *, words: int) -> float:
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
-def reference_fault(prompt: Prompt) -> str | None:
-    """Say why the correctness rules could never reward a prompt; None where they can, or need not."""
-    readers: dict[str, tuple[Callable[[str], str | None], str]] = {
-        "yes_no": (extract_yes_no, "yes or no"),
-        "multiple_choice": (extract_choice, "a letter"),
-    }
-    if prompt.task not in readers:
-        return None
-    read, wanted = readers[prompt.task]
-    if read(prompt.reference or "") is not None:
+def yes_no_fault(prompt: Prompt) -> str | None:
+    """Say why `yes_no` could never reward a prompt that asks for yes or no; None where it can, or need not."""
+    return _reference_fault(prompt, task="yes_no", read=extract_yes_no, wanted="yes or no")
+
+
+def multiple_choice_fault(prompt: Prompt) -> str | None:
+    """Say why `multiple_choice` could never reward a prompt that offers options; None where it can, or need not."""
+    return _reference_fault(prompt, task="multiple_choice", read=extract_choice, wanted="a letter")
+
+
+def _reference_fault(prompt: Prompt, *, task: str, read: Callable[[str], str | None], wanted: str) -> str | None:
+    if prompt.task != task or read(prompt.reference or "") is not None:
         return None
     return (
         f"prompt {prompt.id!r} is of task {prompt.task!r}, so its `reference` must say {wanted}, "
-        f"got {prompt.reference!r}. Add the right answer or name another task."
+        f"got {prompt.reference!r}. Add the right answer, name another task, or set reward.{task}_weight = 0."
     )
 
 

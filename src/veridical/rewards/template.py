@@ -109,6 +109,11 @@ class RewardTemplate(Recipe):
         """Whether facts are shown at all."""
         return self.facts_position != "none"
 
+    def readable(self, facts: Sequence[Facts]) -> tuple[Facts, ...]:
+        """Those of some facts that are shown: they say something, and the template has a heading for their kind."""
+        headings = self.facts.headings if self.reads_facts else {}
+        return tuple(item for item in facts if item.kind in headings and any(text.strip() for text in item.texts))
+
     def show(self, question: str, facts: Sequence[Facts]) -> "Shown":
         """Fill the slots for one prompt.
 

@@ -5,29 +5,30 @@ encoded prompt, lets policy, reference and value score them over the same branch
 a few passes; then comes the next.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from veridical.config import write_recipe
 from veridical.errors import ConfigError
 from veridical.feedback.pairs import split_by_image
-from veridical.files import hash_file, read_jsonl_rows, write_json_atomically, write_text_atomically
+from veridical.files import hash_file, hash_folder, read_jsonl_rows, write_json_atomically
 from veridical.manifests import build_manifest
 from veridical.progress import say
 from veridical.rewards.protocol import RewardFunction
 from veridical.seeding import child_seed
 from veridical.training.checkpoints import find_resume_point
 from veridical.training.choice import ChoiceRule, latest
-from veridical.training.diagnostics import find_warnings
+from veridical.training.diagnostics import find_warnings, hacking_warning
 from veridical.training.loop import RESUME_FOLDER
+from veridical.training.metrics_log import METRICS_FILE
 from veridical.training.ppo_config import PpoRecipe
+from veridical.training.ppo_held_out import HELD_OUT, HeldOutPrompt, hacking_at, measure_held_out, measurements_of
 from veridical.training.ppo_memory import memory_report
 from veridical.training.ppo_prompts import PpoPrompt, read_prompts
-from veridical.training.ppo_rewards import build_reward
+from veridical.training.ppo_rewardable import count_without_facts, leave_out_unrewardable
+from veridical.training.ppo_rewards import build_judge, build_reward
 from veridical.training.ppo_roles import Roles, build_roles
 from veridical.training.ppo_trainer import PpoTrainer
 from veridical.training.rollout_engines import HfEngine, RolloutEngine
@@ -35,8 +36,7 @@ from veridical.training.rollouts import RolloutCollector
 from veridical.training.run_directory import Clock, RunResult, open_run
 from veridical.training.trained_model import absolute_path, mixed_precision, weights_folder, with_absolute_model
 
-HELD_OUT = "held_out"
-"""Folder in the run directory: a file a measurement, a line a held-out prompt."""
+__all__ = ["HELD_OUT", "HeldOutPrompt", "measure_held_out", "train_ppo"]
 
 Prompts = dict[str, list[PpoPrompt]]
 
@@ -59,13 +59,14 @@ def train_ppo(
         resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
         reward: What responses get; by default what the recipe says (reward model and rules). It must give the same
             for the same responses.
-        judge: What held-out responses are worth beside their reward: an exact judge, or a second reward model.
+        judge: What held-out responses are worth beside their reward: an exact judge, say; by default the recipe's
+            second reward model, where it names one.
         engine: Who samples; by default the trained model itself.
         choose: How the checkpoint is chosen; by default the last one.
 
     Raises:
         ConfigError: `run_dir` holds a run already, or one of another recipe; or the recipe gives no rollout.
-        DataError: Prompts that cannot be answered, all of them, each with file and line.
+        DataError: Prompts that cannot be answered or rewarded, all of them, each with file and line.
         ModelError: The model cannot be trained so, or no response gets a reward.
         StorageError: The disk refused.
     """
@@ -79,52 +80,50 @@ def train_ppo(
     cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
     roles = build_roles(recipe, cache=cache / f"features-{'bf16' if recipe.train.bf16 else 'plain'}")
     clock.lap("loading")
-    prompts = _read(roles, recipe, run_dir)
-    iterations = recipe.train.iterations or recipe.train.epochs * len(prompts["train"]) // recipe.rollout.prompts
-    if not iterations:
-        raise ConfigError(
-            f"{len(prompts['train'])} prompts, {recipe.train.epochs} times, make no rollout of "
-            f"{recipe.rollout.prompts}. "
-            "Set train.iterations, a smaller rollout.prompts, or more epochs."
-        )
-    clock.lap("encoding")
     reward = reward or build_reward(roles, recipe)
+    judge = judge or build_judge(roles, recipe)
+    prompts = _read(roles, reward, recipe, run_dir)
+    without_facts = count_without_facts([one for part in prompts.values() for one in part], reward)
+    iterations = _count_rollouts(recipe, len(prompts["train"]))
+    clock.lap("encoding")
     write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
-    report = memory_report(roles, recipe, prompt_tokens=_typical_length(prompts["train"]))
-    for line in report.lines():
-        say(line)
-    write_json_atomically(
-        run_dir / "memory.json",
-        {**report._asdict(), "roles": [one._asdict() for one in report.roles], "share": report.share,
-         "four_copies": [one._asdict() for one in report.four_copies]},
-    )  # fmt: skip
+    _tell_memory(roles, recipe, prompts["train"], run_dir)
     collector = RolloutCollector(
         roles, engine or HfEngine(roles, recipe.rollout, bf16=recipe.train.bf16), reward, recipe
     )
+    looks = measurements_of(iterations, every=recipe.train.evaluation_iterations)
+
+    def measure(step: int) -> dict[str, float]:
+        metrics = measure_held_out(collector, prompts["held out"], judge, keep=run_dir / HELD_OUT / f"{step:06d}.jsonl")
+        for warned in _hacking(run_dir, step, metrics, looks):
+            say(f"Warning: {warned}")
+        return metrics
+
     trainer = PpoTrainer(
-        roles, collector, prompts["train"], recipe=recipe, iterations=iterations, run_dir=run_dir,
-        measure=lambda step: measure_held_out(
-            collector, prompts["held out"], judge, keep=run_dir / HELD_OUT / f"{step:06d}.jsonl"
-        ),
+        roles, collector, prompts["train"], recipe=recipe, iterations=iterations, run_dir=run_dir, measure=measure,
         rule=choose or latest(),
     )  # fmt: skip
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
-    log = [row.value for row in read_jsonl_rows(run_dir / "metrics.jsonl") if isinstance(row.value, dict)]
+    log = [row.value for row in read_jsonl_rows(run_dir / METRICS_FILE) if isinstance(row.value, dict)]
     warned = [str(one) for one in find_warnings(log)]
     for text in warned:
         say(f"Warning: {text}")
+    last = trainer.progress.candidates[-1]
+    warned += _hacking(run_dir, last.step, last.metrics, looks)  # said when it was measured
     trained_weights = sum(p.numel() for p in roles.vlm.model.parameters() if p.requires_grad)
     roles.part_head()
     weights = roles.save(run_dir)
     clock.lap("saving")
     progress = trainer.progress
-    files = [recipe.data.prompts, *filter(None, [recipe.data.held_out, recipe.data.facts])]
+    files = filter(None, [recipe.data.prompts, recipe.data.held_out, recipe.data.facts])
+    rewards = filter(None, [recipe.reward_model, recipe.judge_model])
+    inputs = {file: hash_file(file) for file in files} | {folder: hash_folder(folder) for folder in rewards}
     manifest = build_manifest(
         verb="train ppo",
         seed=recipe.train.seed,
         recipe=recipe,
-        inputs={**{file: hash_file(file) for file in files}, recipe.model.base: roles.base_hash},
+        inputs={**inputs, recipe.model.base: roles.base_hash},
         seconds={**clock.seconds, "training": progress.seconds},
         notes={
             "chosen_step": progress.best_step,
@@ -133,6 +132,8 @@ def train_ppo(
             "candidates": [candidate.model_dump() for candidate in progress.candidates],
             "iterations": iterations,
             "prompts": {name: len(rows) for name, rows in prompts.items()},
+            "prompts_without_facts": without_facts,
+            "excluded_responses": int(sum(row.get("excluded", 0) for row in log)),
             "warnings": warned,
             "reward": reward.name,
             "judge": judge.name if judge is not None else None,
@@ -144,69 +145,46 @@ def train_ppo(
     return RunResult(run_dir, weights, recipe.model.base, manifest)
 
 
-class HeldOutPrompt(NamedTuple):
-    """What a held-out prompt's responses were worth at one measurement: a line of `held_out/STEP.jsonl`."""
-
-    id: str
-    """Id of the prompt."""
-    proxy: float
-    """Mean reward of its responses."""
-    judge: float | None
-    """Mean of what the judge says of them; None without a judge."""
-    response: str
-    """The first of them."""
+def _count_rollouts(recipe: PpoRecipe, prompts: int) -> int:
+    count = recipe.train.iterations or recipe.train.epochs * prompts // recipe.rollout.prompts
+    if not count:
+        raise ConfigError(
+            f"{prompts} prompts, {recipe.train.epochs} times, make no rollout of {recipe.rollout.prompts}. "
+            "Set train.iterations, a smaller rollout.prompts, or more epochs."
+        )
+    return count
 
 
-def measure_held_out(
-    collector: RolloutCollector,
-    prompts: Sequence[PpoPrompt],
-    judge: RewardFunction | None,
-    *,
-    keep: Path | None = None,
-) -> dict[str, float]:
-    """Sample responses to held-out prompts, always from the same streams, and say what they are worth.
-
-    Args:
-        collector: Samples and rewards with the policy as it is.
-        prompts: What is asked.
-        judge: Rates responses beside the reward.
-        keep: File for a line a prompt (`HeldOutPrompt`), so that measurements can be compared in pairs.
-
-    Returns:
-        `proxy` (mean reward), `kl` (nats a response, k1), `judge`, and what a rollout's log holds; empty without
-        prompts.
-    """
-    if not prompts:
-        return {}
-    sampled = collector.sample(prompts, stream=("held out",))
-    rewards = collector.reward(prompts, sampled)
-    described = collector.describe(prompts, collector.score(prompts, sampled), rewards)
-    metrics = {"kl": described["kl_k1"], "proxy": described["reward"]}
-    candidates = collector.candidates(prompts, sampled)
-    judged = None
-    if judge is not None:
-        judged = judge(candidates).float().reshape(rewards.total.shape)
-        metrics["judge"] = float(judged.mean())
-    if keep is not None:
-        samples = rewards.total.shape[1]
-        lines = [
-            HeldOutPrompt(
-                prompt.record.id,
-                float(rewards.total[row].mean()),
-                None if judged is None else float(judged[row].mean()),
-                candidates[row * samples].text,
-            )
-            for row, prompt in enumerate(prompts)
-        ]
-        write_text_atomically(keep, "".join(json.dumps(line._asdict(), ensure_ascii=False) + "\n" for line in lines))
-    return {**metrics, **{name: value for name, value in described.items() if name != "reward"}}
+def _tell_memory(roles: Roles, recipe: PpoRecipe, prompts: Sequence[PpoPrompt], run_dir: Path) -> None:
+    """Reckon what the run holds, say it, and keep it in `memory.json`."""
+    typical = sum(one.encoded.prompt["input_ids"].shape[1] for one in prompts) // len(prompts)
+    report = memory_report(roles, recipe, prompt_tokens=typical)
+    for line in report.lines():
+        say(line)
+    write_json_atomically(
+        run_dir / "memory.json",
+        {**report._asdict(), "roles": [one._asdict() for one in report.roles], "share": report.share,
+         "four_copies": [one._asdict() for one in report.four_copies]},
+    )  # fmt: skip
 
 
-def _read(roles: Roles, recipe: PpoRecipe, run_dir: Path) -> Prompts:
+def _hacking(run_dir: Path, step: int, metrics: Mapping[str, float], looks: int) -> list[str]:
+    """What the measurement of a step warns of, where there is a judge."""
+    if not step or "judge" not in metrics:
+        return []
+    found = hacking_at(run_dir, step, kl=metrics["kl"], looks=looks)
+    return [] if found is None else [str(hacking_warning(found))]
+
+
+def _read(roles: Roles, reward: RewardFunction, recipe: PpoRecipe, run_dir: Path) -> Prompts:
     data, room = recipe.data, recipe.rollout.max_new_tokens
 
     def read(file: str) -> list[PpoPrompt]:
-        return read_prompts(file, roles.vlm, roles.features, data, room=room, run_dir=run_dir)
+        found = read_prompts(file, roles.vlm, roles.features, data, room=room, run_dir=run_dir)
+        return leave_out_unrewardable(
+            found, file, reward, room=room, skip_bad=data.skip_bad,
+            quarantine=run_dir / f"unrewardable_{Path(file).stem}.jsonl",
+        )  # fmt: skip
 
     with mixed_precision(roles.vlm, bf16=recipe.train.bf16)():
         prompts = read(data.prompts)
@@ -216,10 +194,6 @@ def _read(roles: Roles, recipe: PpoRecipe, run_dir: Path) -> Prompts:
         return {"train": prompts, "held out": []}
     shares: Mapping[str, float] = {"train": 1 - data.held_out_fraction, "held out": data.held_out_fraction}
     return split_by_image(prompts, shares, seed=recipe.train.seed)
-
-
-def _typical_length(prompts: Sequence[PpoPrompt]) -> int:
-    return sum(one.encoded.prompt["input_ids"].shape[1] for one in prompts) // len(prompts)
 
 
 def _with_absolute_paths(recipe: PpoRecipe) -> PpoRecipe:
@@ -232,5 +206,6 @@ def _with_absolute_paths(recipe: PpoRecipe) -> PpoRecipe:
         update={
             "model": with_absolute_model(recipe.model), "data": data, "value": value, "train": train,
             "reward_model": absolute_path(recipe.reward_model, must_exist=True),
+            "judge_model": absolute_path(recipe.judge_model, must_exist=True),
         }
     )  # fmt: skip

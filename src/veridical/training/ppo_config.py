@@ -56,6 +56,9 @@ class PpoDataSection(Recipe):
     """JSONL file of `Prompt` records; image paths in it are relative to its folder. Original: 72,000."""
     facts: str = ""
     """JSONL file of `Facts` records, for a reward model that reads them. Empty: none."""
+    missing_facts: Literal["error", "without"] = "error"
+    """Prompts without facts where the reward model reads facts: refuse the file (with `skip_bad` they are put aside),
+    or reward responses to them without facts, counted. Original: crashes."""
     held_out: str = ""
     """JSONL file of prompts that are only measured on (proxy reward, KL and judge in `curves.jsonl`). Empty: a share
     of `prompts`."""
@@ -67,7 +70,7 @@ class PpoDataSection(Recipe):
     images_outside: bool = False
     """Accept images that lie outside of the prompts' folder."""
     skip_bad: bool = False
-    """Put bad rows aside, into a file beside the run's output, and go on."""
+    """Put bad rows, and prompts that the reward could not judge, aside, into files beside the run's output."""
 
 
 class RolloutSection(Recipe):
@@ -239,6 +242,9 @@ class PpoRecipe(Recipe):
     """The prompts."""
     reward_model: str = ""
     """Folder of a reward model (`veridical train reward`); its adapter joins the policy's base. Empty: rules alone."""
+    judge_model: str = ""
+    """Folder of a second reward model, learnt from other comparisons or another seed, that rates held-out responses
+    beside the reward: where the reward rises and it falls, the run warns. Empty: no judge."""
     reward: RewardSection = Field(default_factory=RewardSection)
     """What a response is rewarded for."""
     rollout: RolloutSection = Field(default_factory=RolloutSection)

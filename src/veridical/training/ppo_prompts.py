@@ -132,10 +132,9 @@ def _too_many_words(vlm: VisionLanguageModel, prompt: Prompt, limit: int) -> str
 
 def _no_room(vlm: VisionLanguageModel, encoded: EncodedPrompt, room: int) -> str | None:
     length = encoded.prompt["input_ids"].shape[1]
-    window = getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None)
-    if window is None or length + room <= window:
+    if vlm.window is None or length + room <= vlm.window:
         return None
-    return f"the prompt has {length} tokens, which leaves no room for {room} more in a window of {window}."
+    return f"the prompt has {length} tokens, which leaves no room for {room} more in a window of {vlm.window}."
 
 
 def rows_of_iteration(iteration: int, *, prompts: int, size: int, seed: int) -> list[int]:

@@ -29,6 +29,7 @@ from veridical.seeding import child_random
 from veridical.training.choice import ChoiceRule
 from veridical.training.loop import RunTrainer
 from veridical.training.ppo_config import PpoRecipe
+from veridical.training.ppo_held_out import CURVES_FILE
 from veridical.training.ppo_losses import loss_divisor, policy_losses, token_weights, value_losses
 from veridical.training.ppo_prompts import PpoPrompt, rows_of_iteration
 from veridical.training.ppo_roles import Roles
@@ -124,7 +125,7 @@ class PpoTrainer(RunTrainer):
             self._prompts, rows, stream=("rollout", iteration), kl_coefficient=self.kl_coefficient
         )
         self._iteration = iteration
-        self._record({"step": step, "part": "rollout", "iteration": iteration, **metrics})
+        self.metrics_log.append({"step": step, "part": "rollout", "iteration": iteration, **metrics})
         say(
             f"rollout {iteration + 1} of {self.iterations}: reward {metrics['reward']:.4g}, KL {metrics['kl_k1']:.3g}, "
             f"length {metrics['length']:.1f}, finished {metrics['finished']:.0%}"
@@ -234,7 +235,7 @@ class PpoTrainer(RunTrainer):
             json.dumps({n: v if isfinite(v) else None for n, v in point.items()}) for point in points if len(point) > 1
         ]
         if lines:
-            write_text_atomically(self.run_dir / "curves.jsonl", "\n".join(lines) + "\n")
+            write_text_atomically(self.run_dir / CURVES_FILE, "\n".join(lines) + "\n")
         return metrics
 
 

@@ -113,6 +113,9 @@ class RolloutCollector:
                 f"None of {valid.numel()} responses got a finite reward from {self._reward.name!r}. "
                 "Check the reward model and its number type (float16 overflows)."
             )
+        excluded = int((~valid).sum())
+        if excluded:
+            say(f"Warning: {excluded} of {valid.numel()} responses got no finite reward and are left out.")
         mask = scored.response_mask & valid.unsqueeze(-1)
         credit = assign_credit(
             rewards.total, scored.logprobs, scored.reference, scored.values, mask, self._recipe,
@@ -125,7 +128,7 @@ class RolloutCollector:
         metrics = self.describe(some, scored, rewards)
         metrics |= {
             "kl_coefficient": kl_coefficient,
-            "excluded": float((~valid).sum()),
+            "excluded": float(excluded),
             **self._fit(scored, mask, credit),
         }
         if not metrics["finished"]:

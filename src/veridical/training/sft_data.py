@@ -104,12 +104,11 @@ def encode_conversations(
     """
     asked = [_FirstQuestion(row.turns[0].text, row.image) for row in conversations if row.image is not None]
     with_image = iter(encode_all_prompts(vlm, asked, features) if asked else [])
-    window = getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None)
     prepared, truncated = [], 0
     for row in conversations:
         texts = [turn.text for turn in row.turns]
         first = EncodedPrompt(encode_question(vlm, texts[0]), None) if row.image is None else next(with_image)
-        room = max_tokens if window is None else min(max_tokens, window - first.prompt["input_ids"].shape[1])
+        room = max_tokens if vlm.window is None else min(max_tokens, vlm.window - first.prompt["input_ids"].shape[1])
         encoded = encode_conversation(vlm, texts, max_tokens=max(room, 1))
         truncated += encoded.truncated
         prepared.append(PreparedConversation(row.id, first.prompt, first.image_key, encoded.ids, encoded.learnt))
