@@ -1,13 +1,17 @@
 """Every shipped recipe of PPO is loaded and taken for a rollout on a miniature; presets say what the original says."""
 
+import re
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 import veridical
 from prompt_files import Letters
 from veridical.config import load_recipe, resolve_recipe, write_recipe
 from veridical.errors import ConfigError
+from veridical.models.architectures import language_model, vision_tower
 from veridical.training.ppo import train_ppo
 from veridical.training.ppo_config import PpoRecipe
 
@@ -50,6 +54,45 @@ def test_the_quantised_ones_ask_for_lora():
     recipes = [load_recipe(path, PpoRecipe) for path in RECIPES]
     assert [recipe.model.quantization for recipe in recipes] == ["4bit", "none", "4bit", "none"]
     assert all(recipe.model.tuning == "lora" for recipe in recipes)
+
+
+@pytest.mark.parametrize("card", [24, 80])
+def test_the_memory_is_reckoned_from_the_models_own_shape(card):
+    """LLaVA-1.5-7B is the default configuration; on the meta device it has its shapes and takes no memory."""
+    path = next(path for path in RECIPES if path.stem.endswith(f"-{card}gb"))
+    recipe = load_recipe(path, PpoRecipe)
+    text = path.read_text(encoding="utf-8").split("\n\n[model]")[0].replace("\n# ", " ")
+
+    def said(pattern):
+        return float(re.search(pattern.replace("#", r"([\d.]+)"), text)[1])
+
+    with torch.device("meta"):
+        model = LlavaForConditionalGeneration(LlavaConfig())
+    shape = model.config.get_text_config()
+    linear = [module for module in language_model(model).modules() if isinstance(module, torch.nn.Linear)]
+    adapter = recipe.model.lora.rank * sum(module.in_features + module.out_features for module in linear)
+    assert said("# M weights") == pytest.approx(adapter / 1e6, rel=0.01)
+    learning = adapter * (2 if recipe.has_value else 1)  # in float32: weights, gradients and AdamW's two moments
+    assert said("with gradients and AdamW # GB") == pytest.approx(4 * 4 * learning / 1e9, rel=0.03)
+    assert said("the reward's adapter # GB") == pytest.approx(4 * adapter / 1e9, rel=0.07)
+    a_token = 2 * shape.num_hidden_layers * shape.hidden_size * 2
+    assert said("# MB a token") == pytest.approx(a_token / 1e6, rel=0.05)
+    longest = 900 * recipe.rollout.batch_size * recipe.rollout.samples
+    assert said("MB a token, # GB") == pytest.approx(longest * a_token / 1e9, rel=0.05)
+    whole = sum(p.numel() for p in model.parameters())
+    if recipe.model.quantization == "none":
+        base = [said("one base in bfloat16 # GB")]
+        assert base == pytest.approx([2 * whole / 1e9], rel=0.01)
+    else:
+        in_nf4 = sum(module.weight.numel() for module in linear)
+        eyes = sum(p.numel() for p in vision_tower(model).parameters())
+        eyes += sum(p.numel() for p in model.model.multi_modal_projector.parameters())
+        base = [said("in NF4 # GB"), said("embeddings and head # GB"), said("tower and projector # GB")]
+        wanted = [0.516 * in_nf4, 2 * (whole - in_nf4 - eyes), 2 * eyes]  # 4.127 bits a weight, constants included
+        assert base == pytest.approx([one / 1e9 for one in wanted], abs=0.06)
+    at_most = sum(base) + said("AdamW # GB") + said("the reward's adapter # GB") + said("MB a token, # GB")
+    assert at_most <= said("In all about # GB") + 0.1
+    assert said("In all about # GB") < card
 
 
 def test_llava_rlhf_says_what_the_original_says():
