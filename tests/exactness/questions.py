@@ -47,6 +47,8 @@ def pope(results: dict[str, Any]) -> Ours:
         else:
             files = Files(DATA / want["answers"], questions=DATA / want["labels"])
             yield from _yes_no((case, "metrics"), score("pope", files))
+            if "prompt_mismatch" in want:
+                yield (case, "prompt_mismatch"), _other_prompts(want)
             for key, variant in (("vlmevalkit_variant", "vlmevalkit"), ("lmms_eval_variant", "lmms-eval")):
                 if key in want:
                     scored = score("pope", files, variant=variant)
@@ -144,6 +146,14 @@ def _read_as_published(row: dict[str, Any]) -> bool:
     lmms = row["lmms_eval"] if row["lmms_eval"] in ("yes", "no") else "unknown"
     want = {"official": row["official"], "vlmevalkit": row["vlmevalkit"].lower(), "lmms-eval": lmms}
     return all(PARSERS[variant](row["answer"]) == answer for variant, answer in want.items())
+
+
+def _other_prompts(want: dict[str, Any]) -> int:
+    """Answers whose prompt is not the text of the question with their id."""
+    answers, questions = ([json.loads(line) for line in (DATA / want[name]).read_text().splitlines()]
+                          for name in ("answers", "labels"))  # fmt: skip
+    asked = {row["question_id"]: row["text"] for row in questions}
+    return sum(row["prompt"] != asked[row["question_id"]] for row in answers)
 
 
 def _yes_no(path: tuple[str, ...], scored: Scored) -> Ours:

@@ -40,9 +40,9 @@ from veridical.evaluation.benchmarks.amber_words import (
     spacy_similarity,
     word_versions,
 )
-from veridical.evaluation.benchmarks.pope import strict_answer
 from veridical.evaluation.benchmarks.protocol import Asked, Benchmark, Files, Loaded
 from veridical.evaluation.benchmarks.rows import Faults, field, read_rows
+from veridical.evaluation.benchmarks.yes_no import strict_answer
 from veridical.evaluation.measures import Measure
 from veridical.records import ItemScore, Metric
 
