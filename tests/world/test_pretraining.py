@@ -1,5 +1,6 @@
 """The base model's training: what is learned, that it resumes exactly, and that a model like any other comes out."""
 
+import json
 import random
 
 import pytest
@@ -15,11 +16,19 @@ from veridical.world.base import IMAGE_TOKENS, base_model_path, build_model, bui
 from veridical.world.descriptions import describe
 from veridical.world.inventory import COLOURS, OBJECTS
 from veridical.world.judge import judge_description
-from veridical.world.pretraining.examples import LABELLED_KINDS, Example, agreeing_parts, collate, fault_word_labels
+from veridical.world.pretraining.examples import (
+    ATTRIBUTE_VALUES,
+    LABELLED_KINDS,
+    Example,
+    agreeing_parts,
+    collate,
+    fact_word_labels,
+    fault_word_labels,
+)
 from veridical.world.pretraining.loop import StageSettings, run_stage
 from veridical.world.pretraining.pixels import pixel_tensor
 from veridical.world.pretraining.reader import ReaderTraining, language_loss, reading_example
-from veridical.world.pretraining.run import PretrainRecipe, pretrain
+from veridical.world.pretraining.run import LOG, STAGES, PretrainRecipe, pretrain
 from veridical.world.pretraining.tower import cell_labels
 from veridical.world.reading import SIGHT_QUESTION, facts_text, reading_item, sight_item
 from veridical.world.scenes import render, sample_scene, sample_scenes
@@ -74,6 +83,50 @@ def test_fault_labels_stand_on_the_wrong_words():
         wrong_words = [item.description[slice(*fault.span)] for fault in item.verdict.faults]
         assert len(told) == len(item.description) - sum(map(len, wrong_words))
     assert min(found.values()) > 20
+
+
+def test_every_noun_that_the_facts_know_is_asked_for_what_they_say_of_it(tokenizer):
+    said_otherwise = 0
+    for number in range(60):
+        item = reading_item(
+            sample_scene(0, "reading", number), random.Random(number), form="list", shuffle=True, rate=0.3
+        )
+        labels = fact_word_labels(item)
+        batch = collate([Example(((item.prompt, item.answer),), looked_up=labels)], tokenizer)
+        tokens = tokenizer.convert_ids_to_tokens(batch.input_ids[0].tolist())
+        known = [claim for claim in item.verdict.claims.groups if item.scene.group_of(claim.noun) is not None]
+        places = (batch.fact_labels[0] >= 0).any(-1).nonzero().flatten().tolist()
+        # Twice each: at the noun and at the full stop of its sentence.
+        assert len(labels) == 3 * 2 * len(known)
+        assert len(places) == 2 * len(known)
+        for at, stop, claim in zip(places[::2], places[1::2], known, strict=True):
+            group = item.scene.group_of(claim.noun)
+            assert tokens[at].strip("Ġ") == item.description[slice(*claim.noun_span)]
+            assert tokens[stop] == "."
+            for column, (attribute, values) in enumerate(ATTRIBUTE_VALUES.items()):
+                truth = getattr(group, attribute)
+                assert [values[batch.fact_labels[0, place, column]] for place in (at, stop)] == [truth, truth]
+                said = getattr(claim, attribute)
+                said_otherwise += said is not None and said.value != truth
+    assert said_otherwise > 20  # it is the facts that are asked for, not what the description says
+
+
+def test_most_wrong_values_are_ones_that_the_facts_state_of_something_else():
+    confusable = alien = 0
+    for number in range(400):
+        item = reading_item(
+            sample_scene(0, "confusable", number), random.Random(number), form="list", shuffle=True, rate=0.3,
+            confusable=0.7,
+        )  # fmt: skip
+        stated = {group.noun: group.colour for group in item.scene.groups}
+        for fault in item.verdict.faults:
+            others = {colour for noun, colour in stated.items() if noun != fault.claim.noun} - {fault.truth}
+            if fault.kind == "colour" and others:
+                confusable += fault.said in others
+                alien += fault.said not in others
+    # 0.7 of them on purpose, and a part of the others by chance.
+    assert 0.65 < confusable / (confusable + alien) < 0.9
+    assert alien > 10
 
 
 def test_mirrored_facts_are_the_description_before_its_words_were_changed():
@@ -141,7 +194,7 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tokenizer, tmp_pat
             batch = collate(examples, tokenizer)
 
             return language_loss(
-                module.language, module.fault_heads, [module.language.embed_tokens(batch.input_ids)], [batch]
+                module.language, module.heads, [module.language.embed_tokens(batch.input_ids)], [batch]
             )
 
         return loss
@@ -171,16 +224,27 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tokenizer, tmp_pat
 
 
 def test_pretraining_ends_in_a_model_like_any_other(tmp_path):
-    steps = {f"{name}_steps": 1 for name in ("tower", "patch", "reader", "joint", "refine", "noise")}
+    steps = {f"{name}_steps": 1 for name in ("tower", "patch", *STAGES[2:])}
     folder = pretrain(PretrainRecipe(pool_scenes=64, **steps), tmp_path)
     model = AutoModelForImageTextToText.from_pretrained(folder)
     assert type(model).__name__ == "LlavaForConditionalGeneration"
     assert AutoProcessor.from_pretrained(folder).tokenizer.eos_token == "</s>"
     assert (folder / "manifest.json").is_file()
-    assert len((folder / "pretraining_log.jsonl").read_text().splitlines()) == 6
+    log = [json.loads(line)["stage"] for line in (folder / LOG).read_text().splitlines()]
+    assert tuple(log) == STAGES
     again = pretrain(PretrainRecipe(pool_scenes=64, **steps), tmp_path)
     reloaded = AutoModelForImageTextToText.from_pretrained(again)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), reloaded.parameters(), strict=True))
+
+    # A base that exists already is gone on from: only the last two stages are run.
+    later = pretrain(PretrainRecipe(pool_scenes=64, start=str(folder), **steps), tmp_path / "later")
+    log = [json.loads(line)["stage"] for line in (later / LOG).read_text().splitlines()]
+    assert tuple(log) == (*STAGES, "lookup", "noise")
+    weights = AutoModelForImageTextToText.from_pretrained(later).state_dict()
+    before = model.state_dict()
+    moved = {name.split(".")[1] for name, tensor in weights.items() if not torch.equal(tensor, before[name])}
+    assert {"language_model", "multi_modal_projector"} <= moved
+    assert "vision_tower" not in moved
 
 
 def test_the_shipped_model_is_small_and_describes_what_it_sees():

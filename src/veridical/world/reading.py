@@ -6,7 +6,8 @@ the response. They help only a model that can read, so the base learns it: facts
 """
 
 import random
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, TypeVar
 
 from veridical.world.descriptions import Mention, describe, describe_mentions, true_mentions
 from veridical.world.inventory import COLOURS, NUMBER_WORDS, OBJECTS, PLACES
@@ -16,6 +17,7 @@ from veridical.world.scenes import Scene
 FactsForm = Literal["mirrored", "caption", "list"]
 """Facts as a caption in the description's own sentence forms and order · a caption of its own · a list of objects."""
 
+V = TypeVar("V")
 AGREEMENT_QUESTION = "Does the description agree with the facts?"
 SIGHT_QUESTION = "Does the description agree with the picture?"
 
@@ -23,6 +25,8 @@ SIGHT_QUESTION = "Does the description agree with the picture?"
 class ReadingItem(NamedTuple):
     """A description beside facts, with the words that disagree."""
 
+    scene: Scene
+    """What the facts, or the picture, say."""
     prompt: str
     """Facts, description and question."""
     description_start: int
@@ -50,15 +54,27 @@ def facts_text(scene: Scene, rng: random.Random, *, shuffle: bool, as_caption: b
     return f"Facts: {'; '.join(texts)}."
 
 
-def corrupt(scene: Scene, mentions: list[Mention], rng: random.Random, *, rate: float) -> list[Mention]:
-    """Change mentions at random, evenly over values, so that finding the change needs the facts and no habit.
+def corrupt(
+    scene: Scene, mentions: list[Mention], rng: random.Random, *, rate: float, confusable: float = 0.0
+) -> list[Mention]:
+    """Change mentions at random and without habit, so that finding the change needs the facts.
 
     Args:
         scene: The scene that the mentions are of.
         mentions: What a description says.
         rng: Source of chance.
         rate: Probability that a noun is changed; where it is not, that of number, colour and place, each for itself.
+        confusable: Share of wrong numbers, colours and places that are those of another group, where it has another. A
+            colour that no fact mentions is found wrong without knowing what it is said of, and a model that sees few
+            others goes no further: two thirds of wrong colours found, and none that another group has.
     """
+
+    def other(values: Iterable[V], right: V, stated: Sequence[V]) -> V:
+        elsewhere = [value for value in stated if value != right]
+        if confusable and elsewhere and rng.random() < confusable:
+            return rng.choice(elsewhere)
+        return rng.choice([value for value in values if value != right])
+
     present = set(scene.nouns)
     absent = [item.noun for item in OBJECTS if item.noun not in present]
     changed = []
@@ -68,16 +84,18 @@ def corrupt(scene: Scene, mentions: list[Mention], rng: random.Random, *, rate: 
             continue
         number, colour, place = mention.number, mention.colour, mention.place
         if rng.random() < rate:
-            number = rng.choice([other for other in NUMBER_WORDS if other != number])
+            number = other(NUMBER_WORDS, number, [m.number for m in mentions])
         if rng.random() < rate:
-            colour = rng.choice([other for other in COLOURS if other != colour])
+            colour = other(COLOURS, colour, [m.colour for m in mentions])
         if rng.random() < rate:
-            place = rng.choice([other for other in PLACES if other != place])
+            place = other(PLACES, place, [m.place for m in mentions])
         changed.append(mention._replace(number=number, colour=colour, place=place))
     return changed
 
 
-def reading_item(scene: Scene, rng: random.Random, *, form: FactsForm, shuffle: bool, rate: float) -> ReadingItem:
+def reading_item(
+    scene: Scene, rng: random.Random, *, form: FactsForm, shuffle: bool, rate: float, confusable: float = 0.0
+) -> ReadingItem:
     """Make an agreement question: facts, a description with changed words, and what disagrees.
 
     Args:
@@ -87,12 +105,13 @@ def reading_item(scene: Scene, rng: random.Random, *, form: FactsForm, shuffle: 
         shuffle: Facts in a list and sentences of the description each in an order of their own; mirrored facts
             follow the description.
         rate: How often words are changed; see `corrupt`.
+        confusable: How often they are changed to what is said of something else; see `corrupt`.
     """
     mentions = true_mentions(scene)
     if shuffle:
         rng.shuffle(mentions)
     wording = rng.getrandbits(32)
-    wrong = corrupt(scene, mentions, rng, rate=rate)
+    wrong = corrupt(scene, mentions, rng, rate=rate, confusable=confusable)
     description = describe_mentions(scene.context, wrong, random.Random(wording))
     if form == "mirrored":
         facts = f"Facts: {describe_mentions(scene.context, mentions, random.Random(wording))}"
@@ -101,17 +120,19 @@ def reading_item(scene: Scene, rng: random.Random, *, form: FactsForm, shuffle: 
     return _item(scene, description, head=f"{facts} Description: ", question=AGREEMENT_QUESTION)
 
 
-def sight_item(scene: Scene, rng: random.Random, *, rate: float) -> ReadingItem:
+def sight_item(scene: Scene, rng: random.Random, *, rate: float, confusable: float = 0.0) -> ReadingItem:
     """Make an agreement question about a picture in the place of facts: a description with changed words.
 
     Args:
         scene: What the picture shows.
         rng: Source of chance.
         rate: How often words are changed; see `corrupt`.
+        confusable: How often they are changed to what is said of something else; see `corrupt`.
     """
     mentions = true_mentions(scene)
     rng.shuffle(mentions)
-    description = describe_mentions(scene.context, corrupt(scene, mentions, rng, rate=rate), rng)
+    wrong = corrupt(scene, mentions, rng, rate=rate, confusable=confusable)
+    description = describe_mentions(scene.context, wrong, rng)
     return _item(scene, description, head="Description: ", question=SIGHT_QUESTION)
 
 
@@ -121,4 +142,4 @@ def _item(scene: Scene, description: str, *, head: str, question: str) -> Readin
     if verdict.faults:
         start, end = verdict.faults[0].span
         answer = f"No, {description[start:end].lower()} is wrong."
-    return ReadingItem(f"{head}{description} {question}", len(head), description, verdict, answer)
+    return ReadingItem(scene, f"{head}{description} {question}", len(head), description, verdict, answer)

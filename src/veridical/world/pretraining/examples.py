@@ -5,7 +5,7 @@ carry dense labels for auxiliary heads (yes/no verdicts alone never taught readi
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from veridical.world.base import IMAGE_TOKENS
 from veridical.world.claims import Span
+from veridical.world.inventory import COLOURS, NUMBER_WORDS, PLACES
 from veridical.world.judge import FaultKind
 from veridical.world.reading import ReadingItem
 from veridical.world.scenes import Scene
@@ -22,6 +23,18 @@ LABELLED_KINDS: tuple[FaultKind, ...] = ("object", "number", "colour", "place")
 
 WordLabel = tuple[int, FaultKind, bool]
 """Code point in the first prompt · kind · whether the description is wrong there."""
+
+Attribute = Literal["number", "colour", "place"]
+ATTRIBUTE_VALUES: dict[Attribute, tuple[str | int, ...]] = {
+    "number": tuple(NUMBER_WORDS),
+    "colour": COLOURS,
+    "place": PLACES,
+}
+"""What facts can say of a noun, for each attribute."""
+_ATTRIBUTES = tuple(ATTRIBUTE_VALUES)
+
+FactLabel = tuple[int, Attribute, str | int]
+"""Code point in the first prompt · attribute · what the facts say of the noun there."""
 
 
 class Example(NamedTuple):
@@ -33,6 +46,8 @@ class Example(NamedTuple):
     """The scene whose image is shown in the first turn, or None for text alone."""
     labels: tuple[WordLabel, ...] = ()
     """Dense labels on words of the first prompt."""
+    looked_up: tuple[FactLabel, ...] = ()
+    """What the facts say of the nouns of the first prompt's description."""
     learned: tuple[Span, ...] = ()
     """Parts of the first prompt (code points) that are learned as if they were answers."""
 
@@ -46,6 +61,8 @@ class ExampleBatch(NamedTuple):
     """(B T) True on the tokens of answers, end token included."""
     fault_labels: Tensor
     """(B T 4) 1 where the description is wrong in that kind, 0 where it is right, -100 where nothing is asked."""
+    fact_labels: Tensor
+    """(B T 3) index of what the facts say of the noun (`ATTRIBUTE_VALUES`), -100 where nothing is asked."""
     scenes: tuple[Scene | None, ...]
     """The scenes shown."""
 
@@ -82,6 +99,23 @@ def fault_word_labels(item: ReadingItem, *, mirrored: bool = False) -> tuple[Wor
     return tuple(labels)
 
 
+def fact_word_labels(item: ReadingItem) -> tuple[FactLabel, ...]:
+    """What the facts say of each noun of the description that they know, asked at the noun and at the full stop.
+
+    "Is this wrong?" is one bit and no hint where to look; "what do the facts say of it?" teaches to look a noun up.
+    """
+    labels: list[FactLabel] = []
+    for claim in item.verdict.claims.groups:
+        group = item.scene.group_of(claim.noun)
+        if group is not None:
+            for at in (claim.noun_span[1] - 1, claim.sentence[1] - 1):
+                labels += [
+                    (item.description_start + at, attribute, getattr(group, attribute))
+                    for attribute in ATTRIBUTE_VALUES
+                ]
+    return tuple(labels)
+
+
 def agreeing_parts(item: ReadingItem) -> tuple[Span, ...]:
     """The description without its wrong words, in code points of the prompt.
 
@@ -112,32 +146,56 @@ def collate(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast) -> 
             image = f"{IMAGE_TOKEN * IMAGE_TOKENS}\n" if number == 0 and example.scene is not None else ""
             texts += [f"USER: {image}{prompt} ASSISTANT:", f" {answer}{END_TOKEN}"]
     encodings = iter(tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False))
-    rows: list[tuple[list[int], list[bool], list[tuple[int, int, int]]]] = []
-    for example in examples:
+    rows: list[tuple[list[int], list[bool]]] = []
+    fault_marks: list[_Mark] = []
+    fact_marks: list[_Mark] = []
+    for row, example in enumerate(examples):
         ids: list[int] = []
         answered: list[bool] = []
-        marks: list[tuple[int, int, int]] = []
         for number in range(len(example.turns)):
             asked, told = next(encodings), next(encodings)
             learned = [False] * len(asked.ids)
-            if number == 0 and example.labels:
+            if number == 0:
                 shift = len("USER: ") + (len(IMAGE_TOKEN) * IMAGE_TOKENS + 1 if example.scene is not None else 0)
                 for at, kind, is_wrong in example.labels:
-                    token = asked.char_to_token(shift + at)
-                    if token is not None:
-                        marks.append((token, LABELLED_KINDS.index(kind), int(is_wrong)))
+                    mark = _Mark(row, asked.char_to_token(shift + at), LABELLED_KINDS.index(kind), int(is_wrong))
+                    fault_marks.append(mark)
+                for at, attribute, value in example.looked_up:
+                    known = ATTRIBUTE_VALUES[attribute].index(value)
+                    mark = _Mark(row, asked.char_to_token(shift + at), _ATTRIBUTES.index(attribute), known)
+                    fact_marks.append(mark)
                 for token, (start, end) in enumerate(asked.offsets):
                     learned[token] = any(a <= start - shift and end - shift <= b for a, b in example.learned)
             ids += [*asked.ids, *told.ids]
             answered += [*learned, *[True] * len(told.ids)]
-        rows.append((ids, answered, marks))
-    longest = max(len(ids) for ids, _, _ in rows)
+        rows.append((ids, answered))
+    longest = max(len(ids) for ids, _ in rows)
     input_ids = torch.full((len(rows), longest), int(tokenizer.pad_token_id))
     answer_mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-    fault_labels = torch.full((len(rows), longest, len(LABELLED_KINDS)), -100)
-    for row, (ids, answered, marks) in enumerate(rows):
+    for row, (ids, answered) in enumerate(rows):
         input_ids[row, : len(ids)] = torch.tensor(ids)
         answer_mask[row, : len(ids)] = torch.tensor(answered)
-        for token, kind_index, value in marks:
-            fault_labels[row, token, kind_index] = value
-    return ExampleBatch(input_ids, answer_mask, fault_labels, tuple(example.scene for example in examples))
+    shape = (len(rows), longest)
+    return ExampleBatch(
+        input_ids,
+        answer_mask,
+        _marked(fault_marks, (*shape, len(LABELLED_KINDS))),
+        _marked(fact_marks, (*shape, len(_ATTRIBUTES))),
+        tuple(example.scene for example in examples),
+    )
+
+
+class _Mark(NamedTuple):
+    row: int
+    token: int | None
+    """None where the character belongs to no token."""
+    kind: int
+    value: int
+
+
+def _marked(marks: Sequence[_Mark], shape: tuple[int, int, int]) -> Tensor:
+    labels = torch.full(shape, -100)
+    for row, token, kind, value in marks:
+        if token is not None:
+            labels[row, token, kind] = value
+    return labels

@@ -1,8 +1,8 @@
 """The joint stages: tower frozen, language model and projector on images with text, at last with machine noise.
 
-The first two tell the truth, the second with a learning rate that rises anew. The last mixes captions of the noise
-model (`descriptions.NoiseModel`) with true answers to questions, and with reading beside an image, half of the time not
-the image that the facts are of.
+The first two tell the truth, the second with a learning rate that rises anew; in the third, most examples are reading,
+and what facts say of a noun is asked directly. The last mixes captions of the noise model (`descriptions.NoiseModel`)
+with true answers to questions, and with reading beside an image, half of the time not the image that the facts are of.
 """
 
 import random
@@ -25,18 +25,26 @@ from veridical.world.pretraining.examples import (
     fault_word_labels,
 )
 from veridical.world.pretraining.pixels import pixel_tensor
-from veridical.world.pretraining.reader import ReaderTraining, language_loss, question_turns, reading_example
+from veridical.world.pretraining.reader import (
+    CONFUSABLE,
+    Lookups,
+    ReaderTraining,
+    language_loss,
+    question_turns,
+    reading_example,
+)
 from veridical.world.pretraining.tower import patch_features
 from veridical.world.reading import sight_item
 from veridical.world.scenes import Scene, sample_scenes
 
 BATCH = 64
 _SHOWN_SCENES_BATCH = 256
-JointStage = Literal["joint", "refine", "noise"]
+JointStage = Literal["joint", "refine", "lookup", "noise"]
 _SHARES: dict[JointStage, tuple[float, float, float]] = {
     "joint": (0.4, 0.25, 0.2),
     "refine": (0.35, 0.2, 0.2),
-    "noise": (0.55, 0.2, 0.1),
+    "lookup": (0.15, 0.12, 0.13),
+    "noise": (0.45, 0.15, 0.1),
 }
 """Shares of descriptions, of questions, and of words to be checked against the picture; the rest is reading."""
 
@@ -88,7 +96,7 @@ class JointTraining(nn.Module):
         examples = [self._example(child_random(self._seed, self._stage, step, number)) for number in range(BATCH)]
         batches = collate_by_length(examples, self._tokenizer)
         embedded = [self._embed(batch) for batch in batches]
-        return language_loss(self.reader.language, self.reader.fault_heads, embedded, batches)
+        return language_loss(self.reader.language, self.reader.heads, embedded, batches)
 
     def _embed(self, batch: ExampleBatch) -> Tensor:
         embedded: Tensor = self.reader.language.embed_tokens(batch.input_ids)
@@ -103,6 +111,7 @@ class JointTraining(nn.Module):
         scene = rng.choice(self._pool.scenes)
         pick = rng.random()
         told, asked, checked = _SHARES[self._stage]
+        lookups: Lookups | None = "compare" if self._stage in ("lookup", "noise") else None
         if pick < told:
             answer = caption_with_noise(scene, rng) if self._stage == "noise" else describe(scene, rng)
             return Example(((rng.choice(DESCRIPTION_QUESTIONS), answer),), scene=scene)
@@ -110,10 +119,10 @@ class JointTraining(nn.Module):
             return Example(question_turns(scene, rng, head="", probes=0.4), scene=scene)
         if pick < told + asked + checked:
             # Questions alone hardly teach to find a word in the picture; a label on every word does.
-            item = sight_item(scene, rng, rate=rng.choice((0.0, 0.15, 0.3)))
+            item = sight_item(scene, rng, rate=rng.choice((0.0, 0.15, 0.3)), confusable=CONFUSABLE if lookups else 0.0)
             labels, learned = fault_word_labels(item), agreeing_parts(item)
             return Example(((item.prompt, item.answer),), scene=scene, labels=labels, learned=learned)
         # Reading goes on, often beside an image, half of the time beside one that the facts are not of.
         facts_of = scene if rng.random() < 0.5 else rng.choice(self._pool.scenes)
-        example = reading_example(self._seed, rng.getrandbits(40), progress=1.0, scene=facts_of)
+        example = reading_example(self._seed, rng.getrandbits(40), progress=1.0, scene=facts_of, lookups=lookups)
         return example._replace(scene=scene) if rng.random() < 0.6 else example

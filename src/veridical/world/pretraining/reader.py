@@ -1,11 +1,18 @@
-"""Stage 2: the language model on text alone. Facts → description, facts → answers, facts + description → wrong words.
+"""The language model on text alone. Facts → description, facts → answers, facts + description → wrong words.
 
-A curriculum makes matching words with facts learnable: one group first, then up to four; the facts in the text's own
-sentences and order first, then in other sentences and as lists, at last shuffled.
+Stage `reader`: a curriculum makes matching words with facts learnable: one group first, then up to four; the facts in
+the text's own sentences and order first, then in other sentences and as lists, at last shuffled. Nouns are matched at
+its end, and numbers, which their plural tells; of colours and places only those are found wrong that stand nowhere in
+the facts.
+
+Stages `find` and `compare`, once the model has learnt to answer questions: auxiliary heads ask what the facts say of
+each noun, first of the last states, then of those one layer below, so that a layer is left to compare it with what the
+description says; and wrong values are then mostly ones that the facts state of something else.
 """
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,14 +20,16 @@ from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from veridical.seeding import child_random, child_seed
-from veridical.world.base import WIDTH
+from veridical.world.base import LANGUAGE_LAYERS, WIDTH
 from veridical.world.descriptions import DESCRIPTION_QUESTIONS, describe
 from veridical.world.pretraining.examples import (
+    ATTRIBUTE_VALUES,
     LABELLED_KINDS,
     Example,
     ExampleBatch,
     agreeing_parts,
     collate_by_length,
+    fact_word_labels,
     fault_word_labels,
 )
 from veridical.world.reading import FactsForm, facts_text, reading_item
@@ -28,69 +37,130 @@ from veridical.world.scenes import Scene, sample_scene
 from veridical.world.tasks import QUESTION_TYPES, QuestionType, ask
 
 BATCH = 64
-FAULT_LOSS_WEIGHT = 1.0
+Lookups = Literal["find", "compare"]
+"""How looking up is learnt: from the last states, wrong values evenly drawn; or from those one layer below, wrong
+values mostly ones that the facts state of something else."""
+_NEW_SCENES_FROM = 1_000_000
+"""Step number from which the later stages draw their scenes, so that they are new."""
+CONFUSABLE = 0.7
+"""Share of wrong values that the facts state of something else, once what was found is to be compared."""
 _ALWAYS_ASKABLE: tuple[QuestionType, ...] = ("attribute", "counting", "yes_no", "adversarial")
 _READABLE: tuple[QuestionType, ...] = tuple(kind for kind in QUESTION_TYPES if kind != "holistic")
 
 
+class ReadingHeads(nn.Module):
+    """Auxiliary heads on words of a description, not part of the model: is it wrong, what do the facts say of it?"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults = nn.Linear(WIDTH, len(LABELLED_KINDS))
+        self.facts = nn.Sequential(nn.RMSNorm(WIDTH), nn.Linear(WIDTH, sum(map(len, ATTRIBUTE_VALUES.values()))))
+
+
 class ReaderTraining(nn.Module):
-    """The language model with its auxiliary fault heads."""
+    """The language model with its auxiliary heads."""
 
     def __init__(self, model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, *, seed: int) -> None:
         super().__init__()
         self.language = model.model.language_model
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(child_seed(seed, "fault heads"))
-            self.fault_heads = nn.Linear(WIDTH, len(LABELLED_KINDS))
+            self.heads = ReadingHeads()
         self._tokenizer = tokenizer
         self._seed = seed
 
     def loss_of_step(self, step: int, *, steps: int) -> tuple[Tensor, Mapping[str, float]]:
-        """Loss of the step's batch; the share `step / steps` sets the curriculum."""
-        progress = step / steps
-        examples = [reading_example(self._seed, step * BATCH + number, progress=progress) for number in range(BATCH)]
+        """Loss of the step's batch in stage `reader`; the share `step / steps` sets the curriculum."""
+        numbers = range(step * BATCH, (step + 1) * BATCH)
+        return self._loss([reading_example(self._seed, number, progress=step / steps) for number in numbers])
+
+    def lookup_loss_of_step(self, step: int, *, lookups: Lookups) -> tuple[Tensor, Mapping[str, float]]:
+        """Loss of the step's batch in stage `find` or `compare`."""
+        numbers = range((step + _NEW_SCENES_FROM) * BATCH, (step + _NEW_SCENES_FROM + 1) * BATCH)
+        examples = [reading_example(self._seed, number, progress=1.0, lookups=lookups) for number in numbers]
+        return self._loss(examples, lookups=lookups)
+
+    def _loss(self, examples: Sequence[Example], *, lookups: Lookups = "compare") -> tuple[Tensor, dict[str, float]]:
         batches = collate_by_length(examples, self._tokenizer)
         embedded = [self.language.embed_tokens(batch.input_ids) for batch in batches]
-        return language_loss(self.language, self.fault_heads, embedded, batches)
+        return language_loss(self.language, self.heads, embedded, batches, lookups=lookups)
 
 
 def language_loss(
-    language: nn.Module, fault_heads: nn.Linear, embedded: Sequence[Tensor], batches: Sequence[ExampleBatch]
+    language: nn.Module,
+    heads: ReadingHeads,
+    embedded: Sequence[Tensor],
+    batches: Sequence[ExampleBatch],
+    *,
+    lookups: Lookups = "compare",
 ) -> tuple[Tensor, dict[str, float]]:
-    """Mean loss over all answer tokens, plus the mean over all fault labels.
+    """Mean loss over all answer tokens, plus the means over all fault labels and over all fact labels.
 
     Args:
         language: The language model; its embedding is tied to the output.
-        fault_heads: Auxiliary heads, (D → 4).
+        heads: Auxiliary heads.
         embedded: Input embeddings of each batch, (B T D).
         batches: Batches of examples of like length.
+        lookups: Which states are asked what the facts say: the last ones, or those one layer below.
     """
-    logits, targets, scores, labels = [], [], [], []
+    layer = LANGUAGE_LAYERS - (lookups == "compare")
+    logits, targets, judged, faults, looked, facts = [], [], [], [], [], []
     for inputs, batch in zip(embedded, batches, strict=True):
-        hidden = language(inputs_embeds=inputs).last_hidden_state
+        read = language(inputs_embeds=inputs, output_hidden_states=True)
+        hidden, looking = read.last_hidden_state, read.hidden_states[layer]
         predicts = batch.answer_mask[:, 1:]
         logits.append(F.linear(hidden[:, :-1][predicts], language.embed_tokens.weight))  # type: ignore[union-attr, arg-type]
         targets.append(batch.input_ids[:, 1:][predicts])
         asked = (batch.fault_labels >= 0).any(-1)
-        scores.append(fault_heads(hidden[asked]))
-        labels.append(batch.fault_labels[asked])
+        judged.append(hidden[asked])
+        faults.append(batch.fault_labels[asked])
+        asked = (batch.fact_labels >= 0).any(-1)
+        looked.append(looking[asked])
+        facts.append(batch.fact_labels[asked])
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
     loss = F.cross_entropy(all_logits, all_targets)
     figures = {"answers": loss.item(), "right": (all_logits.argmax(-1) == all_targets).float().mean().item()}
-    all_scores, all_labels = torch.cat(scores), torch.cat(labels)
-    asked = all_labels >= 0
-    if asked.any():
-        fault_loss = F.binary_cross_entropy_with_logits(all_scores[asked], all_labels[asked].float())
-        loss = loss + FAULT_LOSS_WEIGHT * fault_loss
-        figures["faults"] = fault_loss.item()
-        for index, kind in enumerate(LABELLED_KINDS):
-            wrong, said = all_labels[:, index] == 1, (all_scores[:, index] > 0) & asked[:, index]
-            figures[f"recall_{kind}"] = (said & wrong).sum().item() / max(1, int(wrong.sum()))
-            figures[f"precision_{kind}"] = (said & wrong).sum().item() / max(1, int(said.sum()))
+    for part, more in (
+        _fault_loss(heads.faults, torch.cat(judged), torch.cat(faults)),
+        _fact_loss(heads.facts, torch.cat(looked), torch.cat(facts)),
+    ):
+        loss = loss + part
+        figures |= more
     return loss, figures
 
 
-def reading_example(seed: int, number: int, *, progress: float, scene: Scene | None = None) -> Example:
+def _fault_loss(head: nn.Linear, hidden: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Which words are wrong: hidden states (N D), labels (N 4)."""
+    asked = labels >= 0
+    if not asked.any():
+        return hidden.new_zeros(()), {}
+    scores = head(hidden)
+    loss = F.binary_cross_entropy_with_logits(scores[asked], labels[asked].float())
+    figures = {"faults": loss.item()}
+    for index, kind in enumerate(LABELLED_KINDS):
+        wrong, said = labels[:, index] == 1, (scores[:, index] > 0) & asked[:, index]
+        figures[f"recall_{kind}"] = (said & wrong).sum().item() / max(1, int(wrong.sum()))
+        figures[f"precision_{kind}"] = (said & wrong).sum().item() / max(1, int(said.sum()))
+    return loss, figures
+
+
+def _fact_loss(head: nn.Module, hidden: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """What the facts say of a noun: hidden states (N D), labels (N 3)."""
+    loss, figures = hidden.new_zeros(()), {}
+    if len(labels) == 0:
+        return loss, figures
+    parts = torch.split(head(hidden), [len(values) for values in ATTRIBUTE_VALUES.values()], dim=-1)
+    for attribute, part, label in zip(ATTRIBUTE_VALUES, parts, labels.unbind(-1), strict=True):
+        asked = label >= 0
+        if asked.any():
+            loss = loss + F.cross_entropy(part[asked], label[asked])
+            figures[f"found_{attribute}"] = (part[asked].argmax(-1) == label[asked]).float().mean().item()
+    return loss / len(ATTRIBUTE_VALUES), figures
+
+
+def reading_example(
+    seed: int, number: int, *, progress: float, scene: Scene | None = None, lookups: Lookups | None = None
+) -> Example:
     """Make a text-only example of a number.
 
     Args:
@@ -98,6 +168,7 @@ def reading_example(seed: int, number: int, *, progress: float, scene: Scene | N
         number: Which example.
         progress: How far the curriculum is, 0–1.
         scene: The scene to write about; drawn from the number where it is None.
+        lookups: Ask what the facts say of nouns, and how; None: do not.
     """
     rng = child_random(seed, "reading", number)
     if scene is None:
@@ -116,9 +187,15 @@ def reading_example(seed: int, number: int, *, progress: float, scene: Scene | N
     form: FactsForm = "mirrored" if mirrored else rng.choices(("list", "caption"), (0.6, 0.4))[0]
     # Rare faults teach nothing at first: a head that never says "wrong" is right nine times in ten.
     rate = rng.choice((0.0, 0.3, 0.45) if progress < 0.5 else (0.0, 0.15, 0.3))
-    item = reading_item(scene, rng, form=form, shuffle=shuffle, rate=rate)
-    labels = fault_word_labels(item, mirrored=mirrored)
-    return Example(((item.prompt, item.answer),), labels=labels, learned=agreeing_parts(item))
+    item = reading_item(
+        scene, rng, form=form, shuffle=shuffle, rate=rate, confusable=CONFUSABLE if lookups == "compare" else 0.0
+    )
+    return Example(
+        ((item.prompt, item.answer),),
+        labels=fault_word_labels(item, mirrored=mirrored),
+        looked_up=fact_word_labels(item) if lookups else (),
+        learned=agreeing_parts(item),
+    )
 
 
 def question_turns(

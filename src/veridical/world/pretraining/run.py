@@ -3,12 +3,15 @@
 tower    dense labels of cells         patches   the same, each patch on its own
 reader   text alone, with fault labels  joint     images with text, tower frozen
 refine   the same with a schedule of its own
+find, compare  text alone again: what do the facts say of it, and is that what is said?
+lookup   mostly reading, with and without images
 noise    captions with machine noise: the cause of hallucination
 """
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,10 +27,15 @@ from veridical.progress import say
 from veridical.world.base import build_model, build_processor
 from veridical.world.pretraining.joint import ImagePool, JointStage, JointTraining
 from veridical.world.pretraining.loop import StageSettings, run_stage
-from veridical.world.pretraining.reader import ReaderTraining
+from veridical.world.pretraining.reader import Lookups, ReaderTraining
 from veridical.world.pretraining.tower import TowerTraining
 from veridical.world.tokenizer import train_tokenizer
 
+STAGES = ("tower", "patches", "reader", "joint", "refine", "find", "compare", "lookup", "noise")
+"""All stages, in order."""
+LOG = "pretraining_log.jsonl"
+"""The figures of all stages, beside the model."""
+Loss = tuple[Tensor, Mapping[str, float]]
 _NEW_SCENES_FROM = 3000
 """Step number from which the second tower stage draws its scenes, so that they are new."""
 
@@ -37,6 +45,9 @@ class PretrainRecipe(Recipe):
 
     seed: int = 0
     """Root seed of scenes, texts and weights."""
+    start: str = ""
+    """Folder of a base model whose weights, tokenizer and log stand in for the stages before `lookup`. Empty: all
+    stages are gone through. The shipped checkpoint started from the one before it, as its card says."""
     tower_steps: int = Field(default=2200, ge=1)
     """Steps of 64 scenes: vision tower, a cell's four patches together."""
     cells_only_steps: int = Field(default=1300, ge=0)
@@ -49,6 +60,12 @@ class PretrainRecipe(Recipe):
     """Steps of 64 conversations: language model and projector on images with true text."""
     refine_steps: int = Field(default=900, ge=1)
     """Steps of 64 conversations: the same, with a schedule of its own."""
+    find_steps: int = Field(default=600, ge=1)
+    """Steps of 64 conversations: text alone, the last states asked what the facts say of each noun."""
+    compare_steps: int = Field(default=300, ge=1)
+    """Steps of 64 conversations: the states one layer below asked; most wrong values are stated of something else."""
+    lookup_steps: int = Field(default=1000, ge=1)
+    """Steps of 64 conversations, most of them reading as before, with and without images."""
     noise_steps: int = Field(default=600, ge=1)
     """Steps of 64 conversations: captions with machine noise."""
     pool_scenes: int = Field(default=24_000, ge=64)
@@ -58,7 +75,7 @@ class PretrainRecipe(Recipe):
     noise_learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of the last stage."""
     noise_share: float = Field(default=0.81, ge=0, le=1)
-    """How much of the last stage's change is kept: weights are interpolated between the end of the refine stage (0) and
+    """How much of the last stage's change is kept: weights are interpolated between the end of the lookup stage (0) and
     that of the noise stage (1), as in WiSE-FT (arXiv 2109.01903). The knob of how much the base hallucinates: on 250
     validation scenes 43 % at 0.75, 72 % at 0.9."""
 
@@ -82,44 +99,56 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
 
     tower = TowerTraining(model, seed=recipe.seed)
     reader = ReaderTraining(model, tokenizer, seed=recipe.seed)
-    settings = StageSettings(steps=recipe.tower_steps, learning_rate=recipe.learning_rate)
-    if not _finished(stages, "tower", recipe.tower_steps, tower, seconds):
-        run_stage("tower", tower, lambda step: _tower_loss(tower, recipe, step), settings=settings, folder=stages)
-        _finished(stages, "tower", recipe.tower_steps, tower, seconds)
-    if not _finished(stages, "patches", recipe.patch_steps, tower, seconds):
-        settings = settings._replace(steps=recipe.patch_steps)
-        run_stage(
-            "patches",
-            tower,
-            lambda step: tower.loss_of_step(step + _NEW_SCENES_FROM, patch_weight=2.0),
-            settings=settings,
-            folder=stages,
-        )
-        _finished(stages, "patches", recipe.patch_steps, tower, seconds)
-    if not _finished(stages, "reader", recipe.reader_steps, reader, seconds):
-        settings = settings._replace(steps=recipe.reader_steps)
-        run_stage(
-            "reader",
-            reader,
-            lambda s: reader.loss_of_step(s, steps=recipe.reader_steps),
-            settings=settings,
-            folder=stages,
-        )
-        _finished(stages, "reader", recipe.reader_steps, reader, seconds)
+    if recipe.start:
+        model.load_state_dict(LlavaForConditionalGeneration.from_pretrained(recipe.start).state_dict())
+    else:
+        _learn_apart(recipe, tower, reader, stages, seconds)
     tower.requires_grad_(requires_grad=False)
     _join(recipe, model, tokenizer, reader, stages, seconds)
     return _save(recipe, model, tokenizer, out, seconds)
 
 
+def _learn_apart(
+    recipe: PretrainRecipe, tower: TowerTraining, reader: ReaderTraining, stages: Path, seconds: dict[str, float]
+) -> None:
+    """The stages in which the tower and the language model learn each for itself."""
+    plans: tuple[tuple[str, int, nn.Module, Callable[[int], Loss]], ...] = (
+        ("tower", recipe.tower_steps, tower, lambda step: _tower_loss(tower, recipe, step)),
+        (
+            "patches", recipe.patch_steps, tower,
+            lambda step: tower.loss_of_step(step + _NEW_SCENES_FROM, patch_weight=2.0),
+        ),
+        ("reader", recipe.reader_steps, reader, lambda step: reader.loss_of_step(step, steps=recipe.reader_steps)),
+    )  # fmt: skip
+    for name, steps, module, loss_of_step in plans:
+        settings = StageSettings(steps=steps, learning_rate=recipe.learning_rate)
+        _run(name, module, loss_of_step, settings, stages, seconds)
+
+
+def _run(
+    name: str,
+    module: nn.Module,
+    loss_of_step: Callable[[int], Loss],
+    settings: StageSettings,
+    stages: Path,
+    seconds: dict[str, float],
+) -> None:
+    """Train a stage, or load it where it is done already."""
+    if not _finished(stages, name, settings.steps, module, seconds):
+        run_stage(name, module, loss_of_step, settings=settings, folder=stages)
+        _finished(stages, name, settings.steps, module, seconds)
+
+
 def _tokenizer(recipe: PretrainRecipe, folder: Path) -> PreTrainedTokenizerFast:
     """The run's tokenizer: trained once, since later stages stand on its ids."""
     if not (folder / "tokenizer.json").is_file():
-        train_tokenizer(recipe.seed).save_pretrained(folder)
+        made = PreTrainedTokenizerFast.from_pretrained(recipe.start) if recipe.start else train_tokenizer(recipe.seed)
+        made.save_pretrained(folder)
     loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
     return loaded
 
 
-def _tower_loss(tower: TowerTraining, recipe: PretrainRecipe, step: int) -> tuple[Tensor, Mapping[str, float]]:
+def _tower_loss(tower: TowerTraining, recipe: PretrainRecipe, step: int) -> Loss:
     return tower.loss_of_step(step, patch_weight=0.0 if step < recipe.cells_only_steps else 1.0)
 
 
@@ -134,20 +163,25 @@ def _join(
     started = time.monotonic()
     pool = ImagePool(model.model.vision_tower, seed=recipe.seed, split="pretrain-joint", count=recipe.pool_scenes)
     seconds["encode scenes"] = time.monotonic() - started
-    plans: tuple[tuple[JointStage, int, float], ...] = (
-        ("joint", recipe.joint_steps, recipe.learning_rate),
-        ("refine", recipe.refine_steps, recipe.learning_rate),
-        ("noise", recipe.noise_steps, recipe.noise_learning_rate),
-    )
     learned = [*reader.parameters(), *model.model.multi_modal_projector.parameters()]
     truthful: list[Tensor] = []
-    for name, steps, learning_rate in plans:
-        joint = JointTraining(model, tokenizer, reader, pool=pool, seed=recipe.seed, stage=name)
-        if not _finished(stages, name, steps, joint, seconds):
-            settings = StageSettings(steps=steps, learning_rate=learning_rate)
-            run_stage(name, joint, joint.loss_of_step, settings=settings, folder=stages)
-            _finished(stages, name, steps, joint, seconds)
-        if name == "refine":
+    plans: list[tuple[JointStage | Lookups, int, float]] = [
+        ("joint", recipe.joint_steps, recipe.learning_rate),
+        ("refine", recipe.refine_steps, recipe.learning_rate),
+        ("find", recipe.find_steps, recipe.learning_rate),
+        ("compare", recipe.compare_steps, recipe.learning_rate),
+        ("lookup", recipe.lookup_steps, recipe.learning_rate),
+        ("noise", recipe.noise_steps, recipe.noise_learning_rate),
+    ]
+    for name, steps, learning_rate in plans[-2:] if recipe.start else plans:
+        settings = StageSettings(steps=steps, learning_rate=learning_rate)
+        if name == "find" or name == "compare":  # equalities, since mypy narrows nothing else
+            lookup_loss = partial(reader.lookup_loss_of_step, lookups=name)
+            _run(name, reader, lookup_loss, settings, stages, seconds)
+        else:
+            joint = JointTraining(model, tokenizer, reader, pool=pool, seed=recipe.seed, stage=name)
+            _run(name, joint, joint.loss_of_step, settings, stages, seconds)
+        if name == "lookup":
             truthful = [parameter.detach().clone() for parameter in learned]
     with torch.no_grad():
         for parameter, before in zip(learned, truthful, strict=True):
@@ -190,8 +224,9 @@ def _save(
     build_processor(tokenizer).save_pretrained(folder)
     # transformers writes weights readable by their owner only; a package is read by everybody.
     (folder / "model.safetensors").chmod(0o644)
-    logs = [(out / "stages" / f"{name}.jsonl") for name in ("tower", "patches", "reader", "joint", "refine", "noise")]
-    write_text_atomically(folder / "pretraining_log.jsonl", "".join(log.read_text(encoding="utf-8") for log in logs))
+    logs = [Path(recipe.start) / LOG] if recipe.start else []
+    logs += [file for name in STAGES if (file := out / "stages" / f"{name}.jsonl").is_file()]
+    write_text_atomically(folder / LOG, "".join(log.read_text(encoding="utf-8") for log in logs))
     manifest = build_manifest(verb="world pretrain", seed=recipe.seed, recipe=recipe, seconds=seconds)
     write_json_atomically(folder / "manifest.json", manifest.model_dump(mode="json"))
     return folder

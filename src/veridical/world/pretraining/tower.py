@@ -19,7 +19,8 @@ from veridical.world.scenes import CELLS, Scene, sample_scenes
 
 BATCH = 64
 _NOUNS = {item.noun: index for index, item in enumerate(OBJECTS)}
-_CLASSES = {"object": len(OBJECTS) + 1, "colour": len(COLOURS), "number": 3, "size": len(SIZES), "column": CELLS}
+DENSE_CLASSES = {"object": len(OBJECTS) + 1, "colour": len(COLOURS), "number": 3, "size": len(SIZES), "column": CELLS}
+"""How many values each label of a cell has; the last object is "none"."""
 _PATCHES_PER_CELL = (PATCHES_PER_SIDE // CELLS) ** 2
 
 
@@ -28,7 +29,7 @@ class DenseHeads(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        total = sum(_CLASSES.values())
+        total = sum(DENSE_CLASSES.values())
         self.cell = nn.Linear(WIDTH * _PATCHES_PER_CELL, total)
         self.patch = nn.Linear(WIDTH, total)
 
@@ -53,13 +54,13 @@ class TowerTraining(nn.Module):
         """
         scenes = list(sample_scenes(self._seed, "pretrain-tower", BATCH, start=step * BATCH))
         patches = patch_features(self.tower, pixel_tensor(scenes))
-        cells = _by_cell(patches)
+        cells = by_cell(patches)
         labels = cell_labels(scenes)
-        loss, right = _dense_loss(self.heads.cell(cells.flatten(2)), labels)
+        loss, right = dense_loss(self.heads.cell(cells.flatten(2)), labels)
         figures = {f"cell_{name}": value for name, value in right.items()}
         if patch_weight > 0:
             repeated = {name: label.unsqueeze(2).expand(-1, -1, _PATCHES_PER_CELL) for name, label in labels.items()}
-            patch_loss, right = _dense_loss(self.heads.patch(cells), repeated)
+            patch_loss, right = dense_loss(self.heads.patch(cells), repeated)
             loss = loss + patch_weight * patch_loss
             figures |= {f"patch_{name}": value for name, value in right.items()}
         return loss, figures
@@ -74,7 +75,7 @@ def patch_features(tower: nn.Module, pixels: Tensor) -> Tensor:
 def cell_labels(scenes: list[Scene]) -> dict[str, Tensor]:
     """Labels of each cell, (B 9) for each kind; -100 where a label makes no sense (an empty cell has no colour)."""
     shape = (len(scenes), CELLS * CELLS)
-    labels = {name: torch.full(shape, -100) for name in _CLASSES}
+    labels = {name: torch.full(shape, -100) for name in DENSE_CLASSES}
     labels["object"].fill_(len(OBJECTS))
     labels["column"][:] = torch.arange(CELLS * CELLS) % CELLS
     for row, scene in enumerate(scenes):
@@ -87,16 +88,25 @@ def cell_labels(scenes: list[Scene]) -> dict[str, Tensor]:
     return labels
 
 
-def _by_cell(patches: Tensor) -> Tensor:
+def by_cell(patches: Tensor) -> Tensor:
+    """Put patches (B P D) together by cell: (B 9 4 D)."""
     side = PATCHES_PER_SIDE // CELLS
     grid = patches.view(len(patches), CELLS, side, CELLS, side, WIDTH).transpose(2, 3)
     return grid.reshape(len(patches), CELLS * CELLS, _PATCHES_PER_CELL, WIDTH)
 
 
-def _dense_loss(logits: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+def dense_loss(logits: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """Sum of the labels' cross-entropies, and the share of objects for which each label is right.
+
+    Args:
+        logits: All labels' logits side by side, (… Σ `DENSE_CLASSES`).
+        labels: Label by name, (…); -100 where there is none.
+    """
     loss = logits.new_zeros(())
     right: dict[str, float] = {}
-    for part, (name, label) in zip(torch.split(logits, list(_CLASSES.values()), dim=-1), labels.items(), strict=True):
+    for part, (name, label) in zip(
+        torch.split(logits, list(DENSE_CLASSES.values()), dim=-1), labels.items(), strict=True
+    ):
         flat, target = part.flatten(0, -2), label.flatten()
         loss = loss + F.cross_entropy(flat, target)
         # Empty cells are most cells: what counts is how many of the objects are found.
