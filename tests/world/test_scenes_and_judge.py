@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import pytest
 
 from veridical.seeding import child_random
@@ -111,3 +112,14 @@ def test_what_is_denied_is_not_claimed():
     absent = scene.typical_absent()[0]
     assert not judge_description(scene, f"There is no {absent} in the picture.").hallucinates
     assert judge_description(scene, f"There is no cow here, but a {absent}.").hallucinates or absent == "cow"
+
+
+def test_fewer_pixels_blur_the_picture_and_change_nothing_else():
+    full, small = (sample_scene(0, "blur", 1, pixels=pixels) for pixels in (120, 24))
+    assert small.model_copy(update={"pixels": 120}) == full == sample_scene(0, "blur", 1)
+    sharp, blurred = (np.asarray(render(scene), dtype=float) for scene in (full, small))
+    assert sharp.shape == blurred.shape
+    # What is left is what a picture of 24×24 pixels holds: the means of its 5×5 blocks.
+    blocks = [picture.reshape(24, 5, 24, 5, 3).mean(axis=(1, 3)) for picture in (sharp, blurred)]
+    assert np.abs(blocks[0] - blocks[1]).mean() < 6
+    assert np.abs(np.diff(blurred, axis=1)).mean() < 0.8 * np.abs(np.diff(sharp, axis=1)).mean()

@@ -6,7 +6,7 @@ from veridical.errors import ConfigError
 from veridical.records import ImageRef, Prompt, Record
 from veridical.seeding import child_random
 from veridical.world.descriptions import DESCRIPTION_QUESTIONS
-from veridical.world.scenes import Scene, sample_scene, sample_scenes
+from veridical.world.scenes import IMAGE_PIXELS, Scene, sample_scene, sample_scenes
 from veridical.world.tasks import MMHAL_TYPES, Probe, Question, ask, yes_no_question
 
 _PROBES: tuple[Probe, ...] = ("present", "random", "present", "typical")
@@ -24,7 +24,13 @@ class WorldItem(Record):
 
 
 def build_world_benchmark(
-    seed: int, split: str, *, n_scenes: int = 1000, n_probe_scenes: int = 250, n_per_type: int = 48
+    seed: int,
+    split: str,
+    *,
+    n_scenes: int = 1000,
+    n_probe_scenes: int = 250,
+    n_per_type: int = 48,
+    pixels: int = IMAGE_PIXELS,
 ) -> list[WorldItem]:
     """Make the benchmark: descriptions, yes/no probes and MMHal-style questions.
 
@@ -35,18 +41,19 @@ def build_world_benchmark(
         n_probe_scenes: How many of them are probed too: two present objects and two absent ones, one of these drawn
             at random and one typical.
         n_per_type: MMHal-style questions of each of the eight types, one question a scene of the same split.
+        pixels: Resolution of the pictures.
 
     Raises:
         ConfigError: More scenes to probe than there are.
     """
     if n_probe_scenes > n_scenes:
         raise ConfigError(f"Only scenes that are described are probed: got {n_probe_scenes} of {n_scenes}.")
-    scenes = list(sample_scenes(seed, split, n_scenes))
+    scenes = list(sample_scenes(seed, split, n_scenes, pixels=pixels))
     items = describe_items(scenes, seed=seed)
     for scene in scenes[:n_probe_scenes]:
         items += _probes(scene, seed)
     for number in range(n_per_type * len(MMHAL_TYPES)):
-        items.append(_mmhal_item(seed, split, number))
+        items.append(_mmhal_item(seed, split, number, pixels=pixels))
     return items
 
 
@@ -89,12 +96,12 @@ def _probes(scene: Scene, seed: int) -> list[WorldItem]:
     return items
 
 
-def _mmhal_item(seed: int, split: str, number: int) -> WorldItem:
+def _mmhal_item(seed: int, split: str, number: int, *, pixels: int) -> WorldItem:
     """The item of a number: types in MMHal-Bench's order, each on a scene that allows one."""
     question_type = MMHAL_TYPES[number % len(MMHAL_TYPES)]
     attempt = 0
     while True:
-        scene = sample_scene(seed, f"{split}-mmhal-{attempt}", number)
+        scene = sample_scene(seed, f"{split}-mmhal-{attempt}", number, pixels=pixels)
         question = ask(scene, question_type, child_random(seed, "mmhal", scene.id))
         if question is not None:
             return _question_item(scene, question, "mmhal", question_type)

@@ -11,7 +11,7 @@ from veridical.seeding import child_random, child_seed
 from veridical.world.descriptions import DESCRIPTION_QUESTIONS
 from veridical.world.export import save_image
 from veridical.world.people import PersonModel, correct
-from veridical.world.scenes import Scene, render, sample_scene
+from veridical.world.scenes import IMAGE_PIXELS, Scene, render, sample_scene
 
 _SCENES_AT_ONCE = 256
 _MAX_NEW_TOKENS = 96
@@ -39,6 +39,7 @@ def collect_corrections(
     seed: int,
     temperature: float,
     person: PersonModel,
+    pixels: int = IMAGE_PIXELS,
 ) -> Collected:
     """Sample descriptions of new scenes until so many of them have been corrected.
 
@@ -50,6 +51,7 @@ def collect_corrections(
         seed: Root seed.
         temperature: Sampling temperature of the responses.
         person: Who corrects.
+        pixels: Resolution of the pictures.
     """
     prompts: list[Prompt] = []
     responses: list[Response] = []
@@ -57,7 +59,7 @@ def collect_corrections(
     scenes: dict[str, Scene] = {}
     start = 0
     while len(corrections) < count:
-        batch = [sample_scene(seed, split, number) for number in range(start, start + _SCENES_AT_ONCE)]
+        batch = [sample_scene(seed, split, n, pixels=pixels) for n in range(start, start + _SCENES_AT_ONCE)]
         questions = [child_random(seed, "question", scene.id).choice(DESCRIPTION_QUESTIONS) for scene in batch]
         answers = generate_responses(
             vlm,

@@ -23,7 +23,7 @@ from veridical.world.answers import judge_answer
 from veridical.world.judge import judge_description
 from veridical.world.known_facts import COMPLETE, FactsModel
 from veridical.world.people import PersonModel, compare
-from veridical.world.scenes import Scene, render, sample_scene
+from veridical.world.scenes import IMAGE_PIXELS, Scene, render, sample_scene
 from veridical.world.tasks import Question
 
 _SCENES_AT_ONCE = 64
@@ -65,6 +65,7 @@ def collect_comparisons(
     facts: FactsModel = COMPLETE,
     questions: QuestionMix | None = None,
     pairs: Literal["any", "differing_faults"] = "any",
+    pixels: int = IMAGE_PIXELS,
 ) -> CollectedComparisons:
     """Sample two responses to each of so many prompts and have them compared.
 
@@ -80,6 +81,7 @@ def collect_comparisons(
         facts: What is known of the scenes.
         questions: Shares of yes/no and other questions; the rest are descriptions.
         pairs: "differing_faults" keeps pairs that differ in their number of faults only, which have a right answer.
+        pixels: Resolution of the pictures.
 
     Raises:
         ConfigError: The shares are none, or the model's two responses never differ.
@@ -90,7 +92,8 @@ def collect_comparisons(
     shown = start = fruitless = 0
     while len(kept) < count:
         numbers = range(start, start + _SCENES_AT_ONCE)
-        asked = [ask_scene(sample_scene(seed, split, n), mix, seed=seed, images=out / "images") for n in numbers]
+        scenes = [sample_scene(seed, split, number, pixels=pixels) for number in numbers]
+        asked = [ask_scene(scene, mix, seed=seed, images=out / "images") for scene in scenes]
         answers = generate_responses(
             vlm,
             [one.prompt.question for one in asked],

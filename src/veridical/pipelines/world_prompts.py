@@ -18,7 +18,7 @@ from veridical.world.descriptions import DESCRIPTION_QUESTIONS
 from veridical.world.export import save_image
 from veridical.world.judge import judge_description
 from veridical.world.known_facts import FactsModel, known_facts
-from veridical.world.scenes import Scene, sample_scene
+from veridical.world.scenes import IMAGE_PIXELS, Scene, sample_scene
 from veridical.world.tasks import Question, QuestionType, ask
 
 _OTHER_QUESTIONS: tuple[QuestionType, ...] = (
@@ -76,7 +76,14 @@ def ask_scene(scene: Scene, mix: QuestionMix, *, seed: int, images: Path) -> Ask
 
 
 def write_world_prompts(
-    out: Path, *, count: int, split: str, seed: int, mix: QuestionMix, facts: FactsModel
+    out: Path,
+    *,
+    count: int,
+    split: str,
+    seed: int,
+    mix: QuestionMix,
+    facts: FactsModel,
+    pixels: int = IMAGE_PIXELS,
 ) -> list[Asked]:
     """Ask something of so many new scenes.
 
@@ -87,10 +94,12 @@ def write_world_prompts(
         seed: Root seed.
         mix: Shares of questions.
         facts: What is known of the scenes.
+        pixels: Resolution of the pictures.
     """
     mix.check()
     asked = [
-        ask_scene(sample_scene(seed, split, number), mix, seed=seed, images=out / "images") for number in range(count)
+        ask_scene(sample_scene(seed, split, number, pixels=pixels), mix, seed=seed, images=out / "images")
+        for number in range(count)
     ]
     write_records(out / PROMPTS_FILE, [one.prompt for one in asked], kind="Prompt")
     write_facts(out, (one.scene for one in asked), facts, seed=seed)

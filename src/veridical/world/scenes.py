@@ -82,6 +82,8 @@ class Scene(Record):
     """What is in the picture."""
     jitter: int = 0
     """Seed of the small displacements of the sprites."""
+    pixels: int = Field(default=IMAGE_PIXELS, ge=8, le=IMAGE_PIXELS)
+    """Resolution of its picture, pixels a side: it is taken at that and enlarged. The fewer, the less can be seen."""
 
     @model_validator(mode="after")
     def _cells_differ(self) -> Self:
@@ -111,13 +113,14 @@ class Scene(Record):
         return Facts(image_id=self.id, kind="objects", texts=texts)
 
 
-def sample_scene(seed: int, split: str, number: int) -> Scene:
+def sample_scene(seed: int, split: str, number: int, *, pixels: int = IMAGE_PIXELS) -> Scene:
     """Draw the scene of a number in a split; splits never share a seed.
 
     Args:
         seed: Root seed of the world.
         split: Name of the set: "train", "validation", "test" …
         number: Which scene of the set.
+        pixels: Resolution of its picture; changes nothing else.
     """
     rng = child_random(seed, "scene", split, number)
     context = rng.choice(CONTEXTS)
@@ -143,12 +146,13 @@ def sample_scene(seed: int, split: str, number: int) -> Scene:
         for noun, count, (row, column) in zip(nouns, numbers, cells, strict=True)
     ]
     groups.sort(key=lambda group: (group.column, group.row))
-    return Scene(id=f"{split}-{number}", context=context.name, groups=tuple(groups), jitter=rng.getrandbits(31))
+    jitter = rng.getrandbits(31)
+    return Scene(id=f"{split}-{number}", context=context.name, groups=tuple(groups), jitter=jitter, pixels=pixels)
 
 
-def sample_scenes(seed: int, split: str, count: int, *, start: int = 0) -> Iterator[Scene]:
-    """Draw `count` scenes of a split, from number `start` on."""
-    return (sample_scene(seed, split, number) for number in range(start, start + count))
+def sample_scenes(seed: int, split: str, count: int, *, start: int = 0, pixels: int = IMAGE_PIXELS) -> Iterator[Scene]:
+    """Draw `count` scenes of a split, from number `start` on, with pictures of so many pixels a side."""
+    return (sample_scene(seed, split, number, pixels=pixels) for number in range(start, start + count))
 
 
 def _sample_numbers(rng: random.Random, kinds: int) -> list[int]:
@@ -159,7 +163,7 @@ def _sample_numbers(rng: random.Random, kinds: int) -> list[int]:
 
 
 def render(scene: Scene) -> Image.Image:
-    """Draw a scene: an RGB image of 120×120 pixels."""
+    """Draw a scene: an RGB image of 120×120 pixels, enlarged where the scene's own are fewer."""
     picture = _background(scene.context).copy()
     rng = random.Random(scene.jitter)
     for group in scene.groups:
@@ -170,6 +174,9 @@ def render(scene: Scene) -> Image.Image:
             x = group.column * CELL_PIXELS + CELL_PIXELS // 2 + offset_x + rng.randint(-slack, slack)
             y = group.row * CELL_PIXELS + CELL_PIXELS // 2 + offset_y + rng.randint(-slack, slack)
             picture.paste(drawn, (x - drawn.width // 2, y - drawn.height // 2), drawn)
+    if scene.pixels < IMAGE_PIXELS:
+        small = picture.resize((scene.pixels, scene.pixels), Image.Resampling.BOX)
+        return small.resize(picture.size, Image.Resampling.BICUBIC)
     return picture
 
 
