@@ -85,6 +85,7 @@ def test_an_oracle_is_perfect(items):
         "yes_ratio": 0.5,
         "mmhal_score": 6,
         "mmhal_hallucination_rate": 0,
+        "relative_score": 1,
         "over_generalisation": 0,
         "repetition_rate": 0,
         "empty_rate": 0,
@@ -121,8 +122,23 @@ def test_silence_says_nothing_wrong_and_nothing(items):
     assert value(evaluation, "yes_no_unparsed_rate") == 1
     assert value(evaluation, "yes_no_accuracy") == 0
     assert value(evaluation, "mmhal_score") == 3
+    assert value(evaluation, "relative_score") == pytest.approx(0.1)
     nothing = evaluation.metrics["mention_hallucination_rate"]
     assert (nothing.value, nothing.low, nothing.high) == (0, 0, 1)
+
+
+def test_the_relative_score_halves_what_is_told_for_the_first_invention(items):
+    """A full description and one absent object more: told 1, so 1 + 9/2 = 5.5 of 10."""
+
+    def invents(item):
+        if item.question is None or item.question.type != "holistic":
+            return oracle(item)
+        absent = next(known.noun for known in OBJECTS if known.noun not in item.scene.nouns)
+        return f"{oracle(item)} There is a red {absent} on the left."
+
+    evaluation = evaluated(items, invents)
+    assert value(evaluation, "relative_score/detail") == pytest.approx(0.55)
+    assert value(evaluation, "relative_score/conversation") == 1
 
 
 def test_naming_everything_covers_all_and_is_always_wrong(items):

@@ -25,6 +25,7 @@ from veridical.evaluation.world_metrics import (
     judge_answer_row,
     judge_description_row,
     mmhal_measures,
+    relative_measures,
     yes_no_measures,
 )
 from veridical.files import write_json_atomically
@@ -275,7 +276,7 @@ def _measures(
     if yes_no:
         measures |= yes_no_measures(yes_no)
     if mmhal:
-        measures |= mmhal_measures(mmhal)
+        measures |= mmhal_measures(mmhal) | relative_measures(mmhal)
     return measures
 
 

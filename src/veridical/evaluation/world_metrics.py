@@ -14,6 +14,13 @@ from veridical.world.judge import FAULT_KINDS, FaultKind, judge_description
 from veridical.world.scenes import Scene
 from veridical.world.tasks import MMHAL_TYPES, Probe, Question, QuestionType
 
+_CATEGORIES: dict[str, tuple[QuestionType, ...]] = {
+    "conversation": ("attribute", "adversarial", "counting", "environment"),
+    "detail": ("holistic",),
+    "complex": ("comparison", "relation", "other"),
+}
+"""LLaVA-Bench's categories, and the types of questions that stand for them."""
+_REFERENCE_SCORE = 10.0
 _SENTENCE_END = re.compile(r"[.!?;]+")
 
 
@@ -78,6 +85,8 @@ class AnswerRow(Record):
     """Whether anything said is not so."""
     rating: int
     """0–6 as in MMHal-Bench."""
+    score: float
+    """1–10 as in LLaVA-Bench; the true answer has 10."""
 
 
 def judge_description_row(
@@ -128,6 +137,7 @@ def judge_answer_row(scene: Scene, question: Question, text: str, *, id: str) ->
         outcome=verdict.outcome,
         hallucinates=verdict.hallucinates,
         rating=quality.rating,
+        score=quality.score,
     )
 
 
@@ -218,4 +228,20 @@ def mmhal_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
     }
     for question_type in MMHAL_TYPES:
         measures[f"mmhal_score/{question_type}"] = score([row for row in rows if row.type == question_type])
+    return measures
+
+
+def relative_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
+    """LLaVA-Bench's relative score on the MMHal-style set: Σ score of the answers / Σ score of the true answers.
+
+    By category as there: `/conversation`, `/detail`, `/complex`. The judge is exact, so the reference has 10 each time.
+    """
+
+    def relative(part: Sequence[AnswerRow]) -> Measure:
+        scenes = [row.scene_id for row in part]
+        return Measure([row.score for row in part], [_REFERENCE_SCORE] * len(part), scenes, "ratio", bounds=(0.1, 1.0))
+
+    measures = {"relative_score": relative(rows)}
+    for category, types in _CATEGORIES.items():
+        measures[f"relative_score/{category}"] = relative([row for row in rows if row.type in types])
     return measures

@@ -41,7 +41,10 @@ METRICS: dict[str, MetricInfo] = {
         "MMHal-style score", "of 6", "higher", "Eight types of questions, each answer rated from 0 to 6."
     ),
     "relative_score": MetricInfo(
-        "Score relative to the reference", "%", "higher", "As in LLaVA-Bench: judged beside a reference answer."
+        "Score relative to the true answer",
+        "%",
+        "higher",
+        "As in LLaVA-Bench: 1 to 10, judged beside a reference answer.",
     ),
     "over_generalisation": MetricInfo(
         "Over-generalisation", "%", "lower", "How much oftener typical objects are invented in their own context."

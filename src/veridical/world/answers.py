@@ -60,6 +60,11 @@ class Quality(NamedTuple):
         return min(self.level, 2) if self.hallucinations else 3 + self.level
 
     @property
+    def score(self) -> float:
+        """LLaVA-Bench's scale of 1–10, more forgiving than `rating`: what is told, over one and the inventions."""
+        return 1 + 9 * self.told / (1 + self.hallucinations)
+
+    @property
     def order(self) -> tuple[int, float]:
         """Sorts better responses after worse ones."""
         return -self.hallucinations, self.told

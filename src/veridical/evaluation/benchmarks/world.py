@@ -80,6 +80,7 @@ class World(Benchmark[list[Answered]]):
             "yes_no_unparsed_rate": MetricSpec("Answers that say neither / probes", "lower"),
             "mmhal_score": MetricSpec("Mean rating; also by type", "higher", "score 0-6"),
             "mmhal_hallucination_rate": MetricSpec("Ratings below 3 / questions", "lower"),
+            "relative_score": MetricSpec("Score of 1-10 / that of the true answers; also by category", "higher"),
             "over_generalisation": MetricSpec(
                 "How much more the typical objects of a context are imagined in it than elsewhere", "lower"
             ),
