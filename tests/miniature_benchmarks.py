@@ -108,6 +108,19 @@ def amber(folder: Path, say: Say) -> Files:
     return Files(write_lines(folder / "a.jsonl", said), reference=data)
 
 
+def over_generalisation(folder: Path, say: Say) -> Files:
+    (folder / "truth.json").write_text(json.dumps(OBJECTS))
+    scenes = write_lines(
+        folder / "q.jsonl",
+        [
+            {"image_id": number, "scene": scene}
+            for number, scene in zip(OBJECTS, ["kitchen", ["kitchen", "living room"], None], strict=True)
+        ],
+    )
+    said = [{"image_id": number, "caption": say(CONTEXT)} for number in OBJECTS]
+    return Files(write_lines(folder / "a.jsonl", said), questions=scenes, reference=folder / "truth.json")
+
+
 def mmhal(folder: Path, say: Say) -> Files:
     reviews = [{"model": "judge", "choices": [{"message": {"content": say("Rate this.")}}]} for _ in range(96)]
     (folder / "reviews.json").write_text(json.dumps(reviews))
@@ -141,6 +154,7 @@ MINIATURES: dict[str, Callable[[Path, Say], Files]] = {
     "pope": pope,
     "chair": chair,
     "object-halbench": object_halbench,
+    "over-generalisation": over_generalisation,
     "mmhal": mmhal,
     "amber": amber,
     "llava-bench": llava_bench,

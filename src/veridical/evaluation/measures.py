@@ -72,6 +72,19 @@ class Measure(NamedTuple):
         return paired_permutation(first, second, clusters, seed=seed, resamples=resamples)
 
 
+class Tested(NamedTuple):
+    """Two values of a metric with their paired test, for what is no ratio of sums too."""
+
+    first: float
+    """The first run's value."""
+    second: float
+    """The second run's."""
+    difference: Difference
+    """Second minus first."""
+    items: str = "items"
+    """What its n counts."""
+
+
 def means(
     values: Sequence[float | None], clusters: Sequence[str], *, bounds: tuple[float, float] | None = (0.0, 1.0)
 ) -> Measure:

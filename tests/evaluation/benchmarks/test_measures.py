@@ -15,6 +15,7 @@ COMPARED = {
     "pope": {"accuracy", "precision", "recall", "f1", "yes_ratio"},
     "chair": {"chair_s", "chair_i", "recall", "length"},
     "object-halbench": {"response_hallucination", "mention_hallucination", "object_recall"},
+    "over-generalisation": set(),
     "mmhal": {"score", "hallucination_rate", "informativeness"},
     "amber": {"chair", "cover", "hal", "cog", "accuracy", "precision", "recall", "f1"},
     "llava-bench": {"relative/all"},
@@ -23,7 +24,7 @@ COMPARED = {
     "vqa": {"accuracy"},
     "multiple-choice": {"accuracy"},
 }
-"""Headline metrics that runs are compared by. AMBER's score is no ratio of sums."""
+"""Headline metrics that runs are compared by. AMBER's score is no ratio of sums, nor are means over objects."""
 NO_TEST = {("pope", "lmms-eval")}
 """Counted so oddly that a pair by pair comparison has no meaning."""
 

@@ -343,3 +343,22 @@ def test_answers_for_people_wait_in_a_sheet_that_is_never_written_again(folder, 
     metrics = json.loads(total.read_text())["metrics"]
     rates = [metrics[f"hallucination/{kind}"]["value"] for kind in ("object", "number", "all")]
     assert rates == pytest.approx([1 / 3, 1 / 3, 2 / 3])
+
+
+def test_descriptions_of_scenes_are_asked_and_compared(folder):
+    """Two kitchens without a knife and a picture of no scene: who names a knife in each kitchen has a gap."""
+    scenes = [{"image_id": str(i), "scene": "kitchen" if i < 2 else None, "image": f"{i}.png"} for i in range(3)]
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scenes))
+    (folder / "truth.json").write_text(json.dumps({"0": ["bowl"], "1": [], "2": ["knife"]}))
+    told = {"benchmark": "over-generalisation", "reference": str(folder / "truth.json")}
+    with (
+        judge_endpoint(rate=lambda body: "A knife.") as eager,
+        judge_endpoint(rate=lambda body: "It is nice.") as silent,
+    ):
+        made = recipe(folder, models=[at(eager, "eager"), at(silent, "silent")], benchmark=told)
+        runs = evaluate_benchmarks(made).runs
+        assert len(eager.bodies) == 3
+    assert "Please describe this image in detail." in json.dumps(eager.bodies[0])
+    gaps = [run.scored.total.metrics["over_generalisation/kitchen"] for run in runs]
+    assert (gaps[0].value, gaps[0].n, gaps[1].n) == (pytest.approx(1 - 2 / 3), 2, 0)
+    assert compare_runs(runs)[0].metrics == {}  # one of them has no rate: there is nothing to compare

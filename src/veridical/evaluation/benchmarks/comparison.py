@@ -7,7 +7,7 @@ from veridical.errors import ConfigError
 from veridical.evaluation.benchmarks.protocol import AnyBenchmark
 from veridical.evaluation.benchmarks.registry import find_benchmark
 from veridical.evaluation.benchmarks.scoring import Scored
-from veridical.evaluation.measures import Measure
+from veridical.evaluation.measures import Measure, Tested
 from veridical.evaluation.statistics import holm, power_sentence
 from veridical.records import BenchmarkScore, Difference, ItemScore
 from veridical.seeding import child_seed
@@ -63,36 +63,35 @@ def compare_scores(first: Scored, second: Scored, *, seed: int = 0) -> dict[str,
     one, two = _common(first.items, second.items, first.total.benchmark)
     variant = first.total.variant
     before, after = (benchmark.measures(scores, variant=variant) for scores in (one, two))
-    differences = {
-        name: before[name].difference(after[name], seed=child_seed(seed, "difference", name))
+    tested = {
+        name: Tested(
+            _value(before[name]),
+            _value(after[name]),
+            before[name].difference(after[name], seed=child_seed(seed, "difference", name)),
+            "items" if before[name].kind != "ratio" else "images",
+        )
         for name in before
         if name in after and any(before[name].denominators) and any(after[name].denominators)
     }
-    return correct(benchmark, differences, before, after)
+    own = benchmark.differences(one, two, variant=variant, seed=child_seed(seed, "difference"))
+    return correct(benchmark, tested | own)
 
 
-def correct(
-    benchmark: AnyBenchmark,
-    differences: Mapping[str, Difference],
-    before: Mapping[str, Measure],
-    after: Mapping[str, Measure],
-) -> dict[str, Compared]:
+def correct(benchmark: AnyBenchmark, tested: Mapping[str, Tested]) -> dict[str, Compared]:
     """Correct the p-values and say what could have been shown."""
     corrected: dict[str, float] = {}
     for family in (False, True):
-        names = [name for name in differences if is_headline(name) == family]
-        corrected |= dict(zip(names, holm([differences[name].p for name in names]), strict=True))
+        names = [name for name in tested if is_headline(name) == family]
+        corrected |= dict(zip(names, holm([tested[name].difference.p for name in names]), strict=True))
     found = {}
-    for name, difference in differences.items():
-        values = _value(before[name]), _value(after[name])
+    for name, (first, second, difference, items) in tested.items():
         spec = benchmark.card.metrics.get(name) or benchmark.card.metrics.get(f"{name.partition('/')[0]}/*")
         percent = spec is None or spec.unit == "rate"
-        items = "items" if before[name].kind != "ratio" else "images"
         note = ""
         if corrected[name] >= SHOWN_BELOW:
             after_holm = difference.model_copy(update={"p": corrected[name]})
-            note = power_sentence(*values, after_holm, percent=percent, items=items)
-        found[name] = Compared(*values, difference, corrected[name], note)
+            note = power_sentence(first, second, after_holm, percent=percent, items=items)
+        found[name] = Compared(first, second, difference, corrected[name], note)
     return found
 
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from veridical.errors import ConfigError
-from veridical.evaluation.measures import Measure
+from veridical.evaluation.measures import Measure, Tested
 from veridical.records import ItemScore, Metric
 
 Items = TypeVar("Items")
@@ -249,9 +249,16 @@ class Benchmark(ABC, Generic[Items]):
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
         """The metrics as sums over items, so that two runs can be tested against each other pair by pair.
 
-        Those of `aggregate` that are missing here are compared by eye only.
+        Those of `aggregate` that are missing here and in `differences` are compared by eye only.
         """
         del scores, variant
+        return {}
+
+    def differences(
+        self, first: Sequence[ItemScore], second: Sequence[ItemScore], *, variant: str, seed: int
+    ) -> dict[str, Tested]:
+        """Paired tests of metrics that are no ratio of sums; both runs' scores are of the same items in one order."""
+        del first, second, variant, seed
         return {}
 
     def count(self, scores: Sequence[ItemScore]) -> dict[str, int]:

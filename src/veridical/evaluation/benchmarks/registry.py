@@ -15,6 +15,7 @@ _OWN = {
     "pope": "pope:Pope",
     "chair": "chair:Chair",
     "object-halbench": "object_halbench:ObjectHalBench",
+    "over-generalisation": "over_generalisation:OverGeneralisation",
     "mmhal": "mmhal:MMHal",
     "amber": "amber:Amber",
     "llava-bench": "llava_bench:LlavaBench",
