@@ -21,7 +21,7 @@ from veridical.report.fact_rlhf_inputs import (
     RewardModels,
     TrainingMeasure,
 )
-from veridical.report.fact_rlhf_results import ArmTest, CurveMeasurement, FactRlhfResults
+from veridical.report.fact_rlhf_results import ArmTest, CurveMeasurement, EqualDistance, FactRlhfResults
 from veridical.report.inputs import Rerun, Stage
 
 N = 240
@@ -106,6 +106,26 @@ def _tests():
     return (*found, ArmTest(first="rlhf", second="fact_rlhf", metric="mmhal_score", result=result))
 
 
+def _equal_distance():
+    rated = random.Random(6)
+    rows = []
+    for kl in (2.0, 4.0):
+        without = [rated.gauss(4.0 - kl / 10, 1.0) for _ in range(N)]
+        with_facts = [value + rated.gauss(0.3, 0.6) for value in without]
+        rows.append(
+            EqualDistance(
+                kl=kl,
+                first="rlhf",
+                second="fact_rlhf",
+                judge_first=clustered_bootstrap(without, seed=0, resamples=200),
+                judge_second=clustered_bootstrap(with_facts, seed=0, resamples=200),
+                result=paired_permutation(without, with_facts, seed=0, resamples=400),
+                by_seed=(0.21, 0.35, -0.04),
+            )
+        )
+    return tuple(rows)
+
+
 def make_results():
     return FactRlhfResults(
         arms={key: _arm(key) for key in RATES},
@@ -115,6 +135,7 @@ def make_results():
             "with_facts": {"accuracy": wilson(912, 1000), "calibration_error": wilson(31, 1000)},
         },
         curves=_curves(),
+        equal_distance=_equal_distance(),
         seconds={"comparisons": 41.0, "reward": 180.0, "policy init": 60.0, "ppo": 420.0, "report": 3.0},
         seed=7,
         versions={"veridical": "0.1.0", "python": "3.11.0", "torch": "2.13.0"},

@@ -261,3 +261,14 @@ def test_results_must_match_themselves():
     bare = results.model_copy(update={"reward_model": {"with_facts": {"accuracy": wilson(1, 2)}}})
     with pytest.raises(ValueError, match=r"lacks without_facts\.accuracy"):
         FactRlhfResults.model_validate(bare.model_dump())
+
+
+def test_arms_at_equal_distance_are_shown_with_every_seed(html, report):
+    text = Page(html).text
+    section = text[text.index("At equal distance") :]
+    first = report.results.equal_distance[0]
+    assert "2.00" in section
+    assert f"{first.judge_second.value:.2f}" in section
+    assert "+0.21, +0.35, \u22120.04" in section
+    bare = report.results.model_copy(update={"equal_distance": ()})
+    assert "At equal distance" not in render_fact_rlhf_report(report.model_copy(update={"results": bare}))

@@ -26,16 +26,19 @@ from veridical.pipelines.collection import collect_corrections
 from veridical.pipelines.comparisons import collect_comparisons
 from veridical.pipelines.fact_rlhf_arms import (
     RewardModels,
-    best_of_n,
     facts_dependence,
+    pooled_accuracy,
     test_arms,
     train_dense_dpo,
     train_policy,
     train_reward_models,
 )
+from veridical.pipelines.fact_rlhf_best_of_n import best_of_n, best_of_n_curve
 from veridical.pipelines.fact_rlhf_curves import RunCurve, read_curve
+from veridical.pipelines.fact_rlhf_distance import compare_at_equal_distance
+from veridical.pipelines.fact_rlhf_image import accuracy_of_the_image
 from veridical.pipelines.fact_rlhf_report import FactRlhfRun, describe_fact_rlhf
-from veridical.pipelines.world_prompts import ExactJudge, QuestionMix, write_world_prompts
+from veridical.pipelines.world_prompts import Asked, ExactJudge, QuestionMix, write_world_prompts
 from veridical.progress import say
 from veridical.records import Metric
 from veridical.report.fact_rlhf import write_fact_rlhf_report
@@ -44,6 +47,7 @@ from veridical.training.run_directory import RunResult
 from veridical.world.base import WORLD_MODEL, resolve_model
 from veridical.world.known_facts import FactsModel
 from veridical.world.people import PersonModel
+from veridical.world.scenes import IMAGE_PIXELS
 
 POLICIES = {"rlhf": False, "fact_rlhf": True}
 """Arms that are trained by PPO, and whether their reward model reads facts."""
@@ -58,6 +62,9 @@ class FactRlhfRecipe(Recipe):
     """Root seed of scenes, samples and people."""
     training_seeds: int = Field(default=1, ge=1)
     """How often reward models and policies are trained, each time from another seed; results are pooled."""
+    pixels: int = Field(default=32, ge=8, le=IMAGE_PIXELS)
+    """Resolution of all pictures, pixels a side. At 120 the base sees nearly everything, and a reward model judges as
+    well by its own eyes as with facts; at 32 it sees about as badly as real models do, which is what facts are for."""
     comparisons: int = Field(default=9000, ge=64)
     """Comparisons to learn from. LLaVA-RLHF: 9,422."""
     held_out_comparisons: int = Field(default=1000, ge=32)
@@ -146,7 +153,7 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
     base = load_model(resolve_model(recipe.base))
     items = build_world_benchmark(
         recipe.seed, "test", n_scenes=recipe.test_scenes, n_probe_scenes=recipe.probe_scenes,
-        n_per_type=recipe.questions_per_type,
+        n_per_type=recipe.questions_per_type, pixels=recipe.pixels,
     )  # fmt: skip
     loop = _Loop(recipe, out, base, items, {})
     arms: dict[str, WorldEvaluation] = {}
@@ -162,8 +169,11 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
             rewards[0].with_facts.weights, out / "comparisons" / "held_out", seed=recipe.seed,
             comparisons=recipe.dependence_comparisons,
         )  # fmt: skip
+        image_alone = accuracy_of_the_image(
+            base, out / "comparisons" / "held_out", seed=recipe.seed, pixels=recipe.pixels
+        )
     with loop.stage("ppo", "4 of 6 · PPO against each reward model"):
-        policies, curves = _train_policies(loop, rewards)
+        policies, curves, held_out = _train_policies(loop, rewards)
     with loop.stage("baselines", "5 of 6 · best-of-n, and dense DPO on corrections of the same human effort"):
         dpo = _train_dense_dpo(loop)
     with loop.stage("measure again", "6 of 6 · measure again: every arm on the same scenes"):
@@ -175,6 +185,10 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
             base, items, rewards[0].without_facts.weights, n=recipe.best_of, temperature=recipe.temperature,
             seed=recipe.seed, out=out / "tests" / "best_of_n",
         )  # fmt: skip
+        best_of_n_points = best_of_n_curve(
+            base, held_out, rewards[0].without_facts.weights, ExactJudge(held_out), n=recipe.best_of,
+            temperature=recipe.temperature, seed=recipe.seed,
+        )  # fmt: skip
         arms["dense_dpo"] = loop.evaluate(load_model(str(dpo.weights)), "dense_dpo")
         tests = test_arms(arms, seed=recipe.seed)
     manifest = build_manifest(
@@ -184,8 +198,9 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
     results = FactRlhfResults(
         arms={name: dict(one.metrics) for name, one in arms.items()},
         tests=tests,
-        reward_model=rewards[0].metrics() if len(rewards) == 1 else _pooled_rewards(rewards),
-        curves=tuple(point for curve in curves for point in curve.measurements()),
+        reward_model=pooled_accuracy(rewards) | {"image_alone": {"accuracy": image_alone}},
+        curves=(*(point for curve in curves for point in curve.measurements()), *best_of_n_points),
+        equal_distance=compare_at_equal_distance(curves, first="rlhf", second="fact_rlhf", seed=recipe.seed),
         seconds={name: round(value, 2) for name, value in loop.seconds.items()},
         seed=recipe.seed,
         versions=library_versions(),
@@ -222,18 +237,22 @@ def _collect(loop: _Loop) -> None:
         collect_comparisons(
             loop.base, out / "comparisons" / name, count=count, split=split, seed=recipe.seed,
             temperature=recipe.temperature, person=person, facts=recipe.facts, questions=recipe.questions,
-            pairs="any" if name == "train" else "differing_faults",
+            pairs="any" if name == "train" else "differing_faults", pixels=recipe.pixels,
         )  # fmt: skip
 
 
-def _train_policies(loop: _Loop, rewards: list[RewardModels]) -> tuple[dict[str, list[RunResult]], list[RunCurve]]:
+def _train_policies(
+    loop: _Loop, rewards: list[RewardModels]
+) -> tuple[dict[str, list[RunResult]], list[RunCurve], list[Asked]]:
+    """Train a policy against each reward model; policies by arm, their curves, and the prompts that those are of."""
     recipe, folder = loop.recipe, loop.out / "prompts"
     write_world_prompts(
-        folder / "train", count=recipe.prompts, split="ppo", seed=recipe.seed, mix=recipe.questions, facts=recipe.facts
-    )
+        folder / "train", count=recipe.prompts, split="ppo", seed=recipe.seed, mix=recipe.questions, facts=recipe.facts,
+        pixels=recipe.pixels,
+    )  # fmt: skip
     held_out = write_world_prompts(
         folder / "held_out", count=recipe.curve_prompts, split="ppo-held-out", seed=recipe.seed, mix=recipe.questions,
-        facts=recipe.facts,
+        facts=recipe.facts, pixels=recipe.pixels,
     )  # fmt: skip
     judge = ExactJudge(held_out)
     policies: dict[str, list[RunResult]] = {arm: [] for arm in POLICIES}
@@ -248,27 +267,18 @@ def _train_policies(loop: _Loop, rewards: list[RewardModels]) -> tuple[dict[str,
             )  # fmt: skip
             policies[arm].append(run)
             curves.append(read_curve(run.run_dir, arm=arm, seed=seed, asked=held_out))
-    return policies, curves
+    return policies, curves, held_out
 
 
 def _train_dense_dpo(loop: _Loop) -> RunResult:
     recipe = loop.recipe
     collected = collect_corrections(
         loop.base, loop.out / "corrections", count=recipe.corrections, split="train", seed=recipe.seed,
-        temperature=recipe.temperature, person=recipe.person,
+        temperature=recipe.temperature, person=recipe.person, pixels=recipe.pixels,
     )  # fmt: skip
     return train_dense_dpo(
         recipe.dpo, loop.out / "dense_dpo", base=loop.base.name, corrections=collected.path, seed=recipe.seed
     )
-
-
-def _pooled_rewards(rewards: list[RewardModels]) -> dict[str, dict[str, Metric]]:
-    """Accuracy over all seeds: the first run's, with every seed's beside it."""
-    tables = [models.metrics() for models in rewards]
-    return {
-        name: tables[0][name] | {f"accuracy/seed {seed}": table[name]["accuracy"] for seed, table in enumerate(tables)}
-        for name in tables[0]
-    }
 
 
 def _tell(name: str, metrics: dict[str, Metric]) -> None:

@@ -1,30 +1,24 @@
-"""The arms of the Fact-RLHF loop: reward models, policies, best-of-n and dense DPO, each by its usual recipe."""
+"""The arms of the Fact-RLHF loop: reward models, policies and dense DPO, each by its usual recipe."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL.Image import Image
-
 from veridical.config import load_recipe
 from veridical.evaluation.reward_model import HeldOutRow, read_held_out, report_rewards
-from veridical.evaluation.statistics import mcnemar, wilson
-from veridical.evaluation.world import WorldEvaluation, compare_world, pool_evaluations, score_world, write_evaluation
-from veridical.evaluation.world_benchmark import WorldItem
+from veridical.evaluation.statistics import clustered_bootstrap, mcnemar, paired_permutation, wilson
+from veridical.evaluation.world import WorldEvaluation, compare_world, pool_evaluations
 from veridical.feedback.comparisons import read_compared_pairs
 from veridical.models.features import FeatureCache
-from veridical.models.generation import generate_responses
-from veridical.models.loading import VisionLanguageModel
 from veridical.pipelines.reward import train_reward
-from veridical.records import Difference, Metric, Prompt, Response, read_records
+from veridical.records import Difference, Metric, read_records
 from veridical.report.fact_rlhf_inputs import Dependence
 from veridical.report.fact_rlhf_results import ArmTest
 from veridical.rewards.layout import RewardQuery
-from veridical.rewards.learned import LearnedReward
 from veridical.rewards.model import RewardModel
-from veridical.rewards.protocol import Candidate, RewardFunction
+from veridical.rewards.protocol import RewardFunction
 from veridical.training.choice import latest
 from veridical.training.ppo import train_ppo
 from veridical.training.ppo_config import PpoRecipe
@@ -34,14 +28,19 @@ from veridical.training.reward import HELD_OUT_FILE
 from veridical.training.reward_config import RewardRecipe
 from veridical.training.run_directory import RunResult
 from veridical.world.known_facts import FactsModel, known_facts
-from veridical.world.scenes import Scene, render
+from veridical.world.scenes import Scene
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
-COMPARED_METRICS = ("hallucination_rate", "object_coverage", "mean_length", "yes_no_f1", "mmhal_score")
+COMPARED_METRICS = (
+    "hallucination_rate",
+    "object_coverage",
+    "mean_length",
+    "yes_no_f1",
+    "mmhal_score",
+    "relative_score",
+)
 """Metrics on which arms are tested against each other."""
-_MAX_NEW_TOKENS = 96
 _SHARES = (0.0, 0.25, 0.5, 1.0)
-_SCENES_AT_ONCE = 256
 
 
 class RewardModels(NamedTuple):
@@ -70,10 +69,36 @@ class RewardModels(NamedTuple):
             found[name] = {"accuracy": report.accuracy, **leaks}
         return found
 
-    def difference(self) -> Difference:
-        """Accuracy with facts minus without, on the same comparisons."""
-        without, with_facts = ([_is_right(row) for row in rows] for rows in self.rows())
-        return mcnemar(without, with_facts)
+
+def pooled_accuracy(models: Sequence[RewardModels]) -> dict[str, dict[str, Metric]]:
+    """Accuracy over all seeds, that of each seed beside it; what else was measured is the first seed's."""
+    tables = [one.metrics() for one in models]
+    found = tables[0]
+    if len(models) > 1:
+        for name, (ids, right) in _right_by_seed(models).items():
+            values = [float(hit) for seed in right for hit in seed]
+            found[name]["accuracy"] = clustered_bootstrap(values, ids * len(right), bounds=(0.0, 1.0), seed=0)
+            found[name] |= {f"accuracy/seed {seed}": table[name]["accuracy"] for seed, table in enumerate(tables)}
+    return found
+
+
+def pooled_difference(models: Sequence[RewardModels]) -> Difference:
+    """Accuracy with facts minus without, on the same comparisons; over several seeds comparisons are clusters."""
+    right = _right_by_seed(models)
+    (ids, without), (_, with_facts) = right["without_facts"], right["with_facts"]
+    if len(models) == 1:
+        return mcnemar(without[0], with_facts[0])
+    first, second = ([float(hit) for seed in one for hit in seed] for one in (without, with_facts))
+    return paired_permutation(first, second, ids * len(models), seed=0)
+
+
+def _right_by_seed(models: Sequence[RewardModels]) -> dict[str, tuple[list[str], list[list[bool]]]]:
+    """For either reward model the ids of the held-out comparisons, and for each seed which were judged rightly."""
+    rows = [one.rows() for one in models]
+    return {
+        name: ([row.id for row in rows[0][place]], [[_is_right(row) for row in seed[place]] for seed in rows])
+        for place, name in enumerate(RewardModels._fields)
+    }
 
 
 def train_reward_models(overrides: Sequence[str], out: Path, *, base: str, seed: int) -> RewardModels:
@@ -89,7 +114,8 @@ def train_reward_models(overrides: Sequence[str], out: Path, *, base: str, seed:
             *overrides,
         ]
         recipe = load_recipe(RECIPES / "reward-world.toml", RewardRecipe, overrides=settings)
-        runs.append(train_reward(recipe, out / "reward" / f"{name}-{seed}"))
+        # Held-out comparisons only measure: the last checkpoint is kept, whatever they say.
+        runs.append(train_reward(recipe, out / "reward" / f"{name}-{seed}", choose=latest()))
     return RewardModels(*runs)
 
 
@@ -190,58 +216,6 @@ def train_dense_dpo(overrides: Sequence[str], run_dir: Path, *, base: str, corre
     return train_dpo(recipe, run_dir, choose=latest())
 
 
-def best_of_n(
-    vlm: VisionLanguageModel,
-    items: Sequence[WorldItem],
-    reward_model: Path,
-    *,
-    n: int,
-    temperature: float,
-    seed: int,
-    out: Path,
-) -> WorldEvaluation:
-    """Answer every item n times and keep the answer of highest reward.
-
-    Args:
-        vlm: Who answers.
-        items: What is asked.
-        reward_model: A reward model that reads no facts: there are none of the test scenes.
-        n: How often each is answered.
-        temperature: Sampling temperature.
-        seed: Seed of sampling and resampling.
-        out: Folder for what was kept, judged.
-    """
-    reward = LearnedReward(RewardModel.load(reward_model), image_of=_pictures(items), batch_size=64)
-    kept: list[Response] = []
-    for start in range(0, len(items), _SCENES_AT_ONCE):
-        some = items[start : start + _SCENES_AT_ONCE]
-        said = generate_responses(
-            vlm, [item.prompt.question for item in some], [render(item.scene) for item in some], num_samples=n,
-            temperature=temperature, max_new_tokens=_MAX_NEW_TOKENS, seed=seed + start, batch_size=64,
-        )  # fmt: skip
-        candidates = [
-            Candidate(item.prompt, answer.text, answer.finish == "stop", len(answer.token_ids))
-            for item, answers in zip(some, said, strict=True)
-            for answer in answers
-        ]
-        rewards = reward(candidates).reshape(len(some), n)
-        for item, answers, best in zip(some, said, rewards.argmax(-1).tolist(), strict=True):
-            kept.append(
-                Response(
-                    id=f"{item.prompt.id}/{best}",
-                    prompt_id=item.prompt.id,
-                    text=answers[best].text,
-                    model=vlm.name,
-                    sample=best,
-                    temperature=temperature,
-                    finish=answers[best].finish,
-                )
-            )
-    evaluation = score_world(items, kept, seed=seed)
-    write_evaluation(out, evaluation)
-    return evaluation
-
-
 def test_arms(arms: Mapping[str, WorldEvaluation], *, seed: int) -> tuple[ArmTest, ...]:
     """Test every two arms against each other on the same scenes; a pooled arm is paired seed by seed."""
     tests = []
@@ -254,11 +228,6 @@ def test_arms(arms: Mapping[str, WorldEvaluation], *, seed: int) -> tuple[ArmTes
         found = compare_world(*repeated, seed=seed)
         tests += [ArmTest(first=first, second=second, metric=m, result=found[m]) for m in COMPARED_METRICS]
     return tuple(tests)
-
-
-def _pictures(items: Sequence[WorldItem]) -> Callable[[Prompt], Image]:
-    scenes = {item.prompt.id: item.scene for item in items}
-    return lambda prompt: render(scenes[prompt.id])
 
 
 def _is_right(row: HeldOutRow) -> bool:

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from veridical.evaluation.reward_model import report_rewards
 from veridical.evaluation.world import WorldEvaluation
+from veridical.objectives.best_of_n import kl_bound
 from veridical.pipelines.demo_report import alt_text, mark_faults, picture
-from veridical.pipelines.fact_rlhf_arms import RewardModels
+from veridical.pipelines.fact_rlhf_arms import RewardModels, pooled_difference
 from veridical.pipelines.fact_rlhf_curves import RunCurve
+from veridical.pipelines.fact_rlhf_image import IMAGE_ALONE
 from veridical.records import Manifest, Metric
 from veridical.report.fact_rlhf_inputs import (
     Arm,
@@ -135,13 +137,11 @@ def describe_fact_rlhf(run: FactRlhfRun) -> FactRlhfReport:
 def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
     comparisons, corrections = f"{run.comparisons:,} comparisons", f"{run.corrections:,} corrections"
     kept = "the last checkpoint" + ("" if run.seeds == 1 else f" of each of {run.seeds} seeds")
-    kl = {curve.arm: curve.points[-1].kl for curve in run.curves if curve.points and curve.seed == 0}
 
     def moved(arm: str) -> Metric | None:
-        if arm not in kl:
-            return None
-        prompts = len(next(curve.points[-1].prompts for curve in run.curves if curve.arm == arm and curve.points))
-        return Metric(value=kl[arm], n=prompts, low=kl[arm], high=kl[arm])
+        """Mean divergence of an arm's last checkpoints; from the least to the largest of its seeds."""
+        kl = [curve.points[-1].kl for curve in run.curves if curve.arm == arm and curve.points]
+        return Metric(value=sum(kl) / len(kl), n=len(kl), low=min(kl), high=max(kl)) if kl else None
 
     return (
         Arm(key="sft", label="SFT", does="The base as fine-tuned, nothing learnt from people."),
@@ -154,7 +154,7 @@ def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
             learnt_from=comparisons, kl=moved("fact_rlhf"), chosen=kept,
         ),
         Arm(
-            key="best_of_n", label=f"Best of {run.best_of}",
+            key="best_of_n", label=f"Best of {run.best_of}", kl=_exactly(kl_bound(run.best_of)),
             does=f"The base answers {run.best_of} times; the reward model without facts picks.",
             learnt_from=comparisons,
         ),
@@ -163,6 +163,10 @@ def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
             learnt_from=corrections, chosen="the last checkpoint",
         ),
     )  # fmt: skip
+
+
+def _exactly(value: float) -> Metric:
+    return Metric(value=value, n=1, low=value, high=value)
 
 
 def _reward_models(run: FactRlhfRun) -> RewardModelsInput:
@@ -197,7 +201,9 @@ def _reward_models(run: FactRlhfRun) -> RewardModelsInput:
         if name in with_facts["leak_check"]
     )
     return RewardModelsInput(
-        difference=models.difference(),
+        difference=pooled_difference(run.rewards),
+        image_alone=run.results.reward_model["image_alone"]["accuracy"],
+        image_alone_note=IMAGE_ALONE,
         comparisons=run.comparisons,
         source="simulated",
         breakdown=tuple(rows),

@@ -8,6 +8,7 @@ from veridical.errors import DataError, Fault
 from veridical.evaluation.reward_model import read_held_out, report_rewards, summary_line
 from veridical.files import read_bytes, write_json_atomically
 from veridical.progress import say
+from veridical.training.choice import ChoiceRule
 from veridical.training.reward import HELD_OUT_FILE, train_reward_model
 from veridical.training.reward_config import RewardRecipe
 from veridical.training.run_directory import RunResult
@@ -18,13 +19,16 @@ KINDS_FILE = "kinds.json"
 """In a folder of comparisons, where known: kinds of hallucination that responses differ in, by comparison."""
 
 
-def train_reward(recipe: RewardRecipe, run_dir: Path | str, *, resume: bool = False) -> RunResult:
+def train_reward(
+    recipe: RewardRecipe, run_dir: Path | str, *, resume: bool = False, choose: ChoiceRule | None = None
+) -> RunResult:
     """Train a reward model on comparisons, with facts or without (LLaVA-RLHF, arXiv 2309.14525, section 2.3).
 
     Args:
         recipe: What to train, on what, how.
         run_dir: Where everything goes; must be new, unless `resume`.
         resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
+        choose: How the checkpoint is chosen; by default by the loss on held-out comparisons, where there are some.
 
     Returns:
         The run: `reward_model` (what `RewardModel.load` and `attach` read), `held_out.jsonl`, `reward_report.json`,
@@ -36,7 +40,7 @@ def train_reward(recipe: RewardRecipe, run_dir: Path | str, *, resume: bool = Fa
         ModelError: The model cannot be trained so, or a loss or reward is no number.
         StorageError: The disk refused.
     """
-    result = train_reward_model(recipe, run_dir, resume=resume)
+    result = train_reward_model(recipe, run_dir, resume=resume, choose=choose)
     held_out = result.run_dir / HELD_OUT_FILE
     if held_out.is_file():
         report = report_rewards(read_held_out(held_out), kinds=_read_kinds(recipe))

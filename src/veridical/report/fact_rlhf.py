@@ -54,6 +54,9 @@ def render_fact_rlhf_report(inputs: FactRlhfReport) -> str:
         metrics=[name for name in _shared_metrics(inputs) if name != _RATE],
         trade_off_figure=_trade_off(inputs),
         tests=_judged(results.tests),
+        equal_distance=list(
+            zip(results.equal_distance, holm([row.result.p for row in results.equal_distance]), strict=True)
+        ),
         training_figures=[curve_figures.training_lines(row.label, row.unit, row.lines) for row in inputs.training],
         training_legend=curve_figures.legend_marks(_lines_drawn(inputs)),
         most_hours=max([row.hours for row in inputs.effort] + [1e-9]),

@@ -1,8 +1,8 @@
 """The one shape of the Fact-RLHF loop's `results.json`: every arm's metrics, the reward models, the curves.
 
 `arms` (arm → metric → value, n, low, high), `tests` (first, second, metric, difference …), `reward_model`
-(`without_facts` and `with_facts`, each with `accuracy`), `curves` (arm, seed, step, kl, proxy, judge), `seconds`,
-`seed`, `versions`.
+(`without_facts` and `with_facts`, each with `accuracy`), `curves` (arm, seed, step, kl, proxy, judge), `equal_distance`
+(kl, first, second, judge of either, difference …), `seconds`, `seed`, `versions`.
 """
 
 import json
@@ -53,6 +53,25 @@ class CurveMeasurement(Record):
     """Mean of the judge's score."""
 
 
+class EqualDistance(Record):
+    """Two arms where their policies are equally far from the start, on the same held-out prompts."""
+
+    kl: float
+    """The distance, nats a response."""
+    first: str
+    """Key of one arm."""
+    second: str
+    """Key of the other."""
+    judge_first: Metric
+    """Mean of the judge's score of the one."""
+    judge_second: Metric
+    """Mean of the judge's score of the other."""
+    result: Difference
+    """Second minus first, over all seeds; prompts are clusters."""
+    by_seed: tuple[float, ...]
+    """Second minus first for each seed of training."""
+
+
 class FactRlhfResults(Record):
     """The numbers of one Fact-RLHF loop."""
 
@@ -64,6 +83,8 @@ class FactRlhfResults(Record):
     """"without_facts" and "with_facts", each with "accuracy" on held-out comparisons and what else was measured."""
     curves: tuple[CurveMeasurement, ...]
     """Measurements along training."""
+    equal_distance: tuple[EqualDistance, ...] = ()
+    """RLHF and Fact-RLHF at equal KL; empty where no curve was measured."""
     seconds: dict[str, float]
     """Wall-clock seconds by stage, in order."""
     seed: int
@@ -110,6 +131,15 @@ def write_fact_rlhf_results(path: Path | str, results: FactRlhfResults) -> Path:
                 "judge": plain(point.judge),
             }
             for point in results.curves
+        ],
+        "equal_distance": [
+            {
+                **row.model_dump(include={"kl", "first", "second", "by_seed"}),
+                "judge_first": plain(row.judge_first),
+                "judge_second": plain(row.judge_second),
+                "result": row.result.model_dump(),
+            }
+            for row in results.equal_distance
         ],
         "seconds": results.seconds,
         "seed": results.seed,

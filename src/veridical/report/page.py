@@ -29,6 +29,7 @@ def _environment() -> Environment:
         p=wording.p_text,
         seconds=wording.seconds_text,
         decimal=wording.decimal,
+        signed=wording.signed,
         capitalize_first=lambda words: words[:1].upper() + words[1:],
         hours=wording.hours_text,
         memory=wording.memory_text,

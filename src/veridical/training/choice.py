@@ -45,12 +45,12 @@ def least_loss(*, of: str = "pairs") -> ChoiceRule:
 
 
 def latest() -> ChoiceRule:
-    """Choose the last checkpoint: for runs that hold nothing out."""
+    """Choose the last checkpoint: for runs that hold nothing out, or whose held-out data only measures."""
 
     def key(metrics: Metrics, base: Metrics) -> tuple[float, ...]:  # noqa: ARG001 (a rule may look at the base)
         return (-_value(metrics, "step"),)
 
-    return ChoiceRule("the last checkpoint, since nothing is held out", key)
+    return ChoiceRule("the last checkpoint", key)
 
 
 def least_hallucination(*, coverage_tolerance: float) -> ChoiceRule:

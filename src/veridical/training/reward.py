@@ -59,13 +59,16 @@ _SAMPLE = 256
 """Comparisons that rewards are measured on where none is held out."""
 
 
-def train_reward_model(recipe: RewardRecipe, run_dir: Path | str, *, resume: bool = False) -> RunResult:
+def train_reward_model(
+    recipe: RewardRecipe, run_dir: Path | str, *, resume: bool = False, choose: ChoiceRule | None = None
+) -> RunResult:
     """Train a reward model on comparisons; `pipelines.reward` also reports on it.
 
     Args:
         recipe: What to train, on what, how.
         run_dir: Where everything goes; must be new, unless `resume`.
         resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
+        choose: How the checkpoint is chosen; by default by the loss on held-out comparisons, where there are some.
 
     Returns:
         The run; its weights are the folder that `RewardModel.load` and `attach` read.
@@ -104,7 +107,7 @@ def train_reward_model(recipe: RewardRecipe, run_dir: Path | str, *, resume: boo
     write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
     trainer = RewardTrainer(
         model, train_rows, held_out_rows, recipe=recipe, features=features, run_dir=run_dir,
-        rule=default_rule(scenes=False, held_out=bool(kept), of="comparisons", coverage_tolerance=0.0),
+        rule=choose or default_rule(scenes=False, held_out=bool(kept), of="comparisons", coverage_tolerance=0.0),
     )  # fmt: skip
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     trained_weights = sum(p.numel() for p in vlm.model.parameters() if p.requires_grad)
