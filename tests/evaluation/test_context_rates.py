@@ -44,10 +44,10 @@ def test_rates_are_those_of_the_definition(pooled):
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """No gap by construction: about 95 of 100 intervals hold 0."""
-    tables = [measure_contexts(drawn(seed), seed=seed, resamples=400) for seed in range(100)]
+    """No gap by construction: about 57 of 60 intervals hold 0."""
+    tables = [measure_contexts(drawn(seed, images=100), seed=seed, resamples=200) for seed in range(60)]
     held = sum(table.mean.gap.low <= 0 <= table.mean.gap.high for table in tables)
-    assert 88 <= held <= 99
+    assert 51 <= held <= 60
 
 
 def test_equal_models_are_seldom_told_apart_and_others_are():

@@ -24,7 +24,7 @@ READINGS = ("objhal", "original", "wordnet", "veridical")
 
 def _paper(model: str, mean: float, *rows: tuple[float, float, float]) -> tuple[ReferenceResult, ReferenceResult]:
     """A line of the table: its gaps, and its rates; in percent, scenes in the order of `TYPICAL`."""
-    gaps, rates = {"over_generalisation": mean / 100}, {}
+    gaps, rates = {"over_generalisation": round(mean / 100, 4)}, dict[str, float]()
     for scene, (everywhere, inside, gap) in zip(TYPICAL, rows, strict=True):
         gaps[f"over_generalisation/{scene}"] = round(gap / 100, 4)
         rates |= {f"h_a/{scene}": round(everywhere / 100, 4), f"h_s/{scene}": round(inside / 100, 4)}
