@@ -65,7 +65,7 @@ class FactRlhfRecipe(Recipe):
     pixels: int = Field(default=32, ge=8, le=IMAGE_PIXELS)
     """Resolution of all pictures, pixels a side. At 120 the base sees nearly everything, and a reward model judges as
     well by its own eyes as with facts; at 32 it sees about as badly as real models do, which is what facts are for."""
-    comparisons: int = Field(default=9000, ge=64)
+    comparisons: int = Field(default=6000, ge=64)
     """Comparisons to learn from. LLaVA-RLHF: 9,422."""
     held_out_comparisons: int = Field(default=1000, ge=32)
     """Comparisons by people who never err, on which reward models are measured."""
@@ -75,9 +75,9 @@ class FactRlhfRecipe(Recipe):
     """Time that one comparison is taken to cost a person. Assumed; neither paper reports it."""
     correction_seconds: float = Field(default=60.0, gt=0)
     """Time that one correction is taken to cost. Assumed; it sets how many corrections the same effort buys."""
-    prompts: int = Field(default=2048, ge=16)
+    prompts: int = Field(default=3072, ge=16)
     """Prompts that PPO answers. LLaVA-RLHF: 72,000."""
-    curve_prompts: int = Field(default=160, ge=8)
+    curve_prompts: int = Field(default=256, ge=8)
     """Held-out prompts on which proxy reward and judge are followed."""
     test_scenes: int = Field(default=1000, ge=20)
     """Unseen scenes that every arm describes."""
