@@ -9,7 +9,9 @@ from veridical.errors import ConfigError, DataError
 from veridical.evaluation import responses
 from veridical.evaluation.responses import GenerateRecipe, generate
 from veridical.files import hash_file
-from veridical.records import ImageRef, Manifest, Prompt, Response, read_records, write_records
+from veridical.models.generation import generate_responses
+from veridical.models.loading import load_model
+from veridical.records import NO_IMAGE, ImageRef, Manifest, Prompt, Response, read_records, write_records
 
 COLOURS = ["red", "green", "blue", "white", "black"]
 
@@ -139,6 +141,27 @@ def test_an_image_outside_of_the_folder_needs_leave(recipe, tmp_path):
     with pytest.raises(DataError, match="leads out of"):
         generate(recipe)
     assert len(generate(recipe.model_copy(update={"images_outside": True})).responses) == 2
+
+
+def test_a_prompt_without_an_image_is_answered_without_one(recipe):
+    """Its answer is that of the bare question, and those of its neighbours stay as they are."""
+    rows = read_records(recipe.prompts, Prompt)
+    greedy = recipe.model_copy(update={"temperature": 0.0, "num_samples": 1, "save_every": 64, "out": recipe.out / "a"})
+    seen = generate(greedy).responses
+    rows[1] = rows[1].model_copy(update={"image": NO_IMAGE})
+    write_records(recipe.prompts, rows, kind="Prompt")
+    blind = generate(in_folder(greedy, recipe.out / "b")).responses
+    assert [one.prompt_id for one in blind] == [row.id for row in rows]
+    assert [one.text for one in blind if one.prompt_id != "p1"] == [one.text for one in seen if one.prompt_id != "p1"]
+    vlm = load_model(recipe.model)
+    assert blind[1].text == generate_responses(vlm, [rows[1].question], [None], max_new_tokens=6)[0][0].text
+
+
+def test_an_image_with_a_hash_and_no_path_is_a_fault(recipe):
+    rows = [Prompt(id="p", image=ImageRef(path="", sha256="0" * 64), question="Colour?")]
+    write_records(recipe.prompts, rows, kind="Prompt")
+    with pytest.raises(DataError, match=r"prompts\.jsonl:2: no image is named, got an empty path"):
+        generate(recipe)
 
 
 def test_several_greedy_samples_are_refused():

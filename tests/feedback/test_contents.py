@@ -3,7 +3,7 @@ import pytest
 from comparison_files import write_comparisons
 from veridical.feedback.contents import check_folder, content_statistics, read_contents
 from veridical.formats.llava_rlhf import Contents
-from veridical.records import Comparison, Conversation, ImageRef, Prompt, Response, Turn, write_records
+from veridical.records import NO_IMAGE, Comparison, Conversation, ImageRef, Prompt, Response, Turn, write_records
 
 
 def test_what_is_in_a_folder_is_read_and_counted(tmp_path):
@@ -70,3 +70,17 @@ def test_a_folder_of_comparisons_is_checked_as_a_whole(tmp_path):
     ((file, line, message),) = check_folder(folder)
     assert (file.name, line) == ("comparisons.jsonl", 4)
     assert "there is no response 'p2#1'" in message
+
+
+def test_a_prompt_without_an_image_is_sound_alone_and_not_in_a_comparison(tmp_path):
+    write_comparisons(tmp_path, count=3)
+    prompts = read_contents(tmp_path).prompts
+    blind = [prompts[0].model_copy(update={"image": NO_IMAGE}), *prompts[1:]]
+    write_records(tmp_path / "prompts.jsonl", blind, kind="Prompt")
+    assert str(check_folder(tmp_path)[-1]) == (
+        f"{tmp_path / 'comparisons.jsonl'}:2: no image is named, got an empty path, and one is needed here. "
+        "Name it or leave the row out."
+    )
+    (tmp_path / "comparisons.jsonl").unlink()
+    assert check_folder(tmp_path) == []
+    assert content_statistics(read_contents(tmp_path)).counts["images"] == 2

@@ -4,7 +4,7 @@ from PIL import Image
 from veridical.files import hash_file
 from veridical.formats.images import RowFault
 from veridical.formats.opening import open_image
-from veridical.records import ImageRef
+from veridical.records import NO_IMAGE, ImageRef
 
 
 def test_an_image_comes_upright_and_in_rgb(tmp_path):
@@ -40,3 +40,8 @@ def test_a_cut_off_image_is_a_fault(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(RowFault, match="cannot be decoded"):
         open_image(ImageRef(path="a.jpg"), root=tmp_path)
+
+
+def test_no_path_is_told_as_such(tmp_path):
+    with pytest.raises(RowFault, match=r"^no image is named, got an empty path, and one is needed here\. Name it"):
+        open_image(NO_IMAGE, root=tmp_path)

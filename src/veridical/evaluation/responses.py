@@ -21,7 +21,7 @@ from veridical.formats.images import RowFault
 from veridical.formats.opening import open_image
 from veridical.manifests import build_manifest
 from veridical.progress import say
-from veridical.records import Prompt, Response, read_records, scan_records
+from veridical.records import NO_IMAGE, Prompt, Response, read_records, scan_records
 from veridical.seeding import child_seed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class GenerateRecipe(Recipe):
     adapter: str = ""
     """Folder of a LoRA adapter to put on the model. Empty: none."""
     prompts: Path
-    """JSONL file of `Prompt` records; image paths in it are relative to its folder."""
+    """JSONL file of `Prompt` records; image paths in it are relative to its folder, an empty one asks without image."""
     out: Path
     """Folder for `responses.jsonl`, `manifest.json` and `recipe.toml`."""
     engine: Literal["hf"] = "hf"
@@ -173,7 +173,10 @@ def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
     return good
 
 
-def _open(recipe: GenerateRecipe, prompt: Prompt) -> "Image":
+def _open(recipe: GenerateRecipe, prompt: Prompt) -> "Image | None":
+    """The prompt's image; None where it is asked without one."""
+    if prompt.image == NO_IMAGE:
+        return None
     return open_image(prompt.image, root=recipe.prompts.absolute().parent, outside=recipe.images_outside)
 
 

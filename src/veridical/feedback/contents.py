@@ -13,6 +13,7 @@ from veridical.formats.images import judged_image_fault
 from veridical.formats.llava_rlhf import Contents
 from veridical.progress import track
 from veridical.records import (
+    NO_IMAGE,
     Comparison,
     Conversation,
     Facts,
@@ -77,7 +78,7 @@ def read_contents(folder: Path | str) -> Contents:
 
 def content_statistics(contents: Contents) -> ContentStatistics:
     """Count what a data set holds."""
-    images = {prompt.image.sha256 or prompt.image.path for prompt in contents.prompts}
+    images = {one.image.sha256 or one.image.path for one in contents.prompts if one.image != NO_IMAGE}
     images |= {row.image.sha256 or row.image.path for row in contents.conversations if row.image is not None}
     counts = {name: len(records) for name, records in zip(Contents._fields, contents, strict=True) if records}
     sections: dict[str, Counter[str]] = {
@@ -113,7 +114,7 @@ def _file_faults(path: Path, kind: type[Record], *, outside: bool) -> list[Fault
             image = getattr(row.record, "image", None)
             if row.fault is not None:
                 faults.append(Fault(path, row.line, row.fault))
-            elif isinstance(image, ImageRef):
+            elif isinstance(image, ImageRef) and not (isinstance(row.record, Prompt) and image == NO_IMAGE):
                 if image not in known:
                     known[image] = judged_image_fault(image, root=path.parent, outside=outside)
                 message = known[image]

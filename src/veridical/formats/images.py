@@ -79,8 +79,10 @@ def read_image(root: Path, path: str, *, outside: bool = False) -> bytes:
         outside: Accept files outside of `root`.
 
     Raises:
-        RowFault: No such file, a path that leads out of `root`, a file too large.
+        RowFault: No path, no such file, a path that leads out of `root`, a file too large.
     """
+    if not path:
+        raise RowFault("no image is named, got an empty path, and one is needed here. Name it or leave the row out.")
     try:
         file = (root / path).resolve()
         if not outside and not file.is_relative_to(root.resolve()):
