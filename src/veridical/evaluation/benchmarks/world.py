@@ -25,6 +25,7 @@ from veridical.evaluation.world_metrics import (
     judge_answer_row,
     judge_description_row,
     mmhal_measures,
+    relative_measures,
     yes_no_measures,
 )
 from veridical.records import ItemScore, Metric, read_records
@@ -138,7 +139,7 @@ class World(Benchmark[list[Answered]]):
         del variant
         descriptions = _descriptions(scores)
         measures = description_measures(descriptions) if descriptions else {}
-        for task, make in (("yes_no", yes_no_measures), ("mmhal", mmhal_measures)):
+        for task, make in (("yes_no", yes_no_measures), ("mmhal", mmhal_measures), ("mmhal", relative_measures)):
             rows = [AnswerRow.model_validate_json(one.parsed) for one in scores if one.group == task]
             if rows:
                 measures |= make(rows)

@@ -146,7 +146,8 @@ def _fault_loss(head: nn.Linear, hidden: Tensor, labels: Tensor) -> tuple[Tensor
 
 def _fact_loss(head: nn.Module, hidden: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
     """What the facts say of a noun: hidden states (N D), labels (N 3)."""
-    loss, figures = hidden.new_zeros(()), {}
+    loss = hidden.new_zeros(())
+    figures: dict[str, float] = {}
     if len(labels) == 0:
         return loss, figures
     parts = torch.split(head(hidden), [len(values) for values in ATTRIBUTE_VALUES.values()], dim=-1)
