@@ -186,3 +186,11 @@ def test_the_verb_reads_a_recipe_and_its_settings(recipe, tmp_path, capsys):
     assert "2 responses in" in capsys.readouterr().err
     rows = read_records(tmp_path / "o" / "responses.jsonl", Response)
     assert [(r.prompt_id, r.temperature) for r in rows] == [("p0", 0.0), ("p1", 0.0)]
+
+
+def test_earlier_turns_are_refused_by_line_before_the_model_is_loaded(recipe, prompts):
+    rows = read_records(prompts, Prompt)
+    rows[2] = rows[2].model_copy(update={"history": (("Is this red?", "No."),)})
+    talked = write_records(prompts.parent / "talked.jsonl", rows, kind="Prompt")
+    with pytest.raises(DataError, match=r"talked\.jsonl:4: the prompt has 1 earlier turns"):
+        generate(recipe.model_copy(update={"prompts": talked, "model": "no such model"}))

@@ -153,7 +153,12 @@ def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
     faults: list[Fault] = []
     for row in rows[: recipe.limit or None]:
         message = row.fault
-        if row.record is not None:
+        if row.record is not None and row.record.history:
+            message = (
+                f"the prompt has {len(row.record.history)} earlier turns, and `generate` answers single questions. "
+                "Put what matters of them into the question, or leave the row out."
+            )
+        elif row.record is not None:
             try:
                 _open(recipe, row.record)
             except RowFault as fault:
