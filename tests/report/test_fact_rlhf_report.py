@@ -95,6 +95,16 @@ def test_the_first_sentence_is_no_stronger_than_the_test(html, report):
     assert "no difference between the two is shown" in heading(render_fact_rlhf_report(not_shown))
     worse = with_difference(report, p=0.001, difference=0.1, low=0.05, high=0.2)
     assert "facts made it worse" in heading(render_fact_rlhf_report(worse))
+    rate = next(test for test in worse.results.tests if test.metric == "hallucination_rate" and test.first == "rlhf")
+    more = rate.model_copy(
+        update={
+            "metric": "object_coverage",
+            "result": rate.result.model_copy(update={"difference": 0.04, "low": 0.03, "high": 0.05}),
+        }
+    )
+    results = worse.results.model_copy(update={"tests": (*worse.results.tests, more)})
+    said = heading(render_fact_rlhf_report(worse.model_copy(update={"results": results})))
+    assert said.endswith("naming 97\u202f% of what is there instead of 93\u202f%.")
     untested = report.model_copy(update={"results": report.results.model_copy(update={"tests": ()})})
     page = render_fact_rlhf_report(untested)
     assert "tell two arms apart" not in page

@@ -73,7 +73,7 @@ class RewardModels(NamedTuple):
 def pooled_accuracy(models: Sequence[RewardModels]) -> dict[str, dict[str, Metric]]:
     """Accuracy over all seeds, that of each seed beside it; what else was measured is the first seed's."""
     tables = [one.metrics() for one in models]
-    found = tables[0]
+    found = {name: dict(table) for name, table in tables[0].items()}
     if len(models) > 1:
         for name, (ids, right) in _right_by_seed(models).items():
             values = [float(hit) for seed in right for hit in seed]

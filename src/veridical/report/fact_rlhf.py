@@ -19,6 +19,7 @@ from veridical.report.svg import span_of
 from veridical.report.wording import Verdict, decimal, is_shown, metric_info, verdict
 
 _RATE = "hallucination_rate"
+_COVERAGE = "object_coverage"
 _MAIN = ("sft", "rlhf", "fact_rlhf")
 _THIN = "\u202f"
 
@@ -41,7 +42,7 @@ def render_fact_rlhf_report(inputs: FactRlhfReport) -> str:
         report=inputs,
         results=results,
         labels=labels,
-        sentence=_headline(results.arms, headline_test),
+        sentence=_headline(results.arms, headline_test, _test(results.tests, "rlhf", "fact_rlhf", _COVERAGE)),
         main=[(arms[key], results.arms[key][_RATE]) for key in _MAIN],
         headline_test=headline_test,
         panels=_panels(inputs, labels),
@@ -90,7 +91,7 @@ class JudgedArmTest(NamedTuple):
     """What may be said."""
 
 
-def _headline(arms: dict[str, dict[str, Metric]], test: Difference | None) -> str:
+def _headline(arms: dict[str, dict[str, Metric]], test: Difference | None, coverage: Difference | None) -> str:
     """The one sentence, no stronger than the test allows."""
     start, without, with_facts = (f"{decimal(100 * arms[key][_RATE].value, digits=0)}{_THIN}%" for key in _MAIN)
     told = (
@@ -101,7 +102,12 @@ def _headline(arms: dict[str, dict[str, Metric]], test: Difference | None) -> st
         return f"{told}."
     if not is_shown(test):
         return f"{told}: no difference between the two is shown."
-    return f"{told}." if test.difference < 0 else f"{told}: here facts made it worse."
+    if test.difference < 0:
+        return f"{told}."
+    if coverage is None or not is_shown(coverage) or coverage.difference < 0:
+        return f"{told}: here facts made it worse."
+    less, more = (f"{decimal(100 * arms[key][_COVERAGE].value, digits=0)}{_THIN}%" for key in _MAIN[1:])
+    return f"{told}, naming {more} of what is there instead of {less}."
 
 
 def _test(tests: Sequence[ArmTest], first: str, second: str, metric: str) -> Difference | None:
@@ -196,7 +202,7 @@ def _shared_metrics(inputs: FactRlhfReport) -> list[str]:
 def _trade_off(inputs: FactRlhfReport) -> Markup:
     def point(arm: Arm) -> figures.TradeOff:
         table = inputs.results.arms[arm.key]
-        return figures.TradeOff(arm.label, "", table["object_coverage"], table[_RATE])
+        return figures.TradeOff(arm.label, "", table[_COVERAGE], table[_RATE])
 
     base = next(arm for arm in inputs.arms if arm.key == "sft")
     title = "Hallucination against coverage of every arm, with 95 % intervals"
