@@ -39,7 +39,7 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Run directory; a second call with it goes on where the first stopped.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Settings, key=value.")] = None,
 ) -> None:
-    """Train the base model from scratch (about half an hour on two cores)."""
+    """Train the base model from scratch (about an hour on two cores)."""
     from veridical.config import resolve_recipe
     from veridical.progress import say
     from veridical.world.pretraining.run import PretrainRecipe, pretrain
