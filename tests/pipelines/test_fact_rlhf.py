@@ -15,7 +15,7 @@ from veridical.rewards.protocol import Candidate
 from veridical.world.known_facts import FactsModel
 
 _SMALL = FactRlhfRecipe(
-    comparisons=64, held_out_comparisons=32, prompts=32, curve_prompts=8, test_scenes=20, probe_scenes=5,
+    comparisons=64, held_out_comparisons=64, prompts=32, curve_prompts=8, test_scenes=20, probe_scenes=5,
     questions_per_type=1, best_of=2, dependence_comparisons=16, reward=("train.epochs=1",),
     ppo=("train.iterations=2", "train.evaluation_iterations=1", "rollout.prompts=16", "rollout.samples=2",
          "train.batch_size=16", "train.micro_batch_size=16"),
@@ -67,6 +67,10 @@ def test_corrections_cost_people_as_much_time_as_comparisons(run):
     assert _SMALL.corrections * _SMALL.correction_seconds == _SMALL.comparisons * _SMALL.comparison_seconds
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Fact-RLHF" in page
+    kinds = json.loads((out / "reward" / "with_facts-0" / "reward_report.json").read_text())["by_kind"]
+    shown = [name for name, accuracy in kinds.items() if accuracy["n"] >= 25]
+    assert shown
+    assert all(f"differ in {name}" in page for name in shown)
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 

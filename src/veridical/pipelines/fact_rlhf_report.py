@@ -1,15 +1,17 @@
 """What a run of the Fact-RLHF loop says to its reader: records of the run → the inputs of the report."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from veridical.evaluation.reward_model import report_rewards
 from veridical.evaluation.world import WorldEvaluation
+from veridical.files import read_bytes
 from veridical.objectives.best_of_n import kl_bound
 from veridical.pipelines.demo_report import alt_text, mark_faults, picture
 from veridical.pipelines.fact_rlhf_arms import RewardModels, pooled_difference
 from veridical.pipelines.fact_rlhf_curves import RunCurve
 from veridical.pipelines.fact_rlhf_image import IMAGE_ALONE
+from veridical.pipelines.reward import REPORT_FILE
 from veridical.records import Manifest, Metric
 from veridical.report.fact_rlhf_inputs import (
     Arm,
@@ -171,7 +173,7 @@ def _exactly(value: float) -> Metric:
 
 def _reward_models(run: FactRlhfRun) -> RewardModelsInput:
     models = run.rewards[0]
-    without, with_facts = (report_rewards(rows).text for rows in models.rows())
+    without, with_facts = (json.loads(read_bytes(one.run_dir / REPORT_FILE)) for one in models)
     rows = [
         RewardBreakdown(
             name=f"seed {seed}",
