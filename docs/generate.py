@@ -23,8 +23,8 @@ from pydantic_core import PydanticUndefined
 import veridical
 from veridical import cli, records
 from veridical.config import Recipe
-from veridical.evaluation.benchmarks.page import benchmark_index, benchmark_page
-from veridical.evaluation.benchmarks.registry import find_benchmark, own_benchmark_names
+from veridical.scoring.page import benchmark_index, benchmark_page
+from veridical.scoring.registry import find_benchmark, own_benchmark_names
 
 FOLDER = Path(__file__).parent
 _NOTE = "<!-- Written by docs/generate.py from the code. Change the docstrings there, then run `make docs`. -->"

@@ -4,8 +4,8 @@ import math
 import random
 
 from made_up_scenes import draw_picture, mark_words
-from veridical.evaluation.statistics import clustered_bootstrap, mcnemar, paired_permutation, wilson
 from veridical.records import Metric
+from veridical.records.fact_rlhf import ArmTest, CurveMeasurement, EqualDistance, FactRlhfResults
 from veridical.report.fact_rlhf_inputs import (
     Arm,
     Climb,
@@ -21,8 +21,8 @@ from veridical.report.fact_rlhf_inputs import (
     RewardModels,
     TrainingMeasure,
 )
-from veridical.report.fact_rlhf_results import ArmTest, CurveMeasurement, EqualDistance, FactRlhfResults
 from veridical.report.inputs import Rerun, Stage
+from veridical.statistics import clustered_bootstrap, mcnemar, paired_permutation, wilson
 
 N = 240
 RATES = {"sft": 0.57, "rlhf": 0.41, "fact_rlhf": 0.19, "best_of_n": 0.33, "dense_dpo": 0.15}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from official_data import write_lines
-from veridical.evaluation.benchmarks.protocol import Files
+from veridical.scoring.protocol import Files
 
 Say = Callable[[str], str]
 """What a model (or, for reviews, a judge) says to a question."""
@@ -128,7 +128,7 @@ def mmhal(folder: Path, say: Say) -> Files:
 
 
 def llava_bench(folder: Path, say: Say) -> Files:
-    from veridical.evaluation.benchmarks.llava_bench import official_grades
+    from veridical.benchmarks.llava_bench.benchmark import official_grades
 
     rows = []
     for number in range(9):

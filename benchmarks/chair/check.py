@@ -20,9 +20,9 @@ from make_forms import POS, words
 from nltk.stem import WordNetLemmatizer
 from singular import singularize
 
-from veridical.evaluation.benchmarks.coco.tagging import load_tagger
-from veridical.evaluation.benchmarks.coco.tokens import tokenize
-from veridical.evaluation.benchmarks.coco.vocabulary import word_forms
+from veridical.benchmarks.coco.tagging import load_tagger
+from veridical.benchmarks.coco.tokens import tokenize
+from veridical.benchmarks.coco.vocabulary import word_forms
 
 SIGNS = [
     *"abcdrstmnxle ..,''\"\"-–—?!:;()[]{}<>*@#$%&`»«“”‘’0123 \n\t/\\é",

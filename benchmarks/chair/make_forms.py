@@ -14,7 +14,7 @@ from nltk.corpus import wordnet
 from nltk.stem import WordNetLemmatizer
 from singular import irregular_plurals, singularize
 
-from veridical.evaluation.benchmarks.coco import vocabulary as coco
+from veridical.benchmarks.coco import vocabulary as coco
 
 TARGET = Path(coco.__file__).with_name("forms.json")
 POS = {"noun": "n", "verb": "v", "adjective": "a", "adverb": "r"}

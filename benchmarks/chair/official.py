@@ -12,7 +12,7 @@ from nltk.corpus import wordnet
 from nltk.stem import WordNetLemmatizer
 from singular import singularize
 
-from veridical.evaluation.benchmarks.coco.vocabulary import vocabulary
+from veridical.benchmarks.coco.vocabulary import vocabulary
 
 _LEMMATISER = WordNetLemmatizer()
 _PARTS = {"J": wordnet.ADJ, "V": wordnet.VERB, "N": wordnet.NOUN, "R": wordnet.ADV}

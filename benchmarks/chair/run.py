@@ -19,9 +19,9 @@ from pathlib import Path
 
 import official
 
-from veridical.evaluation.benchmarks.chair import Chair
-from veridical.evaluation.benchmarks.coco import careful, mentions, tokens, vocabulary
-from veridical.evaluation.benchmarks.protocol import Files
+from veridical.benchmarks.chair.benchmark import Chair
+from veridical.benchmarks.coco import careful, mentions, tokens, vocabulary
+from veridical.scoring.protocol import Files
 
 _FILLERS = """
 the a in image is features on with and of there are several placed around scene near which large wooden white standing

@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
-from veridical.pipelines.objectives import RECORDED, compare_objectives
+from veridical.studies.objectives import RECORDED, compare_objectives
 
 
 def main() -> None:

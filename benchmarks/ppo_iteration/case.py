@@ -18,12 +18,12 @@ from veridical.models.lora import LoraRecipe, add_lora
 from veridical.records import ImageRef, Prompt, read_records
 from veridical.rewards.model import RewardModel, new_head
 from veridical.rewards.template import RewardTemplate
-from veridical.training.checkpoints import save_trainable, trainable_parameters
-from veridical.training.encoded_prompts import encode_all_prompts
-from veridical.training.ppo_config import PpoRecipe
-from veridical.training.ppo_prompts import PpoPrompt
-from veridical.training.ppo_roles import POLICY, Roles, build_roles
-from veridical.training.rollout_engines import HfEngine, Sampled
+from veridical.training.ppo.config import PpoRecipe
+from veridical.training.ppo.engines import HfEngine, Sampled
+from veridical.training.ppo.prompts import PpoPrompt
+from veridical.training.ppo.roles import POLICY, Roles, build_roles
+from veridical.training.run.checkpoints import save_trainable, trainable_parameters
+from veridical.training.run.encoded_prompts import encode_all_prompts
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "photographs"))
 from make_miniature import SIDE, make_miniature

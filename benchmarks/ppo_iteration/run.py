@@ -24,8 +24,8 @@ from sides import SIDES
 
 from veridical.config import write_recipe
 from veridical.files import write_json_atomically
-from veridical.manifests import describe_machine, git_commit, library_versions
-from veridical.training.ppo_config import PpoRecipe
+from veridical.records.manifests import describe_machine, git_commit, library_versions
+from veridical.training.ppo.config import PpoRecipe
 
 TOLERANCE = 1e-4
 """Nats, and units of the reward: float32 sums in another order."""

@@ -27,11 +27,11 @@ from veridical.models.token_scores import score_logits
 from veridical.rewards.learned import LearnedReward
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import RewardFunction
-from veridical.training.checkpoints import load_trainable
-from veridical.training.ppo_config import PpoRecipe
-from veridical.training.ppo_prompts import PpoPrompt
-from veridical.training.ppo_roles import POLICY, VALUE, Roles, build_roles
-from veridical.training.rollout_engines import HfEngine, RolloutEngine, Sampled, image_keys
+from veridical.training.ppo.config import PpoRecipe
+from veridical.training.ppo.engines import HfEngine, RolloutEngine, Sampled, image_keys
+from veridical.training.ppo.prompts import PpoPrompt
+from veridical.training.ppo.roles import POLICY, VALUE, Roles, build_roles
+from veridical.training.run.checkpoints import load_trainable
 
 SIDES = ("four_models", "adapters", "shared_base", "response_logits", "image_once", "branches", "shared_cache")
 """Each but the first adds the saving that it is named for; the last is Veridical as it is."""

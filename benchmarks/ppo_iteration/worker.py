@@ -24,12 +24,12 @@ from safetensors.torch import save_file
 from sides import make_side
 
 from veridical.config import load_recipe
-from veridical.training.choice import latest
-from veridical.training.ppo_config import PpoRecipe
-from veridical.training.ppo_prompts import PpoPrompt, rows_of_iteration
-from veridical.training.ppo_trainer import PpoTrainer
-from veridical.training.rollout_engines import Sampled
-from veridical.training.rollouts import Rewards, RolloutCollector, Scored
+from veridical.training.ppo.config import PpoRecipe
+from veridical.training.ppo.engines import Sampled
+from veridical.training.ppo.prompts import PpoPrompt, rows_of_iteration
+from veridical.training.ppo.rollouts import Rewards, RolloutCollector, Scored
+from veridical.training.ppo.trainer import PpoTrainer
+from veridical.training.run.choice import latest
 
 
 class TimedCollector(RolloutCollector):

@@ -17,7 +17,7 @@ from torch import Tensor
 from veridical.models.branches import BranchBatch
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import LoraRecipe, add_lora, freeze
-from veridical.training.checkpoints import load_trainable, save_trainable, trainable_parameters
+from veridical.training.run.checkpoints import load_trainable, save_trainable, trainable_parameters
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "photographs"))
 from make_miniature import make_miniature

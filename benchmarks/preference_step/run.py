@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from worker import OUR_SIDES, TRL_SIDES
 
 from veridical.files import write_json_atomically
-from veridical.manifests import describe_machine, git_commit, library_versions
+from veridical.records.manifests import describe_machine, git_commit, library_versions
 
 SIDES = (*TRL_SIDES, *OUR_SIDES)
 LOSS_TOLERANCE = 1e-4

@@ -25,9 +25,9 @@ from veridical.models.branches import score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.lora import adapter_disabled
-from veridical.training.checkpoints import load_trainable, trainable_parameters
-from veridical.training.preference import preference_losses
-from veridical.training.preference_config import ObjectiveSection
+from veridical.training.preference.config import ObjectiveSection
+from veridical.training.preference.train import preference_losses
+from veridical.training.run.checkpoints import load_trainable, trainable_parameters
 
 Loss = Callable[[], Tensor]
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from veridical.errors import ModelError as ModelError
     from veridical.errors import StorageError as StorageError
     from veridical.errors import VeridicalError as VeridicalError
+    from veridical.evaluation.recipe import BenchmarksRecipe as BenchmarksRecipe
     from veridical.evaluation.responses import GenerateRecipe as GenerateRecipe
     from veridical.evaluation.responses import generate as generate
-    from veridical.evaluation.suite.recipe import BenchmarksRecipe as BenchmarksRecipe
-    from veridical.evaluation.suite.run import evaluate_benchmarks as evaluate_benchmarks
+    from veridical.evaluation.run import evaluate_benchmarks as evaluate_benchmarks
     from veridical.evaluation.world_recipe import EvaluateRecipe as EvaluateRecipe
     from veridical.evaluation.world_recipe import evaluate as evaluate
     from veridical.feedback.segments import find_segments as find_segments
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from veridical.models.generation import generate_responses as generate_responses
     from veridical.models.loading import VisionLanguageModel as VisionLanguageModel
     from veridical.models.loading import load_model as load_model
-    from veridical.pipelines.demo import DemoRecipe as DemoRecipe
-    from veridical.pipelines.demo import run_demo as run_demo
-    from veridical.pipelines.reward import train_reward as train_reward
     from veridical.records import Comparison as Comparison
     from veridical.records import Conversation as Conversation
     from veridical.records import Correction as Correction
@@ -48,13 +45,16 @@ if TYPE_CHECKING:
     from veridical.records import write_records as write_records
     from veridical.rewards.layout import RewardQuery as RewardQuery
     from veridical.rewards.model import RewardModel as RewardModel
-    from veridical.training.ppo import train_ppo as train_ppo
-    from veridical.training.ppo_config import PpoRecipe as PpoRecipe
-    from veridical.training.preference import train_dpo as train_dpo
-    from veridical.training.preference_config import PreferenceRecipe as PreferenceRecipe
-    from veridical.training.reward_config import RewardRecipe as RewardRecipe
-    from veridical.training.sft import train_sft as train_sft
-    from veridical.training.sft_config import SftRecipe as SftRecipe
+    from veridical.studies.demo.run import DemoRecipe as DemoRecipe
+    from veridical.studies.demo.run import run_demo as run_demo
+    from veridical.training.ppo.config import PpoRecipe as PpoRecipe
+    from veridical.training.ppo.train import train_ppo as train_ppo
+    from veridical.training.preference.config import PreferenceRecipe as PreferenceRecipe
+    from veridical.training.preference.train import train_dpo as train_dpo
+    from veridical.training.reward.config import RewardRecipe as RewardRecipe
+    from veridical.training.reward.report import train_reward as train_reward
+    from veridical.training.sft.config import SftRecipe as SftRecipe
+    from veridical.training.sft.train import train_sft as train_sft
 
     __version__: str
 
@@ -72,8 +72,8 @@ _HOMES = {
         "GenerateRecipe",
         "generate",
     ),
-    "veridical.evaluation.suite.recipe": ("BenchmarksRecipe",),
-    "veridical.evaluation.suite.run": ("evaluate_benchmarks",),
+    "veridical.evaluation.recipe": ("BenchmarksRecipe",),
+    "veridical.evaluation.run": ("evaluate_benchmarks",),
     "veridical.evaluation.world_recipe": (
         "EvaluateRecipe",
         "evaluate",
@@ -89,11 +89,11 @@ _HOMES = {
         "VisionLanguageModel",
         "load_model",
     ),
-    "veridical.pipelines.demo": (
+    "veridical.studies.demo.run": (
         "DemoRecipe",
         "run_demo",
     ),
-    "veridical.pipelines.reward": ("train_reward",),
+    "veridical.training.reward.report": ("train_reward",),
     "veridical.records": (
         "Comparison",
         "Conversation",
@@ -113,13 +113,13 @@ _HOMES = {
     ),
     "veridical.rewards.layout": ("RewardQuery",),
     "veridical.rewards.model": ("RewardModel",),
-    "veridical.training.ppo": ("train_ppo",),
-    "veridical.training.ppo_config": ("PpoRecipe",),
-    "veridical.training.preference": ("train_dpo",),
-    "veridical.training.preference_config": ("PreferenceRecipe",),
-    "veridical.training.reward_config": ("RewardRecipe",),
-    "veridical.training.sft": ("train_sft",),
-    "veridical.training.sft_config": ("SftRecipe",),
+    "veridical.training.ppo.train": ("train_ppo",),
+    "veridical.training.ppo.config": ("PpoRecipe",),
+    "veridical.training.preference.train": ("train_dpo",),
+    "veridical.training.preference.config": ("PreferenceRecipe",),
+    "veridical.training.reward.config": ("RewardRecipe",),
+    "veridical.training.sft.train": ("train_sft",),
+    "veridical.training.sft.config": ("SftRecipe",),
 }
 """Where each public name lives; a test holds this table and the imports above together."""
 
@@ -128,7 +128,7 @@ __all__ = ["__version__", *(n for names in _HOMES.values() for n in names)]  # n
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from veridical.manifests import installed_version
+        from veridical.records.manifests import installed_version
 
         value: Any = installed_version("veridical") or "unknown"
     else:

@@ -68,7 +68,7 @@ sys.meta_path.insert(0, Absent())
         "veridical",
         "veridical.records",
         "veridical.config",
-        "veridical.manifests",
+        "veridical.records.manifests",
         "veridical.formats",
         "veridical.feedback",
         "veridical.report",

@@ -8,10 +8,10 @@ import pytest
 
 from documents import blocks, follow
 from veridical.errors import DataError
-from veridical.evaluation.benchmarks.protocol import Files
-from veridical.evaluation.benchmarks.registry import benchmark_names
-from veridical.evaluation.benchmarks.scoring import score
 from veridical.records import ItemScore, read_records
+from veridical.scoring.files import score
+from veridical.scoring.protocol import Files
+from veridical.scoring.registry import benchmark_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "own.md"
 

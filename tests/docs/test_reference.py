@@ -22,7 +22,7 @@ def test_the_reference_is_what_the_code_says(generator):
 
 
 def test_every_benchmark_has_its_page(generator):
-    from veridical.evaluation.benchmarks.registry import own_benchmark_names
+    from veridical.scoring.registry import own_benchmark_names
 
     assert {f"benchmarks/{name}.md" for name in own_benchmark_names()} <= set(generator.pages())
 

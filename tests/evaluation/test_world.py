@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from veridical.benchmarks.world.metrics import judge_description_row
+from veridical.benchmarks.world.over_generalisation import over_generalisation
 from veridical.errors import ConfigError
-from veridical.evaluation.over_generalisation import over_generalisation
 from veridical.evaluation.world import (
     WorldItem,
     answer_benchmark,
@@ -18,7 +19,6 @@ from veridical.evaluation.world import (
     score_world,
     write_evaluation,
 )
-from veridical.evaluation.world_metrics import judge_description_row
 from veridical.records import Response, read_records
 from veridical.seeding import child_random
 from veridical.world.descriptions import Mention, caption_with_noise, describe, describe_mentions, sentence

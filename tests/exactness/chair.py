@@ -7,14 +7,14 @@ from pathlib import Path as File
 from typing import Any
 
 from official_data import DATA
-from veridical.evaluation.benchmarks.chair import reader_of
-from veridical.evaluation.benchmarks.coco.extraction import OFFICIAL_PROMPTS, ExtractionTemplate, parse_extraction
-from veridical.evaluation.benchmarks.coco.vocabulary import vocabulary, word_forms
-from veridical.evaluation.benchmarks.protocol import Files
-from veridical.evaluation.benchmarks.scoring import Scored, score
-from veridical.evaluation.judges.protocol import Case
-from veridical.evaluation.judges.templates import read_prompt
+from veridical.benchmarks.chair.benchmark import reader_of
+from veridical.benchmarks.coco.extraction import OFFICIAL_PROMPTS, ExtractionTemplate, parse_extraction
+from veridical.benchmarks.coco.vocabulary import vocabulary, word_forms
 from veridical.files import hash_bytes
+from veridical.judges.protocol import Case
+from veridical.judges.templates import read_prompt
+from veridical.scoring.files import Scored, score
+from veridical.scoring.protocol import Files
 
 Ours = Iterator[tuple[tuple[str, ...], Any]]
 _TRUTH = "chair/coco2014_gt_objects.json"

@@ -7,11 +7,11 @@ from pathlib import Path as File
 from typing import Any
 
 from official_data import DATA, write_lines
-from veridical.evaluation.benchmarks.llava_bench import Grades, LlavaBench, official_grades, printed_relative
-from veridical.evaluation.benchmarks.mmhal import MMHal, official_rating
-from veridical.evaluation.benchmarks.protocol import Files
-from veridical.evaluation.benchmarks.scoring import Scored, score
+from veridical.benchmarks.llava_bench.benchmark import Grades, LlavaBench, official_grades, printed_relative
+from veridical.benchmarks.mmhal.benchmark import MMHal, official_rating
 from veridical.files import hash_bytes
+from veridical.scoring.files import Scored, score
+from veridical.scoring.protocol import Files
 
 Ours = Iterator[tuple[tuple[str, ...], Any]]
 

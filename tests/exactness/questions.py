@@ -7,10 +7,10 @@ from pathlib import Path as File
 from typing import Any
 
 from official_data import DATA, write_lines
-from veridical.evaluation.benchmarks.pope import PARSERS
-from veridical.evaluation.benchmarks.protocol import Files
-from veridical.evaluation.benchmarks.scoring import Scored, score
-from veridical.evaluation.benchmarks.vqa_text import normalise_answer, strip_punctuation
+from veridical.benchmarks.pope.benchmark import PARSERS
+from veridical.scoring.files import Scored, score
+from veridical.scoring.protocol import Files
+from veridical.scoring.vqa_text import normalise_answer, strip_punctuation
 
 Ours = Iterator[tuple[tuple[str, ...], Any]]
 _YES_NO = ("accuracy", "precision", "recall", "f1")

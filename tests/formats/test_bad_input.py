@@ -21,10 +21,9 @@ from foreign_data import (
     write_parquet,
 )
 from veridical.errors import ConfigError, DataError
-from veridical.formats import images
 from veridical.formats.corrections import check_source, import_corrections
 from veridical.formats.detect import detect_format
-from veridical.records import Correction, read_records
+from veridical.records import Correction, images, read_records
 
 
 def plain_faults(folder, **changes):

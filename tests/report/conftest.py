@@ -5,8 +5,8 @@ import random
 import pytest
 
 from made_up_scenes import draw_picture, mark_words
-from veridical.evaluation.statistics import clustered_bootstrap, mcnemar, paired_permutation, wilson
 from veridical.records import Metric, Segment
+from veridical.records.results import Results
 from veridical.report.inputs import (
     Corrections,
     CurvePoint,
@@ -20,7 +20,7 @@ from veridical.report.inputs import (
     Scene,
     Stage,
 )
-from veridical.report.results import Results
+from veridical.statistics import clustered_bootstrap, mcnemar, paired_permutation, wilson
 
 KINDS = ("object", "number", "colour", "place")
 

@@ -6,10 +6,10 @@ import pytest
 
 from veridical.cli import main
 from veridical.errors import ConfigError, DataError
-from veridical.evaluation.benchmarks.protocol import Files
-from veridical.evaluation.benchmarks.runs import read_runs
-from veridical.evaluation.benchmarks.scoring import score
 from veridical.report.benchmarks import all_scored, compare_benchmarks, group_runs
+from veridical.scoring.files import score
+from veridical.scoring.protocol import Files
+from veridical.scoring.runs import read_runs
 
 
 @pytest.fixture

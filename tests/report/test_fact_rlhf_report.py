@@ -8,17 +8,17 @@ import pytest
 from fact_rlhf_made_up import make_report, make_results
 from html_page import Page
 from veridical.errors import ConfigError, DataError
-from veridical.evaluation.statistics import wilson
 from veridical.records import Metric
-from veridical.report.fact_rlhf import render_fact_rlhf_report, write_fact_rlhf_report
-from veridical.report.fact_rlhf_inputs import Climb, Effort, FactRlhfReport
-from veridical.report.fact_rlhf_results import (
+from veridical.records.fact_rlhf import (
     FactRlhfResults,
     read_fact_rlhf_results,
     write_fact_rlhf_results,
 )
+from veridical.report.fact_rlhf import render_fact_rlhf_report, write_fact_rlhf_report
+from veridical.report.fact_rlhf_inputs import Climb, Effort, FactRlhfReport
 from veridical.report.inputs import MarkedText
 from veridical.report.wording import value_text
+from veridical.statistics import wilson
 
 SECTIONS = ("hacking", "reward", "arms", "gallery", "training", "effort", "how", "caveats", "rerun")
 

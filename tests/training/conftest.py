@@ -5,8 +5,8 @@ import pytest
 from correction_files import write_corrections
 from prompt_files import write_prompts
 from veridical.config import resolve_recipe
-from veridical.training.ppo_config import PpoRecipe
-from veridical.training.preference_config import PreferenceRecipe
+from veridical.training.ppo.config import PpoRecipe
+from veridical.training.preference.config import PreferenceRecipe
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 (typer's callback takes it so)
     if asked:
-        from veridical.manifests import installed_version
+        from veridical.records.manifests import installed_version
 
         sys.stdout.write(f"veridical {installed_version('veridical')}\n")
         raise typer.Exit

@@ -54,7 +54,7 @@ def import_(
     from veridical.files import hash_file, write_json_atomically
     from veridical.formats.corrections import import_corrections
     from veridical.formats.llava_rlhf_import import import_llava_rlhf
-    from veridical.manifests import build_manifest
+    from veridical.records.manifests import build_manifest
 
     started = time.monotonic()
     made_by = _source(judged_by)
@@ -197,7 +197,7 @@ def _leave_out_bad(path: Path, found: str, *, facts: Path | None, images: Path |
     from veridical.feedback.corrections import read_corrections
     from veridical.formats import corrections, llava_rlhf_import
     from veridical.formats.detect import folder_files
-    from veridical.formats.folders import FACTS_FILE
+    from veridical.records.folders import FACTS_FILE
 
     if found.startswith(_LLAVA_RLHF):
         return llava_rlhf_import.put_bad_rows_aside(path, format_name=found, facts=facts, images_root=images)

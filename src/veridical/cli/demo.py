@@ -25,13 +25,13 @@ def demo(
     from veridical.config import resolve_recipe
 
     if system == "llava-rlhf":
-        from veridical.pipelines.fact_rlhf import QUICK_FACT_RLHF, FactRlhfRecipe, run_fact_rlhf
+        from veridical.studies.fact_rlhf.run import QUICK_FACT_RLHF, FactRlhfRecipe, run_fact_rlhf
 
         small = QUICK_FACT_RLHF.model_dump() if quick else {}
         recipe = resolve_recipe({**small, "seed": seed}, FactRlhfRecipe, overrides=settings or [], where="demo")
         run_fact_rlhf(recipe, out)
         return
-    from veridical.pipelines.demo import QUICK, DemoRecipe, run_demo
+    from veridical.studies.demo.run import QUICK, DemoRecipe, run_demo
 
     start = QUICK.model_dump() if quick else {}
     run_demo(resolve_recipe({**start, "seed": seed}, DemoRecipe, overrides=settings or [], where="demo"), out)

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from veridical.cli.extras import install_line, requirements
-from veridical.manifests import describe_machine, git_commit, installed_version, library_versions
+from veridical.records.manifests import describe_machine, git_commit, installed_version, library_versions
 
 
 def doctor(

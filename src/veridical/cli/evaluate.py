@@ -34,9 +34,9 @@ def _lists_benchmarks(recipe: Path) -> bool:
 
 def _benchmarks(recipe: Path, settings: list[str]) -> None:
     from veridical.config import load_recipe
-    from veridical.evaluation.suite.recipe import BenchmarksRecipe
-    from veridical.evaluation.suite.run import evaluate_benchmarks
-    from veridical.evaluation.suite.table import evaluation_table
+    from veridical.evaluation.recipe import BenchmarksRecipe
+    from veridical.evaluation.run import evaluate_benchmarks
+    from veridical.evaluation.table import evaluation_table
     from veridical.progress import say, show
 
     resolved = load_recipe(recipe, BenchmarksRecipe, overrides=settings)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from veridical.config import resolve_recipe
 from veridical.errors import ConfigError
-from veridical.evaluation.judges.settings import JudgeSettings
+from veridical.judges.settings import JudgeSettings
 
 
 def judge_settings(

@@ -37,13 +37,13 @@ def score(
     What a benchmark lets one set beside this (`--task generative` of amber) is shown by `veridical score list`.
     """
     from veridical.cli.judging import judge_settings
-    from veridical.evaluation.benchmarks.people import with_people
-    from veridical.evaluation.benchmarks.protocol import Files
-    from veridical.evaluation.benchmarks.scoring import score as score_files
-    from veridical.evaluation.benchmarks.table import benchmark_lines, score_table
     from veridical.files import write_json_atomically
     from veridical.progress import say, show
     from veridical.records import write_records
+    from veridical.scoring.files import score as score_files
+    from veridical.scoring.people import with_people
+    from veridical.scoring.protocol import Files
+    from veridical.scoring.table import benchmark_lines, score_table
 
     if benchmark == "list":
         for line in benchmark_lines():
@@ -54,14 +54,14 @@ def score(
     named = {"model": judge_model, "url": judge_url, "cache": judge_cache, "template": template, "budget": budget}
     settings = judge_settings(named, judge or [], acts=dry_run is not None or batch_output is not None)
     if settings is not None and dry_run is not None:
-        from veridical.evaluation.judges.scoring import write_requests
+        from veridical.evaluation.judging import write_requests
 
         say(write_requests(benchmark, files, settings, dry_run, options=options))
         return
     if settings is None:
         scored = score_files(benchmark, files, variant=variant, options=options, seed=seed)
     else:
-        from veridical.evaluation.judges.scoring import judge_at_endpoint
+        from veridical.evaluation.judging import judge_at_endpoint
 
         judged = judge_at_endpoint(
             benchmark, files, settings, batch_output=batch_output, variant=variant, options=options, seed=seed

@@ -33,8 +33,8 @@ def sft(
     """
     from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe
-    from veridical.training.sft import train_sft
-    from veridical.training.sft_config import SftRecipe
+    from veridical.training.sft.config import SftRecipe
+    from veridical.training.sft.train import train_sft
 
     path = find_recipe(recipe, prefix="sft")
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
@@ -53,8 +53,8 @@ def reward(
     """
     from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe
-    from veridical.pipelines.reward import train_reward
-    from veridical.training.reward_config import RewardRecipe
+    from veridical.training.reward.config import RewardRecipe
+    from veridical.training.reward.report import train_reward
 
     path = find_recipe(recipe, prefix="reward")
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
@@ -72,8 +72,8 @@ def dpo(
     """
     from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe
-    from veridical.training.preference import train_dpo
-    from veridical.training.preference_config import PreferenceRecipe
+    from veridical.training.preference.config import PreferenceRecipe
+    from veridical.training.preference.train import train_dpo
 
     path = find_recipe(recipe, prefix="dpo")
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
@@ -92,8 +92,8 @@ def ppo(
     """
     from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe
-    from veridical.training.ppo import train_ppo
-    from veridical.training.ppo_config import PpoRecipe
+    from veridical.training.ppo.config import PpoRecipe
+    from veridical.training.ppo.train import train_ppo
 
     path = find_recipe(recipe, prefix="ppo")
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]

@@ -26,7 +26,7 @@ def make(
     from veridical.world.export import write_scenes
 
     if benchmarks is not None:
-        from veridical.evaluation.world_files import write_world_benchmarks
+        from veridical.benchmarks.world.files import write_world_benchmarks
 
         written = write_world_benchmarks(benchmarks, split=split, scenes=count, seed=seed)
         say(f"benchmarks in {benchmarks}; run them with: veridical evaluate {written.recipe}")

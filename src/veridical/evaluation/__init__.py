@@ -1,1 +1,1 @@
-"""Measuring hallucination: statistics, metrics in the world, benchmarks. The arithmetic needs no torch."""
+"""Asking models: their responses, models × benchmarks, judged answers, and reports on reward models."""

@@ -17,11 +17,11 @@ from veridical.config import Recipe, write_recipe
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.evaluation.shares import Shares
 from veridical.files import hash_bytes, hash_file, read_bytes, write_json_atomically, write_text_atomically
-from veridical.formats.images import RowFault
-from veridical.formats.opening import open_image
-from veridical.manifests import build_manifest
 from veridical.progress import say
 from veridical.records import NO_IMAGE, Prompt, Response, read_records, scan_records
+from veridical.records.images import RowFault
+from veridical.records.manifests import build_manifest
+from veridical.records.opening import open_image
 from veridical.seeding import child_seed
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from veridical.errors import DataError, Fault
-from veridical.evaluation.statistics import mcnemar, wilson
 from veridical.files import read_jsonl_rows
 from veridical.records import Metric, Source
+from veridical.statistics import mcnemar, wilson
 
 _BINS = 10
 _TIE = 1e-5

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL.Image import Image
 
-from veridical.errors import ConfigError
-from veridical.evaluation.measures import Measure
-from veridical.evaluation.over_generalisation import (
-    OverGeneralisation,
-    compare_over_generalisation,
-    over_generalisation,
-    over_generalisation_metrics,
-)
-from veridical.evaluation.world_benchmark import WorldItem, build_world_benchmark, describe_items
-from veridical.evaluation.world_metrics import (
+from veridical.benchmarks.world.items import WorldItem, build_world_benchmark, describe_items
+from veridical.benchmarks.world.metrics import (
     AnswerRow,
     DescriptionRow,
     description_measures,
@@ -28,8 +20,16 @@ from veridical.evaluation.world_metrics import (
     relative_measures,
     yes_no_measures,
 )
+from veridical.benchmarks.world.over_generalisation import (
+    OverGeneralisation,
+    compare_over_generalisation,
+    over_generalisation,
+    over_generalisation_metrics,
+)
+from veridical.errors import ConfigError
 from veridical.files import write_json_atomically
 from veridical.records import Difference, Metric, Response, write_records
+from veridical.scoring.measures import Measure
 from veridical.seeding import child_seed
 from veridical.world.scenes import Scene, render
 

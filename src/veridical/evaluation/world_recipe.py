@@ -16,8 +16,8 @@ from veridical.evaluation.world import (
     score_world,
 )
 from veridical.files import write_json_atomically
-from veridical.manifests import build_manifest
 from veridical.records import Difference, Response, read_records
+from veridical.records.manifests import build_manifest
 from veridical.world.base import resolve_model
 
 

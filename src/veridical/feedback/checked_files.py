@@ -6,9 +6,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 from veridical.errors import DataError, Fault
 from veridical.files import quarantine_rows
-from veridical.formats.images import judged_image_fault
 from veridical.progress import track
 from veridical.records import ImageRef, Record, scan_records
+from veridical.records.images import judged_image_fault
 
 R = TypeVar("R", bound=Record)
 

@@ -10,11 +10,11 @@ from typing import NamedTuple, TypeVar
 
 from veridical.errors import DataError, Fault
 from veridical.feedback.facts import FactsIndex, facts_faults
-from veridical.formats.folders import COMPARISONS_FILE, FACTS_FILE, PROMPTS_FILE, RESPONSES_FILE
-from veridical.formats.images import judged_image_fault
 from veridical.formats.sources import SourceRow, put_rows_aside
 from veridical.progress import track
 from veridical.records import Comparison, Facts, Prompt, Record, Response, scan_records
+from veridical.records.folders import COMPARISONS_FILE, FACTS_FILE, PROMPTS_FILE, RESPONSES_FILE
+from veridical.records.images import judged_image_fault
 
 R = TypeVar("R", bound=Record)
 

@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from veridical.errors import DataError, Fault
 from veridical.feedback.comparisons import read_compared_pairs
-from veridical.formats import folders
-from veridical.formats.images import judged_image_fault
 from veridical.formats.llava_rlhf import Contents
 from veridical.progress import track
 from veridical.records import (
@@ -21,9 +19,11 @@ from veridical.records import (
     Prompt,
     Record,
     Response,
+    folders,
     read_records,
     scan_records,
 )
+from veridical.records.images import judged_image_fault
 
 _KINDS: dict[str, type[Record]] = {
     folders.PROMPTS_FILE: Prompt,

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from veridical.formats.fields import Fields, join_origin
-from veridical.formats.images import RowFault
 from veridical.formats.sources import SourceRow, table_rows
+from veridical.records.images import RowFault
 
 _USER = ("user", "human")
 _ASSISTANT = ("assistant", "gpt", "model")

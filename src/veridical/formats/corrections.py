@@ -15,10 +15,10 @@ from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import hash_bytes
 from veridical.formats import chat, plain, rlaif_v, rlhf_v, rlhf_v_tsv
 from veridical.formats.fields import Fields, clean_question, own_fields, text_faults
-from veridical.formats.images import ImageStore, RowFault, gather_row_errors, read_image, read_row_image
 from veridical.formats.sources import SourceRow, put_rows_aside
 from veridical.progress import track
 from veridical.records import Correction, Source, read_records, write_records
+from veridical.records.images import ImageStore, RowFault, gather_row_errors, read_image, read_row_image
 from veridical.records.storage import describe_validation
 
 RECORDS_FILE = "corrections.jsonl"

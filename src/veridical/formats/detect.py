@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from veridical.errors import ConfigError
-from veridical.formats import folders
 from veridical.formats.corrections import RECORDS_FILE
 from veridical.formats.sources import table_rows
+from veridical.records import folders
 
 Detected = Literal[
     "records",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from veridical.formats.images import RowFault
+from veridical.records.images import RowFault
 
 PLACEHOLDERS = (
     "<image>",

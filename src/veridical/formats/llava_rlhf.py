@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from veridical.formats.fields import clean_question, text_fault
-from veridical.formats.images import RowFault, gather_row_errors
 from veridical.records import Comparison, Conversation, Facts, ImageRef, Prompt, Response, Source, Turn
+from veridical.records.images import RowFault, gather_row_errors
 
 ORIGIN = "llava-rlhf"
 """What the origin of imported records begins with."""

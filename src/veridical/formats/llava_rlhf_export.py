@@ -11,13 +11,12 @@ from typing import Any, TypeVar
 
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import write_bytes_atomically, write_text_atomically
-from veridical.formats import folders
-from veridical.formats.images import RowFault, read_judged_image
 from veridical.formats.llava_rlhf import read_origin, write_conversation, write_preference, write_prompt
 from veridical.formats.llava_rlhf_facts import facts_object
 from veridical.formats.llava_rlhf_import import FORMATS
 from veridical.progress import say, track
-from veridical.records import Comparison, Conversation, Facts, ImageRef, Prompt, Record, Response, read_records
+from veridical.records import Comparison, Conversation, Facts, ImageRef, Prompt, Record, Response, folders, read_records
+from veridical.records.images import RowFault, read_judged_image
 
 R = TypeVar("R", bound=Record)
 

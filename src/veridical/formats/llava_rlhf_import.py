@@ -15,13 +15,13 @@ from pydantic_core import PydanticSerializationError
 
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import hash_bytes
-from veridical.formats import folders, llava_rlhf
-from veridical.formats.images import ImageStore, RowFault, read_row_image
+from veridical.formats import llava_rlhf
 from veridical.formats.llava_rlhf import Contents
 from veridical.formats.llava_rlhf_facts import BadRow, FactsFile, GoodRow, join_facts, read_facts_file
 from veridical.formats.sources import SourceRow, put_rows_aside, table_rows
 from veridical.progress import track
-from veridical.records import Facts, ImageRef, Source, write_records
+from veridical.records import Facts, ImageRef, Source, folders, write_records
+from veridical.records.images import ImageStore, RowFault, read_row_image
 from veridical.records.storage import describe_validation
 
 FORMATS: Mapping[str, tuple[str, Source]] = {

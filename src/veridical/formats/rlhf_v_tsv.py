@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from veridical.formats.fields import Fields, join_origin, parse_json_cell
-from veridical.formats.images import RowFault
 from veridical.formats.sources import SourceRow, tsv_rows
+from veridical.records.images import RowFault
 
 _COLUMNS = ("name", "image", "texts", "dataset", "meta", "index", "image_id")
 

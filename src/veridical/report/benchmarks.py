@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import ConfigError
-from veridical.evaluation.benchmarks.comparison import Compared, is_headline
-from veridical.evaluation.benchmarks.protocol import MetricSpec
-from veridical.evaluation.benchmarks.registry import find_benchmark
-from veridical.evaluation.benchmarks.runs import (
+from veridical.records import Difference, Metric
+from veridical.report import figures
+from veridical.report.page import write_page
+from veridical.report.wording import Verdict, verdict
+from veridical.scoring.comparison import Compared, is_headline
+from veridical.scoring.protocol import MetricSpec
+from veridical.scoring.registry import find_benchmark
+from veridical.scoring.runs import (
     Comparison,
     ScoredRun,
     Spread,
@@ -17,10 +21,6 @@ from veridical.evaluation.benchmarks.runs import (
     read_runs,
     spread,
 )
-from veridical.records import Difference, Metric
-from veridical.report import figures
-from veridical.report.page import write_page
-from veridical.report.wording import Verdict, verdict
 
 _UNITS = {"rate": "%", "score 0-6": "of 6", "words": "words", "tokens": "tokens"}
 

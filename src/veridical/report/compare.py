@@ -9,9 +9,9 @@ from pathlib import Path
 
 from veridical.errors import ConfigError
 from veridical.records import Difference
+from veridical.records.results import Results, read_results
 from veridical.report import figures
 from veridical.report.page import write_page
-from veridical.report.results import Results, read_results
 from veridical.report.wording import metric_info
 
 

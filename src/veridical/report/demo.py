@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from veridical.evaluation.statistics import holm
 from veridical.records import Metric
+from veridical.records.results import REQUIRED_METRICS
 from veridical.report import figures
 from veridical.report.inputs import CurvePoint, DemoReport, MarkedText, ObjectiveRow, ObjectiveTest, Scene
 from veridical.report.page import write_page
-from veridical.report.results import REQUIRED_METRICS
 from veridical.report.wording import Verdict, headline, metric_info, verdict
+from veridical.statistics import holm
 
 _STEM = "hallucination_rate"
 _KINDS_TITLE = "Descriptions with a hallucination of one kind"

@@ -7,16 +7,16 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from veridical.errors import ConfigError
-from veridical.evaluation.statistics import holm
 from veridical.files import write_text_atomically
 from veridical.records import Difference, Metric
+from veridical.records.fact_rlhf import ArmTest
+from veridical.records.results import REQUIRED_METRICS
 from veridical.report import curve_figures, figures
 from veridical.report.fact_rlhf_inputs import Arm, CurveWarning, FactRlhfReport
-from veridical.report.fact_rlhf_results import ArmTest
 from veridical.report.page import render_page
-from veridical.report.results import REQUIRED_METRICS
 from veridical.report.svg import span_of
 from veridical.report.wording import Verdict, decimal, is_shown, metric_info, verdict
+from veridical.statistics import holm
 
 _RATE = "hallucination_rate"
 _COVERAGE = "object_coverage"

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from veridical.records import Difference, Metric, Record, Source
-from veridical.report.fact_rlhf_results import FactRlhfResults
+from veridical.records.fact_rlhf import FactRlhfResults
 from veridical.report.inputs import ImageBytes, MarkedText, Rerun, Stage
 
 
@@ -25,7 +25,7 @@ class Arm(Record):
 
 
 class CurveWarning(Record):
-    """What a run warned of; see `veridical.training.hacking` and `diagnostics`."""
+    """What a run warned of; see `veridical.training.ppo.hacking` and `diagnostics`."""
 
     arm: str
     """Key of the arm."""

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from veridical.records import Difference, Metric, Record, Segment, Source
+from veridical.records.results import Results
 from veridical.report.images import from_base64, image_type, to_base64
-from veridical.report.results import Results
 
 
 def _image_bytes(value: Any) -> Any:

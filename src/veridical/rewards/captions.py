@@ -7,13 +7,13 @@ recipe, so keep them apart from facts that people wrote.
 from collections.abc import Mapping
 from pathlib import Path
 
-from veridical.formats.opening import open_image
 from veridical.models.adapters import wearing
 from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_responses
 from veridical.models.loading import VisionLanguageModel
 from veridical.progress import track
 from veridical.records import Facts, ImageRef
+from veridical.records.opening import open_image
 
 _AT_ONCE = 32
 

@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from veridical.errors import ModelError
-from veridical.formats.opening import open_image
 from veridical.models.branches import BranchBatch, stack_responses
 from veridical.models.encoded_prompts import EncodedPrompt, encode_apart, let_go_of_pixels, stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompting import encode_responses, render_turns, response_frame, tokenise_behind
 from veridical.records import Facts, ImageRef
+from veridical.records.opening import open_image
 from veridical.rewards.template import RewardTemplate, Shown
 
 _MARKER = "VERIDICAL-RESPONSE"

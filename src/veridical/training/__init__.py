@@ -1,1 +1,1 @@
-"""Training loops on `transformers.Trainer` and what they leave on disk. Never imports evaluation: it is passed in."""
+"""Training: one loop and one run directory for all methods (`run/`), and a folder per method."""

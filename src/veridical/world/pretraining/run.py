@@ -22,8 +22,8 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from veridical.config import Recipe, write_recipe
 from veridical.files import write_json_atomically, write_text_atomically
-from veridical.manifests import build_manifest
 from veridical.progress import say
+from veridical.records.manifests import build_manifest
 from veridical.world.base import build_model, build_processor
 from veridical.world.pretraining.joint import ImagePool, JointStage, JointTraining
 from veridical.world.pretraining.loop import StageSettings, run_stage

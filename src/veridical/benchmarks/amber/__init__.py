@@ -1,0 +1,1 @@
+"""AMBER: descriptions against annotated words, and yes/no questions."""

@@ -1,0 +1,1 @@
+"""CHAIR: objects that captions mention and that are not in the image."""

@@ -1,0 +1,1 @@
+"""HallusionBench: does an answer follow the figure when the figure is changed?"""

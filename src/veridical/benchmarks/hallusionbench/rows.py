@@ -1,0 +1,133 @@
+"""HallusionBench's rows: one question about one figure, or about none, with the answer and a judge's check of it."""
+
+import re
+from typing import Literal, NamedTuple
+
+from veridical.scoring.matching import row_id
+from veridical.scoring.rows import Faults, Row, field
+from veridical.scoring.yes_no import strict_answer
+
+Check = Literal["", "0", "1", "2"]
+"""0 wrong, 1 right, 2 unclear; empty where nobody checked."""
+
+CHECK_FIELDS = ("gpt4v_output_gpt_check", "check")
+"""Names of the field that holds the judge's check."""
+
+_VERDICT = re.compile(r"\b(correct|incorrect|unclear)\b")
+_DENIED = re.compile(r"(?:\b(?:not|never|neither|nor)|n't)\W+(?:\w+\W+)?(?:correct|incorrect|unclear)\b")
+_CODES: dict[str, Check] = {"incorrect": "0", "correct": "1", "unclear": "2"}
+
+
+class HallusionItem(NamedTuple):
+    """One question about one figure, or about none."""
+
+    category: Literal["VD", "VS"]
+    """VD: cannot be answered without the figure; VS: can."""
+    subcategory: str
+    """What sort of figure: "chart", "illusion" …"""
+    set_id: str
+    """Set of figures."""
+    figure_id: str
+    """Figure within its set; "0" is the original, or none for VS."""
+    question_id: str
+    """Question within its set."""
+    visual_input: Literal["0", "1", "2"]
+    """0 no figure, 1 the original, 2 an altered one."""
+    truth: Literal["0", "1"]
+    """Whether "yes" is right."""
+    check: Check
+    """What the judge said, as a code; empty where no judge was needed or none could be read."""
+    same: Literal["", "0", "1"]
+    """Whether the answer agrees with that to the original figure; empty where nobody said."""
+    answer: str
+    """What the model said."""
+    problem: str = ""
+    """Why there is no check: "unparsed", or why the judgement could not be had."""
+
+    @property
+    def pair(self) -> str:
+        """The question, whatever the figure."""
+        return "/".join((self.category, self.subcategory, self.set_id, self.question_id))
+
+    @property
+    def id(self) -> str:
+        """The question with its figure."""
+        return "/".join((self.category, self.subcategory, self.set_id, self.figure_id, self.question_id))
+
+
+def official_check(text: str) -> Check:
+    """Read a judge's words as the official code does.
+
+    >>> official_check("Correct."), official_check("incorrect"), official_check("It is not correct.")
+    ('1', '0', '1')
+    """
+    lower = text.lower()
+    return "0" if "incorrect" in lower else "1" if "correct" in lower else "2"
+
+
+def strict_check(text: str) -> Check | None:
+    """Read the one verdict that a judge gives and does not deny; None for all else.
+
+    >>> strict_check("**Correct**"), strict_check("It isn't correct."), strict_check("correct or unclear")
+    ('1', None, None)
+    """
+    lower = text.lower()
+    found = set(_VERDICT.findall(lower))
+    return _CODES[found.pop()] if len(found) == 1 and not _DENIED.search(lower) else None
+
+
+def read_question(row: Row, faults: Faults) -> HallusionItem:
+    """Read what a row says of the question, and the answer where there is one; the check stays open."""
+    category, visual, truth = (
+        _code(row, name, options, faults)
+        for name, options in (("category", ("VD", "VS")), ("visual_input", ("0", "1", "2")), ("gt_answer", ("0", "1")))
+    )
+    set_id, figure, question = (row_id(row, (name,), faults) or "0" for name in ("set_id", "figure_id", "question_id"))
+    same = _code(row, "same", ("0", "1"), faults) if row.values.get("same") not in (None, "") else ""
+    return HallusionItem(
+        category=category,  # type: ignore[arg-type]
+        subcategory=field(row, "subcategory", str, faults, otherwise=""),
+        set_id=set_id,
+        figure_id=figure,
+        question_id=question,
+        visual_input=visual,  # type: ignore[arg-type]
+        truth=truth,  # type: ignore[arg-type]
+        check="",
+        same=same,  # type: ignore[arg-type]
+        answer="",
+    )
+
+
+def read_answer(row: Row, faults: Faults) -> HallusionItem:
+    """Read a question with what the model said to it."""
+    answer = field(row, "model_prediction", str, faults, otherwise="")
+    return read_question(row, faults)._replace(answer=answer)
+
+
+def read_check(row: Row, faults: Faults) -> Check:
+    """The judge's check that a row brings."""
+    name = next((name for name in CHECK_FIELDS if name in row.values), CHECK_FIELDS[0])
+    return _code(row, name, ("0", "1", "2"), faults)  # type: ignore[return-value]
+
+
+def checked_by_words(item: HallusionItem, original: HallusionItem | None) -> HallusionItem:
+    """Check an answer by its yes or no alone: neither or both is unclear.
+
+    Args:
+        item: The question with its answer.
+        original: The same question about the original figure; None where that was not asked.
+    """
+    said = strict_answer(item.answer)
+    right = said == ("yes" if item.truth == "1" else "no")
+    agrees = original is not None and said == strict_answer(original.answer)
+    return item._replace(check="2" if said == "unknown" else "1" if right else "0", same="1" if agrees else "0")
+
+
+def _code(row: Row, name: str, options: tuple[str, ...], faults: Faults) -> str:
+    """A field that is one of a few codes, as text or number."""
+    value = row.values.get(name)
+    code = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if code not in options:
+        faults.add(row, f"`{name}` must be {' or '.join(options)}, got {str(value)[:60]!r}. Mend the row.")
+        return options[0]
+    return code

@@ -1,0 +1,1 @@
+"""LLaVA-Bench: a judge grades a reference answer and the model's."""

@@ -1,0 +1,280 @@
+"""LLaVA-Bench: a judge grades a reference answer and the model's from 1 to 10; the score is a ratio of the two means.
+
+relative = 100 · Σ model / Σ reference over the items of a category, and over all items together. The official parser
+(LLaVA `eval_gpt_review_visual.py`) takes the first line, turns commas into blanks, splits at each blank and wants two
+numbers exactly; all else is [-1, -1], which LLaVA's summary averages in and RLHF-V's leaves out.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from veridical.benchmarks.judged import Cases, JudgedBenchmark
+from veridical.benchmarks.llava_bench.card import CARD
+from veridical.benchmarks.llava_bench.cases import read_cases
+from veridical.files import write_text_atomically
+from veridical.judges.protocol import Case, Review
+from veridical.records import ItemScore, Metric
+from veridical.scoring.measures import Measure
+from veridical.scoring.protocol import Asked, Files, Loaded
+from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
+from veridical.statistics import clustered_bootstrap
+
+_GRADE = r"(\d+(?:\.\d+)?)(?:\s*/\s*10)?"
+_PAIR = re.compile(rf"(?:scores?\s*:?)?\s*{_GRADE}(?:\s*[,;|]\s*|\s+){_GRADE}\s*\.?", re.IGNORECASE)
+_NAMED = re.compile(rf"assistant\s*1\s*[:=]\s*{_GRADE}[\s,;|]+assistant\s*2\s*[:=]\s*{_GRADE}\s*\.?", re.IGNORECASE)
+_LONGEST_LINE = 200
+"""Characters; a longer line is no line of two grades."""
+_FAILED = (-1.0, -1.0)
+
+
+class Grades(NamedTuple):
+    """What the judge gave."""
+
+    reference: float
+    """The reference answer's grade."""
+    model: float
+    """The model's."""
+
+
+class LlavaBenchItem(NamedTuple):
+    """One review."""
+
+    id: str
+    """Id of the question."""
+    image: str
+    """Image asked about where the questions are given, else the question."""
+    category: str
+    """conv, detail, complex …; empty in old text-only reviews."""
+    review: str | None
+    """What the judge said; None where it is not in the file."""
+    stored: Grades | None
+    """The grades that the file carries, [-1, -1] where the official parser failed."""
+    problem: str
+    """Why there is no judgement, where there is none."""
+
+
+def official_grades(text: str) -> Grades:
+    """Read two grades as the official code does; (-1, -1) where it fails.
+
+    >>> official_grades("8 9"), official_grades("8, 9"), official_grades("-1 -1")
+    (Grades(reference=8.0, model=9.0), Grades(reference=-1.0, model=-1.0), Grades(reference=-1.0, model=-1.0))
+    """
+    parts = text.split("\n", maxsplit=1)[0].replace(",", " ").split(" ")
+    if len(parts) != 2:
+        return Grades(*_FAILED)
+    try:
+        grades = Grades(float(parts[0]), float(parts[1]))
+    except ValueError:
+        return Grades(*_FAILED)
+    # The official code would average "nan" in and print nan for everything.
+    return grades if all(map(math.isfinite, grades)) else Grades(*_FAILED)
+
+
+def strict_grades(text: str) -> Grades | None:
+    """Read two grades from 1 to 10 off the first line that is not blank, in any usual spelling; None for all else.
+
+    >>> strict_grades("8, 9"), strict_grades("Assistant 1: 8/10, Assistant 2: 9/10"), strict_grades("11 9")
+    (Grades(reference=8.0, model=9.0), Grades(reference=8.0, model=9.0), None)
+    """
+    line = next((line.strip().replace("*", "") for line in text.splitlines() if line.strip()), "")
+    match = (_PAIR.fullmatch(line) or _NAMED.fullmatch(line)) if len(line) <= _LONGEST_LINE else None
+    if match is None:
+        return None
+    grades = Grades(float(match[1]), float(match[2]))
+    return grades if all(1 <= grade <= 10 for grade in grades) else None
+
+
+def printed_relative(grades: Sequence[Grades]) -> float:
+    """What LLaVA's summary prints: both means rounded to three decimals, then the ratio to one; 0 without a reference.
+
+    >>> printed_relative([Grades(9, 8), Grades(8, 7)])
+    88.2
+    """
+    if not grades:
+        return 0.0
+    reference, model = (round(sum(column) / len(grades), 3) for column in zip(*grades, strict=True))
+    return round(100 * model / reference, 1) if reference else 0.0
+
+
+class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
+    """LLaVA-Bench (COCO and in-the-wild) from reviews."""
+
+    name = "llava-bench"
+    card = CARD
+    answer_field = "text"
+
+    def questions(self, files: Files) -> list[Asked]:
+        """The questions as they stand in the file."""
+        faults = Faults()
+        asked = []
+        for row in read_rows(files.path("questions"), faults):
+            name = row.values.get("question_id", row.line)
+            image = field(row, "image", str, faults, otherwise="")
+            text = field(row, "text", str, faults, otherwise="")
+            asked.append(Asked(str(name), image, text, {"question_id": name}))
+        faults.stop()
+        return asked
+
+    def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
+        """The model's mean and the ratio as sums over reviews; no ratio where the reference's grades sum to nothing."""
+        del variant
+        clusters = [score.cluster for score in scores]
+        measures: dict[str, Measure] = {}
+        for category in _by_category(scores):
+            graded = [("reference" in one.values) and category in (one.group, "all") for one in scores]
+            model, reference = (
+                [one.values[name] if there else 0.0 for one, there in zip(scores, graded, strict=True)]
+                for name in ("model", "reference")
+            )
+            if sum(reference) > 0:
+                percent = [100 * value for value in model]
+                measures[f"relative/{category}"] = Measure(percent, reference, clusters, "ratio", None)
+            counts = [float(there) for there in graded]
+            measures[f"model/{category}"] = Measure(model, counts, clusters, "ratio", None)
+        return measures
+
+    def cases(self, files: Files, *, template: Path | None = None) -> Cases:
+        """One case a question, reference answer first."""
+        return read_cases(files, template)
+
+    def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
+        """Write the official JSON lines; a line without grades where there was no judgement."""
+        rows = [_review_row(*both, number) for number, both in enumerate(zip(cases, reviews, strict=True), start=1)]
+        return write_text_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+    def read(self, files: Files, *, variant: str) -> Loaded[list[LlavaBenchItem]]:
+        """Read reviews, and the questions' images where given."""
+        del variant
+        faults = Faults()
+        rows = read_rows(files.path("reviews"), faults)
+        images = _images(files.questions, faults) if files.questions is not None else None
+        index_rows(rows, lambda row: str(row.values.get("question_id", row.line)), faults)
+        items = [_item(row, images, faults) for row in rows]
+        faults.stop()
+        had = [row.values for row in rows if "error" not in row.values]
+        judges = sorted({name for row in had for key in ("model", "reviewer_id") if (name := row.get(key))})
+        notes = () if images is not None else (_NO_IMAGES,)
+        counts = {"reviews": len(rows)} | ({} if images is None else {"questions": len(images)})
+        return Loaded(items, counts, notes, {"judge": ", ".join(map(str, judges)) or "not named"})
+
+    def score_items(self, items: list[LlavaBenchItem], *, variant: str) -> list[ItemScore]:
+        """Read both grades of every review."""
+        return [_score(item, variant) for item in items]
+
+    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+        """Ratio of means by category and over all, and the two means."""
+        metrics: dict[str, Metric] = {}
+        for category, graded in _by_category(scores).items():
+            reference = [score.values["reference"] for score in graded]
+            model = [score.values["model"] for score in graded]
+            clusters = [score.cluster for score in graded]
+            bounds = (1.0, 10.0) if graded and variant == "strict" else None
+            # Averaged failures can make the sum of the reference negative or 0, and the ratio meaningless.
+            sound = sum(reference) > 0
+            ratio = clustered_bootstrap(
+                [100 * value for value in model] if sound else [],
+                clusters if sound else [],
+                denominators=reference if sound else [],
+                seed=seed,
+            )
+            metrics[f"relative/{category}"] = ratio.model_copy(update={"n": len(graded) if sound else 0})
+            for name, values in (("reference", reference), ("model", model)):
+                mean = clustered_bootstrap(values, clusters, seed=seed, bounds=bounds)
+                metrics[f"{name}/{category}"] = mean.model_copy(update={"n": len(graded)})
+        return metrics
+
+    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+        """Say what failures do to the score, in points."""
+        notes = []
+        failed = sum(score.status == "failed" for score in scores)
+        if failed:
+            notes.append(f"{failed} of {len(scores)} judgements could not be had; they have no score and are left out.")
+        unread = [score for score in scores if score.status == "unparsed"]
+        if unread and variant == "llava":
+            sound = [score for score in scores if score.status == "scored"]
+            notes.append(
+                f"{len(unread)} of {len(scores)} reviews could not be parsed and count as -1 for both: relative/all "
+                f"{metrics['relative/all'].value:.1f}; without them {_relative(sound):.1f}."
+            )
+        elif unread:
+            notes.append(f"{len(unread)} of {len(scores)} reviews could not be parsed; they are left out.")
+        return tuple(notes)
+
+
+_NO_IMAGES = (
+    "Questions on one image are not independent; give --questions so that intervals resample by image (they are too "
+    "narrow otherwise)."
+)
+
+
+def _score(item: LlavaBenchItem, variant: str) -> ItemScore:
+    shown = {"id": item.id, "cluster": item.image, "group": item.category}
+    if item.review is None and item.stored is None:
+        return ItemScore(**shown, status="failed", parsed=item.problem)
+    grades: Grades | None
+    if variant == "strict":
+        stored = item.stored if item.stored != _FAILED else None
+        grades = strict_grades(item.review) if item.review is not None else stored
+        parsed = grades is not None
+    else:
+        grades = item.stored if item.stored is not None else official_grades(item.review or "")
+        parsed = grades.reference != -1
+        grades = grades if parsed or variant == "llava" else None
+    values = {} if grades is None else {"reference": grades.reference, "model": grades.model}
+    told = "" if grades is None else f"{grades.reference:g} {grades.model:g}"
+    return ItemScore(**shown, status="scored" if parsed else "unparsed", parsed=told, values=values)
+
+
+def _by_category(scores: Sequence[ItemScore]) -> dict[str, list[ItemScore]]:
+    graded = [score for score in scores if "reference" in score.values]
+    names = dict.fromkeys(score.group for score in scores if score.group)
+    return {name: [score for score in graded if score.group == name] for name in names} | {"all": graded}
+
+
+def _relative(scores: Sequence[ItemScore]) -> float:
+    reference = sum(score.values["reference"] for score in scores)
+    return 100 * sum(score.values["model"] for score in scores) / reference if reference else 0.0
+
+
+def _item(row: Row, images: Mapping[str, str] | None, faults: Faults) -> LlavaBenchItem:
+    name = str(row.values.get("question_id", row.line))
+    if images is not None and name not in images:
+        faults.add(row, f"question {name} is not among the questions. Give the questions that were judged.")
+    text = next((row.values[key] for key in ("content", "text") if key in row.values), None)
+    if text is not None and not isinstance(text, str):
+        faults.add(row, f"`content` must be text, got {json.dumps(text, ensure_ascii=False)[:60]}. Mend the row.")
+        text = None
+    stored = _stored(row, faults)
+    if stored is None and text is None and "error" not in row.values:
+        faults.add(row, "neither `content` nor `tuple` is there. Give the judge's words or its two grades.")
+    category = field(row, "category", str, faults, otherwise="") if "category" in row.values else ""
+    problem = str(row.values.get("error", ""))
+    image = name if images is None else images.get(name, name)
+    return LlavaBenchItem(name, image, category.removeprefix("llava_bench_"), text, stored, problem)
+
+
+def _stored(row: Row, faults: Faults) -> Grades | None:
+    value = next((row.values[key] for key in ("tuple", "score") if row.values.get(key) is not None), None)
+    if value is None:
+        return None
+    whole = isinstance(value, list) and len(value) == 2
+    if not whole or any(isinstance(one, bool) or not isinstance(one, int | float) for one in value):
+        faults.add(row, f"`tuple` must be two numbers, got {json.dumps(value, ensure_ascii=False)[:60]}. Mend the row.")
+        return None
+    return Grades(float(value[0]), float(value[1]))
+
+
+def _images(path: Path, faults: Faults) -> dict[str, str]:
+    rows = read_rows(path, faults)
+    return {str(row.values.get("question_id")): field(row, "image", str, faults, otherwise="") for row in rows}
+
+
+def _review_row(case: Case, review: Review, number: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": number, "question_id": case.id, "category": case.fields["category"]}
+    if review.text is None:
+        return row | {"content": None, "error": review.problem, "model": review.model}
+    return row | {"content": review.text, "tuple": list(official_grades(review.text)), "model": review.model}

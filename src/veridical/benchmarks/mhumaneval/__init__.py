@@ -1,0 +1,1 @@
+"""MHumanEval: people mark what is hallucinated in an answer."""

@@ -1,0 +1,1 @@
+"""MMHal-Bench: a judge rates 96 answers from 0 to 6."""

@@ -1,0 +1,1 @@
+"""Multiple choice as in MMBench: every question alone, or in every rotation."""

@@ -1,0 +1,1 @@
+"""Object HalBench: objects in detailed descriptions that are not in the image."""

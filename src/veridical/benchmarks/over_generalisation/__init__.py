@@ -1,0 +1,1 @@
+"""Over-generalisation: are the typical objects of a scene invented more often in it?"""

@@ -1,0 +1,234 @@
+"""Over-generalisation (RLHF-V, arXiv 2312.00849, table 2): are a scene's typical objects invented more often in it?
+
+    H_a = responses that mention a typical object which is not there / responses that mention it, all images
+    H_s = the same, images that show the scene
+    Δ   = H_s - H_a
+
+Each is averaged over the scene's objects, and Δ over the scenes. `context_rates` does the sums, as for the world.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from veridical.benchmarks.chair.benchmark import reader_of, reading_versions
+from veridical.benchmarks.chair.card import PROMPT
+from veridical.benchmarks.coco.captions import read_caption_rows
+from veridical.benchmarks.coco.reference import listed_images, read_truth
+from veridical.benchmarks.coco.scenes import (
+    SceneFile,
+    Typical,
+    read_scene_file,
+    read_typical,
+    scenes_in_captions,
+)
+from veridical.benchmarks.over_generalisation.card import CARD, TYPICAL
+from veridical.records import ItemScore, Metric
+from veridical.scoring.measures import Tested
+from veridical.scoring.protocol import Asked, Benchmark, Files, Loaded
+from veridical.scoring.rows import Faults, field
+from veridical.statistics.context_rates import ContextCounts, ContextTable, compare_contexts, measure_contexts
+
+T = TypeVar("T")
+_FEW = 30
+"""Mentions in a scene below which its rate is called of little use."""
+
+
+class SceneItem(NamedTuple):
+    """One caption with what is in its image, and what scenes that shows."""
+
+    id: str
+    """Id of the row; the image's where it has none."""
+    image: str
+    """Id of the image."""
+    caption: str
+    """What the model wrote."""
+    truth: frozenset[str]
+    """Kinds of object in the image."""
+    scenes: frozenset[str]
+    """Scenes that the image shows."""
+    typical: Typical
+    """All scenes with their typical objects."""
+
+
+class OverGeneralisation(Benchmark[list[SceneItem]]):
+    """RLHF-V's table from captions, COCO's annotations and scenes."""
+
+    name = "over-generalisation"
+    card = CARD
+    answer_field = "caption"
+
+    def questions(self, files: Files) -> list[Asked]:
+        """A description of each image of the rows, or of the JSON reference where the questions list scenes."""
+        faults = Faults()
+        given = self._scene_file(files, self._typical(faults), faults)
+        if given is not None and given.rows is not None:
+            rows = [(one.image, one.row.values) for one in given.rows]
+        else:
+            rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
+        faults.stop()
+        return [
+            Asked(image, str(row.get("image", image)), str(row.get("text", PROMPT)), {"image_id": image})
+            for image, row in rows
+        ]
+
+    def read(self, files: Files, *, variant: str) -> Loaded[list[SceneItem]]:
+        """Read captions, what is in their images, and which scenes those show."""
+        del variant
+        faults = Faults()
+        rows = read_caption_rows(files.path("responses"), faults)
+        images = {row.image for row in rows}
+        known = len(faults.found)
+        typical = self._typical(faults)
+        reference = files.path("reference")
+        truth = read_truth(reference, images, reader_of(self.options["reading"]), faults)
+        given = self._scene_file(files, typical, faults)
+        scenes = scenes_in_captions(reference, typical, images) if given is None else given.scenes
+        readable = len(faults.found) == known
+        if readable and files.questions is not None and rows and not any(scenes.get(image) for image in images):
+            faults.add_file(files.questions, "no response is of an image of a scene. Give the scenes of these images.")
+        items = []
+        for row in rows:
+            if readable and row.image not in truth:
+                faults.add(row.row, f"image {row.image} is not in the reference. Give the reference of these images.")
+            if readable and given is not None and given.rows is not None and row.image not in scenes:
+                faults.add(row.row, f"image {row.image} is not among the questions. Add its row; scene null for none.")
+            caption = field(row.row, ("caption", "text", "answer", "response"), str, faults, otherwise="")
+            there, shown = truth.get(row.image, frozenset()), scenes.get(row.image, frozenset())
+            items.append(SceneItem(row.id, row.image, caption, there, shown, typical))
+        faults.stop()
+        counts = {"responses": len(rows), "reference": len(truth)}
+        return Loaded(items, counts | ({} if files.questions is None else {"questions": len(scenes)}))
+
+    def score_items(self, items: list[SceneItem], *, variant: str) -> list[ItemScore]:
+        """Say of every caption which scenes it is of, and which typical objects it mentions rightly or wrongly."""
+        del variant
+        read = reader_of(self.options["reading"])
+        return [_score(item, frozenset(read(item.caption).objects)) for item in items]
+
+    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+        """Rates and gaps of each scene and their means; n counts mentions and is 0 where there are none."""
+        layout = _layout(scores)
+        table = measure_contexts(_count(scores, layout), seed=seed, pooled=variant == "pooled")
+        return _by_name(table, layout)
+
+    def differences(
+        self, first: Sequence[ItemScore], second: Sequence[ItemScore], *, variant: str, seed: int
+    ) -> dict[str, Tested]:
+        """All rates and gaps, tested by swapping images between the runs."""
+        layout = _layout([*first, *second])
+        pooled = variant == "pooled"
+        counts = _count(first, layout), _count(second, layout)
+        one, two = (_by_name(measure_contexts(each, seed=seed, pooled=pooled, resamples=1), layout) for each in counts)
+        found = _by_name(compare_contexts(*counts, seed=seed, pooled=pooled), layout)
+        return {
+            name: Tested(one[name].value, two[name].value, difference, "images")
+            for name, difference in found.items()
+            if difference.n and one[name].n and two[name].n
+        }
+
+    def count(self, scores: Sequence[ItemScore]) -> dict[str, int]:
+        """Count responses about each scene too."""
+        shown = {scene: int(sum(score.values[scene] for score in scores)) for scene in _layout(scores)}
+        return {**super().count(scores), **{f"responses/{scene}": count for scene, count in shown.items()}}
+
+    def versions(self, *, variant: str) -> dict[str, str]:
+        """What captions are read by, and where the typical objects are from."""
+        del variant
+        listed = "file" if "objects" in self.option_files() else "RLHF-V, the six a scene that are printed"
+        return {**reading_versions(self.options["reading"]), "objects": listed}
+
+    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+        """Say which scenes have no rate, and which rest on little."""
+        del variant
+        if not scores:
+            return ()
+        mentions = {scene: metrics[f"h_s/{scene}"].n for scene in _layout(scores)}
+        without = [scene for scene, n in mentions.items() if n == 0]
+        few = [f"{scene} ({n})" for scene, n in mentions.items() if 0 < n < _FEW]
+        notes = []
+        if len(without) == len(mentions):
+            notes.append("No response about a scene mentions an object that is typical of it: nothing was measured.")
+        elif without:
+            notes.append(f"No typical object is mentioned in: {', '.join(without)}. The means are of the other scenes.")
+        if few:
+            notes.append(f"Few mentions of typical objects, little can be said of: {', '.join(few)}.")
+        return tuple(notes)
+
+    def _typical(self, faults: Faults) -> Typical:
+        path = self.option_files().get("objects")
+        return dict(TYPICAL) if path is None else read_typical(path, faults)
+
+    def _scene_file(self, files: Files, typical: Typical, faults: Faults) -> SceneFile | None:
+        """The scenes of the questions; None where COCO's captions tell them."""
+        if files.questions is not None:
+            return read_scene_file(files.questions, typical, faults) if typical else SceneFile({}, None)
+        reference = files.path("reference")
+        if not reference.is_dir():
+            faults.add_file(
+                reference,
+                "does not say which images show which scene. Name a file that does: --questions; or COCO's folder as "
+                "--reference, whose captions tell it.",
+            )
+        return None
+
+
+def _score(item: SceneItem, mentioned: frozenset[str]) -> ItemScore:
+    values = {scene: float(scene in item.scenes) for scene in item.typical}
+    told: dict[str, bool] = {}
+    for scene, objects in item.typical.items():
+        for kind in objects:
+            if kind in mentioned:
+                told[kind] = kind not in item.truth
+                values[f"{scene}/{kind}"] = float(told[kind])
+    absent = ", ".join(kind for kind, wrong in told.items() if wrong)
+    return ItemScore(
+        id=item.id,
+        cluster=item.image,
+        status="scored" if item.caption.strip() else "empty",
+        parsed=", ".join(told) + (f" · not there: {absent}" if absent else ""),
+        values=values,
+    )
+
+
+def _layout(scores: Sequence[ItemScore]) -> dict[str, list[str]]:
+    """Scenes with the typical objects that anybody mentions: the values' names are "scene" and "scene/object"."""
+    names = dict.fromkeys(name for score in scores for name in score.values)
+    layout: dict[str, list[str]] = {name: [] for name in names if "/" not in name}
+    for name in names:
+        scene, sign, kind = name.partition("/")
+        if sign:
+            layout[scene].append(kind)
+    return layout
+
+
+def _count(scores: Sequence[ItemScore], layout: Mapping[str, Sequence[str]]) -> ContextCounts:
+    """Sums by image, images in order of first occurrence."""
+    images: dict[str, int] = {}
+    for score in scores:
+        images.setdefault(score.cluster, len(images))
+    widest = max(map(len, layout.values()), default=0)
+    wrong, mentioned = (np.zeros((len(images), len(layout), widest)) for _ in range(2))
+    inside = np.zeros((len(images), len(layout)))
+    place = {
+        f"{scene}/{kind}": (row, column)
+        for row, (scene, kinds) in enumerate(layout.items())
+        for column, kind in enumerate(kinds)
+    }
+    number = {scene: row for row, scene in enumerate(layout)}
+    for score in scores:
+        image = images[score.cluster]
+        for name, value in score.values.items():
+            if name in number:
+                inside[image, number[name]] = value
+            else:
+                wrong[(image, *place[name])] += value
+                mentioned[(image, *place[name])] += 1
+    return ContextCounts(wrong, mentioned, inside)
+
+
+def _by_name(table: ContextTable[T], layout: Mapping[str, Sequence[str]]) -> dict[str, T]:
+    rows = {"": table.mean, **{f"/{scene}": rates for scene, rates in zip(layout, table.contexts, strict=True)}}
+    parts = ("h_a", "h_s", "over_generalisation")
+    return {f"{part}{row}": rates[number] for number, part in enumerate(parts) for row, rates in rows.items()}

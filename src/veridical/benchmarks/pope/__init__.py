@@ -1,0 +1,1 @@
+"""POPE: questions about objects that are in the image and objects that are not."""

@@ -1,0 +1,1 @@
+"""VQA accuracy against ten human answers."""

@@ -1,0 +1,1 @@
+"""The embedded world as a benchmark: descriptions, yes/no probes and questions, judged exactly."""

@@ -1,0 +1,124 @@
+"""The recipe of `veridical evaluate`: which models are measured on which benchmarks, asked how."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from veridical.config import Recipe
+from veridical.judges.settings import JudgeSettings
+
+
+class ModelSettings(Recipe):
+    """A model: a checkpoint, an adapter on one, or an endpoint."""
+
+    model: str = Field(min_length=1)
+    """Folder or hub id of the model; "world" is the embedded world's base model; at an endpoint its name there."""
+    name: str = ""
+    """What tables call it. Empty: the adapter's or model's last part."""
+    adapter: str = ""
+    """Folder of a LoRA adapter to put on the model. Empty: none."""
+    url: str = ""
+    """Base address of an OpenAI-compatible endpoint that runs the model. Empty: it is loaded here."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable that holds the endpoint's key; a local endpoint needs none."""
+    concurrency: int = Field(default=8, ge=1, le=256)
+    """Requests to the endpoint at a time."""
+    timeout: float = Field(default=120.0, gt=0)
+    """Longest wait for one answer of the endpoint, in seconds."""
+    attempts: int = Field(default=6, ge=1)
+    """How often one request to the endpoint is tried."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the weights; "auto" is the checkpoint's (float32 on a CPU)."""
+    device: str = "auto"
+    """Where to compute: "auto", "cpu", "cuda" …"""
+    trust_remote_code: bool = False
+    """Run code that the model's repository carries. Only after reading it."""
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and folders."""
+        return self.name or Path(self.adapter or self.model).name
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.url and self.adapter:
+            raise ValueError("an endpoint runs its own weights: leave out `adapter`, or serve the model with it")
+        return self
+
+
+class BenchmarkSettings(Recipe):
+    """A benchmark with its data, and how models are asked."""
+
+    benchmark: str = Field(min_length=1)
+    """Which one; `veridical score list` names them."""
+    name: str = ""
+    """What tables call it, for instance "pope-random". Empty: the benchmark's name."""
+    questions: Path | None = None
+    """The file of questions, where the benchmark has one."""
+    reference: Path | None = None
+    """What is true: the file or folder that the benchmark reads."""
+    images: Path | None = None
+    """Folder of the images. None: the folder of the questions or reference."""
+    variants: tuple[str, ...] = ()
+    """Ways of counting. Empty: the benchmark's first."""
+    options: dict[str, str] = Field(default_factory=dict)
+    """What else the benchmark lets one set, for instance task = "generative"."""
+    preset: str = ""
+    """How models are asked, by whose settings. Empty: the benchmark's first preset."""
+    templates: tuple[str, ...] = ()
+    """Words around the question ("{question}"), several to see how much they matter. Empty: the preset's."""
+    temperature: float | None = Field(default=None, ge=0)
+    """Sampling temperature in place of the preset's; 0 is greedy."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Sample from the smallest set of tokens that holds this much probability, in place of the preset's."""
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    """Longest answer in place of the preset's."""
+    judge: JudgeSettings | None = None
+    """The judge at an endpoint, for benchmarks that have one."""
+    world_items: Path | None = None
+    """Items of the embedded world (items.jsonl), whose exact judge then rates in place of an endpoint."""
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and folders."""
+        return self.name or self.benchmark
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for template in self.templates:
+            if "{question}" not in template:
+                raise ValueError(f'each of `templates` must hold "{{question}}", got {template!r}')
+        if self.judge is not None and self.world_items is not None:
+            raise ValueError("`judge` and `world_items` are two judges: keep one")
+        return self
+
+
+class BenchmarksRecipe(Recipe):
+    """Which models are measured on which benchmarks; each model answers each of them."""
+
+    models: tuple[ModelSettings, ...] = Field(min_length=1)
+    """The models; the others are compared with the first."""
+    benchmarks: tuple[BenchmarkSettings, ...] = Field(min_length=1)
+    """The benchmarks."""
+    out: Path
+    """Folder for answers, scores, cards and `scores.json`. What is there already is not made again."""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """Seeds of the sampling, several to see how much chance matters; greedy answers are made once."""
+    seed: int = Field(default=0, ge=0)
+    """Root seed of intervals and tests."""
+    batch_size: int = Field(default=16, ge=1)
+    """Prompts at a time."""
+    save_every: int = Field(default=256, ge=1)
+    """Prompts between two saves; sampled answers depend on it, since each share has a seed of its own."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for what, labels in (
+            ("models", [m.label for m in self.models]),
+            ("benchmarks", [b.label for b in self.benchmarks]),
+        ):
+            doubles = sorted({label for label in labels if labels.count(label) > 1})
+            if doubles:
+                raise ValueError(f"two of `{what}` are called {', '.join(doubles)}: give each a `name` of its own")
+        return self

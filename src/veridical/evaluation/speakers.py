@@ -1,0 +1,209 @@
+"""Who answers: a model that is loaded here when it is first needed, or one behind an endpoint."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from veridical.errors import ModelError
+from veridical.evaluation.recipe import ModelSettings
+from veridical.files import hash_bytes, hash_file, hash_folder, read_bytes
+from veridical.judges.asking import Asker
+from veridical.judges.cache import AnswerCache
+from veridical.judges.completions import read_completion
+from veridical.judges.requests import ChatRequest, request_key
+from veridical.judges.settings import JudgeSettings
+from veridical.records import NO_IMAGE, Prompt, Response
+from veridical.records.opening import open_image
+from veridical.scoring.protocol import Preset
+
+if TYPE_CHECKING:
+    from veridical.models.loading import VisionLanguageModel
+
+_IMAGE_TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
+
+
+class Speaker(Protocol):
+    """Answers prompts."""
+
+    @property
+    def identity(self) -> str:
+        """What its answers rest on: hashes of weights, or name and address."""
+        ...
+
+    def answer(self, prompts: Sequence[Prompt], preset: Preset, *, seed: int) -> list[Response]:
+        """One response a prompt, in order."""
+        ...
+
+    def close(self) -> None:
+        """Let the memory go."""
+        ...
+
+
+def make_speaker(settings: ModelSettings, *, batch_size: int, cache: Path) -> Speaker:
+    """Make the speaker of a model; nothing is loaded or asked yet.
+
+    Args:
+        settings: The model.
+        batch_size: Prompts at a time.
+        cache: Folder of an endpoint's answers.
+
+    Raises:
+        ModelError: The model or the adapter is not where the recipe says.
+    """
+    return EndpointSpeaker(settings, cache=cache) if settings.url else LocalSpeaker(settings, batch_size=batch_size)
+
+
+class LocalSpeaker:
+    """A model in this process."""
+
+    def __init__(self, settings: ModelSettings, *, batch_size: int) -> None:
+        from veridical.world.base import resolve_model
+
+        self._settings, self._batch_size = settings, batch_size
+        self._path = resolve_model(settings.model)
+        self._vlm: VisionLanguageModel | None = None
+        if settings.adapter and not Path(settings.adapter).is_dir():
+            raise ModelError(f"There is no adapter folder `{settings.adapter}`. Give the folder of a run's adapter.")
+        self.identity = (
+            f"{_identify(self._path)} + {_identify(settings.adapter)}" if settings.adapter else _identify(self._path)
+        )
+
+    def answer(self, prompts: Sequence[Prompt], preset: Preset, *, seed: int) -> list[Response]:
+        """Generate; the model is loaded the first time."""
+        from veridical.models.generation import generate_responses
+        from veridical.models.loading import load_model
+
+        settings = self._settings
+        if self._vlm is None:
+            self._vlm = load_model(
+                self._path,
+                adapter=settings.adapter or None,
+                dtype=settings.dtype,
+                device=settings.device,
+                trust_remote_code=settings.trust_remote_code,
+            )
+        answers = generate_responses(
+            self._vlm,
+            [prompt.question for prompt in prompts],
+            [
+                None if prompt.image == NO_IMAGE else open_image(prompt.image, root=Path("/"), outside=True)
+                for prompt in prompts
+            ],
+            temperature=preset.temperature,
+            top_p=preset.top_p,
+            max_new_tokens=preset.max_new_tokens,
+            seed=seed,
+            batch_size=self._batch_size,
+        )
+        return [
+            _response(prompt, said.text, settings.label, preset, said.finish)
+            for prompt, (said,) in zip(prompts, answers, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Forget the model."""
+        self._vlm = None
+
+
+class EndpointSpeaker:
+    """A model behind an OpenAI-compatible endpoint; what it answered is kept and never asked again."""
+
+    def __init__(self, settings: ModelSettings, *, cache: Path) -> None:
+        self._settings = settings
+        self._cache = AnswerCache(cache, url=settings.url)
+        self.identity = f"{settings.model} at {settings.url}"
+
+    def answer(self, prompts: Sequence[Prompt], preset: Preset, *, seed: int) -> list[Response]:
+        """Ask what is not kept.
+
+        Raises:
+            ModelError: The endpoint gave no answer to some prompts; those that it gave are kept.
+        """
+        requests = [self._request(prompt, preset, seed) for prompt in prompts]
+        unique = {request.key: request for request in requests}
+        with self._cache.lock():
+            kept = {key: answer for key, one in unique.items() if (answer := self._cache.read(one)) is not None}
+            todo = [request for key, request in unique.items() if key not in kept]
+
+            def keep(request: ChatRequest, completion: Mapping[str, Any]) -> None:
+                self._cache.write(request, completion)
+                kept[request.key] = completion
+
+            outcomes = Asker(self._asked(preset), on_answer=keep).ask(todo) if todo else []
+        problems = [outcome.problem for outcome in outcomes if outcome.completion is None]
+        if problems:
+            raise ModelError(
+                f"The endpoint {self._settings.url} left {len(problems)} of {len(todo)} prompts unanswered, the first: "
+                f"{problems[0]}. Answers are kept; run the same command again."
+            )
+        return [
+            self._read(prompt, kept[request.key], preset) for prompt, request in zip(prompts, requests, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _asked(self, preset: Preset) -> JudgeSettings:
+        settings = self._settings
+        return JudgeSettings(
+            model=settings.model,
+            url=settings.url,
+            cache=self._cache.folder,
+            key_variable=settings.key_variable,
+            max_tokens=preset.max_new_tokens,
+            concurrency=settings.concurrency,
+            timeout=settings.timeout,
+            attempts=settings.attempts,
+        )
+
+    def _request(self, prompt: Prompt, preset: Preset, seed: int) -> ChatRequest:
+        content: list[dict[str, Any]] = [{"type": "text", "text": prompt.question}]
+        if prompt.image != NO_IMAGE:
+            content.insert(0, {"type": "image_url", "image_url": {"url": _data_url(Path(prompt.image.path))}})
+        body: dict[str, Any] = {
+            "model": self._settings.model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": preset.max_new_tokens,
+            "temperature": preset.temperature,
+        }
+        if preset.temperature > 0:
+            body |= {"top_p": preset.top_p, "seed": seed}
+        return ChatRequest(request_key(self._settings.url, body), body)
+
+    def _read(self, prompt: Prompt, completion: Mapping[str, Any], preset: Preset) -> Response:
+        """An answer without text (a refusal) is an empty response, counted as such where it is scored."""
+        text = read_completion(completion).text or ""
+        cut = bool(completion["choices"]) and completion["choices"][0].get("finish_reason") == "length"
+        return _response(prompt, text, self._settings.label, preset, "length" if cut else "stop")
+
+
+def _response(prompt: Prompt, text: str, model: str, preset: Preset, finish: Literal["stop", "length"]) -> Response:
+    return Response(
+        id=f"{prompt.id}#0",
+        prompt_id=prompt.id,
+        text=text,
+        model=model,
+        temperature=preset.temperature,
+        finish=finish,
+    )
+
+
+def _identify(name: str) -> str:
+    """Hash of a folder's weights and settings; of a hub id the cached commit, where there is one."""
+    path = Path(name)
+    if path.is_dir():
+        weights = hash_folder(path, pattern="**/*.safetensors")
+        return hash_bytes((weights + hash_folder(path, pattern="*.json")).encode())[:16]
+    if path.is_file():
+        return hash_file(path)[:16]
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json")
+    return f"{name} {Path(found).parent.name}" if isinstance(found, str) else name
+
+
+def _data_url(path: Path) -> str:
+    data = read_bytes(path)
+    kind = next((kind for start, kind in _IMAGE_TYPES.items() if data.startswith(start)), "jpeg")
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

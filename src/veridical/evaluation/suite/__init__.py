@@ -1,1 +1,0 @@
-"""Models × benchmarks: what is asked, who answers, what is scored, and how the models compare."""

@@ -1,0 +1,169 @@
+"""Scored runs on disk: one score of one model, found again by `veridical report` and compared with others."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from veridical.errors import ConfigError, DataError, Fault
+from veridical.records import BenchmarkScore, ItemScore, read_records
+from veridical.records.storage import describe_validation
+from veridical.scoring.comparison import Compared, compare_scores
+from veridical.scoring.files import Scored
+
+SCORES = "scores.json"
+"""The list of an evaluation's scores."""
+
+
+class ScoredRun(NamedTuple):
+    """A score with what tells it from others."""
+
+    model: str
+    """Who answered."""
+    benchmark: str
+    """What the benchmark is called, for instance "pope-random"."""
+    round: str
+    """Template and seed, where there are several; else empty."""
+    scored: Scored
+    """Total and items; no items where only the total was kept."""
+    path: Path
+    """The file of the total."""
+
+    @property
+    def items_path(self) -> Path:
+        """The file of the items' scores beside it."""
+        return self.path.with_name(self.path.name.replace("score", "items", 1)).with_suffix(".jsonl")
+
+
+class Comparison(NamedTuple):
+    """One run against the first run of the same benchmark, variant and round."""
+
+    first: ScoredRun
+    """The run compared with."""
+    second: ScoredRun
+    """The run in question."""
+    metrics: Mapping[str, Compared]
+    """By metric; empty where it could not be made."""
+    problem: str = ""
+    """Why it could not be made."""
+
+
+def run_entry(run: ScoredRun, root: Path) -> dict[str, Any]:
+    """A run's line in the list of scores; paths relative to the list."""
+    return {
+        "model": run.model,
+        "benchmark": run.benchmark,
+        "round": run.round,
+        "variant": run.scored.total.variant,
+        "score": run.path.relative_to(root).as_posix(),
+        "items": run.items_path.relative_to(root).as_posix(),
+    }
+
+
+def is_scored(path: Path) -> bool:
+    """Whether a path holds scores of benchmarks: an evaluation's folder, its list, or a single score's file."""
+    if path.is_dir():
+        return (path / SCORES).is_file()
+    return path.is_file() and path.name != "results.json" and path.suffix == ".json"
+
+
+def read_runs(path: Path, *, name: str = "") -> list[ScoredRun]:
+    """Read the runs of an evaluation, or a single score.
+
+    Args:
+        path: The folder or list of an evaluation, or what `veridical score --json` wrote.
+        name: What to call the model of a single score, and what to put before the models of an evaluation.
+
+    Raises:
+        DataError: It is none of those.
+    """
+    listed = path / SCORES if path.is_dir() else path
+    value = _read(listed)
+    if "scores" not in value:
+        total = _total(listed, value)
+        run = ScoredRun(name or listed.stem, total.benchmark, "", Scored(total, []), listed)
+        return [run._replace(scored=Scored(total, _items(run.items_path)))]
+    runs = []
+    for entry in value["scores"]:
+        score_path = listed.parent / entry["score"]
+        total = _total(score_path, _read(score_path))
+        items = _items(listed.parent / entry["items"])
+        model = f"{name}/{entry['model']}" if name else entry["model"]
+        runs.append(ScoredRun(model, entry["benchmark"], entry["round"], Scored(total, items), score_path))
+    return runs
+
+
+def compare_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[Comparison]:
+    """Compare every run with the first of its benchmark, variant and round."""
+    first: dict[tuple[str, str, str], ScoredRun] = {}
+    found = []
+    for run in runs:
+        key = run.benchmark, run.scored.total.variant, run.round
+        base = first.setdefault(key, run)
+        if base is run:
+            continue
+        if not base.scored.items or not run.scored.items:
+            without = "no item scores are kept beside one of the two; score again with --items"
+            found.append(Comparison(base, run, {}, without))
+            continue
+        try:
+            found.append(Comparison(base, run, compare_scores(base.scored, run.scored, seed=seed)))
+        except ConfigError as error:
+            found.append(Comparison(base, run, {}, str(error)))
+    return found
+
+
+class Spread(NamedTuple):
+    """One metric over the rounds of a model: how much words and chance matter."""
+
+    mean: float
+    """Mean of the rounds' values."""
+    low: float
+    """Least."""
+    high: float
+    """Greatest."""
+    rounds: int
+    """How many."""
+
+
+def spread(runs: Sequence[ScoredRun]) -> dict[tuple[str, str, str], dict[str, Spread]]:
+    """Mean and range over rounds, by model, benchmark and variant; what has one round is left out."""
+    groups: dict[tuple[str, str, str], list[ScoredRun]] = {}
+    for run in runs:
+        groups.setdefault((run.model, run.benchmark, run.scored.total.variant), []).append(run)
+    found = {}
+    for key, members in groups.items():
+        if len(members) < 2:
+            continue
+        values: dict[str, list[float]] = {}
+        for run in members:
+            for name, metric in run.scored.total.metrics.items():
+                values.setdefault(name, []).append(metric.value)
+        found[key] = {name: Spread(sum(v) / len(v), min(v), max(v), len(v)) for name, v in values.items()}
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise DataError([Fault(path, None, "there is no such file. Give an evaluation's folder or a score's file.")])
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError([Fault(path, None, f"not valid JSON: {error}. Make it again.")]) from error
+    if not isinstance(value, dict):
+        raise DataError([Fault(path, None, "no score of a benchmark. Give what veridical score --json wrote.")])
+    return value
+
+
+def _total(path: Path, value: Mapping[str, Any]) -> BenchmarkScore:
+    try:
+        return BenchmarkScore.model_validate(value)
+    except ValidationError as error:
+        message = f"no score of a benchmark: {describe_validation(error)}. Give what veridical score --json wrote."
+        raise DataError([Fault(path, None, message)]) from error
+
+
+def _items(path: Path) -> list[ItemScore]:
+    return read_records(path, ItemScore) if path.is_file() else []

@@ -1,0 +1,155 @@
+"""The prompts of PPO: read with every check, encoded once, in an order that depends on the seed alone.
+
+The released code of LLaVA-RLHF (arXiv 2309.14525) drops long prompts from one list and not from the other, so that
+later prompts get the wrong image. Here a prompt, its image and its tensors are one row, and what is left out is listed.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from veridical.errors import DataError, Fault, ModelError
+from veridical.files import quarantine_rows
+from veridical.models.encoded_prompts import EncodedPrompt
+from veridical.models.features import FeatureCache
+from veridical.models.loading import VisionLanguageModel
+from veridical.models.prompting import render_turns
+from veridical.progress import track
+from veridical.records import ImageRef, Prompt, scan_records
+from veridical.records.images import judged_image_fault
+from veridical.seeding import child_random
+from veridical.training.ppo.config import PpoDataSection
+from veridical.training.run.encoded_prompts import encode_all_prompts
+from veridical.training.run.refusal import refuse_unspeakable
+
+
+class PpoPrompt(NamedTuple):
+    """One prompt to answer."""
+
+    record: Prompt
+    """What is asked; the image's path is absolute."""
+    encoded: EncodedPrompt
+    """The same as tensors."""
+
+    @property
+    def image(self) -> ImageRef:
+        """The image asked about."""
+        return self.record.image
+
+
+def read_prompts(
+    path: Path | str,
+    vlm: VisionLanguageModel,
+    features: FeatureCache,
+    data: PpoDataSection,
+    *,
+    room: int,
+    run_dir: Path,
+) -> list[PpoPrompt]:
+    """Read and encode a file of prompts.
+
+    Args:
+        path: The file.
+        vlm: The model that will answer.
+        features: Keeps the features of the images where the model allows it.
+        data: What to do with long prompts and bad rows.
+        room: Tokens of the longest response, which must fit behind a prompt.
+        run_dir: Where lists of what was left out go.
+
+    Raises:
+        DataError: Rows that are no prompts, whose image cannot be read or that the model cannot take, all of them,
+            each with its line, unless they are to be skipped; or none is left.
+    """
+    path = Path(path)
+    prompts = _read(path, data, quarantine=run_dir / f"bad_{path.stem}.jsonl")
+    prompts = refuse_unspeakable(
+        vlm, prompts, texts_of=_turns, path=path, record_type=Prompt,
+        skip_bad=data.skip_bad, quarantine=run_dir / f"bad_texts_{path.stem}.jsonl",
+    )  # fmt: skip
+    reasons = {prompt.id: _too_many_words(vlm, prompt, data.max_prompt_tokens) for prompt in prompts}
+    short = [prompt for prompt in prompts if reasons[prompt.id] is None]
+    good = _encode(vlm, short, features, reasons) if short else []
+    reasons |= {one.record.id: _no_room(vlm, one.encoded, room) for one in good}
+    good = [one for one in good if reasons[one.record.id] is None]
+    long = [
+        (row.line, row.raw, str(reasons[row.record.id]))
+        for row in scan_records(path, Prompt)
+        if row.record is not None and reasons.get(row.record.id) is not None
+    ]
+    if not good:
+        raise DataError([Fault(path, line, message) for line, _, message in long], advice="No prompt is left.")
+    if long:
+        quarantine_rows(path, long, to=run_dir / f"long_{path.stem}.jsonl")
+    return good
+
+
+def _read(path: Path, data: PpoDataSection, *, quarantine: Path) -> list[Prompt]:
+    good: list[Prompt] = []
+    bad: list[tuple[int, str, str]] = []
+    for row in track(scan_records(path, Prompt), label=f"Checking {path.name}"):
+        message = row.fault
+        if row.record is not None:
+            message = judged_image_fault(row.record.image, root=path.parent, outside=data.images_outside)
+            image = row.record.image.model_copy(update={"path": str((path.parent / row.record.image.path).absolute())})
+            good += [row.record.model_copy(update={"image": image})] if message is None else []
+        if message is not None:
+            bad.append((row.line, row.raw, message))
+    if not good or (bad and not data.skip_bad):
+        faults = [Fault(path, line, message) for line, _, message in bad]
+        empty = [Fault(path, None, "there is no prompt to answer. Give a file of `Prompt` records.")]
+        raise DataError(faults or empty, advice="Mend these rows, or leave them out with --skip-bad.")
+    if bad:
+        quarantine_rows(path, bad, to=quarantine)
+    return good
+
+
+def _encode(
+    vlm: VisionLanguageModel, prompts: Sequence[Prompt], features: FeatureCache, reasons: dict[str, str | None]
+) -> list[PpoPrompt]:
+    """Encode prompts; where one is longer than the model reads, find out which, and note it."""
+    try:
+        return list(map(PpoPrompt, prompts, encode_all_prompts(vlm, prompts, features, turns_of=_turns)))
+    except ModelError:
+        good = []
+        for prompt in prompts:
+            try:
+                good.append(PpoPrompt(prompt, encode_all_prompts(vlm, [prompt], features, turns_of=_turns)[0]))
+            except ModelError as error:
+                reasons[prompt.id] = str(error)
+        return good
+
+
+def _turns(prompt: Prompt) -> list[str]:
+    return [text for turn in prompt.history for text in turn] + [prompt.question]
+
+
+def _too_many_words(vlm: VisionLanguageModel, prompt: Prompt, limit: int) -> str | None:
+    if not limit:
+        return None
+    count = len(vlm.tokenizer(render_turns(vlm, _turns(prompt)), add_special_tokens=False)["input_ids"])
+    return f"the prompt has {count} tokens, `data.max_prompt_tokens` allows {limit}." if count > limit else None
+
+
+def _no_room(vlm: VisionLanguageModel, encoded: EncodedPrompt, room: int) -> str | None:
+    length = encoded.prompt["input_ids"].shape[1]
+    if vlm.window is None or length + room <= vlm.window:
+        return None
+    return f"the prompt has {length} tokens, which leaves no room for {room} more in a window of {vlm.window}."
+
+
+def rows_of_iteration(iteration: int, *, prompts: int, size: int, seed: int) -> list[int]:
+    """Numbers of the prompts that a rollout answers: pass after pass over all, each pass in an order of its own.
+
+    Args:
+        iteration: The rollout, from 0.
+        prompts: How many prompts there are.
+        size: How many a rollout takes.
+        seed: Root seed.
+    """
+    first = iteration * size
+    rows: list[int] = []
+    for turn in range(first // prompts, (first + size - 1) // prompts + 1):
+        order = list(range(prompts))
+        child_random(seed, "prompts", turn).shuffle(order)
+        rows += order[max(first - turn * prompts, 0) : first + size - turn * prompts]
+    return rows

@@ -1,0 +1,239 @@
+"""Rollouts: responses sampled, scored by every role, rewarded, and turned into advantages; what PPO's batches are of.
+
+Scores are of the distribution that was sampled from (temperature, forbidden tokens), with every role over the same
+branches, so that at the first step the policy's ratio is 1. The reward stands on a response's last token, less the KL
+penalty on each. A response without a finite reward is left out, and counted.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from veridical.errors import ModelError
+from veridical.models.branches import BranchBatch, stack_responses
+from veridical.models.encoded_prompts import stack_prompts
+from veridical.models.prompting import decode_responses
+from veridical.objectives.kl import ESTIMATORS, kl_estimate
+from veridical.objectives.masked import explained_variance, masked_mean
+from veridical.progress import say
+from veridical.rewards.composition import CompositeReward
+from veridical.rewards.protocol import Candidate, RewardFunction
+from veridical.rewards.rules import repetition
+from veridical.seeding import child_seed
+from veridical.training.ppo.advantages import Credit, assign_credit
+from veridical.training.ppo.config import PpoRecipe
+from veridical.training.ppo.engines import RolloutEngine, Sampled, image_keys
+from veridical.training.ppo.prompts import PpoPrompt
+from veridical.training.ppo.roles import Roles
+from veridical.training.run.trained_model import mixed_precision
+
+_REPEATED_WORDS = 4
+
+
+class Rollout(NamedTuple):
+    """N prompts with K responses each, as PPO learns from them; all on the CPU."""
+
+    rows: Tensor
+    """Number of each prompt (N)."""
+    response_ids: Tensor
+    """Token ids (N K T)."""
+    response_mask: Tensor
+    """True at the tokens that count (N K T); nowhere in a response that was left out."""
+    logprobs: Tensor
+    """Log-probabilities under the policy that sampled (N K T), in nats."""
+    reference: Tensor
+    """Log-probabilities under the reference (N K T)."""
+    values: Tensor
+    """What was expected (N K T); 0 where no value is learnt."""
+    advantages: Tensor
+    """How much better than expected each token was (N K T)."""
+    returns: Tensor
+    """What the value should have said (N K T)."""
+
+
+class Scored(NamedTuple):
+    """Responses with what every role says of them."""
+
+    sampled: list[Sampled]
+    """The responses, as lists."""
+    response_ids: Tensor
+    response_mask: Tensor
+    logprobs: Tensor
+    entropies: Tensor
+    reference: Tensor
+    values: Tensor
+    """All (N K T), on the CPU."""
+
+
+class Rewards(NamedTuple):
+    """What responses got."""
+
+    total: Tensor
+    """(N K); NaN where there is no reward."""
+    terms: dict[str, Tensor]
+    """By name, each (N K), as they enter the total."""
+
+
+class RolloutCollector:
+    """Samples, scores and rewards."""
+
+    def __init__(self, roles: Roles, engine: RolloutEngine, reward: RewardFunction, recipe: PpoRecipe) -> None:
+        """Collect with these roles and this reward."""
+        self._roles = roles
+        self._engine = engine
+        self._reward = reward
+        self._recipe = recipe
+        self._autocast = mixed_precision(roles.vlm, bf16=recipe.train.bf16)
+
+    def collect(
+        self, prompts: Sequence[PpoPrompt], rows: Sequence[int], *, stream: Sequence[str | int], kl_coefficient: float
+    ) -> tuple[Rollout, dict[str, float]]:
+        """Make one rollout.
+
+        Args:
+            prompts: All prompts.
+            rows: Numbers of those that are answered.
+            stream: Names the randomness of this rollout.
+            kl_coefficient: Price of a nat.
+
+        Returns:
+            The rollout and what is logged of it.
+
+        Raises:
+            ModelError: No response got a finite reward.
+        """
+        some = [prompts[row] for row in rows]
+        scored = self.score(some, self.sample(some, stream=stream))
+        rewards = self.reward(some, scored.sampled)
+        valid = rewards.total.isfinite()
+        if not valid.any():
+            raise ModelError(
+                f"None of {valid.numel()} responses got a finite reward from {self._reward.name!r}. "
+                "Check the reward model and its number type (float16 overflows)."
+            )
+        excluded = int((~valid).sum())
+        if excluded:
+            say(f"Warning: {excluded} of {valid.numel()} responses got no finite reward and are left out.")
+        mask = scored.response_mask & valid.unsqueeze(-1)
+        credit = assign_credit(
+            rewards.total, scored.logprobs, scored.reference, scored.values, mask, self._recipe,
+            kl_coefficient=kl_coefficient,
+        )  # fmt: skip
+        rollout = Rollout(
+            torch.tensor(rows), scored.response_ids, mask, scored.logprobs, scored.reference, scored.values,
+            credit.advantages, credit.returns,
+        )  # fmt: skip
+        metrics = self.describe(some, scored, rewards)
+        metrics |= {
+            "kl_coefficient": kl_coefficient,
+            "excluded": float(excluded),
+            **self._fit(scored, mask, credit),
+        }
+        if not metrics["finished"]:
+            say(
+                "Warning: no response of this rollout came to its end token; the reward then stands on the last token "
+                "before the cut. Give a larger rollout.max_new_tokens, or start from a model that ends its answers."
+            )
+        return rollout, metrics
+
+    def sample(self, prompts: Sequence[PpoPrompt], *, stream: Sequence[str | int]) -> list[Sampled]:
+        """Sample responses; they depend on weights and stream alone."""
+        seed, samples = self._recipe.train.seed, self._recipe.rollout.samples
+        self._engine.follow(self._roles)
+        streams = [[child_seed(seed, *stream, n, k) for k in range(samples)] for n in range(len(prompts))]
+        return self._engine.sample(prompts, streams)
+
+    @torch.no_grad()
+    def score(self, prompts: Sequence[PpoPrompt], sampled: list[Sampled]) -> Scored:
+        """Let every role score the responses."""
+        size = self._recipe.rollout.score_batch_size
+        ids, mask = stack_responses([one.responses for one in sampled])
+        columns: list[list[Tensor]] = [[], [], [], []]
+        for start in range(0, len(prompts), size):
+            part = slice(start, start + size)
+            width = int(mask[part].sum(-1).max())
+            found = self._score(prompts[part], ids[part, :, :width], mask[part, :, :width])
+            for column, values in zip(columns, found, strict=True):
+                column.append(torch.nn.functional.pad(values.float().cpu(), (0, ids.shape[-1] - width)))
+        return Scored(sampled, ids, mask, *(torch.cat(column) for column in columns))
+
+    def _score(self, prompts: Sequence[PpoPrompt], ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        roles = self._roles
+        encoded = [one.encoded for one in prompts]
+        keys = image_keys(encoded)
+        stacked = stack_prompts([one.prompt for one in encoded], pad_token_id=roles.vlm.tokenizer.pad_token_id)
+        batch = BranchBatch(stacked, ids, mask).to(roles.vlm.device)
+        with self._autocast():
+            images = roles.images(batch.prompt, keys)
+            with roles.as_policy():
+                read = roles.read_policy(batch, images)
+            reference = roles.reference_logprobs(batch, images, keys)
+            values = torch.zeros_like(read.logprobs)
+            if roles.has_value:
+                states = read.states
+                if roles.value_apart:
+                    with roles.as_value():
+                        states = roles.value_states(batch, images)
+                values = roles.values(states).masked_fill(~batch.response_mask, 0)
+        return read.logprobs, read.entropies, reference, values
+
+    def reward(self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]) -> Rewards:
+        """Reward responses, each by itself."""
+        with self._autocast():
+            return self._rewarded(prompts, sampled)
+
+    def _rewarded(self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]) -> Rewards:
+        candidates = self.candidates(prompts, sampled)
+        shape = (len(prompts), len(sampled[0].responses))
+        if isinstance(self._reward, CompositeReward):
+            rewarded = self._reward.reward(candidates)
+            return Rewards(rewarded.total.reshape(shape), {n: v.reshape(shape) for n, v in rewarded.weighted.items()})
+        total = self._reward(candidates).float()
+        if total.shape != (len(candidates),):
+            raise ModelError(
+                f"The reward {self._reward.name!r} must give one number for each of {len(candidates)} responses, got a "
+                f"tensor of shape {tuple(total.shape)}. Mend the reward."
+            )
+        return Rewards(total.reshape(shape), {self._reward.name: total.reshape(shape)})
+
+    def candidates(self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]) -> list[Candidate]:
+        """Responses as rewards see them, those of a prompt side by side."""
+        texts = iter(decode_responses(self._roles.vlm, [ids for one in sampled for ids in one.responses]))
+        return [
+            Candidate(prompt.record, next(texts), finished, len(ids))
+            for prompt, one in zip(prompts, sampled, strict=True)
+            for ids, finished in zip(one.responses, one.finished, strict=True)
+        ]
+
+    def describe(self, prompts: Sequence[PpoPrompt], scored: Scored, rewards: Rewards) -> dict[str, float]:
+        """What is logged of responses: rewards, divergence a response, entropy a token, length, ends, repetition."""
+        candidates = self.candidates(prompts, scored.sampled)
+        responses = len(candidates)
+        kept = rewards.total.isfinite()
+        divergence = {
+            f"kl_{name}": float(
+                (kl_estimate(scored.logprobs, scored.reference, estimator=name) * scored.response_mask).sum()
+                / responses
+            )
+            for name in ESTIMATORS
+        }
+        return {
+            "reward": float(masked_mean(rewards.total, kept)),
+            **{f"reward/{name}": float(masked_mean(value, value.isfinite())) for name, value in rewards.terms.items()},
+            **divergence,
+            "entropy": float(masked_mean(scored.entropies, scored.response_mask)),
+            "length": float(scored.response_mask.sum()) / responses,
+            "finished": sum(candidate.finished for candidate in candidates) / responses,
+            "repetition": sum(repetition(candidate, words=_REPEATED_WORDS) for candidate in candidates) / responses,
+        }
+
+    def _fit(self, scored: Scored, mask: Tensor, credit: Credit) -> Mapping[str, float]:
+        if not self._roles.has_value:
+            return {}
+        return {
+            "explained_variance": float(explained_variance(scored.values, credit.returns, mask)),
+            "value": float(masked_mean(scored.values, mask)),
+            "return": float(masked_mean(credit.returns, mask)),
+        }

@@ -1,0 +1,243 @@
+"""The loop of PPO: `transformers.Trainer` with rollouts as its source of batches.
+
+What the trainer's data loader gives are tickets (rollout, pass, place); what a ticket stands for is made just before
+the optimiser step that needs it, so that a rollout is sampled by the policy as it is then, however far ahead the loader
+reads. Policy and value each run forward and backward by themselves, so that activations of one role are held at a time
+and no gradient reaches another role's adapter.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import Trainer
+
+from veridical.errors import StorageError
+from veridical.files import atomic_path, read_bytes, write_json_atomically, write_text_atomically
+from veridical.models.branches import BranchBatch
+from veridical.models.encoded_prompts import stack_prompts
+from veridical.objectives.kl import adapt_kl_coefficient
+from veridical.progress import say
+from veridical.seeding import child_random
+from veridical.training.ppo.config import PpoRecipe
+from veridical.training.ppo.engines import image_keys
+from veridical.training.ppo.held_out import CURVES_FILE
+from veridical.training.ppo.losses import loss_divisor, policy_losses, token_weights, value_losses
+from veridical.training.ppo.prompts import PpoPrompt, rows_of_iteration
+from veridical.training.ppo.roles import Roles
+from veridical.training.ppo.rollouts import Rollout, RolloutCollector
+from veridical.training.run.choice import ChoiceRule
+from veridical.training.run.loop import RunTrainer
+
+_ROLLOUT = "rollout.safetensors"
+_STATE = "ppo.json"
+
+Measured = Callable[[int], Mapping[str, float]]
+
+
+class PpoTrainer(RunTrainer):
+    """The shared loop, its batches made of rollouts."""
+
+    def __init__(
+        self,
+        roles: Roles,
+        collector: RolloutCollector,
+        prompts: Sequence[PpoPrompt],
+        *,
+        recipe: PpoRecipe,
+        iterations: int,
+        run_dir: Path,
+        measure: Measured,
+        rule: ChoiceRule,
+    ) -> None:
+        """Set up `iterations` rollouts over `prompts`."""
+        self.roles = roles
+        self.recipe = recipe
+        self.iterations = iterations
+        self.kl_coefficient = recipe.kl.coefficient
+        self._collector = collector
+        self._prompts = prompts
+        self._rollout: Rollout | None = None
+        self._iteration = -1
+        roles.join_head()
+        settings = recipe.train.for_the_loop(steps_per_iteration=recipe.steps_per_iteration)
+        super().__init__(
+            roles.vlm, range(iterations * recipe.train.ppo_epochs * recipe.rollout.prompts), settings=settings,
+            run_dir=run_dir, collate=_collate_tickets, measure=measure, rule=rule,
+        )  # fmt: skip
+
+    # The source of batches.
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        tickets: Any = self.train_dataset if train_dataset is None else train_dataset
+        return SequentialSampler(tickets)
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], Any]:
+        """Turn the tickets of an optimiser step into batches, after sampling where a rollout begins."""
+        tickets, _ = Trainer.get_batch_samples(self, epoch_iterator, num_batches, device)
+        batches = [self._redeem([int(ticket) for ticket in one["tickets"]]) for one in tickets]
+        return batches, sum(loss_divisor(batch["weights"], self.recipe) for batch in batches)
+
+    def batch_items(self, batch: Mapping[str, Any]) -> int:
+        """Count a batch's response tokens: what is logged is averaged over them."""
+        return max(int(batch["response_mask"].sum()), 1)
+
+    def _redeem(self, tickets: Sequence[int]) -> dict[str, Any]:
+        size = self.recipe.rollout.prompts
+        turn, _ = divmod(tickets[0], size)
+        iteration, epoch = divmod(turn, self.recipe.train.ppo_epochs)
+        rollout = self._rollout_of(iteration)
+        order = list(range(size))
+        child_random(self.settings.seed, "minibatches", iteration, epoch).shuffle(order)
+        places = torch.tensor([order[ticket - turn * size] for ticket in tickets])
+        encoded = [self._prompts[row].encoded for row in rollout.rows[places].tolist()]
+        mask = rollout.response_mask[places]
+        width = max(int(mask.sum(-1).max()), 1)
+        columns = {
+            name: values[places][..., :width]
+            for name, values in rollout._asdict().items()
+            if name not in ("rows", "response_mask")
+        }
+        mask = mask[..., :width]
+        return {
+            "prompt": stack_prompts([one.prompt for one in encoded], pad_token_id=self.vlm.tokenizer.pad_token_id),
+            "image_keys": image_keys(encoded),
+            "response_mask": mask,
+            "weights": token_weights(mask, self.recipe),
+            **columns,
+        }
+
+    def _rollout_of(self, iteration: int) -> Rollout:
+        if self._rollout is not None and self._iteration == iteration:
+            return self._rollout
+        recipe, step = self.recipe, self.state.global_step + 1
+        rows = rows_of_iteration(
+            iteration, prompts=len(self._prompts), size=recipe.rollout.prompts, seed=self.settings.seed
+        )
+        self._rollout, metrics = self._collector.collect(
+            self._prompts, rows, stream=("rollout", iteration), kl_coefficient=self.kl_coefficient
+        )
+        self._iteration = iteration
+        self.metrics_log.append({"step": step, "part": "rollout", "iteration": iteration, **metrics})
+        say(
+            f"rollout {iteration + 1} of {self.iterations}: reward {metrics['reward']:.4g}, KL {metrics['kl_k1']:.3g}, "
+            f"length {metrics['length']:.1f}, finished {metrics['finished']:.0%}"
+        )
+        if recipe.kl.target:
+            self.kl_coefficient = adapt_kl_coefficient(
+                self.kl_coefficient, observed=metrics["kl_k1"], target=recipe.kl.target,
+                samples=recipe.rollout.prompts * recipe.rollout.samples, horizon=recipe.kl.horizon,
+            )  # fmt: skip
+        return self._rollout
+
+    # A step.
+
+    def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Not used: policy and value run by themselves, see `training_step`."""
+        raise NotImplementedError
+
+    def training_step(
+        self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Tensor | float | None = None
+    ) -> Tensor:
+        """Forward and backward of the policy, then of the value where it has an adapter of its own."""
+        batch: dict[str, Any] = self._prepare_inputs(dict(inputs))
+        model.train(self.settings.gradient_checkpointing)  # dropout stays off: the ratio compares probabilities
+        items = float(num_items_in_batch or 1)
+        branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
+        roles, warming = self.roles, self._iteration < self.recipe.value.warmup_iterations
+        with self.accelerator.autocast():
+            images = roles.images(branches.prompt, batch["image_keys"])
+        shown: dict[str, Tensor] = {}
+        total = torch.zeros((), device=self.vlm.device)
+        if not (warming and roles.value_apart):
+            with roles.as_policy():
+                with self.accelerator.autocast(), torch.set_grad_enabled(not warming):
+                    read = roles.read_policy(branches, images)
+                    loss, more = policy_losses(read, batch, self.recipe, kl_coefficient=self.kl_coefficient)
+                shown |= more
+                if warming:
+                    loss = torch.zeros_like(loss)
+                if roles.has_value and not roles.value_apart:
+                    states = read.states.detach() if self.recipe.value.kind == "detached" else read.states
+                    losses, more = value_losses(roles.values(states), batch, self.recipe)
+                    loss, shown = loss + losses, shown | more
+                total += self._backward(loss, items)
+        if roles.value_apart:
+            with roles.as_value():
+                with self.accelerator.autocast():
+                    states = roles.value_states(branches, images)
+                losses, more = value_losses(roles.values(states), batch, self.recipe)
+                shown |= more
+                total += self._backward(losses, items)
+        self._pending.append((self.batch_items(batch), {"loss": total.detach() * items, **shown}))
+        return total
+
+    def _backward(self, losses: Tensor, items: float) -> Tensor:
+        loss = losses.sum() / items
+        self.accelerator.backward(loss)
+        return loss.detach()
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW over the policy's weights and the value's, each with its learning rate."""
+        if self.optimizer is None:
+            trained: Any = self.model if model is None else model
+            factory, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            options["weight_decay"] = self.args.weight_decay
+            policy = {"params": list(self.roles.policy_parameters().values())}
+            value = {
+                "params": list(self.roles.value_parameters().values()),
+                "lr": self.recipe.value.learning_rate or self.args.learning_rate,
+            }
+            self.optimizer = factory([policy, value] if value["params"] else [policy], **options)
+        optimizer: torch.optim.Optimizer = self.optimizer
+        return optimizer
+
+    # What a resume point holds beside the weights.
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Write the weights that learn, the rollout that is being learnt from and the price of a nat."""
+        super().save_model(output_dir, _internal_call)
+        if output_dir is None:
+            return
+        folder = Path(output_dir)
+        write_json_atomically(folder / _STATE, {"iteration": self._iteration, "kl_coefficient": self.kl_coefficient})
+        if self._rollout is not None and self.state.global_step % self.recipe.steps_per_iteration:
+            with atomic_path(folder / _ROLLOUT) as temporary:
+                save_file({name: values.contiguous() for name, values in self._rollout._asdict().items()}, temporary)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        folder = Path(resume_from_checkpoint)
+        state = json.loads(read_bytes(folder / _STATE))
+        self._iteration, self.kl_coefficient = int(state["iteration"]), float(state["kl_coefficient"])
+        self._rollout = None
+        if (folder / _ROLLOUT).is_file():
+            try:
+                self._rollout = Rollout(**load_file(folder / _ROLLOUT))
+            except (SafetensorError, TypeError) as error:
+                raise StorageError(
+                    f"Cannot read `{folder / _ROLLOUT}`: {error}. Remove the run directory and start again."
+                ) from error
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Measure the model as it is, and draw the curve anew."""
+        metrics = super().evaluate()
+        points = [{"step": 0, **(self.progress.base or {})}]
+        points += [{"step": candidate.step, **candidate.metrics} for candidate in self.progress.candidates]
+        lines = [
+            json.dumps({n: v if isfinite(v) else None for n, v in point.items()}) for point in points if len(point) > 1
+        ]
+        if lines:
+            write_text_atomically(self.run_dir / CURVES_FILE, "\n".join(lines) + "\n")
+        return metrics
+
+
+def _collate_tickets(rows: Sequence[int]) -> dict[str, Any]:
+    return {"tickets": torch.tensor(rows)}

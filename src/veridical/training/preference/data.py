@@ -1,0 +1,205 @@
+"""From corrections on disk to the tensors of preference training, everything worked out once before the first step.
+
+A correction (RLHF-V, arXiv 2312.00849) becomes a prompt, two responses as token ids and, for each, the mask of tokens
+that the correction touched.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from veridical.feedback.corrections import read_corrections
+from veridical.feedback.masks import ChangedMasks, OneSided, changed_token_masks, original_changed_tokens
+from veridical.feedback.pairs import Pair, pairs_from_corrections
+from veridical.models.branches import BranchBatch, stack_responses
+from veridical.models.encoded_prompts import stack_prompts
+from veridical.models.features import FeatureCache
+from veridical.models.loading import VisionLanguageModel
+from veridical.models.prompting import EncodedResponse, encode_responses
+from veridical.records import Correction
+from veridical.training.preference.config import DataSection, ObjectiveSection
+from veridical.training.run.encoded_prompts import encode_all_prompts
+from veridical.training.run.refusal import refuse_unspeakable
+
+
+class PreparedPair(NamedTuple):
+    """One pair as the training loop wants it."""
+
+    id: str
+    """Id of the correction."""
+    prompt: dict[str, Tensor]
+    """The encoded prompt, a batch of one, not padded; shared by pairs about the same. It holds the image's pixels only
+    where the image's features are not kept."""
+    image_key: str | None
+    """Key of the image's features in the `FeatureCache`; None where they are not kept."""
+    response_ids: tuple[list[int], list[int]]
+    """Token ids of the chosen and the rejected response."""
+    changed: tuple[list[bool], list[bool]]
+    """Which of these tokens were corrected."""
+
+
+class PairStatistics(NamedTuple):
+    """What the masks of a set of pairs look like; written into the run's manifest."""
+
+    pairs: int
+    """How many pairs."""
+    segments_per_response: float
+    """Mean number of corrected segments. RLHF-V's data: 2.65."""
+    changed_ratio_chosen: float
+    """Share of the chosen responses' tokens that are marked as corrected."""
+    changed_ratio_rejected: float
+    """The same for the rejected responses."""
+    empty_masks: int
+    """Pairs of which neither response has a marked token: dense DPO treats them as plain DPO does."""
+    truncated: int
+    """Pairs of which a response was cut at `data.max_response_tokens`."""
+
+
+def read_pairs(data: DataSection, *, quarantine: Path) -> list[Pair]:
+    """Read corrections, check texts, segments and images, and make pairs of them.
+
+    Args:
+        data: Where they are and what to do with bad rows.
+        quarantine: File that bad rows go to with `skip_bad`.
+
+    Raises:
+        DataError: Rows that cannot be learnt from, all of them, each with file and line.
+    """
+    path = Path(data.corrections)
+    corrections = read_corrections(path, outside=data.images_outside, skip_bad=data.skip_bad, quarantine=quarantine)
+    return pairs_from_corrections(corrections, file=path)
+
+
+def refuse_texts(vlm: VisionLanguageModel, pairs: Sequence[Pair], data: DataSection, *, quarantine: Path) -> list[Pair]:
+    """Leave out, or refuse, pairs whose texts this model cannot take: those that hold one of its special tokens.
+
+    Args:
+        vlm: The model.
+        pairs: What was read.
+        data: Where it was read from and what to do with bad rows.
+        quarantine: File that bad rows go to with `skip_bad`.
+
+    Raises:
+        DataError: Such pairs, all of them, each with file and line, unless they are to be skipped; or none is left.
+    """
+    return refuse_unspeakable(
+        vlm, pairs, texts_of=_texts, path=Path(data.corrections), record_type=Correction,
+        skip_bad=data.skip_bad, quarantine=quarantine,
+    )  # fmt: skip
+
+
+def _texts(pair: Pair) -> list[str]:
+    return [pair.question, pair.chosen, pair.rejected]
+
+
+def encode_pairs(
+    vlm: VisionLanguageModel,
+    pairs: Sequence[Pair],
+    objective: ObjectiveSection,
+    *,
+    max_response_tokens: int,
+    features: FeatureCache,
+) -> tuple[list[PreparedPair], PairStatistics]:
+    """Turn pairs into token ids and masks.
+
+    Args:
+        vlm: The model whose template and tokenizer count.
+        pairs: What to encode.
+        objective: Says how corrected tokens are found.
+        max_response_tokens: Longest response; longer ones are cut at the end.
+        features: Keeps the features of the images where the model allows it, so that pixels can be let go.
+
+    Raises:
+        ModelError: A text that the model cannot take; `refuse_texts` finds them all.
+    """
+    prompts = encode_all_prompts(vlm, pairs, features)
+    chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
+    rejected = encode_responses(vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens)
+    prepared = []
+    for pair, (prompt, key), right, wrong in zip(pairs, prompts, chosen, rejected, strict=True):
+        changed = _changed_masks(pair, prompt, right, wrong, objective)
+        prepared.append(PreparedPair(pair.id, prompt, key, (right.ids, wrong.ids), changed))
+    truncated = sum(right.truncated or wrong.truncated for right, wrong in zip(chosen, rejected, strict=True))
+    return prepared, _statistics(pairs, prepared, truncated)
+
+
+def _changed_masks(
+    pair: Pair,
+    prompt: Mapping[str, Tensor],
+    chosen: EncodedResponse,
+    rejected: EncodedResponse,
+    objective: ObjectiveSection,
+) -> tuple[list[bool], list[bool]]:
+    if objective.diff == "original":
+        # The released code compares whole sequences: prompt, image placeholders and response.
+        before = prompt["input_ids"][0].tolist()
+        whole = original_changed_tokens(before + rejected.ids, before + chosen.ids)
+        masks = ChangedMasks(whole.rejected[len(before) :], whole.chosen[len(before) :])
+    else:
+        one_sided: OneSided = objective.one_sided
+        masks = changed_token_masks(rejected.offsets, chosen.offsets, pair.segments, one_sided=one_sided)
+    return masks.chosen, masks.rejected
+
+
+def _statistics(pairs: Sequence[Pair], prepared: Sequence[PreparedPair], truncated: int) -> PairStatistics:
+    totals = [sum(len(row.changed[side]) for row in prepared) for side in (0, 1)]
+    marked = [sum(sum(row.changed[side]) for row in prepared) for side in (0, 1)]
+    return PairStatistics(
+        pairs=len(pairs),
+        segments_per_response=sum(len(pair.segments) for pair in pairs) / max(len(pairs), 1),
+        changed_ratio_chosen=marked[0] / max(totals[0], 1),
+        changed_ratio_rejected=marked[1] / max(totals[1], 1),
+        empty_masks=sum(not any(row.changed[0]) and not any(row.changed[1]) for row in prepared),
+        truncated=truncated,
+    )
+
+
+def stack_changed(changed: Sequence[Sequence[Sequence[bool]]], response_mask: Tensor) -> Tensor:
+    """Put changed masks into the shape of `response_mask` (B K T)."""
+    stacked = torch.zeros_like(response_mask)
+    for b, row in enumerate(changed):
+        for k, flags in enumerate(row):
+            stacked[b, k, : len(flags)] = torch.tensor(flags, dtype=torch.bool)
+    return stacked
+
+
+def branch_batch(pairs: Sequence[PreparedPair], *, pad_token_id: int) -> BranchBatch:
+    """Lay out pairs as prompts with two branches: chosen, rejected."""
+    response_ids, response_mask = stack_responses([row.response_ids for row in pairs])
+    prompt = stack_prompts([row.prompt for row in pairs], pad_token_id=pad_token_id)
+    return BranchBatch(prompt, response_ids, response_mask)
+
+
+def image_keys(pairs: Sequence[PreparedPair]) -> list[str] | None:
+    """Keys of the pairs' image features; None where they are not kept."""
+    keys = [pair.image_key for pair in pairs if pair.image_key is not None]
+    return keys if len(keys) == len(pairs) else None
+
+
+def collate(pairs: Sequence[tuple[PreparedPair, Tensor]], *, pad_token_id: int) -> dict[str, Any]:
+    """Make one batch.
+
+    Args:
+        pairs: Each pair with its reference log-probabilities (2 T).
+        pad_token_id: Padding of the prompts.
+
+    Returns:
+        `prompt` (tensors), `image_keys` (or None), and `response_ids`, `response_mask`, `changed_mask` and `reference`,
+        each (B 2 T).
+    """
+    prepared = [pair for pair, _ in pairs]
+    batch = branch_batch(prepared, pad_token_id=pad_token_id)
+    reference = torch.zeros(batch.response_ids.shape)
+    for b, (_, scores) in enumerate(pairs):
+        reference[b, :, : scores.shape[-1]] = scores
+    return {
+        "prompt": batch.prompt,
+        "image_keys": image_keys(prepared),
+        "response_ids": batch.response_ids,
+        "response_mask": batch.response_mask,
+        "changed_mask": stack_changed([pair.changed for pair in prepared], batch.response_mask),
+        "reference": reference,
+    }

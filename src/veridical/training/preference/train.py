@@ -1,0 +1,239 @@
+"""Preference training: DPO and dense DPO (RLHF-V) on corrections, with everything that is frozen computed once.
+
+Papers: DPO, arXiv 2305.18290, equation 7; dense DPO, RLHF-V, arXiv 2312.00849, equation 5. Chosen and rejected response
+branch off one encoded prompt; the frozen reference's log-probabilities and the frozen vision tower's features are read
+from a cache; corrected tokens are found before the first step. What is left of a step is one forward and backward.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from veridical.config import write_recipe
+from veridical.feedback.pairs import Pair, split_by_image
+from veridical.files import hash_file, write_json_atomically
+from veridical.models.branches import BranchBatch, score_branches
+from veridical.models.features import FeatureCache
+from veridical.models.hashing import model_hash
+from veridical.models.loading import VisionLanguageModel
+from veridical.objectives.dense import sequence_score
+from veridical.objectives.dpo import dpo_loss
+from veridical.progress import say
+from veridical.records.manifests import build_manifest
+from veridical.seeding import child_seed
+from veridical.training.preference.config import ObjectiveSection, PreferenceRecipe
+from veridical.training.preference.data import PreparedPair, collate, encode_pairs, read_pairs, refuse_texts
+from veridical.training.preference.references import reference_logprobs
+from veridical.training.run.checkpoints import find_resume_point
+from veridical.training.run.choice import ChoiceRule, default_rule
+from veridical.training.run.directory import Clock, RunResult, open_run
+from veridical.training.run.loop import RESUME_FOLDER, Evaluate, RunTrainer
+from veridical.training.run.trained_model import (
+    absolute_path,
+    load_for_training,
+    make_trainable,
+    mixed_precision,
+    save_weights,
+    weights_folder,
+    with_absolute_model,
+)
+
+_TIE = 1e-5
+"""Margins below this are ties: rounding, not preference."""
+
+
+def train_dpo(
+    recipe: PreferenceRecipe,
+    run_dir: Path | str,
+    *,
+    resume: bool = False,
+    evaluate: Evaluate | None = None,
+    choose: ChoiceRule | None = None,
+) -> RunResult:
+    """Train a model on corrections.
+
+    Args:
+        recipe: What to train, on what, how.
+        run_dir: Where everything goes; must be new, unless `resume`.
+        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
+        evaluate: Measures the model on validation scenes, before training and at every evaluation.
+        choose: How the checkpoint is chosen; by default least hallucination that keeps coverage where `evaluate` is
+            given, least loss where pairs are held out, else the last one.
+
+    Raises:
+        ConfigError: `run_dir` holds a run already, or one of another recipe.
+        DataError: Corrections that cannot be learnt from, all of them, each with file and line.
+        ModelError: The model cannot be trained so.
+        StorageError: The disk refused.
+    """
+    run_dir = Path(run_dir)
+    recipe = recipe.model_copy(
+        update={
+            "model": with_absolute_model(recipe.model),
+            "data": recipe.data.model_copy(update={"corrections": absolute_path(recipe.data.corrections)}),
+            "train": recipe.train.model_copy(update={"cache": absolute_path(recipe.train.cache)}),
+        }
+    )
+    weights = weights_folder(run_dir, recipe.model)
+    finished = open_run(recipe, run_dir, resume=resume)
+    if finished is not None:
+        return RunResult(run_dir, weights, recipe.model.base, finished)
+    clock = Clock()
+    torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
+    pairs = read_pairs(recipe.data, quarantine=run_dir / "bad_rows.jsonl")
+    clock.lap("reading")
+    vlm = load_for_training(recipe.model)
+    base_hash = model_hash(vlm.model)
+    clock.lap("loading")
+    pairs = refuse_texts(vlm, pairs, recipe.data, quarantine=run_dir / "bad_texts.jsonl")
+    parts = _split(pairs, recipe)
+    cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
+    precision = "bf16" if recipe.train.bf16 else "plain"
+    autocast = mixed_precision(vlm, bf16=recipe.train.bf16)
+    features = FeatureCache(cache / f"features-{precision}", vlm)  # the adapter's wrapper does not touch the tower
+    with autocast():
+        prepared, statistics = encode_pairs(
+            vlm, [*parts["train"], *parts["validation"]], recipe.objective,
+            max_response_tokens=recipe.data.max_response_tokens, features=features,
+        )  # fmt: skip
+    clock.lap("encoding")
+    write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
+    references = reference_logprobs(
+        vlm, prepared, cache / "references", batch_size=recipe.train.micro_batch_size, features=features,
+        autocast=autocast, autocast_name=precision,
+    )  # fmt: skip
+    clock.lap("reference")
+    vlm = make_trainable(vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing)
+    rows = list(zip(prepared, references, strict=True))
+    train_rows, validation_rows = rows[: len(parts["train"])], rows[len(parts["train"]) :]
+    trainer = PreferenceTrainer(
+        vlm, train_rows, validation_rows, recipe=recipe, features=features, run_dir=run_dir, evaluate=evaluate,
+        rule=choose or default_rule(
+            scenes=evaluate is not None, held_out=bool(validation_rows), of="pairs",
+            coverage_tolerance=recipe.train.coverage_tolerance,
+        ),
+    )  # fmt: skip
+    trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
+    clock.lap("training")
+    save_weights(vlm, weights)
+    clock.lap("saving")
+    progress = trainer.progress
+    manifest = build_manifest(
+        verb="train dpo",
+        seed=recipe.train.seed,
+        recipe=recipe,
+        inputs={recipe.data.corrections: hash_file(recipe.data.corrections), recipe.model.base: base_hash},
+        seconds={**clock.seconds, "training": progress.seconds},
+        notes={
+            "chosen_step": progress.best_step,
+            "choice_rule": trainer.rule.statement,
+            "base": progress.base,
+            "candidates": [candidate.model_dump() for candidate in progress.candidates],
+            "pairs": statistics._asdict(),
+            "sources": sorted({pair.source for pair in pairs}),
+            "trained_weights": sum(p.numel() for p in vlm.model.parameters() if p.requires_grad),
+        },
+    )
+    write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
+    say(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
+    return RunResult(run_dir, weights, recipe.model.base, manifest)
+
+
+class PreferenceTrainer(RunTrainer):
+    """The shared loop with the DPO loss over two branches."""
+
+    def __init__(
+        self,
+        vlm: VisionLanguageModel,
+        rows: Sequence[tuple[PreparedPair, Tensor]],
+        held_out: Sequence[tuple[PreparedPair, Tensor]],
+        *,
+        recipe: PreferenceRecipe,
+        features: FeatureCache,
+        run_dir: Path,
+        rule: ChoiceRule,
+        evaluate: Evaluate | None = None,
+    ) -> None:
+        """Set up training on `rows`, measured on `held_out` and by `evaluate`."""
+        self._objective = recipe.objective
+        self._held_out = held_out
+        self._evaluate_model = evaluate
+        self._features = features
+        super().__init__(
+            vlm, rows, settings=recipe.train, run_dir=run_dir, collate=self._collate, measure=self._measure_held_out,
+            rule=rule,
+        )  # fmt: skip
+
+    def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """DPO loss of each pair, with its reward margin, accuracy and log-probabilities."""
+        keys = batch["image_keys"]
+        image_outputs = None if keys is None else self._features.recall(keys)
+        branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
+        policy = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
+        return preference_losses(
+            policy, batch["reference"], batch["response_mask"], batch["changed_mask"], self._objective
+        )
+
+    def _measure_held_out(self, step: int) -> dict[str, float]:
+        metrics = self.mean_over(self._held_out) if self._held_out else {}
+        if self._evaluate_model is not None:
+            metrics |= self._evaluate_model(self.vlm, step)
+        return metrics
+
+    def _collate(self, rows: Sequence[tuple[PreparedPair, Tensor]]) -> dict[str, Any]:
+        return collate(rows, pad_token_id=self.vlm.tokenizer.pad_token_id)
+
+
+def preference_losses(
+    policy: Tensor, reference: Tensor, response_mask: Tensor, changed_mask: Tensor, objective: ObjectiveSection
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Put token log-probabilities into the recipe's objective.
+
+    Args:
+        policy: Token log-probabilities (B 2 T) of the policy, chosen first.
+        reference: The same of the reference.
+        response_mask: True at the responses' tokens (B 2 T).
+        changed_mask: True at corrected tokens (B 2 T).
+        objective: The recipe's settings.
+
+    Returns:
+        Losses (B), and what is logged beside them, each (B): `reward_margin` (β times the difference), `accuracy`
+        (1 where the margin is positive, 0.5 for ties) and the responses' summed log-probabilities in nats.
+    """
+
+    def score(token_logprobs: Tensor) -> Tensor:
+        return sequence_score(
+            token_logprobs,
+            response_mask,
+            changed_mask,
+            segment_weight=objective.segment_weight,
+            normalize=objective.normalize,
+        )
+
+    (chosen, rejected), (reference_chosen, reference_rejected) = score(policy).unbind(-1), score(reference).unbind(-1)
+    result = dpo_loss(
+        chosen, rejected, reference_chosen, reference_rejected,
+        beta=objective.beta, label_smoothing=objective.label_smoothing,
+    )  # fmt: skip
+    losses, margin = result.loss, result.margin
+    if objective.sft_weight:
+        mask = response_mask[:, 0]
+        losses = losses - objective.sft_weight * (policy[:, 0] * mask).sum(-1) / mask.sum(-1).clamp(min=1)
+    tie = margin.abs() < _TIE
+    summed = (policy.detach() * response_mask).sum(-1)
+    return losses, {
+        "reward_margin": margin,
+        "accuracy": torch.where(tie, 0.5, (margin > 0).float()),
+        "chosen_logprob": summed[:, 0],
+        "rejected_logprob": summed[:, 1],
+    }
+
+
+def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> dict[str, list[Pair]]:
+    share = recipe.data.validation_fraction
+    if not share:
+        return {"train": list(pairs), "validation": []}
+    return split_by_image(pairs, {"train": 1 - share, "validation": share}, seed=recipe.train.seed)

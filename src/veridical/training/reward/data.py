@@ -1,0 +1,292 @@
+"""From a folder of comparisons to tokens and labels, everything worked out once before the first step.
+
+Both responses of a comparison branch off one encoded prompt and are shown the same facts in the same order. Facts may
+be made worse on purpose in training (statements dropped, another image's facts), never on held-out comparisons.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from veridical.errors import DataError, Fault, ModelError
+from veridical.feedback.comparisons import ComparedPair, read_compared_pairs
+from veridical.files import quarantine_rows
+from veridical.models.branches import BranchBatch
+from veridical.models.features import FeatureCache
+from veridical.models.loading import VisionLanguageModel
+from veridical.progress import say, track
+from veridical.records import Comparison, Facts, ImageRef, scan_records
+from veridical.records.folders import COMPARISONS_FILE
+from veridical.rewards.captions import own_captions
+from veridical.rewards.layout import LaidOut, LaidOutBatch, RewardQuery, put_together
+from veridical.rewards.model import RewardModel
+from veridical.seeding import child_random
+from veridical.training.reward.config import ComparisonSection, FactsSection
+
+_AT_ONCE = 32
+_LABELS = {"first": 1.0, "second": 0.0, "tie": 0.5}
+
+
+class LabelledPair(NamedTuple):
+    """One comparison as text."""
+
+    id: str
+    """Id of the comparison (of the first one, where several are merged)."""
+    query: RewardQuery
+    """Question, image, facts and the two responses."""
+    preference: float
+    """Probability that the first response is the better one; a tie is 0.5."""
+    hallucination: bool | None
+    """Whether hallucinations decided it; None where nobody noted it."""
+    image_id: str
+    """The name under which facts know the image."""
+    task: str
+    """What kind of question it was."""
+    source: str
+    """Who judged: human, simulated or model."""
+
+    @property
+    def image(self) -> ImageRef:
+        """The image, by which comparisons are split."""
+        assert isinstance(self.query.image, ImageRef)  # noqa: S101 - narrows: records refer to images
+        return self.query.image
+
+
+class PreparedComparison(NamedTuple):
+    """One comparison as the training loop wants it."""
+
+    laid_out: LaidOut
+    """Prompt and the two branches."""
+    preference: float
+    """Probability that the first response is the better one."""
+    weight: float
+    """How much it counts."""
+
+
+class ReadComparisons(NamedTuple):
+    """What was read of a folder, and what was left out."""
+
+    pairs: list[LabelledPair]
+    """The comparisons, in the file's order."""
+    counts: dict[str, int]
+    """How many comparisons were ties, without facts, excluded, merged away."""
+
+
+def read_comparisons(
+    folder: Path, data: ComparisonSection, facts: FactsSection, *, reads_facts: bool, quarantine: Path
+) -> ReadComparisons:
+    """Read and label a folder of comparisons.
+
+    Args:
+        folder: The folder.
+        data: How to read it.
+        facts: Which facts, and what to do where there are none.
+        reads_facts: Whether the reward model reads facts from the folder at all.
+        quarantine: Folder for bad rows with `skip_bad`.
+
+    Raises:
+        DataError: Rows that cannot be learnt from, all of them, each with file and line.
+    """
+    compared = read_compared_pairs(
+        folder,
+        need_facts=reads_facts and facts.missing == "error",
+        outside=data.images_outside,
+        skip_bad=data.skip_bad,
+        quarantine=quarantine,
+    )
+    counts = {"read": len(compared), "ties": sum(pair.comparison.preferred == "tie" for pair in compared)}
+    pairs = [_label(pair, facts, reads_facts=reads_facts) for pair in compared]
+    if reads_facts:
+        without = [pair.id for pair in pairs if not pair.query.facts]
+        counts["without_facts"] = len(without)
+        if without and facts.missing == "error":  # there were facts, but none of the kinds asked for
+            message = f"no facts of the kinds {', '.join(facts.kinds)} for {len(without)} comparisons ({without[0]} …)."
+            raise DataError([Fault(folder / COMPARISONS_FILE, None, f"{message} Add them, or set facts.missing.")])
+        if without and facts.missing == "exclude":
+            pairs = [pair for pair in pairs if pair.query.facts]
+            counts["excluded"] = len(without)
+        if without:
+            done = "left out" if facts.missing == "exclude" else "learnt from without facts"
+            say(f"{len(without)} of {len(compared)} comparisons have no facts and are {done} ({without[0]} …).")
+    if data.judgements == "merged":
+        before = len(pairs)
+        pairs = _merge(pairs, compared)
+        counts["merged_away"] = before - len(pairs)
+    if data.ties == "drop":
+        pairs = [pair for pair in pairs if pair.preference != 0.5]
+    if not pairs:
+        message = f"no comparison is left of {counts}. Mind data.ties and facts.missing."
+        raise DataError([Fault(folder / COMPARISONS_FILE, None, message)])
+    return ReadComparisons(pairs, counts)
+
+
+def _label(pair: ComparedPair, facts: FactsSection, *, reads_facts: bool) -> LabelledPair:
+    query = RewardQuery(
+        question=pair.prompt.question,
+        image=pair.prompt.image,
+        responses=(pair.first.text, pair.second.text),
+        facts=tuple(item for item in pair.facts if item.kind in facts.kinds) if reads_facts else (),
+        finished=(pair.first.finish == "stop", pair.second.finish == "stop"),
+        history=pair.prompt.history,
+        name=pair.prompt.id,
+    )
+    judged = pair.comparison
+    return LabelledPair(
+        id=judged.id,
+        query=query,
+        preference=_LABELS[judged.preferred],
+        hallucination=judged.hallucination,
+        image_id=pair.prompt.known_image,
+        task=pair.prompt.task,
+        source=judged.source,
+    )
+
+
+def _merge(pairs: Sequence[LabelledPair], compared: Sequence[ComparedPair]) -> list[LabelledPair]:
+    """Several judgements of the same two responses become one, their mean; in the order of the first of them."""
+    ids = {pair.comparison.id: pair.comparison.response_ids for pair in compared}
+    groups: dict[frozenset[str], list[LabelledPair]] = {}
+    for pair in pairs:
+        groups.setdefault(frozenset(ids[pair.id]), []).append(pair)
+    merged = []
+    for group in groups.values():
+        first = group[0]
+        labels = [p.preference if ids[p.id] == ids[first.id] else 1 - p.preference for p in group]
+        noted = [pair.hallucination for pair in group if pair.hallucination is not None]
+        hallucination = 2 * sum(noted) >= len(noted) if noted else None
+        merged.append(first._replace(preference=sum(labels) / len(labels), hallucination=hallucination))
+    return merged
+
+
+def with_own_captions(
+    vlm: VisionLanguageModel, pairs: Sequence[LabelledPair], facts: FactsSection, *, features: FeatureCache
+) -> list[LabelledPair]:
+    """Give comparisons the model's own captions as facts: what is left where nobody wrote any."""
+    captions = own_captions(
+        vlm,
+        {pair.image_id: pair.image for pair in pairs},
+        question=facts.caption_question,
+        max_new_tokens=facts.caption_tokens,
+        features=features,
+    )
+    known = {item.image_id: (item,) for item in captions}
+    return [pair._replace(query=pair.query._replace(facts=known.get(pair.image_id, ()))) for pair in pairs]
+
+
+def disturb_facts(pairs: Sequence[LabelledPair], facts: FactsSection, *, seed: int) -> list[LabelledPair]:
+    """Shuffle, drop and swap the facts of training comparisons, each by a stream of its own.
+
+    Args:
+        pairs: What is trained on.
+        facts: How much of which.
+        seed: The root seed.
+    """
+    disturbed = []
+    for pair in pairs:
+        rng = child_random(seed, "facts", pair.id)
+        known = pair.query.facts
+        if rng.random() < facts.swap:
+            others = [other for other in (rng.choice(pairs) for _ in range(20)) if other.image != pair.image]
+            known = others[0].query.facts if others else known
+        changed = [_worse(item, facts, rng) for item in known]
+        kept = tuple(item for item in changed if item.texts)
+        disturbed.append(pair._replace(query=pair.query._replace(facts=kept)))
+    return disturbed
+
+
+def _worse(item: Facts, facts: FactsSection, rng: random.Random) -> Facts:
+    texts = [text for text in item.texts if rng.random() >= facts.drop]
+    if facts.order == "shuffled":
+        rng.shuffle(texts)
+    return item.model_copy(update={"texts": tuple(texts)})
+
+
+def lay_out_comparisons(
+    model: RewardModel,
+    pairs: Sequence[LabelledPair],
+    data: ComparisonSection,
+    *,
+    folder: Path,
+    features: FeatureCache,
+    hallucination_weight: float,
+    quarantine: Path,
+) -> tuple[list[LabelledPair], list[PreparedComparison]]:
+    """Turn comparisons into tokens; those that the model cannot take are refused, or put aside.
+
+    Args:
+        model: The reward model.
+        pairs: The comparisons.
+        data: How they are read.
+        folder: Where they were read from.
+        features: Keeps the images' features.
+        hallucination_weight: Weight of comparisons that hallucination decided.
+        quarantine: File for those put aside with `skip_bad`.
+
+    Returns:
+        The comparisons that are kept, and their tokens.
+
+    Raises:
+        DataError: Comparisons that do not fit the window or hold special tokens, all of them, each with file and line.
+    """
+    kept: list[LabelledPair] = []
+    prepared: list[PreparedComparison] = []
+    bad: dict[str, str] = {}
+
+    def keep(some: Sequence[LabelledPair]) -> None:
+        rows = model.lay_out([pair.query for pair in some], features=features, max_tokens=data.max_tokens)
+        for pair, row in zip(some, rows, strict=True):
+            kept.append(pair)
+            prepared.append(
+                PreparedComparison(row, pair.preference, hallucination_weight if pair.hallucination else 1.0)
+            )
+
+    for start in track(range(0, len(pairs), _AT_ONCE), label="Encoding comparisons"):
+        some = pairs[start : start + _AT_ONCE]
+        try:
+            keep(some)
+        except ModelError:
+            for pair in some:
+                try:
+                    keep([pair])
+                except ModelError as error:
+                    bad[pair.id] = str(error)
+    if bad:
+        _refuse(bad, folder / COMPARISONS_FILE, data, quarantine, left=len(kept))
+    return kept, prepared
+
+
+def _refuse(bad: dict[str, str], file: Path, data: ComparisonSection, quarantine: Path, *, left: int) -> None:
+    rows = [row for row in scan_records(file, Comparison) if row.record is not None and row.record.id in bad]
+    messages = [(row.line, row.raw, bad[row.record.id]) for row in rows if row.record is not None]
+    if not data.skip_bad or not left:
+        faults = [Fault(file, line, message) for line, _, message in messages]
+        raise DataError(faults, advice="Mend these rows, or leave them out with --skip-bad.")
+    quarantine_rows(file, messages, to=quarantine)
+
+
+def collate_comparisons(rows: Sequence[PreparedComparison], *, pad_token_id: int) -> dict[str, Any]:
+    """Make one batch.
+
+    Returns:
+        `prompt` (tensors), `image_keys` (or None), `response_ids`, `response_mask` and `said_mask`, each (B 2 T),
+        `preference` and `weight` (B).
+    """
+    batch = put_together([row.laid_out for row in rows], pad_token_id=pad_token_id)
+    return {
+        "prompt": batch.branches.prompt,
+        "image_keys": batch.image_keys,
+        "response_ids": batch.branches.response_ids,
+        "response_mask": batch.branches.response_mask,
+        "said_mask": batch.said,
+        "preference": torch.tensor([row.preference for row in rows]),
+        "weight": torch.tensor([row.weight for row in rows]),
+    }
+
+
+def laid_out_batch(batch: Mapping[str, Any]) -> LaidOutBatch:
+    """Give what a reward model reads of a batch made by `collate_comparisons`."""
+    branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
+    return LaidOutBatch(branches, batch["said_mask"], batch["image_keys"])

@@ -1,0 +1,1 @@
+"""What every training shares: settings, run directory, resumable loop, choice of checkpoint."""

@@ -1,0 +1,72 @@
+"""Prompts of a training set, encoded once: equal ones share their tensors, pixels go where their features are kept.
+
+Images go through the model's own deterministic processing, never cropped or flipped at random: a mirrored picture would
+make "on the left" wrong.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from veridical.models.encoded_prompts import EncodedPrompt, encode_apart, let_go_of_pixels
+from veridical.models.features import FeatureCache
+from veridical.models.loading import VisionLanguageModel
+from veridical.models.prompting import render_turns
+from veridical.progress import track
+from veridical.records import ImageRef
+from veridical.records.opening import open_image
+
+_PROMPTS_AT_ONCE = 16
+
+
+class Asked(Protocol):
+    """Anything that asks one question about one image."""
+
+    @property
+    def question(self) -> str:
+        """What is asked."""
+
+    @property
+    def image(self) -> ImageRef:
+        """The image asked about; its path is absolute, or holds from the working folder."""
+
+
+A = TypeVar("A", bound=Asked)
+
+
+def question_alone(row: Asked) -> Sequence[str]:
+    """A conversation of one turn."""
+    return [row.question]
+
+
+def encode_all_prompts(
+    vlm: VisionLanguageModel,
+    rows: Sequence[A],
+    features: FeatureCache,
+    *,
+    turns_of: Callable[[A], Sequence[str]] = question_alone,
+) -> list[EncodedPrompt]:
+    """One prompt for each row; equal questions about equal images share their tensors.
+
+    Args:
+        vlm: The model whose template and tokenizer count.
+        rows: What is asked.
+        features: Keeps the features of the images where the model allows it, so that pixels can be let go.
+        turns_of: What user and assistant said in turn, up to the question.
+
+    Raises:
+        ModelError: A question that the model cannot take.
+    """
+    identities = [(tuple(turns_of(row)), row.image.sha256 or row.image.path) for row in rows]
+    first: dict[tuple[tuple[str, ...], str], int] = {}
+    for number, identity in enumerate(identities):
+        first.setdefault(identity, number)
+    encoded: dict[tuple[tuple[str, ...], str], EncodedPrompt] = {}
+    unique = list(first)
+    for start in track(range(0, len(unique), _PROMPTS_AT_ONCE), label="Encoding prompts and images"):
+        some = unique[start : start + _PROMPTS_AT_ONCE]
+        asked = [rows[first[identity]] for identity in some]
+        images = [open_image(row.image, root=Path(row.image.path).parent) for row in asked]
+        prompts = encode_apart(vlm, [render_turns(vlm, turns_of(row)) for row in asked], images)
+        encoded.update(zip(some, let_go_of_pixels(prompts, features), strict=True))
+    return [encoded[identity] for identity in identities]

@@ -1,0 +1,101 @@
+"""When a run evaluates, saves and stops, and the recipe's settings in the words of `transformers.Trainer`."""
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainingArguments
+
+from veridical.errors import ConfigError
+from veridical.progress import track
+from veridical.seeding import child_seed
+from veridical.training.run.checkpoints import RunProgress
+from veridical.training.run.settings import TrainSection
+
+
+class Flow(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    """Says when to evaluate and save, and shows how far the run is."""
+
+    def __init__(self, settings: TrainSection, progress: Callable[[], RunProgress]) -> None:
+        """Follow `settings`; `progress` gives how far the run is."""
+        self._settings = settings
+        self._progress = progress
+        self._bar: Generator[int] = (step for step in range(0))
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Open the progress bar."""
+        steps = range(state.global_step, state.max_steps)
+        self._bar = (step for step in track(steps, label="Training"))
+        next(self._bar, None)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Decide after each optimiser step."""
+        next(self._bar, None)
+        settings = self._settings
+        last = state.global_step >= state.max_steps
+        if last or (settings.evaluation_steps and state.global_step % settings.evaluation_steps == 0):
+            control.should_evaluate = True
+        if settings.save_steps and state.global_step % settings.save_steps == 0:
+            control.should_save = True
+        self._save_with_evaluation(control)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Decide after each epoch."""
+        done = self._progress().candidates
+        evaluated = bool(done) and done[-1].step == state.global_step
+        if not self._settings.evaluation_steps and not evaluated and not control.should_training_stop:
+            control.should_evaluate = True
+        self._save_with_evaluation(control)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Close the progress bar, after an early stop too."""
+        self._bar.close()
+
+    def _save_with_evaluation(self, control: Any) -> None:
+        if control.should_evaluate and not self._settings.save_steps:
+            control.should_save = True
+
+
+def training_arguments(settings: TrainSection, folder: Path, *, on_cpu: bool) -> TrainingArguments:
+    """Put a recipe's settings into the trainer's words.
+
+    Args:
+        settings: The recipe's section.
+        folder: Where resume points go.
+        on_cpu: Stay on the CPU even where there is an accelerator.
+
+    Raises:
+        ConfigError: The process is one of several.
+    """
+    schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.micro_batch_size,
+        gradient_accumulation_steps=settings.batch_size // settings.micro_batch_size,
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=schedule,
+        warmup_steps=settings.warmup_ratio,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        seed=child_seed(settings.seed, "trainer") % 2**32,
+        bf16=settings.bf16,
+        use_cpu=on_cpu,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=not on_cpu,
+    )
+    if arguments.world_size > 1:
+        raise ConfigError(
+            f"This training runs in one process on one device, but was started as one of {arguments.world_size}. "
+            "Start it without a distributed launcher."
+        )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # else the trainer would copy the model to all of them
+    return arguments

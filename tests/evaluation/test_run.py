@@ -1,0 +1,364 @@
+"""Models × benchmarks: a real miniature, an endpoint that is a real server, files made on the spot."""
+
+import base64
+import json
+
+import pytest
+
+from judge_endpoint import MODEL, judge_endpoint
+from veridical.config import load_recipe, resolve_recipe
+from veridical.errors import ConfigError, DataError, ModelError
+from veridical.evaluation.recipe import BenchmarksRecipe
+from veridical.evaluation.run import evaluate_benchmarks
+from veridical.evaluation.table import evaluation_table
+from veridical.records import Prompt, Response, read_records
+from veridical.scoring.runs import compare_runs, read_runs, spread
+
+
+@pytest.fixture
+def folder(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        Image.new("RGB", (32, 32), (80 * number, 40, 10)).save(tmp_path / "images" / f"{number}.png")
+    rows = [
+        {"question_id": i, "image": f"{i % 3}.png", "text": f"Is there a thing {i}?", "label": "yes" if i % 2 else "no"}
+        for i in range(8)
+    ]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def recipe(folder, *, models, benchmark=None, **more):
+    pope = {"benchmark": "pope", "questions": str(folder / "questions.jsonl"), "max_new_tokens": 4}
+    data = {"models": models, "benchmarks": [pope | (benchmark or {})], "out": str(folder / "out")} | more
+    return resolve_recipe(data, BenchmarksRecipe)
+
+
+def local(path, **more):
+    return {"model": str(path), "name": "tiny", "device": "cpu"} | more
+
+
+def test_a_model_answers_and_is_scored_and_nothing_is_made_twice(folder, tiny_llava_path, capsys):
+    made = recipe(folder, models=[local(tiny_llava_path)], benchmark={"variants": ["official", "strict"]})
+    first = evaluate_benchmarks(made)
+    assert [(run.model, run.benchmark, run.scored.total.variant) for run in first.runs] == [
+        ("tiny", "pope", "official"),
+        ("tiny", "pope", "strict"),
+    ]
+    cell = first.runs[0].path.parent
+    assert {path.name for path in cell.iterdir()} >= {
+        "answers.jsonl", "responses.jsonl", "prompts.jsonl", "rests_on.json",
+        "score-official.json", "items-official.jsonl", "card-official.md",
+    }  # fmt: skip
+    prompts = read_records(cell / "prompts.jsonl", Prompt)
+    assert [prompt.question for prompt in prompts][:2] == ["Is there a thing 0?", "Is there a thing 1?"]
+    responses = read_records(cell / "responses.jsonl", Response)
+    assert [response.prompt_id for response in responses] == [str(i) for i in range(8)]
+    when = (cell / "responses.jsonl").stat().st_mtime_ns
+    capsys.readouterr()
+    second = evaluate_benchmarks(made)
+    assert "8 answers are there already" in capsys.readouterr().err
+    assert (cell / "responses.jsonl").stat().st_mtime_ns == when
+    assert [run.scored.total.metrics for run in second.runs] == [run.scored.total.metrics for run in first.runs]
+    assert load_recipe(folder / "out" / "recipe.toml", BenchmarksRecipe) == made
+
+
+def test_other_words_weights_or_pictures_lie_elsewhere(folder, tiny_llava_path, tmp_path_factory):
+    from PIL import Image
+
+    from miniatures import tiny_llava
+
+    def cell(path, **benchmark):
+        return evaluate_benchmarks(recipe(folder, models=[local(path)], benchmark=benchmark)).runs[0].path.parent
+
+    plain = cell(tiny_llava_path)
+    asked_shortly = cell(tiny_llava_path, preset="llava-1.5")
+    other = cell(tiny_llava(tmp_path_factory.mktemp("other") / "m", seed=1))
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(folder / "images" / "0.png")
+    repainted = cell(tiny_llava_path)
+    assert len({plain, asked_shortly, other, repainted}) == 4
+    short = read_records(asked_shortly / "prompts.jsonl", Prompt)[0].question
+    assert short == "Is there a thing 0?\nAnswer the question using a single word or phrase."
+
+
+def test_templates_and_seeds_make_rounds_and_a_spread(folder, tiny_llava_path):
+    made = recipe(
+        folder,
+        models=[local(tiny_llava_path)],
+        benchmark={"templates": ["{question}", "Look. {question}"], "temperature": 1.0},
+        seeds=[0, 1],
+    )
+    runs = evaluate_benchmarks(made).runs
+    assert [run.round for run in runs] == [
+        "template 1, seed 0", "template 1, seed 1", "template 2, seed 0", "template 2, seed 1",
+    ]  # fmt: skip
+    texts = [[r.text for r in read_records(run.path.parent / "responses.jsonl", Response)] for run in runs]
+    assert texts[0] != texts[1]
+    (metrics,) = spread(runs).values()
+    values = [run.scored.total.metrics["accuracy"].value for run in runs]
+    assert metrics["accuracy"].rounds == 4
+    assert (metrics["accuracy"].low, metrics["accuracy"].high) == (min(values), max(values))
+    assert "over rounds: mean [least, greatest]" in evaluation_table(runs)
+
+
+def test_greedy_answers_need_no_second_seed(folder, tiny_llava_path):
+    runs = evaluate_benchmarks(recipe(folder, models=[local(tiny_llava_path)], seeds=[0, 1, 2])).runs
+    assert [run.round for run in runs] == [""]
+
+
+def says(words):
+    """A model behind the endpoint that answers by the question and has seen the picture."""
+
+    def answer(content):
+        picture, question = content
+        assert base64.b64decode(picture["image_url"]["url"].partition(",")[2]).startswith(b"\x89PNG")
+        return words(int(question["text"].split()[-1].rstrip("?")))
+
+    return answer
+
+
+def at(server, name):
+    return {"model": MODEL, "name": name, "url": server.url, "attempts": 2}
+
+
+def test_endpoints_are_compared_in_pairs(folder):
+    with (
+        judge_endpoint(rate=says(lambda i: "Yes")) as always,
+        judge_endpoint(rate=says(lambda i: "Yes" if i % 2 else "No")) as oracle,
+    ):
+        made = recipe(folder, models=[at(always, "always"), at(oracle, "oracle")])
+        runs = evaluate_benchmarks(made).runs
+        asked = len(oracle.bodies)
+        evaluate_benchmarks(made)
+        assert len(oracle.bodies) == asked == 8
+    assert [run.scored.total.metrics["accuracy"].value for run in runs] == [0.5, 1.0]
+    (comparison,) = compare_runs(runs)
+    accuracy = comparison.metrics["accuracy"]
+    assert (accuracy.first, accuracy.second, accuracy.difference.n) == (0.5, 1.0, 3)
+    table = evaluation_table(runs)
+    assert "oracle minus always, paired" in table
+    assert "3 images cannot tell 100.0 % from 50.0 %" in table
+    body = oracle.bodies[0]
+    assert (body["temperature"], body["max_tokens"]) == (0.0, 4)
+    back = read_runs(folder / "out")
+    assert [(run.model, run.scored.total, run.scored.items) for run in back] == [
+        (run.model, run.scored.total, run.scored.items) for run in runs
+    ]
+
+
+def test_an_endpoint_that_fails_leaves_what_it_answered(folder):
+    with judge_endpoint(
+        lambda content, attempt: "500" if "7?" in content[1]["text"] else "ok", says(lambda i: "No")
+    ) as s:
+        made = recipe(folder, models=[at(s, "shaky")])
+        with pytest.raises(ModelError, match="left 1 of 8 prompts unanswered"):
+            evaluate_benchmarks(made)
+        before = len(s.bodies)
+        s.plan = lambda content, attempt: "ok"
+        runs = evaluate_benchmarks(made).runs
+        assert len(s.bodies) == before + 1
+    assert runs[0].scored.total.metrics["yes_ratio"].value == 0
+
+
+def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path, monkeypatch):
+    from veridical.evaluation.speakers import LocalSpeaker
+
+    made = recipe(folder, models=[local(tiny_llava_path)], save_every=3)
+    whole = evaluate_benchmarks(made.model_copy(update={"out": folder / "whole"}))
+    answer, counts = LocalSpeaker.answer, []
+
+    def breaks(self, prompts, preset, *, seed):
+        counts.append(len(prompts))
+        if len(counts) == 3:
+            raise KeyboardInterrupt
+        return answer(self, prompts, preset, seed=seed)
+
+    monkeypatch.setattr(LocalSpeaker, "answer", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_benchmarks(made)
+    runs = evaluate_benchmarks(made).runs
+    assert counts == [3, 3, 2, 2]
+    assert (runs[0].path.parent / "answers.jsonl").read_bytes() == (
+        whole.runs[0].path.parent / "answers.jsonl"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"benchmark": "popp"}, ConfigError, "no benchmark 'popp'"),
+        ({"variants": ["stric"]}, ConfigError, "no variant 'stric'"),
+        ({"preset": "gpt"}, ConfigError, "no preset 'gpt'. It has: plain"),
+        ({"options": {"task": "all"}}, ConfigError, "no option --task"),
+        ({"templates": ["Say yes"]}, ConfigError, "must hold"),
+        ({"benchmark": "mmhal"}, ConfigError, "needs a judge"),
+        ({"images": "/nowhere"}, DataError, r"3 faults.*no image '0.png' for question"),
+        ({"judge": {"model": "m", "cache": "c"}, "world_items": "i"}, ConfigError, "two judges"),
+    ],
+)
+def test_what_is_wrong_is_told_before_a_model_is_loaded(folder, change, error, message):
+    with pytest.raises(error, match=f"(?s){message}"):
+        evaluate_benchmarks(recipe(folder, models=[{"model": "no/such-model", "name": "x"}], benchmark=change))
+
+
+def test_two_models_of_one_name_are_refused(folder):
+    with pytest.raises(ConfigError, match="two of `models` are called tiny: give each a `name`"):
+        recipe(folder, models=[{"model": "a", "name": "tiny"}, {"model": "b/tiny"}])
+
+
+def test_an_adapter_that_is_not_there_is_told(folder, tiny_llava_path):
+    with pytest.raises(ModelError, match="no adapter folder"):
+        evaluate_benchmarks(recipe(folder, models=[local(tiny_llava_path, adapter="/nowhere")]))
+
+
+def test_a_judge_at_an_endpoint_rates_what_a_model_said(folder):
+    template = [
+        {"question_type": "attribute", "question_topic": "x", "image_id": f"{i}", "image_src": f"http://x/y/{i}.png",
+         "image_content": ["Thing"], "question": f"What is thing {i}?", "gt_answer": "Red.", "model_answer": ""}
+        for i in range(3)
+    ]  # fmt: skip
+    (folder / "template.json").write_text(json.dumps(template))
+    with (
+        judge_endpoint(rate=says(lambda i: f"It is number {i}.")) as model,
+        judge_endpoint(rate=lambda text: "Rating: 5" if "number 1" in text else "Rating: 2") as judge,
+    ):
+        mmhal = {
+            "benchmark": "mmhal",
+            "questions": str(folder / "template.json"),
+            "images": str(folder / "images"),
+            "judge": {"model": MODEL, "url": judge.url, "cache": str(folder / "judged")},
+        }
+        made = recipe(folder, models=[at(model, "m")], benchmark=mmhal)
+        (run,) = evaluate_benchmarks(made).runs
+        evaluate_benchmarks(made)
+        assert len(judge.bodies) == 3
+    assert [item.values["score"] for item in run.scored.items] == [2.0, 5.0, 2.0]
+    assert run.scored.total.versions["judge"] == MODEL
+    assert load_recipe(folder / "out" / "recipe.toml", BenchmarksRecipe) == made
+
+
+def asked_for(content):
+    """The question of a request, and whether a picture came with it."""
+    return content[-1]["text"], len(content) == 2
+
+
+def hallusion_questions(folder):
+    rows = [
+        {"category": "VS", "subcategory": "chart", "visual_input": str(figure), "set_id": "0", "figure_id": str(figure),
+         "question_id": str(n), "question": f"Is line {n} long?", "gt_answer": str(n % 2), "gt_answer_details": "So.",
+         "filename": f"./{figure}.png" if figure else None}
+        for figure in range(3) for n in range(2)
+    ]  # fmt: skip
+    path = folder / "HallusionBench.json"
+    path.write_text(json.dumps(rows))
+    return {"benchmark": "hallusionbench", "questions": str(path), "images": str(folder / "images")}
+
+
+def test_questions_without_a_figure_are_asked_without_an_image_and_read_or_judged(folder):
+    seen = []
+
+    def look(content):
+        seen.append(asked_for(content))
+        return "Yes, it is." if seen[-1][1] else "Hard to say."
+
+    def judge_by_answer(text):
+        return "unclear" if "Hard to say" in text else "correct" if "line 1" in text else "incorrect"
+
+    with judge_endpoint(rate=look) as model, judge_endpoint(rate=judge_by_answer) as judge:
+        settings = {"model": MODEL, "url": judge.url, "cache": str(folder / "judged")}
+        benchmark = hallusion_questions(folder) | {"variants": ["official", "yes-no"], "judge": settings}
+        official, by_words = evaluate_benchmarks(recipe(folder, models=[at(model, "m")], benchmark=benchmark)).runs
+    assert sorted(picture for _, picture in seen) == [False] * 2 + [True] * 4
+    for run in (official, by_words):
+        assert [item.values["correct"] for item in run.scored.items] == [1, 1, 0, 1, 0, 1]
+    assert official.scored.total.versions["judge"] == MODEL
+    assert "judge" not in by_words.scored.total.versions
+
+
+@pytest.mark.parametrize("benchmark", ["hallusionbench", "object-halbench"])
+def test_a_variant_without_a_judge_needs_none(folder, benchmark):
+    rows = [{"question_id": n, "image_id": n, "image_path": f"{n}.png", "question": "Describe it."} for n in range(3)]
+    (folder / "obj.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "truth.json").write_text(json.dumps({str(n): ["dog"] for n in range(3)}))
+    settings, variant = {
+        "hallusionbench": (hallusion_questions(folder), "yes-no"),
+        "object-halbench": (
+            {"benchmark": "object-halbench", "questions": str(folder / "obj.jsonl"),
+             "reference": str(folder / "truth.json"), "images": str(folder / "images")},
+            "no-llm",
+        ),
+    }[benchmark]  # fmt: skip
+    with judge_endpoint(rate=lambda content: "Yes, a dog.") as model:
+        with pytest.raises(ConfigError, match=f"needs a judge.*or count without one: variants = .*{variant}"):
+            evaluate_benchmarks(recipe(folder, models=[at(model, "m")], benchmark=settings))
+        assert not model.bodies
+        made = recipe(folder, models=[at(model, "m")], benchmark=settings | {"variants": [variant]})
+        (run,) = evaluate_benchmarks(made).runs
+    assert {item.status for item in run.scored.items} == {"scored"}
+
+
+def test_answers_for_people_wait_in_a_sheet_that_is_never_written_again(folder, capsys):
+    from veridical import cli
+
+    rows = [{"id": f"q{n}", "question": f"Describe picture {n}?", "image": f"{n}.png"} for n in range(3)]
+    (folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = (
+        'out = "{0}/out"\n[[models]]\nmodel = "{1}"\nname = "m"\nurl = "{2}"\n'
+        '[[benchmarks]]\nbenchmark = "mhumaneval"\nquestions = "{0}/asked.jsonl"\nimages = "{0}/images"\n'
+    )
+
+    def run_it():
+        with pytest.raises(SystemExit) as left:
+            cli.main(["evaluate", str(folder / "recipe.toml")])
+        assert left.value.code == 0
+        return capsys.readouterr()
+
+    with judge_endpoint(rate=says(lambda n: f"A dog and {n} cats.")) as model:
+        (folder / "recipe.toml").write_text(text.format(folder, MODEL, model.url))
+        said = run_it()
+        (sheet,) = folder.glob("out/m/mhumaneval/*/annotations.jsonl")
+        assert "3 of 3 answers wait for people, there is no score yet. Put the kinds" in said.err
+        assert str(sheet) in said.err
+        assert said.out == ""
+        open_rows = [json.loads(line) for line in sheet.read_text().splitlines()]
+        assert open_rows[1] == {
+            "id": "q1",
+            "question": "Describe picture 1?",
+            "image": "1.png",
+            "text": "A dog and 1 cats.",
+            "segments": None,
+        }
+        marks = [["object"], [], None]
+        sheet.write_text(
+            "".join(json.dumps({**row, "segments": m}) + "\n" for row, m in zip(open_rows, marks, strict=True))
+        )
+        assert "1 of 3 answers wait for people" in run_it().err
+        sheet.write_text(sheet.read_text().replace("null", '[{"text": "2 cats", "kind": "number"}]'))
+        said = run_it()
+        assert len(model.bodies) == 3
+    assert "mhumaneval · rlhf-v" in said.out
+    (total,) = folder.glob("out/m/mhumaneval/*/score-rlhf-v.json")
+    metrics = json.loads(total.read_text())["metrics"]
+    rates = [metrics[f"hallucination/{kind}"]["value"] for kind in ("object", "number", "all")]
+    assert rates == pytest.approx([1 / 3, 1 / 3, 2 / 3])
+
+
+def test_descriptions_of_scenes_are_asked_and_compared(folder):
+    """Two kitchens without a knife and a picture of no scene: who names a knife in each kitchen has a gap."""
+    scenes = [{"image_id": str(i), "scene": "kitchen" if i < 2 else None, "image": f"{i}.png"} for i in range(3)]
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scenes))
+    (folder / "truth.json").write_text(json.dumps({"0": ["bowl"], "1": [], "2": ["knife"]}))
+    told = {"benchmark": "over-generalisation", "reference": str(folder / "truth.json")}
+    with (
+        judge_endpoint(rate=lambda body: "A knife.") as eager,
+        judge_endpoint(rate=lambda body: "It is nice.") as silent,
+    ):
+        made = recipe(folder, models=[at(eager, "eager"), at(silent, "silent")], benchmark=told)
+        runs = evaluate_benchmarks(made).runs
+        assert len(eager.bodies) == 3
+    assert "Please describe this image in detail." in json.dumps(eager.bodies[0])
+    gaps = [run.scored.total.metrics["over_generalisation/kitchen"] for run in runs]
+    assert (gaps[0].value, gaps[0].n, gaps[1].n) == (pytest.approx(1 - 2 / 3), 2, 0)
+    assert compare_runs(runs)[0].metrics == {}  # one of them has no rate: there is nothing to compare

@@ -1,0 +1,110 @@
+"""The LLaVA-RLHF loop in small: every stage leaves its records, every arm its numbers, and the report shows them."""
+
+import json
+
+import pytest
+
+from veridical.errors import ConfigError
+from veridical.evaluation.world import build_world_benchmark, pool_evaluations, score_world
+from veridical.records import Prompt, Response, read_records
+from veridical.records.fact_rlhf import ARMS, read_fact_rlhf_results
+from veridical.records.results import REQUIRED_METRICS
+from veridical.rewards.protocol import Candidate
+from veridical.studies.fact_rlhf.run import FactRlhfRecipe, run_fact_rlhf
+from veridical.studies.world_prompts import ExactJudge, QuestionMix, write_world_prompts
+from veridical.world.known_facts import FactsModel
+
+_SMALL = FactRlhfRecipe(
+    comparisons=64, held_out_comparisons=64, prompts=32, curve_prompts=8, test_scenes=20, probe_scenes=5,
+    questions_per_type=1, best_of=2, dependence_comparisons=16, reward=("train.epochs=1",),
+    ppo=("train.iterations=2", "train.evaluation_iterations=1", "rollout.prompts=16", "rollout.samples=2",
+         "train.batch_size=16", "train.micro_batch_size=16"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("fact_rlhf") / "run"
+    return out, run_fact_rlhf(_SMALL, out)
+
+
+def test_every_arm_states_the_required_metrics_on_the_same_scenes(run):
+    out, results = run
+    assert tuple(results.arms) == ARMS
+    for arm in ARMS:
+        assert set(REQUIRED_METRICS) <= results.arms[arm].keys()
+        assert results.arms[arm]["hallucination_rate"].n == _SMALL.test_scenes
+    kept = json.loads((out / "results.json").read_text())
+    assert kept["reward_model"]["with_facts"]["accuracy"]["n"] <= _SMALL.held_out_comparisons
+    assert {"step", "kl", "proxy", "judge"} <= kept["curves"][0].keys()
+    read = read_fact_rlhf_results(out)
+    for arm in ARMS:
+        for name, metric in results.arms[arm].items():
+            assert read.arms[arm][name].value == metric.value, (arm, name)
+    assert [test.result.p for test in read.tests] == [test.result.p for test in results.tests]
+
+
+def test_both_policies_are_followed_on_the_same_held_out_prompts(run):
+    _, results = run
+    steps = {arm: [point.step for point in results.curves if point.arm == arm] for arm in ("rlhf", "fact_rlhf")}
+    assert steps["rlhf"] == steps["fact_rlhf"] == [0, 1, 2]
+    start = {point.arm: point.judge for point in results.curves if point.step == 0}
+    assert start["rlhf"] == start["fact_rlhf"]  # both start from the base and sample from the same streams
+    assert all(point.kl == 0 for point in results.curves if point.step == 0)
+
+
+def test_only_the_reward_model_with_facts_is_shown_any(run):
+    out, results = run
+    assert "accuracy/swapped_facts" in results.reward_model["with_facts"]
+    assert "accuracy/swapped_facts" not in results.reward_model["without_facts"]
+    recipes = {arm: (out / arm / "seed-0" / "recipe.toml").read_text() for arm in ("rlhf", "fact_rlhf")}
+    assert "facts.jsonl" not in recipes["rlhf"]
+    assert "facts.jsonl" in recipes["fact_rlhf"]
+
+
+def test_corrections_cost_people_as_much_time_as_comparisons(run):
+    out, _ = run
+    assert _SMALL.corrections * _SMALL.correction_seconds == _SMALL.comparisons * _SMALL.comparison_seconds
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Fact-RLHF" in page
+    kinds = json.loads((out / "reward" / "with_facts-0" / "reward_report.json").read_text())["by_kind"]
+    shown = [name for name, accuracy in kinds.items() if accuracy["n"] >= 25]
+    assert shown
+    assert all(f"differ in {name}" in page for name in shown)
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_an_unrelated_folder_is_never_cleared(tmp_path):
+    (tmp_path / "letter.txt").write_text("keep")
+    with pytest.raises(ConfigError, match="not empty"):
+        run_fact_rlhf(_SMALL, tmp_path)
+    assert (tmp_path / "letter.txt").read_text() == "keep"
+
+
+def test_the_exact_judge_rates_true_answers_highest(tmp_path):
+    asked = write_world_prompts(
+        tmp_path, count=40, split="judge", seed=0, mix=QuestionMix(yes_no=0.5, other=0.0), facts=FactsModel()
+    )
+    assert [one.prompt for one in asked] == read_records(tmp_path / "prompts.jsonl", Prompt)
+    judge = ExactJudge(asked)
+    questions = [one for one in asked if one.question is not None]
+    true = judge([Candidate(one.prompt, one.question.answer, True, 8) for one in questions])
+    swapped = {"Yes": "No", "No": "Yes"}
+    false = judge([Candidate(o.prompt, swapped[o.question.answer.split(",")[0]] + ".", True, 2) for o in questions])
+    assert len(questions) > 10
+    assert true.min() >= 4
+    assert false.max() < 3
+
+
+def test_pooling_the_same_answers_twice_changes_no_value_and_narrows_no_interval():
+    items = build_world_benchmark(0, "test", n_scenes=30, n_probe_scenes=10, n_per_type=1)
+    said = [
+        Response(id=item.prompt.id, prompt_id=item.prompt.id, text="There is a red apple on the left.", model="m")
+        for item in items
+    ]
+    one = score_world(items, said, seed=0)
+    two = pool_evaluations([one, one], seed=0)
+    for name, metric in one.metrics.items():
+        assert two.metrics[name].value == pytest.approx(metric.value), name
+    width = {n: e.metrics["object_coverage"].high - e.metrics["object_coverage"].low for n, e in ((1, one), (2, two))}
+    assert width[2] == pytest.approx(width[1], rel=0.15)

@@ -1,0 +1,116 @@
+"""Killed at any moment (SIGKILL) and resumed, PPO ends with the very weights of a run that nobody touched."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from prompt_files import Letters, write_prompts
+from veridical.config import write_recipe
+from veridical.training.ppo.train import train_ppo
+from veridical.training.run.checkpoints import find_resume_point, is_complete
+
+KILLED = """
+import os, signal, sys
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[3])
+from prompt_files import Letters
+from veridical.config import load_recipe
+from veridical.training.ppo import train as ppo, roles as ppo_roles, trainer as ppo_trainer, engines as rollout_engines, rollouts
+from veridical.training.ppo.config import PpoRecipe
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def die_at_call(owner, name, number, last_words=lambda *arguments: None):
+    inner, calls = getattr(owner, name), [0]
+    def counting(*arguments, **more):
+        calls[0] += 1
+        if calls[0] == number:
+            last_words(*arguments)
+            die()
+        return inner(*arguments, **more)
+    setattr(owner, name, counting)
+
+def half_a_file(value, path, *rest):
+    whole(value, path)
+    os.truncate(path, os.path.getsize(path) // 2)
+
+whole = torch.save
+MOMENTS = {
+    # held-out prompts are being answered after the first rollout; two batches there, two a rollout
+    "measuring": lambda: die_at_call(rollout_engines.HfEngine, "_sample", 6),
+    # the second rollout is being sampled
+    "sampling": lambda: die_at_call(rollout_engines.HfEngine, "_sample", 8),
+    # its responses are being scored
+    "scoring": lambda: die_at_call(rollouts.RolloutCollector, "_score", 8),
+    # first rollout, second pass over it, first step done, one micro-batch of two of the second
+    "between epochs": lambda: die_at_call(ppo_trainer.PpoTrainer, "training_step", 8),
+    # the resume point at step 3, in the middle of the rollout, is half on disk; torch.save writes three files each
+    "saving": lambda: die_at_call(torch, "save", 8, half_a_file),
+    # the result is being written
+    "result": lambda: die_at_call(ppo_roles, "save_weights", 1),
+}
+recipe = load_recipe(sys.argv[1], PpoRecipe)
+for moment, prepare in MOMENTS.items():
+    child = os.fork()
+    if child == 0:
+        prepare()
+        ppo.train_ppo(recipe, sys.argv[2] + "/" + moment, reward=Letters(), judge=Letters())
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (moment, status)
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX")
+
+
+@pytest.fixture
+def one_thread():
+    """Sums are added up in the same order in every process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def metrics(run_dir: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def test_killed_at_six_moments(make_ppo_recipe, tmp_path, one_thread):
+    held = write_prompts(tmp_path / "held", count=3, name="held")
+    recipe = make_ppo_recipe(
+        data={"held_out": str(held)},
+        kl={"target": 0.5, "horizon": 8},  # so that the price of a nat is something to forget
+        train={"ppo_epochs": 2, "micro_batch_size": 1, "save_steps": 1, "evaluation_iterations": 1, "cache": ""},
+    )
+    untouched = train_ppo(recipe, tmp_path / "untouched", reward=Letters(), judge=Letters())
+    file = write_recipe(recipe, tmp_path / "recipe.toml")
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KILLED, str(file), str(tmp_path), str(Path(__file__).parents[2])],
+        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240,
+    )  # fmt: skip
+
+    points = {"measuring": 3, "sampling": 4, "scoring": 4, "between epochs": 3, "saving": 2, "result": 8}
+    for moment, step in points.items():
+        assert find_resume_point(tmp_path / moment / "resume").name == f"checkpoint-{step}", moment
+    assert not is_complete(tmp_path / "saving" / "resume" / "checkpoint-3")
+    assert (tmp_path / "between epochs" / "resume" / "checkpoint-3" / "rollout.safetensors").is_file()
+    assert not (tmp_path / "sampling" / "resume" / "checkpoint-4" / "rollout.safetensors").exists()
+
+    for moment in points:
+        result = train_ppo(recipe, tmp_path / moment, reward=Letters(), judge=Letters(), resume=True)
+        for part in ("adapter", "value"):
+            for path in (tmp_path / "untouched" / part).glob("*.safetensors"):
+                assert (tmp_path / moment / part / path.name).read_bytes() == path.read_bytes(), (moment, path)
+        assert metrics(tmp_path / moment) == metrics(tmp_path / "untouched"), moment
+        for name in ("curves.jsonl", "memory.json"):
+            assert (tmp_path / moment / name).read_bytes() == (tmp_path / "untouched" / name).read_bytes(), moment
+        assert result.manifest.notes == untouched.manifest.notes

@@ -1,0 +1,51 @@
+"""Laws of a rollout: what a response is scored and rewarded with is its own, whatever its company."""
+
+import pytest
+import torch
+
+from prompt_files import Letters
+from veridical.training.ppo.engines import HfEngine, Sampled
+from veridical.training.ppo.prompts import read_prompts
+from veridical.training.ppo.roles import build_roles
+from veridical.training.ppo.rollouts import RolloutCollector
+
+
+@pytest.fixture(params=["tiny_llava_path", "tiny_qwen2_5_vl_path"])
+def setting(request, make_ppo_recipe, tmp_path):
+    """Roles whose adapters and head say something, their prompts, and what six responses to each would be."""
+    base = request.getfixturevalue(request.param)
+    recipe = make_ppo_recipe(model={"base": str(base)}, rollout={"samples": 4})
+    torch.manual_seed(0)
+    roles = build_roles(recipe, cache=tmp_path / "cache")
+    with torch.no_grad():
+        for name, parameter in roles.vlm.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+        roles.head.weight.normal_(std=0.1)
+    prompts = read_prompts(recipe.data.prompts, roles.vlm, roles.features, recipe.data, room=8, run_dir=tmp_path)[:3]
+    collector = RolloutCollector(roles, HfEngine(roles, recipe.rollout), Letters(), recipe)
+    return prompts, collector, collector.sample(prompts, stream=("law",))
+
+
+def told(collector, prompts, sampled):
+    """Everything that is said of responses, by name (N K …), padded to one width."""
+    scored = collector.score(prompts, sampled)
+    columns = {name: getattr(scored, name) for name in ("logprobs", "entropies", "reference", "values")}
+    columns = {name: torch.where(scored.response_mask, one, 0) for name, one in columns.items()}
+    columns = {name: torch.nn.functional.pad(one, (0, 8 - one.shape[-1])) for name, one in columns.items()}
+    return columns | {"reward": collector.reward(prompts, sampled).total}
+
+
+def test_siblings_neighbours_and_order_change_nothing(setting):
+    prompts, collector, sampled = setting
+    whole = told(collector, prompts, sampled)
+    assert all(bool(one.any()) for one in whole.values())
+
+    fewer = [Sampled(one.responses[1:3], one.finished[1:3]) for one in sampled]
+    backwards = [Sampled(one.responses[::-1], one.finished[::-1]) for one in sampled[::-1]]
+    for name, found in told(collector, prompts, fewer).items():
+        torch.testing.assert_close(found, whole[name][:, 1:3], atol=1e-4, rtol=1e-4, msg=name)
+    for name, found in told(collector, prompts[::-1], backwards).items():
+        torch.testing.assert_close(found, whole[name].flip(0, 1), atol=1e-4, rtol=1e-4, msg=name)
+    for name, found in told(collector, prompts[1:2], sampled[1:2]).items():
+        torch.testing.assert_close(found, whole[name][1:2], atol=1e-4, rtol=1e-4, msg=name)

@@ -1,0 +1,167 @@
+"""Corrections become tensors: masks where the text changed, prompts that pad and unpad without loss."""
+
+import json
+
+import pytest
+import torch
+from PIL import ExifTags, Image
+
+from correction_files import write_corrections
+from miniatures import picture
+from veridical.errors import DataError
+from veridical.models.encoded_prompts import encode_apart, stack_prompts
+from veridical.models.features import FeatureCache
+from veridical.models.loading import load_model
+from veridical.models.lora import freeze
+from veridical.models.prompting import encode_prompts, encode_responses, render_turns
+from veridical.records import ImageRef
+from veridical.training.preference.config import DataSection, ObjectiveSection
+from veridical.training.preference.data import (
+    collate,
+    encode_pairs,
+    read_pairs,
+    refuse_texts,
+)
+
+
+@pytest.fixture(scope="module", params=["tiny_llava_path", "tiny_qwen2_5_vl_path"])
+def vlm(request):
+    loaded = load_model(request.getfixturevalue(request.param), device="cpu")
+    freeze(loaded.model, vision=True)
+    return loaded
+
+
+@pytest.fixture
+def pairs(corrections_path, tmp_path):
+    return read_pairs(DataSection(corrections=str(corrections_path)), quarantine=tmp_path / "bad.jsonl")
+
+
+def encode(vlm, pairs, *, max_response_tokens=64, **objective):
+    return encode_pairs(
+        vlm, pairs, ObjectiveSection(**objective), max_response_tokens=max_response_tokens,
+        features=FeatureCache(None, vlm),
+    )  # fmt: skip
+
+
+def marked_text(text, response, mask):
+    return "".join(text[s:e] for (s, e), changed in zip(response.offsets, mask, strict=True) if changed)
+
+
+def test_marked_tokens_cover_what_was_corrected_on_both_sides(vlm, pairs):
+    prepared, _ = encode(vlm, pairs)
+    for pair, row in zip(pairs, prepared, strict=True):
+        chosen, rejected = encode_responses(vlm, [pair.chosen, pair.rejected])
+        for segment in pair.segments:
+            for span, text, response, mask in (
+                (segment.chosen_span, pair.chosen, chosen, row.changed[0]),
+                (segment.rejected_span, pair.rejected, rejected, row.changed[1]),
+            ):
+                assert text[slice(*span)].strip() in marked_text(text, response, mask)
+                assert any(mask)  # a deletion marks the seam
+
+
+def test_the_original_diff_passes_over_deletions(vlm, pairs):
+    deletion = next(number for number, pair in enumerate(pairs) if len(pair.chosen) < len(pair.rejected) - 15)
+    ours, statistics = encode(vlm, pairs)
+    original, statistics_of_original = encode(vlm, pairs, diff="original")
+    assert any(ours[deletion].changed[0])
+    assert any(ours[deletion].changed[1])
+    assert not any(original[deletion].changed[0])
+    assert not any(original[deletion].changed[1])
+    assert statistics.empty_masks == 0
+    assert statistics_of_original.empty_masks >= 1
+
+
+def test_a_photo_is_turned_upright_as_its_camera_says(vlm, pairs, tmp_path):
+    with Image.open(pairs[0].image.path) as file:
+        upright = file.convert("RGB")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # the camera was held so that a viewer must turn the pixels clockwise
+    path = tmp_path / "turned.png"
+    upright.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    turned = pairs[0].model_copy(update={"image": ImageRef(path=str(path))})
+    (first,), _ = encode(vlm, [pairs[0]])
+    (second,), _ = encode(vlm, [turned])
+    assert first.image_key == second.image_key
+    assert first.prompt.keys() == second.prompt.keys()
+    assert all(torch.equal(first.prompt[name], second.prompt[name]) for name in first.prompt)
+
+
+def test_statistics_count(vlm, pairs):
+    prepared, statistics = encode(vlm, pairs)
+    assert statistics.pairs == len(pairs) == 12
+    assert statistics.segments_per_response == sum(len(pair.segments) for pair in pairs) / 12
+    marked = sum(sum(row.changed[1]) for row in prepared)
+    assert statistics.changed_ratio_rejected == marked / sum(len(row.changed[1]) for row in prepared)
+    assert statistics.truncated == 0
+    assert encode(vlm, pairs, max_response_tokens=3)[1].truncated == 12
+
+
+def test_prompts_taken_apart_and_stacked_again_are_what_they_were(vlm):
+    questions = ["What?", "Is there a knife in the picture, or a green cup on the table?", "Where is the dog?"]
+    images = [picture(seed) for seed in range(3)]
+    together = encode_prompts(vlm, questions, images)
+    apart = encode_apart(vlm, [render_turns(vlm, [question]) for question in questions], images)
+    stacked = stack_prompts(apart, pad_token_id=vlm.tokenizer.pad_token_id)
+    assert stacked.keys() == together.keys()
+    for key, value in together.items():
+        assert torch.equal(stacked[key], value), key
+
+
+def test_equal_prompts_share_their_tensors(vlm, pairs):
+    prepared, _ = encode(vlm, pairs)
+    assert prepared[0].prompt is prepared[1].prompt
+    assert prepared[0].prompt is not prepared[2].prompt
+
+
+def test_a_batch_holds_chosen_then_rejected(vlm, pairs):
+    prepared, _ = encode(vlm, pairs)
+    rows = [(row, torch.full((2, max(map(len, row.response_ids))), -float(n))) for n, row in enumerate(prepared[:3])]
+    batch = collate(rows, pad_token_id=vlm.tokenizer.pad_token_id)
+    shape = batch["response_ids"].shape
+    assert shape[:2] == (3, 2)
+    for name in ("response_mask", "changed_mask", "reference"):
+        assert batch[name].shape == shape
+    assert not bool((batch["changed_mask"] & ~batch["response_mask"]).any())
+    for b, (row, _) in enumerate(rows):
+        for k in (0, 1):
+            length = len(row.response_ids[k])
+            assert batch["response_ids"][b, k, :length].tolist() == row.response_ids[k]
+            assert int(batch["response_mask"][b, k].sum()) == length
+            assert batch["changed_mask"][b, k, :length].tolist() == row.changed[k]
+
+
+def test_pixels_are_let_go_where_features_are_kept(vlm, pairs):
+    prepared, _ = encode(vlm, pairs)
+    batch = collate([(row, torch.zeros(2, 1)) for row in prepared[:4]], pad_token_id=vlm.tokenizer.pad_token_id)
+    if vlm.model.config.model_type == "llava":
+        assert "pixel_values" not in batch["prompt"]
+        assert len(set(batch["image_keys"])) == 2
+    else:
+        assert "pixel_values" in batch["prompt"]
+        assert batch["image_keys"] is None
+
+
+def test_texts_with_the_models_own_tokens_are_told_with_their_lines(vlm, tmp_path):
+    path = write_corrections(tmp_path, count=6)
+    lines = path.read_text().splitlines()
+    token = vlm.tokenizer.convert_ids_to_tokens(vlm.placeholder_token_ids[0])
+    for line in (2, 5):
+        row = json.loads(lines[line])
+        lines[line] = json.dumps({**row, "chosen": row["chosen"] + token})
+    path.write_text("\n".join(lines) + "\n")
+    data = DataSection(corrections=str(path))
+    pairs = read_pairs(data, quarantine=tmp_path / "bad.jsonl")
+    with pytest.raises(DataError) as caught:
+        refuse_texts(vlm, pairs, data, quarantine=tmp_path / "bad.jsonl")
+    assert [fault.line for fault in caught.value.faults] == [3, 6]
+    assert token in str(caught.value)
+    skipping = data.model_copy(update={"skip_bad": True})
+    kept = refuse_texts(vlm, pairs, skipping, quarantine=tmp_path / "bad.jsonl")
+    assert [pair.id for pair in kept] == ["c0", "c2", "c3", "c5"]
+    assert len((tmp_path / "bad.jsonl").read_text().splitlines()) == 2
+
+
+def test_good_texts_pass_untouched(vlm, pairs, corrections_path, tmp_path):
+    data = DataSection(corrections=str(corrections_path))
+    assert refuse_texts(vlm, pairs, data, quarantine=tmp_path / "bad.jsonl") == pairs

@@ -1,0 +1,109 @@
+"""Killed at any moment (SIGKILL) and resumed, a run ends with the very weights of a run that nobody touched."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from veridical.config import write_recipe
+from veridical.training.preference import references, train_dpo
+from veridical.training.run.checkpoints import find_resume_point, is_complete
+
+KILLED = """
+import os, signal, sys
+import torch
+torch.set_num_threads(1)
+from veridical.config import load_recipe
+from veridical.training.preference import train as preference, references
+from veridical.training.preference.config import PreferenceRecipe
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def die_at_call(owner, name, number, last_words=lambda *arguments: None):
+    inner, calls = getattr(owner, name), [0]
+    def counting(*arguments, **more):
+        calls[0] += 1
+        if calls[0] == number:
+            last_words(*arguments)
+            die()
+        return inner(*arguments, **more)
+    setattr(owner, name, counting)
+
+def half_a_file(value, path, *rest):
+    whole(value, path)
+    os.truncate(path, os.path.getsize(path) // 2)
+
+whole = torch.save
+references._PAIRS_PER_FILE = 4
+MOMENTS = {
+    # the second piece of the reference's scores is being made
+    "reference": lambda: die_at_call(references, "_score", 6),
+    # the fifth step, of which one micro-batch of two is done; the last resume point is at step 3
+    "mid-epoch": lambda: die_at_call(preference, "preference_losses", 18),
+    # the optimiser's state at step 6 is half on disk; torch.save writes three files a resume point
+    "saving": lambda: die_at_call(torch, "save", 4, half_a_file),
+}
+recipe = load_recipe(sys.argv[1], PreferenceRecipe)
+for moment, prepare in MOMENTS.items():
+    child = os.fork()
+    if child == 0:
+        prepare()
+        preference.train_dpo(recipe, sys.argv[2] + "/" + moment)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (moment, status)
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX")
+
+
+@pytest.fixture
+def one_thread():
+    """Sums are added up in the same order in every process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def losses(run_dir: Path) -> list[tuple[int, str, float]]:
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line["part"], line["loss"]) for line in lines]
+
+
+def test_killed_at_three_moments(make_recipe, tmp_path, one_thread, monkeypatch, capfd):
+    monkeypatch.setattr(references, "_PAIRS_PER_FILE", 4)
+    recipe = make_recipe(
+        # dropout makes the random states matter; two micro-batches a step make the place within a step matter
+        model={"tuning": "lora", "lora": {"rank": 4, "dropout": 0.2}},
+        train={"batch_size": 2, "micro_batch_size": 1, "epochs": 2, "evaluation_steps": 3},
+    )
+    untouched = train_dpo(recipe, tmp_path / "untouched")
+    file = write_recipe(recipe, tmp_path / "recipe.toml")
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KILLED, str(file), str(tmp_path)],
+        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120,
+    )  # fmt: skip
+
+    reference, mid_epoch, saving = (tmp_path / name for name in ("reference", "mid-epoch", "saving"))
+    assert len(list((reference / "cache" / "references").glob("[!.]*.safetensors"))) == 1
+    assert not (reference / "metrics.jsonl").exists()
+    assert find_resume_point(mid_epoch / "resume").name == "checkpoint-3"
+    assert losses(mid_epoch)[-1][0] == 4
+    assert (saving / "resume" / "checkpoint-6").is_dir()
+    assert not is_complete(saving / "resume" / "checkpoint-6")
+    assert find_resume_point(saving / "resume").name == "checkpoint-3"
+
+    capfd.readouterr()
+    for folder in (reference, mid_epoch, saving):
+        result = train_dpo(recipe, folder, resume=True)
+        for name in ("adapter_model.safetensors", "adapter_config.json"):
+            assert (result.weights / name).read_bytes() == (untouched.weights / name).read_bytes(), (folder.name, name)
+        assert losses(folder) == losses(tmp_path / "untouched"), folder.name
+        assert result.manifest.notes == untouched.manifest.notes
+    assert capfd.readouterr().err.count("Going on after step 3.") == 2
