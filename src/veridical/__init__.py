@@ -68,32 +68,15 @@ _HOMES = {
         "StorageError",
         "VeridicalError",
     ),
-    "veridical.evaluation.responses": (
-        "GenerateRecipe",
-        "generate",
-    ),
     "veridical.evaluation.recipe": ("BenchmarksRecipe",),
+    "veridical.evaluation.responses": ("GenerateRecipe", "generate"),
     "veridical.evaluation.run": ("evaluate_benchmarks",),
-    "veridical.evaluation.world_recipe": (
-        "EvaluateRecipe",
-        "evaluate",
-    ),
+    "veridical.evaluation.world_recipe": ("EvaluateRecipe", "evaluate"),
     "veridical.feedback.segments": ("find_segments",),
     "veridical.formats.corrections": ("import_corrections",),
-    "veridical.models.branches": (
-        "BranchBatch",
-        "score_branches",
-    ),
+    "veridical.models.branches": ("BranchBatch", "score_branches"),
     "veridical.models.generation": ("generate_responses",),
-    "veridical.models.loading": (
-        "VisionLanguageModel",
-        "load_model",
-    ),
-    "veridical.studies.demo.run": (
-        "DemoRecipe",
-        "run_demo",
-    ),
-    "veridical.training.reward.report": ("train_reward",),
+    "veridical.models.loading": ("VisionLanguageModel", "load_model"),
     "veridical.records": (
         "Comparison",
         "Conversation",
@@ -113,13 +96,15 @@ _HOMES = {
     ),
     "veridical.rewards.layout": ("RewardQuery",),
     "veridical.rewards.model": ("RewardModel",),
-    "veridical.training.ppo.train": ("train_ppo",),
+    "veridical.studies.demo.run": ("DemoRecipe", "run_demo"),
     "veridical.training.ppo.config": ("PpoRecipe",),
-    "veridical.training.preference.train": ("train_dpo",),
+    "veridical.training.ppo.train": ("train_ppo",),
     "veridical.training.preference.config": ("PreferenceRecipe",),
+    "veridical.training.preference.train": ("train_dpo",),
     "veridical.training.reward.config": ("RewardRecipe",),
-    "veridical.training.sft.train": ("train_sft",),
+    "veridical.training.reward.report": ("train_reward",),
     "veridical.training.sft.config": ("SftRecipe",),
+    "veridical.training.sft.train": ("train_sft",),
 }
 """Where each public name lives; a test holds this table and the imports above together."""
 

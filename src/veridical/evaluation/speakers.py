@@ -13,6 +13,7 @@ from veridical.judges.cache import AnswerCache
 from veridical.judges.completions import read_completion
 from veridical.judges.requests import ChatRequest, request_key
 from veridical.judges.settings import JudgeSettings
+from veridical.models.named import resolve_model
 from veridical.records import NO_IMAGE, Prompt, Response
 from veridical.records.opening import open_image
 from veridical.scoring.protocol import Preset
@@ -58,8 +59,6 @@ class LocalSpeaker:
     """A model in this process."""
 
     def __init__(self, settings: ModelSettings, *, batch_size: int) -> None:
-        from veridical.world.base import resolve_model
-
         self._settings, self._batch_size = settings, batch_size
         self._path = resolve_model(settings.model)
         self._vlm: VisionLanguageModel | None = None

@@ -18,7 +18,6 @@ from veridical.evaluation.world import (
 from veridical.files import write_json_atomically
 from veridical.records import Difference, Response, read_records
 from veridical.records.manifests import build_manifest
-from veridical.world.base import resolve_model
 
 
 class EvaluateRecipe(Recipe):
@@ -81,7 +80,7 @@ def evaluate(recipe: EvaluateRecipe) -> Evaluated:
                 f"`compare_with` names `{recipe.compare_with}`, which holds no evaluation. Give its `out`."
             )
         earlier = score_world(items, read_records(responses, Response), seed=recipe.seed)
-    vlm = load_model(resolve_model(recipe.model), adapter=recipe.adapter or None)
+    vlm = load_model(recipe.model, adapter=recipe.adapter or None)
     evaluation = evaluate_world(
         vlm, items, seed=recipe.seed, batch_size=recipe.batch_size, label="answer", out=recipe.out
     )

@@ -1,1 +1,1 @@
-"""Judges: who reads a response and rates it. An endpoint with cache, budget and batch files, or an exact judge. No torch."""
+"""Judges: who reads a response and rates it, at an endpoint with cache and budget, or exactly. No torch."""

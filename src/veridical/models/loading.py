@@ -20,6 +20,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging
 
 from veridical.errors import MissingPackageError, ModelError
+from veridical.models.named import resolve_model
 
 Quantization = Literal["none", "4bit"]
 
@@ -95,7 +96,7 @@ def load_model(
     """Load a vision-language model, ready to score (`eval` mode).
 
     Args:
-        name_or_path: A folder with model and processor, or a hub id.
+        name_or_path: A folder with model and processor, a hub id, or the name of an offered model ("world").
         adapter: A folder (or hub id) with a PEFT adapter to put on top.
         adapter_trainable: Whether the adapter's weights take gradients.
         dtype: "auto" (the checkpoint's; half precision becomes float32 on a CPU, which computes it slowly), or a torch
@@ -108,7 +109,7 @@ def load_model(
         ModelError: It is no VLM, files are missing, there is no chat template, or no fast tokenizer.
         MissingPackageError: 4-bit loading without bitsandbytes.
     """
-    name = str(name_or_path)
+    name = resolve_model(str(name_or_path))
     config = _load_config(name, trust_remote_code=trust_remote_code)
     target = _pick_device(device)
     options: dict[str, Any] = {"dtype": _pick_dtype(dtype, target, config)}

@@ -48,11 +48,6 @@ def base_model_path() -> Path:
     return folder
 
 
-def resolve_model(name: str) -> str:
-    """Turn the name "world" into the path of the shipped checkpoint; every other name stays."""
-    return str(base_model_path()) if name == WORLD_MODEL else name
-
-
 def build_model(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> LlavaForConditionalGeneration:
     """Make the untrained base model, weights drawn from the seed.
 

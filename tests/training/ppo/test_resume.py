@@ -21,7 +21,8 @@ torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[3])
 from prompt_files import Letters
 from veridical.config import load_recipe
-from veridical.training.ppo import train as ppo, roles as ppo_roles, trainer as ppo_trainer, engines as rollout_engines, rollouts
+from veridical.training.ppo import engines as rollout_engines, roles as ppo_roles
+from veridical.training.ppo import rollouts, train as ppo, trainer as ppo_trainer
 from veridical.training.ppo.config import PpoRecipe
 
 def die():

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from veridical.config import write_recipe
-from veridical.training.preference import references, train_dpo
+from veridical.training.preference import references
+from veridical.training.preference.train import train_dpo
 from veridical.training.run.checkpoints import find_resume_point, is_complete
 
 KILLED = """

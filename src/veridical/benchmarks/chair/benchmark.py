@@ -10,16 +10,14 @@ read from its words, which published code does in three ways whose numbers diffe
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from veridical.benchmarks.chair.card import CARD, PROMPT
-from veridical.benchmarks.coco.captions import read_caption_rows
-from veridical.benchmarks.coco.careful import careful_reader
-from veridical.benchmarks.coco.mentions import Reader, official_reader
+from veridical.benchmarks.chair.card import CARD
+from veridical.benchmarks.coco.captions import DESCRIBE, read_caption_rows
+from veridical.benchmarks.coco.mentions import Reader
 from veridical.benchmarks.coco.own_words import own_words_reader, read_own_words
+from veridical.benchmarks.coco.readings import reader_of, reading_versions
 from veridical.benchmarks.coco.reference import listed_images, read_truth
-from veridical.benchmarks.coco.tagging import load_tagger
 from veridical.benchmarks.coco.tokens import VERSION
 from veridical.benchmarks.coco.totals import column, metrics_of, object_measures
-from veridical.benchmarks.coco.vocabulary import word_list_version
 from veridical.records import ItemScore, Metric
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import Asked, Benchmark, Files, Loaded
@@ -55,7 +53,7 @@ class Chair(Benchmark[list[ChairItem]]):
             rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
         faults.stop()
         return [
-            Asked(image, str(row.get("image", image)), str(row.get("text", PROMPT)), {"image_id": image})
+            Asked(image, str(row.get("image", image)), str(row.get("text", DESCRIBE)), {"image_id": image})
             for image, row in rows
         ]
 
@@ -128,27 +126,6 @@ class Chair(Benchmark[list[ChairItem]]):
         if metrics["recall"].n and metrics["recall"].value < 0.4:
             notes.append("Less than 40 % of the objects are mentioned: compare only with models that say as much.")
         return tuple(notes)
-
-
-def reader_of(variant: str) -> Reader:
-    """What reads texts in a variant of CHAIR."""
-    if variant == "veridical":
-        return careful_reader()
-    return official_reader("wordnet" if variant == "wordnet" else "objhal" if variant == "objhal" else "original")
-
-
-def reading_versions(variant: str) -> dict[str, str]:
-    """What a reading of texts rests on."""
-    normalisers = {
-        "original": "pattern 3.6 singularize, as a table",
-        "wordnet": "WordNet 3.0 lemmas as nltk 3.9.1 finds them, as a table",
-        "objhal": "WordNet 3.0 noun lemmas as nltk 3.9.1 finds them, as a table",
-        "veridical": "plurals of the listed words",
-    }
-    versions = {"words": word_list_version(), "normaliser": normalisers[variant]}
-    if variant == "wordnet":
-        versions["tagger"] = load_tagger().version
-    return versions | {"tokenizer": "veridical" if variant == "veridical" else VERSION}
 
 
 def _score(item: ChairItem, read: Reader) -> ItemScore:

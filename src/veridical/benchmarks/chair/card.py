@@ -1,5 +1,6 @@
 """The facts about CHAIR that a reader needs."""
 
+from veridical.benchmarks.coco.captions import DESCRIBE
 from veridical.scoring.protocol import (
     Card,
     InputSpec,
@@ -11,7 +12,6 @@ from veridical.scoring.protocol import (
     Variant,
 )
 
-PROMPT = "Please describe this image in detail."
 """What most papers on large models ask."""
 
 CARD = Card(
@@ -23,7 +23,7 @@ CARD = Card(
     data="http://images.cocodataset.org/annotations/annotations_trainval2014.zip (annotations CC BY 4.0): the folder "
     "with instances_{train,val}2014.json and captions_{train,val}2014.json. Images: COCO val2014; papers on large "
     "models take 500 of them, each its own 500.",
-    prompt=f'"{PROMPT}" in most papers on large models, with at most 512 new tokens (64 in some: CHAIR grows with '
+    prompt=f'"{DESCRIBE}" in most papers on large models, with at most 512 new tokens (64 in some: CHAIR grows with '
     "length). The original scores captions of captioning models.",
     judge="",
     variants={

@@ -11,6 +11,10 @@ from veridical.scoring.rows import Faults, Row, index_rows, read_document, read_
 _COCO_FILE = re.compile(r"(?:COCO_(?:train|val)2014_)?0*(\d+)(?:\.jpe?g)?", re.IGNORECASE)
 
 
+DESCRIBE = "Please describe this image in detail."
+"""What models are asked where a file of images does not say otherwise."""
+
+
 class CaptionRow(NamedTuple):
     """A row about one image."""
 

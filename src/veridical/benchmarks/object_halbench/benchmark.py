@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from veridical.benchmarks.chair.benchmark import reader_of, reading_versions
 from veridical.benchmarks.coco.captions import CaptionRow, expand_rows, name_rows
 from veridical.benchmarks.coco.careful import careful_reader
 from veridical.benchmarks.coco.extraction import (
@@ -23,6 +22,7 @@ from veridical.benchmarks.coco.extraction import (
     load_spacy,
     parse_extraction,
 )
+from veridical.benchmarks.coco.readings import reader_of, reading_versions
 from veridical.benchmarks.coco.reference import read_truth
 from veridical.benchmarks.coco.totals import column, complement, metrics_of, object_measures
 from veridical.benchmarks.coco.vocabulary import vocabulary

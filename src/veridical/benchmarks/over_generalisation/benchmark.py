@@ -12,9 +12,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from veridical.benchmarks.chair.benchmark import reader_of, reading_versions
-from veridical.benchmarks.chair.card import PROMPT
-from veridical.benchmarks.coco.captions import read_caption_rows
+from veridical.benchmarks.coco.captions import DESCRIBE, read_caption_rows
+from veridical.benchmarks.coco.readings import reader_of, reading_versions
 from veridical.benchmarks.coco.reference import listed_images, read_truth
 from veridical.benchmarks.coco.scenes import (
     SceneFile,
@@ -69,7 +68,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
             rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
         faults.stop()
         return [
-            Asked(image, str(row.get("image", image)), str(row.get("text", PROMPT)), {"image_id": image})
+            Asked(image, str(row.get("image", image)), str(row.get("text", DESCRIBE)), {"image_id": image})
             for image, row in rows
         ]
 

@@ -44,7 +44,7 @@ from veridical.studies.fact_rlhf.image import accuracy_of_the_image
 from veridical.studies.fact_rlhf.report import FactRlhfRun, describe_fact_rlhf
 from veridical.studies.world_prompts import Asked, ExactJudge, QuestionMix, write_world_prompts
 from veridical.training.run.directory import RunResult
-from veridical.world.base import WORLD_MODEL, resolve_model
+from veridical.world.base import WORLD_MODEL
 from veridical.world.known_facts import FactsModel
 from veridical.world.people import PersonModel
 from veridical.world.scenes import IMAGE_PIXELS
@@ -150,7 +150,7 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
     """
     _clear(out)
     write_recipe(recipe, out / "recipe.toml")
-    base = load_model(resolve_model(recipe.base))
+    base = load_model(recipe.base)
     items = build_world_benchmark(
         recipe.seed, "test", n_scenes=recipe.test_scenes, n_probe_scenes=recipe.probe_scenes,
         n_per_type=recipe.questions_per_type, pixels=recipe.pixels,

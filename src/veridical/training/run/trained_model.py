@@ -11,15 +11,15 @@ from safetensors import SafetensorError
 from veridical.errors import StorageError
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import add_lora, freeze, save_lora
+from veridical.models.named import is_named_model
 from veridical.progress import say
 from veridical.training.run.settings import ModelSection
-from veridical.world.base import WORLD_MODEL, resolve_model
 
 
 def load_for_training(settings: ModelSection) -> VisionLanguageModel:
     """Load the model that a run starts from; nothing is opened for training yet, but a tower that stays frozen is."""
     vlm = load_model(
-        resolve_model(settings.base),
+        settings.base,
         adapter=settings.adapter or None,
         adapter_trainable=True,
         dtype=settings.dtype,
@@ -97,6 +97,6 @@ def absolute_path(text: str, *, must_exist: bool = False) -> str:
 
 
 def with_absolute_model(settings: ModelSection) -> ModelSection:
-    """Make the folders of model and adapter absolute; hub ids and the world's model stay."""
-    base = settings.base if settings.base == WORLD_MODEL else absolute_path(settings.base, must_exist=True)
+    """Make the folders of model and adapter absolute; hub ids and named models stay."""
+    base = settings.base if is_named_model(settings.base) else absolute_path(settings.base, must_exist=True)
     return settings.model_copy(update={"base": base, "adapter": absolute_path(settings.adapter, must_exist=True)})
