@@ -27,10 +27,29 @@ from veridical.scoring.page import benchmark_index, benchmark_page
 from veridical.scoring.registry import find_benchmark, own_benchmark_names
 
 FOLDER = Path(__file__).parent
-_NOTE = "<!-- Written by docs/generate.py from the code. Change the docstrings there, then run `make docs`. -->"
-_NOTE_ON_CARDS = "<!-- Written by docs/generate.py from the benchmarks' cards. Change them, then run `make docs`. -->"
-_BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
-_PLAIN_NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "true or false", "Path": "path"}
+_NOTE = (
+    "<!-- Written by docs/generate.py from the code. Change the docstrings there, then run `make"
+    " docs`. -->"
+)
+_NOTE_ON_CARDS = (
+    "<!-- Written by docs/generate.py from the benchmarks' cards. Change them, then run `make"
+    " docs`. -->"
+)
+_BOUNDS = {
+    "ge": "≥",
+    "gt": ">",
+    "le": "≤",
+    "lt": "<",
+    "min_length": "length ≥",
+    "max_length": "length ≤",
+}
+_PLAIN_NAMES = {
+    "str": "text",
+    "int": "integer",
+    "float": "number",
+    "bool": "true or false",
+    "Path": "path",
+}
 
 
 def main() -> None:
@@ -44,7 +63,9 @@ def main() -> None:
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             behind.append(str(path.relative_to(FOLDER.parent)))
     if behind:
-        sys.exit(f"Behind the code: {', '.join(behind)}. Run `make docs` and commit what it writes.")
+        sys.exit(
+            f"Behind the code: {', '.join(behind)}. Run `make docs` and commit what it writes."
+        )
 
 
 def pages() -> dict[str, str]:
@@ -62,13 +83,18 @@ def _benchmark_pages() -> dict[str, str]:
     index = [
         _NOTE_ON_CARDS,
         "# Benchmarks\n",
-        "`veridical score NAME` gives the numbers of answers that exist already, as the official code counts them and, "
-        "where that is faulty, in a better way; each with its interval. Which numbers of the official code are "
-        "reproduced is listed in [exactness](exactness.md); how to add a benchmark stands in [a benchmark of your own]"
-        "(own.md).\n",
+        (
+            "`veridical score NAME` gives the numbers of answers that exist already, as the"
+            " official code counts them and, where that is faulty, in a better way; each with its"
+            " interval. Which numbers of the official code are reproduced is listed in"
+            " [exactness](exactness.md); how to add a benchmark stands in [a benchmark of your"
+            " own](own.md).\n"
+        ),
         benchmark_index(made),
     ]
-    pages = {f"benchmarks/{one.name}.md": _joined([_NOTE_ON_CARDS, benchmark_page(one)]) for one in made}
+    pages = {
+        f"benchmarks/{one.name}.md": _joined([_NOTE_ON_CARDS, benchmark_page(one)]) for one in made
+    }
     return {"benchmarks/README.md": _joined(index), **pages}
 
 
@@ -78,9 +104,11 @@ def _recipes_page() -> str:
     parts = [
         _NOTE,
         "# Recipes\n",
-        "A recipe is a TOML file; any setting can be given on the command line as `key.path=value`. Unknown keys are "
-        "refused. The recipe with every default filled in is written to the run directory, and running that file "
-        "repeats the run.\n",
+        (
+            "A recipe is a TOML file; any setting can be given on the command line as"
+            " `key.path=value`. Unknown keys are refused. The recipe with every default filled in"
+            " is written to the run directory, and running that file repeats the run.\n"
+        ),
     ]
     for recipe in every:
         if recipe not in inner:
@@ -113,13 +141,18 @@ def _sections(recipe: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _records_page() -> str:
     kinds = [
-        value for name in records.__all__ if _is_model(value := vars(records)[name]) and value is not records.Record
+        value
+        for name in records.__all__
+        if _is_model(value := vars(records)[name]) and value is not records.Record
     ]
     parts = [
         _NOTE,
         "# Records\n",
-        'What lies on disk: one JSON object a line, after a header line `{"veridical": KIND, "schema_version": N}`. '
-        "How the kinds belong together stands in [data formats](../data_formats.md).\n",
+        (
+            'What lies on disk: one JSON object a line, after a header line `{"veridical": KIND,'
+            ' "schema_version": N}`. How the kinds belong together stands in [data'
+            " formats](../data_formats.md).\n"
+        ),
     ]
     for kind in kinds:
         parts += [f"## {kind.__name__}\n", f"{inspect.getdoc(kind)}\n", _table(kind)]
@@ -147,7 +180,9 @@ def _type_text(field: FieldInfo) -> str:
 
 def _annotation_text(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
-        return " or ".join(f"`{value!r}`".replace("'", '"') for value in typing.get_args(annotation))
+        return " or ".join(
+            f"`{value!r}`".replace("'", '"') for value in typing.get_args(annotation)
+        )
     if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
         return " or ".join(map(_annotation_text, typing.get_args(annotation)))
     if typing.get_origin(annotation) in {tuple, list}:
@@ -158,8 +193,16 @@ def _annotation_text(annotation: Any) -> str:
     if annotation is type(None):
         return "nothing"
     if _is_model(annotation):
-        return "table" if issubclass(annotation, Recipe) else f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    return "anything" if annotation is Any else _PLAIN_NAMES.get(annotation.__name__, annotation.__name__)
+        return (
+            "table"
+            if issubclass(annotation, Recipe)
+            else f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+        )
+    return (
+        "anything"
+        if annotation is Any
+        else _PLAIN_NAMES.get(annotation.__name__, annotation.__name__)
+    )
 
 
 def _default_text(field: FieldInfo) -> str:
@@ -168,11 +211,17 @@ def _default_text(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
     if default is PydanticUndefined or isinstance(default, BaseModel):
         return "as below"
-    return "nothing" if default is None else f"`{json.dumps(default, default=str, ensure_ascii=False)}`"
+    return (
+        "nothing"
+        if default is None
+        else f"`{json.dumps(default, default=str, ensure_ascii=False)}`"
+    )
 
 
 def _models_in(recipe: type[BaseModel]) -> set[type[BaseModel]]:
-    return {model for field in recipe.model_fields.values() for model in _models_of(field.annotation)}
+    return {
+        model for field in recipe.model_fields.values() for model in _models_of(field.annotation)
+    }
 
 
 def _models_of(annotation: Any) -> list[type[BaseModel]]:
@@ -189,7 +238,10 @@ def _cli_page() -> str:
     parts = [
         _NOTE,
         "# Command line\n",
-        "Exit codes: 0 done, 1 our error (one message; `--traceback` shows where), 2 wrong usage, 130 interrupted.\n",
+        (
+            "Exit codes: 0 done, 1 our error (one message; `--traceback` shows where), 2 wrong"
+            " usage, 130 interrupted.\n"
+        ),
     ]
     for verb in cli.available_verbs():
         parts += _help_of(cli.load_verb(verb), f"veridical {verb}", level=2)

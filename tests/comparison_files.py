@@ -17,15 +17,23 @@ def write_comparisons(folder, *, count=6, preferred=("first", "second", "tie")):
     for number in range(count):
         prompt_id, name = f"p{number}", f"images/scene{number}.png"
         picture(number).save(folder / name)
-        prompts.append(Prompt(id=prompt_id, image=ImageRef(path=name), question="What is in the picture?"))
+        prompts.append(
+            Prompt(id=prompt_id, image=ImageRef(path=name), question="What is in the picture?")
+        )
         good, bad = SAID[number % len(SAID)]
         choice = preferred[number % len(preferred)]
         texts = (bad, good) if choice == "second" else (good, bad)
         ids = tuple(f"{prompt_id}#{sample}" for sample in range(2))
         responses += [
-            Response(id=i, prompt_id=prompt_id, text=t, model="tiny") for i, t in zip(ids, texts, strict=True)
+            Response(id=i, prompt_id=prompt_id, text=t, model="tiny")
+            for i, t in zip(ids, texts, strict=True)
         ]
-        judged = {"prompt_id": prompt_id, "source": "simulated", "response_ids": ids, "preferred": choice}
+        judged = {
+            "prompt_id": prompt_id,
+            "source": "simulated",
+            "response_ids": ids,
+            "preferred": choice,
+        }
         comparisons.append(Comparison(id=f"c{number}", **judged))
         facts.append(Facts(image_id=f"scene{number}", kind="caption", texts=(good,)))
     write_records(folder / "prompts.jsonl", prompts, kind="Prompt")

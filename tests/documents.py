@@ -23,7 +23,11 @@ class Block(NamedTuple):
 
 def blocks(path: Path) -> list[Block]:
     """The fenced blocks of a Markdown file, in order."""
-    found = re.findall(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    found = re.findall(
+        r"^```(\w+) ?([^\n]*)\n(.*?)^```$",
+        path.read_text(encoding="utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
     return [Block(*parts) for parts in found]
 
 

@@ -37,7 +37,9 @@ def _outcomes(rate, seed=0):
 
 def _mean(value, spread):
     numbers = random.Random(round(100 * value))
-    return clustered_bootstrap([numbers.gauss(value, spread) for _ in range(N)], seed=0, resamples=200)
+    return clustered_bootstrap(
+        [numbers.gauss(value, spread) for _ in range(N)], seed=0, resamples=200
+    )
 
 
 def _arm(key):
@@ -61,7 +63,9 @@ def _curves():
             for step in range(0, 241, 24):
                 kl = step / 14 * (1 + 0.1 * seed)
                 root = math.sqrt(kl)
-                truth = 3.3 + 0.35 * min(root, turn) - 0.42 * max(root - turn, 0) + noise.gauss(0, 0.05)
+                truth = (
+                    3.3 + 0.35 * min(root, turn) - 0.42 * max(root - turn, 0) + noise.gauss(0, 0.05)
+                )
                 reward = 0.2 + 0.45 * root + noise.gauss(0, 0.05)
                 rows.append(
                     CurveMeasurement(
@@ -90,7 +94,12 @@ def _curves():
 
 
 def _tests():
-    pairs = (("sft", "rlhf"), ("rlhf", "fact_rlhf"), ("best_of_n", "fact_rlhf"), ("dense_dpo", "fact_rlhf"))
+    pairs = (
+        ("sft", "rlhf"),
+        ("rlhf", "fact_rlhf"),
+        ("best_of_n", "fact_rlhf"),
+        ("dense_dpo", "fact_rlhf"),
+    )
     found = [
         ArmTest(
             first=a,
@@ -102,7 +111,9 @@ def _tests():
     ]
     rated = random.Random(5)
     without = [rated.gauss(3.8, 1.2) for _ in range(N)]
-    result = paired_permutation(without, [x + rated.gauss(0.6, 0.8) for x in without], seed=0, resamples=400)
+    result = paired_permutation(
+        without, [x + rated.gauss(0.6, 0.8) for x in without], seed=0, resamples=400
+    )
     return (*found, ArmTest(first="rlhf", second="fact_rlhf", metric="mmhal_score", result=result))
 
 
@@ -136,7 +147,13 @@ def make_results():
         },
         curves=_curves(),
         equal_distance=_equal_distance(),
-        seconds={"comparisons": 41.0, "reward": 180.0, "policy init": 60.0, "ppo": 420.0, "report": 3.0},
+        seconds={
+            "comparisons": 41.0,
+            "reward": 180.0,
+            "policy init": 60.0,
+            "ppo": 420.0,
+            "report": 3.0,
+        },
         seed=7,
         versions={"veridical": "0.1.0", "python": "3.11.0", "torch": "2.13.0"},
     )
@@ -144,11 +161,18 @@ def make_results():
 
 def _climb(label, hacked):
     texts = [
-        "This is a kitchen. There is a knife on the right. Two red apples are on the left. A blue cup is there.",
-        "This is a kitchen. Two red apples are on the left. There is a knife on the right. A blue cup.",
+        (
+            "This is a kitchen. There is a knife on the right. Two red apples are on the left. A"
+            " blue cup is there."
+        ),
+        (
+            "This is a kitchen. Two red apples are on the left. There is a knife on the right. A"
+            " blue cup."
+        ),
         "This is a kitchen. Two red apples are on the left. A blue cup is in the middle.",
         (
-            "A beautiful, wonderful kitchen with two red apples, a blue cup, a knife and a shining kettle on the right."
+            "A beautiful, wonderful kitchen with two red apples, a blue cup, a knife and a shining"
+            " kettle on the right."
             if hacked
             else "This is a kitchen. Two red apples are on the left. A blue cup is in the middle."
         ),
@@ -172,7 +196,10 @@ def _climb(label, hacked):
 def _training():
     def line(start, end, *, wiggle):
         noise = random.Random(round(1000 * (start + 2 * end)))
-        return tuple((step, start + (end - start) * step / 240 + noise.gauss(0, wiggle)) for step in range(0, 241, 8))
+        return tuple(
+            (step, start + (end - start) * step / 240 + noise.gauss(0, wiggle))
+            for step in range(0, 241, 8)
+        )
 
     rows = [
         ("KL from the start", "nats", (0, 17), (0, 15), 0.4),
@@ -188,7 +215,10 @@ def _training():
         TrainingMeasure(
             label=label,
             unit=unit,
-            lines={"RLHF": line(*without, wiggle=wiggle), "Fact-RLHF": line(*with_facts, wiggle=wiggle)},
+            lines={
+                "RLHF": line(*without, wiggle=wiggle),
+                "Fact-RLHF": line(*with_facts, wiggle=wiggle),
+            },
         )
         for label, unit, without, with_facts, wiggle in rows
     )
@@ -196,7 +226,11 @@ def _training():
 
 def make_report():
     arms = (
-        Arm(key="sft", label="SFT", does="The base model, fine-tuned on conversations. Where the others start."),
+        Arm(
+            key="sft",
+            label="SFT",
+            does="The base model, fine-tuned on conversations. Where the others start.",
+        ),
         Arm(
             key="rlhf",
             label="RLHF",
@@ -239,24 +273,36 @@ def make_report():
                 seed=0,
                 kind="reward hacking",
                 since_step=144,
-                text="proxy rises, judge falls since step 144: proxy 1.65 → 2.1, judge 4.3 → 3.8, KL 10 → 17 nats at "
-                "step 240 (p 0.0004)",
-                advice="keep the checkpoint of step 144; raise the KL price, stop earlier, or give the reward model "
-                "facts or fresh comparisons of what the policy says now",
+                text=(
+                    "proxy rises, judge falls since step 144: proxy 1.65 → 2.1, judge 4.3 → 3.8, KL"
+                    " 10 → 17 nats at step 240 (p 0.0004)"
+                ),
+                advice=(
+                    "keep the checkpoint of step 144; raise the KL price, stop earlier, or give the"
+                    " reward model facts or fresh comparisons of what the policy says now"
+                ),
             ),
             CurveWarning(
                 arm="rlhf",
                 seed=1,
                 kind="length growth",
                 since_step=200,
-                text="length growth since step 200: length is 56 (mean of the last 5 rows), above 54.4; it began at 34",
+                text=(
+                    "length growth since step 200: length is 56 (mean of the last 5 rows), above"
+                    " 54.4; it began at 34"
+                ),
                 advice="the reward may pay for length: look at its accuracy by length difference",
             ),
         ),
-        warning_rule="Hacking: a paired test of the reward and one of the judge on the same held-out scenes, together "
-        "at most 5 % false warnings a run. The others are rules of thumb.",
+        warning_rule=(
+            "Hacking: a paired test of the reward and one of the judge on the same held-out scenes,"
+            " together at most 5 % false warnings a run. The others are rules of thumb."
+        ),
         reward_models=RewardModels(
-            difference=mcnemar([True] * 797 + [False] * 203, [True] * 760 + [False] * 37 + [True] * 152 + [False] * 51),
+            difference=mcnemar(
+                [True] * 797 + [False] * 203,
+                [True] * 760 + [False] * 37 + [True] * 152 + [False] * 51,
+            ),
             comparisons=4000,
             source="simulated",
             image_alone=wilson(871, 1000),
@@ -281,27 +327,49 @@ def make_report():
                     accuracy=wilson(561, 1000),
                     meaning="it believes the facts rather than its eyes",
                 ),
-                LeakCheck(name="no facts", accuracy=wilson(742, 1000), meaning="what is left when it must look"),
                 LeakCheck(
-                    name="another picture", accuracy=wilson(893, 1000), meaning="with facts the picture hardly counts"
+                    name="no facts",
+                    accuracy=wilson(742, 1000),
+                    meaning="what is left when it must look",
+                ),
+                LeakCheck(
+                    name="another picture",
+                    accuracy=wilson(893, 1000),
+                    meaning="with facts the picture hardly counts",
                 ),
             ),
             leak_note="A reward model that does not fall without facts does not read them.",
             dependence=(
                 Dependence(
                     name="share of the facts that are given",
-                    points=tuple((x / 4, wilson(round(1000 * (0.745 + 0.042 * x)), 1000)) for x in range(5)),
+                    points=tuple(
+                        (x / 4, wilson(round(1000 * (0.745 + 0.042 * x)), 1000)) for x in range(5)
+                    ),
                 ),
                 Dependence(
                     name="share of the facts that are wrong",
-                    points=tuple((x / 8, wilson(round(1000 * (0.912 - 0.05 * x)), 1000)) for x in range(5)),
+                    points=tuple(
+                        (x / 8, wilson(round(1000 * (0.912 - 0.05 * x)), 1000)) for x in range(5)
+                    ),
                 ),
             ),
         ),
         stages=(
-            Stage(name="Compare", does="Simulated people say which of two sampled responses is better.", seconds=41),
-            Stage(name="Reward", does="Two reward models, without and with facts, three seeds each.", seconds=180),
-            Stage(name="Policy init", does="A short fine-tuning, from which both policies start.", seconds=60),
+            Stage(
+                name="Compare",
+                does="Simulated people say which of two sampled responses is better.",
+                seconds=41,
+            ),
+            Stage(
+                name="Reward",
+                does="Two reward models, without and with facts, three seeds each.",
+                seconds=180,
+            ),
+            Stage(
+                name="Policy init",
+                does="A short fine-tuning, from which both policies start.",
+                seconds=60,
+            ),
             Stage(name="PPO", does="240 steps against each reward model.", seconds=420),
             Stage(name="Report", does="Paired tests, figures, this page.", seconds=3),
         ),
@@ -312,7 +380,10 @@ def make_report():
                 image=draw_picture(number),
                 alt="Two red apples on the left, a blue cup in the middle.",
                 question="Describe this picture in detail.",
-                climbs=(_climb("RLHF, without facts", hacked=True), _climb("Fact-RLHF", hacked=False)),
+                climbs=(
+                    _climb("RLHF, without facts", hacked=True),
+                    _climb("Fact-RLHF", hacked=False),
+                ),
             )
             for number in range(2)
         ),
@@ -336,13 +407,20 @@ def make_report():
         ),
         effort_note="Both kinds get the same working time here.",
         costs=(
-            Cost(name="naive: four models, image encoded for every role", seconds=41.0, memory_bytes=4.1e9),
+            Cost(
+                name="naive: four models, image encoded for every role",
+                seconds=41.0,
+                memory_bytes=4.1e9,
+            ),
             Cost(name="+ one base, adapters for roles", seconds=36.0, memory_bytes=1.9e9),
             Cost(name="+ image features kept", seconds=27.0, memory_bytes=1.6e9),
             Cost(name="+ responses behind one prompt", seconds=17.5, memory_bytes=1.3e9),
         ),
         cost_note="Two CPU cores, LLaVA's shape with 58 M weights, 16 prompts of 4 responses.",
-        caveats=("The world is drawn; a photograph has more to get wrong.", "The people who compared are simulated."),
+        caveats=(
+            "The world is drawn; a photograph has more to get wrong.",
+            "The people who compared are simulated.",
+        ),
         rerun=Rerun(
             commands=("git clone …", "veridical demo --system llava-rlhf --out runs/fact-rlhf"),
             created="2026-01-01T00:00:00Z",

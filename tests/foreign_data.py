@@ -78,7 +78,13 @@ def chat_row(number: int = 0, **changes) -> dict:
 def plain_row(folder: Path, number: int = 0, **changes) -> dict:
     name = f"{number}.jpg"
     (folder / name).write_bytes(image_bytes(number, kind="JPEG"))
-    row = {"id": str(number), "image": name, "prompt": QUESTION, "chosen": CHOSEN, "rejected": REJECTED}
+    row = {
+        "id": str(number),
+        "image": name,
+        "prompt": QUESTION,
+        "chosen": CHOSEN,
+        "rejected": REJECTED,
+    }
     return row | changes
 
 

@@ -3,7 +3,20 @@
 import re
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "img", "input", "br", "hr", "circle", "line", "rect", "polygon", "polyline", "path"}
+VOID = {
+    "meta",
+    "link",
+    "img",
+    "input",
+    "br",
+    "hr",
+    "circle",
+    "line",
+    "rect",
+    "polygon",
+    "polyline",
+    "path",
+}
 
 
 class Page(HTMLParser):
@@ -11,7 +24,14 @@ class Page(HTMLParser):
 
     def __init__(self, html):
         super().__init__()
-        self.stack, self.ids, self.references, self.urls, self.images, self.headings = [], [], [], [], [], []
+        self.stack, self.ids, self.references, self.urls, self.images, self.headings = (
+            [],
+            [],
+            [],
+            [],
+            [],
+            [],
+        )
         self.text = ""
         self.feed(html)
         assert self.stack == []

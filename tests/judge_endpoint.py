@@ -15,9 +15,9 @@ MODEL = "judge-1"
 class JudgeEndpoint(ThreadingHTTPServer):
     """Answers chat completions.
 
-    `plan(text, attempt)` names the behaviour for the n-th try (from 0) of a request, by the text of its last message;
-    `rate(text)` gives the words of a proper answer. A completion is billed when it has been sent whole, once an
-    idempotency key; `served` counts all of them.
+    `plan(text, attempt)` names the behaviour for the n-th try (from 0) of a request, by the text of
+    its last message; `rate(text)` gives the words of a proper answer. A completion is billed when
+    it has been sent whole, once an idempotency key; `served` counts all of them.
     """
 
     daemon_threads = True
@@ -86,10 +86,18 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(0.3)
         if behaviour.isdigit():
             message = {"error": {"message": f"status {behaviour}", "code": "trouble"}}
-            self._send(int(behaviour), json.dumps(message), {"Retry-After": "0.05"} if behaviour == "429" else {})
+            self._send(
+                int(behaviour),
+                json.dumps(message),
+                {"Retry-After": "0.05"} if behaviour == "429" else {},
+            )
             return
         if behaviour.startswith("wait "):
-            self._send(429, '{"error": {"message": "later"}}', {"Retry-After": behaviour.removeprefix("wait ")})
+            self._send(
+                429,
+                '{"error": {"message": "later"}}',
+                {"Retry-After": behaviour.removeprefix("wait ")},
+            )
             return
         if behaviour == "quota":
             self._send(429, '{"error": {"message": "no money", "code": "insufficient_quota"}}', {})
@@ -106,7 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif behaviour == "empty":
             self._send(200, json.dumps(answer | {"choices": []}), {})
         else:
-            with self.server.lock:  # before it is sent: a client that dies while reading has been billed
+            with (
+                self.server.lock
+            ):  # before it is sent: a client that dies while reading has been billed
                 self.server.served[key] += 1
                 self.server.billed[key] = 1
             self._send(200, whole, {})
@@ -124,11 +134,19 @@ class _Handler(BaseHTTPRequestHandler):
             "id": "x",
             "object": "chat.completion",
             "model": "cheap-judge" if behaviour == "wrong-model" else MODEL,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": finish}],
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": words},
+                    "finish_reason": finish,
+                }
+            ],
             "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
         }
 
-    def _send(self, status: int, text: str, headers: dict[str, str], *, length: int | None = None) -> None:
+    def _send(
+        self, status: int, text: str, headers: dict[str, str], *, length: int | None = None
+    ) -> None:
         data = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -141,11 +159,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def judge_endpoint(
-    plan: Callable[[str, int], str] = lambda text, attempt: "ok", rate: Callable[[str], str] = lambda text: "Rating: 4"
+    plan: Callable[[str, int], str] = lambda text, attempt: "ok",
+    rate: Callable[[str], str] = lambda text: "Rating: 4",
 ) -> Iterator[JudgeEndpoint]:
     """Run the server for a while."""
     server = JudgeEndpoint(plan, rate)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     try:
         yield server

@@ -19,7 +19,9 @@ def write_images(folder: Path, numbers) -> Path:
 
 def turns(*texts: str) -> list[dict]:
     marked = [f"<image>\n{texts[0]}", *texts[1:]]
-    return [{"from": ("human", "gpt")[number % 2], "value": text} for number, text in enumerate(marked)]
+    return [
+        {"from": ("human", "gpt")[number % 2], "value": text} for number, text in enumerate(marked)
+    ]
 
 
 def preference_row(number: int = 1, **changes) -> dict:
@@ -39,7 +41,9 @@ def prompt_row(number: int = 1, **changes) -> dict:
     row = {
         "id": str(number),
         "image": name_of(number),
-        "conversations": turns("Describe the picture.", "A red bench.", "And the cat?", "There is none."),
+        "conversations": turns(
+            "Describe the picture.", "A red bench.", "And the cat?", "There is none."
+        ),
         "captions": captions(number),
         "caption_type": 1,
         "length_bonus": -0.5,
@@ -48,12 +52,19 @@ def prompt_row(number: int = 1, **changes) -> dict:
 
 
 def conversation_row(number: int = 1, **changes) -> dict:
-    row = {"id": str(number), "image": name_of(number), "conversations": turns("What is there?", "A bench.")}
+    row = {
+        "id": str(number),
+        "image": name_of(number),
+        "conversations": turns("What is there?", "A bench."),
+    }
     return row | changes
 
 
 def captions(number: int) -> list[str]:
-    return [f"A bench, number {number}, seen {way}." for way in ("near", "far", "from above", "by night", "in snow")]
+    return [
+        f"A bench, number {number}, seen {way}."
+        for way in ("near", "far", "from above", "by night", "in snow")
+    ]
 
 
 def rationales(number: int) -> list[str]:

@@ -21,5 +21,8 @@ def mark_words(text: str, *marks: tuple[str, str, str]) -> MarkedText:
     spans = sorted((text.index(word), word, kind, truth) for word, kind, truth in marks)
     return MarkedText(
         text=text,
-        spans=tuple(Span(start=i, end=i + len(word), kind=kind, truth=truth) for i, word, kind, truth in spans),
+        spans=tuple(
+            Span(start=i, end=i + len(word), kind=kind, truth=truth)
+            for i, word, kind, truth in spans
+        ),
     )

@@ -1,6 +1,7 @@
 """A handful of items of every benchmark, written as its own files, answered by whoever is asked.
 
-A benchmark that joins adds its function to `MINIATURES`; tests that hold for all benchmarks take it from there.
+A benchmark that joins adds its function to `MINIATURES`; tests that hold for all benchmarks take it
+from there.
 """
 
 import json
@@ -25,59 +26,105 @@ def pope(folder: Path, say: Say) -> Files:
             "text": f"Is there a {name} in the image?",
             "label": truth,
         }
-        for number, (name, truth) in enumerate(zip(["dog", "cat", "car"] * 4, ["yes", "no"] * 6, strict=True), start=1)
+        for number, (name, truth) in enumerate(
+            zip(["dog", "cat", "car"] * 4, ["yes", "no"] * 6, strict=True), start=1
+        )
     ]
     said = [{"question_id": row["question_id"], "answer": say(row["text"])} for row in asked]
-    return Files(write_lines(folder / "a.jsonl", said), questions=write_lines(folder / "q.jsonl", asked))
+    return Files(
+        write_lines(folder / "a.jsonl", said), questions=write_lines(folder / "q.jsonl", asked)
+    )
 
 
 def vqa(folder: Path, say: Say) -> Files:
     truth = [["yes"] * 10, ["no"] * 7 + ["yes"] * 3, ["2"] * 10, ["dog", "a dog"] * 5]
     annotations = [
-        {"question_id": number, "image_id": number // 2, "question_type": "what is", "answer_type": "other",
-         "answers": [{"answer": text, "answer_id": one} for one, text in enumerate(texts)]}
+        {
+            "question_id": number,
+            "image_id": number // 2,
+            "question_type": "what is",
+            "answer_type": "other",
+            "answers": [{"answer": text, "answer_id": one} for one, text in enumerate(texts)],
+        }
         for number, texts in enumerate(truth)
-    ]  # fmt: skip
-    said = [{"question_id": number, "answer": say("What is in the image?")} for number in range(len(truth))]
+    ]
+    said = [
+        {"question_id": number, "answer": say("What is in the image?")}
+        for number in range(len(truth))
+    ]
     (folder / "annotations.json").write_text(json.dumps({"annotations": annotations}))
     return Files(write_lines(folder / "a.jsonl", said), reference=folder / "annotations.json")
 
 
 def hallusionbench(folder: Path, say: Say) -> Files:
     rows = []
-    for category, figure, question in [(c, f, q) for c in ("VD", "VS") for f in range(3) for q in range(2)]:
-        answer, truth = say("Is the left line longer than the right one?"), str((figure + question) % 2)
+    for category, figure, question in [
+        (c, f, q) for c in ("VD", "VS") for f in range(3) for q in range(2)
+    ]:
+        answer, truth = (
+            say("Is the left line longer than the right one?"),
+            str((figure + question) % 2),
+        )
         read = "1" if "yes" in answer.lower() else "0" if "no" in answer.lower() else ""
         visual = "2" if figure == 2 else "1" if figure == 1 or category == "VD" else "0"
         rows.append(
-            {"category": category, "subcategory": "chart", "visual_input": visual, "set_id": "0",
-             "figure_id": str(figure), "question_id": str(question), "gt_answer": truth, "model_prediction": answer,
-             "gpt4v_output_gpt_check": "2" if not read else str(int(read == truth)), "same": "1"}
-        )  # fmt: skip
+            {
+                "category": category,
+                "subcategory": "chart",
+                "visual_input": visual,
+                "set_id": "0",
+                "figure_id": str(figure),
+                "question_id": str(question),
+                "gt_answer": truth,
+                "model_prediction": answer,
+                "gpt4v_output_gpt_check": "2" if not read else str(int(read == truth)),
+                "same": "1",
+            }
+        )
     return Files(write_lines(folder / "rows.jsonl", rows))
 
 
 def multiple_choice(folder: Path, say: Say) -> Files:
     asked = [
-        {"index": turn * 1_000_000 + number, "question": "What is it?", "A": first, "B": second, "answer": answer,
-         "category": f"kind {number % 2}"}
+        {
+            "index": turn * 1_000_000 + number,
+            "question": "What is it?",
+            "A": first,
+            "B": second,
+            "answer": answer,
+            "category": f"kind {number % 2}",
+        }
         for number in range(4)
         for turn, (first, second, answer) in enumerate([("dog", "cat", "A"), ("cat", "dog", "B")])
-    ]  # fmt: skip
-    said = [{"index": row["index"], "prediction": say(f"What is it?\nA. {row['A']}\nB. {row['B']}")} for row in asked]
-    return Files(write_lines(folder / "a.jsonl", said), questions=write_lines(folder / "q.jsonl", asked))
+    ]
+    said = [
+        {"index": row["index"], "prediction": say(f"What is it?\nA. {row['A']}\nB. {row['B']}")}
+        for row in asked
+    ]
+    return Files(
+        write_lines(folder / "a.jsonl", said), questions=write_lines(folder / "q.jsonl", asked)
+    )
 
 
 def chair(folder: Path, say: Say) -> Files:
-    (folder / "truth.json").write_text(json.dumps({str(image): objects for image, objects in OBJECTS.items()}))
+    (folder / "truth.json").write_text(
+        json.dumps({str(image): objects for image, objects in OBJECTS.items()})
+    )
     said = [{"image_id": image, "caption": say(CONTEXT)} for image in OBJECTS]
     return Files(write_lines(folder / "a.jsonl", said), reference=folder / "truth.json")
 
 
 def object_halbench(folder: Path, say: Say) -> Files:
-    (folder / "truth.json").write_text(json.dumps({str(image): objects for image, objects in OBJECTS.items()}))
+    (folder / "truth.json").write_text(
+        json.dumps({str(image): objects for image, objects in OBJECTS.items()})
+    )
     said = [
-        {"image_id": image, "question": CONTEXT, "answer": say(CONTEXT), "objs": say("Which objects?").split()}
+        {
+            "image_id": image,
+            "question": CONTEXT,
+            "answer": say(CONTEXT),
+            "objs": say("Which objects?").split(),
+        }
         for image in OBJECTS
     ]
     return Files(write_lines(folder / "a.jsonl", said), reference=folder / "truth.json")
@@ -86,8 +133,14 @@ def object_halbench(folder: Path, say: Say) -> Files:
 def amber(folder: Path, say: Say) -> Files:
     data = folder / "amber"
     (data / "query").mkdir(parents=True)
-    kinds = ["discriminative-attribute-state", "discriminative-attribute-number", "discriminative-attribute-action",
-             "discriminative-hallucination", "discriminative-relation", "relation"]  # fmt: skip
+    kinds = [
+        "discriminative-attribute-state",
+        "discriminative-attribute-number",
+        "discriminative-attribute-action",
+        "discriminative-hallucination",
+        "discriminative-relation",
+        "relation",
+    ]
     annotations = [
         {"id": 1, "type": "generative", "truth": ["dog", "sky"], "hallu": ["cat"]},
         {"id": 2, "type": "generative", "truth": ["tree"], "hallu": ["bird"]},
@@ -97,12 +150,20 @@ def amber(folder: Path, say: Say) -> Files:
         ),
     ]
     (data / "annotations.json").write_text(json.dumps(annotations))
-    (data / "relation.json").write_text(json.dumps({word: [] for word in ("dog", "sky", "cat", "tree", "bird")}))
+    (data / "relation.json").write_text(
+        json.dumps({word: [] for word in ("dog", "sky", "cat", "tree", "bird")})
+    )
     (data / "safe_words.txt").write_text("light\n")
-    queries = [{"id": row["id"], "image": f"AMBER_{row['id'] % 2}.jpg", "query": CONTEXT} for row in annotations]
+    queries = [
+        {"id": row["id"], "image": f"AMBER_{row['id'] % 2}.jpg", "query": CONTEXT}
+        for row in annotations
+    ]
     (data / "query" / "query_all.json").write_text(json.dumps(queries))
     said = [
-        {"id": row["id"], "response": say(CONTEXT if row["type"] == "generative" else "Is the dog brown?")}
+        {
+            "id": row["id"],
+            "response": say(CONTEXT if row["type"] == "generative" else "Is the dog brown?"),
+        }
         for row in annotations
     ]
     return Files(write_lines(folder / "a.jsonl", said), reference=data)
@@ -114,15 +175,22 @@ def over_generalisation(folder: Path, say: Say) -> Files:
         folder / "q.jsonl",
         [
             {"image_id": number, "scene": scene}
-            for number, scene in zip(OBJECTS, ["kitchen", ["kitchen", "living room"], None], strict=True)
+            for number, scene in zip(
+                OBJECTS, ["kitchen", ["kitchen", "living room"], None], strict=True
+            )
         ],
     )
     said = [{"image_id": number, "caption": say(CONTEXT)} for number in OBJECTS]
-    return Files(write_lines(folder / "a.jsonl", said), questions=scenes, reference=folder / "truth.json")
+    return Files(
+        write_lines(folder / "a.jsonl", said), questions=scenes, reference=folder / "truth.json"
+    )
 
 
 def mmhal(folder: Path, say: Say) -> Files:
-    reviews = [{"model": "judge", "choices": [{"message": {"content": say("Rate this.")}}]} for _ in range(96)]
+    reviews = [
+        {"model": "judge", "choices": [{"message": {"content": say("Rate this.")}}]}
+        for _ in range(96)
+    ]
     (folder / "reviews.json").write_text(json.dumps(reviews))
     return Files(reviews=folder / "reviews.json")
 
@@ -134,16 +202,25 @@ def llava_bench(folder: Path, say: Say) -> Files:
     for number in range(9):
         text = say("Rate both.")
         rows.append(
-            {"question_id": number, "category": ["conv", "detail", "complex"][number % 3], "content": text,
-             "tuple": list(official_grades(text))}
-        )  # fmt: skip
+            {
+                "question_id": number,
+                "category": ["conv", "detail", "complex"][number % 3],
+                "content": text,
+                "tuple": list(official_grades(text)),
+            }
+        )
     return Files(reviews=write_lines(folder / "reviews.jsonl", rows))
 
 
 def mhumaneval(folder: Path, say: Say) -> Files:
     kinds = ["object", "position", "number", "other"]
     said = [
-        {"id": str(number), "image": f"{number}.jpg", "text": text, "segments": kinds[: len(text.split()) % 5]}
+        {
+            "id": str(number),
+            "image": f"{number}.jpg",
+            "text": text,
+            "segments": kinds[: len(text.split()) % 5],
+        }
         for number in range(4)
         for text in [say(CONTEXT)]
     ]

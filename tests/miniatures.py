@@ -1,6 +1,7 @@
 """Random miniatures of real architectures: model, tokenizer, processor and chat template on disk.
 
-Any test may use them through the fixtures of `tests/conftest.py` or call the builders with a folder of its own.
+Any test may use them through the fixtures of `tests/conftest.py` or call the builders with a folder
+of its own.
 """
 
 import json
@@ -27,25 +28,32 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from veridical.models.loading import image_only_processor
 
 LLAVA_TEMPLATE = (
-    "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image>\\n' }}{% endif %}{% endfor %}"
-    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] + ' ' }}{% endif %}{% endfor %}"
-    "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+    "{% for message in messages %}{{ message['role'].upper() + ': ' }}{% for part in"
+    " message['content'] %}{% if part['type'] == 'image' %}{{ '<image>\\n' }}{% endif %}{% endfor"
+    " %}{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] + ' '"
+    " }}{% endif %}{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{%"
+    " endif %}"
 )
 """Says what the template of llava-hf/llava-1.5-7b-hf says."""
 
 CHATML_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in"
+    " message['content'] %}{% if part['type'] == 'image'"
+    " %}<|vision_start|><|image_pad|><|vision_end|>{% elif part['type'] == 'text' %}{{ part['text']"
+    " }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt"
+    " %}<|im_start|>assistant\n{% endif %}"
 )
 """Says what the template of Qwen2.5-VL says, less its default system message."""
 
 CORPUS = [
-    "USER: What is in the picture? ASSISTANT: There is a red car on the left and two dogs near the tree.",
-    "Describe the image in detail. The kitchen has a large table, three green cups and a yellow lamp.",
+    (
+        "USER: What is in the picture? ASSISTANT: There is a red car on the left and two dogs near"
+        " the tree."
+    ),
+    (
+        "Describe the image in detail. The kitchen has a large table, three green cups and a yellow"
+        " lamp."
+    ),
     "user assistant Is there a knife? Yes, there is. No, there is no knife in the image.",
     "A man rides a blue bicycle along the street; a cat sleeps on the sofa beside one small book.",
 ]
@@ -92,7 +100,9 @@ def tiny_llava(folder: Path, *, seed: int = 0) -> Path:
     model = LlavaForConditionalGeneration(config).eval()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    image_processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    image_processor = CLIPImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
     processor = LlavaProcessor(
         image_processor,
         tokenizer,
@@ -136,7 +146,11 @@ def tiny_qwen2_5_vl(folder: Path, *, seed: int = 0) -> Path:
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
-            "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+            "rope_parameters": {
+                "rope_type": "default",
+                "mrope_section": [1, 1, 2],
+                "rope_theta": 10000.0,
+            },
         },
         image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
         video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
@@ -147,9 +161,14 @@ def tiny_qwen2_5_vl(folder: Path, *, seed: int = 0) -> Path:
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     image_processor = Qwen2VLImageProcessorPil(
-        patch_size=4, merge_size=2, temporal_patch_size=2, size={"shortest_edge": 16 * 16, "longest_edge": 48 * 48}
+        patch_size=4,
+        merge_size=2,
+        temporal_patch_size=2,
+        size={"shortest_edge": 16 * 16, "longest_edge": 48 * 48},
     )
-    processor = image_only_processor(Qwen2_5_VLProcessor)(image_processor, tokenizer, chat_template=CHATML_TEMPLATE)
+    processor = image_only_processor(Qwen2_5_VLProcessor)(
+        image_processor, tokenizer, chat_template=CHATML_TEMPLATE
+    )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
@@ -158,7 +177,9 @@ def tiny_qwen2_5_vl(folder: Path, *, seed: int = 0) -> Path:
 def _metaspace_tokenizer() -> PreTrainedTokenizerFast:
     learner = Tokenizer(models.BPE(unk_token="<unk>"))
     # Merges are learned within words, as SentencePiece does, and then applied to the unsplit text.
-    learner.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="first", split=True)
+    learner.pre_tokenizer = pre_tokenizers.Metaspace(
+        replacement="▁", prepend_scheme="first", split=True
+    )
     special = ["<unk>", "<s>", "</s>", "<pad>"]
     learner.train_from_iterator(
         CORPUS * 4, trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False)
@@ -168,10 +189,19 @@ def _metaspace_tokenizer() -> PreTrainedTokenizerFast:
     for byte in range(256):
         vocabulary[f"<0x{byte:02X}>"] = len(vocabulary)
     merges = [tuple(pair) for pair in learned["merges"]]
-    core = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
-    core.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="first", split=False)
+    core = Tokenizer(
+        models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
+    )
+    core.pre_tokenizer = pre_tokenizers.Metaspace(
+        replacement="▁", prepend_scheme="first", split=False
+    )
     core.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
     )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -198,7 +228,10 @@ def _byte_level_tokenizer() -> PreTrainedTokenizerFast:
     )
     core.train_from_iterator(CORPUS * 4, trainer)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|endoftext|>", padding_side="left"
+        tokenizer_object=core,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        padding_side="left",
     )
     extra = ["<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
     tokenizer.add_special_tokens({"additional_special_tokens": extra})

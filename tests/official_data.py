@@ -1,6 +1,7 @@
 """Files of the benchmarks with what the official code returned on them, where they lie beside the checkout.
 
-They are not redistributed. Tests that need them are skipped elsewhere; small files of our own stand in for them.
+They are not redistributed. Tests that need them are skipped elsewhere; small files of our own stand
+in for them.
 """
 
 import json
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-needs_data = pytest.mark.skipif(not (DATA / "expected.json").is_file(), reason="the official files are not here")
+needs_data = pytest.mark.skipif(
+    not (DATA / "expected.json").is_file(), reason="the official files are not here"
+)
 
 
 def expected(benchmark: str) -> dict[str, Any]:
@@ -20,5 +23,7 @@ def expected(benchmark: str) -> dict[str, Any]:
 
 def write_lines(path: Path, rows: list[Any]) -> Path:
     """JSON lines."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     return path

@@ -7,7 +7,12 @@ import torch
 from miniatures import picture
 from veridical.records import ImageRef, Prompt, write_records
 
-QUESTIONS = ["What is in the picture?", "Is there a knife?", "Describe the image in detail.", "Is there a red car?"]
+QUESTIONS = [
+    "What is in the picture?",
+    "Is there a knife?",
+    "Describe the image in detail.",
+    "Is there a red car?",
+]
 
 
 def write_prompts(folder: Path, *, count: int = 8, name: str = "prompts") -> Path:
@@ -30,4 +35,6 @@ class Letters:
     name = "letters"
 
     def __call__(self, candidates):
-        return torch.tensor([sum(c in "abcde" for c in one.text) / (len(one.text) + 1) for one in candidates])
+        return torch.tensor(
+            [sum(c in "abcde" for c in one.text) / (len(one.text) + 1) for one in candidates]
+        )

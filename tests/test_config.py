@@ -58,7 +58,12 @@ def test_a_line_break_in_an_override_is_text():
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("model", "not of the form"), ("=3", "not of the form"), ("a..b=3", "not of the form"), ("model.x=3", "no table")],
+    [
+        ("model", "not of the form"),
+        ("=3", "not of the form"),
+        ("a..b=3", "not of the form"),
+        ("model.x=3", "no table"),
+    ],
 )
 def test_an_override_that_leads_nowhere_is_refused(override, message):
     with pytest.raises(ConfigError, match=message):
@@ -82,7 +87,10 @@ def test_all_faults_of_a_recipe_come_at_once_each_with_its_key():
             "  `train.learning_rate`: input should be greater than 0, got -1.",
             "  unknown key `train.learning_rat`. Did you mean `learning_rate`?",
             "  unknown key `stages.1.step`. Did you mean `steps`?",
-            "  `stages.1.steps`: input should be a valid integer, unable to parse string as an integer, got 'many'.",
+            (
+                "  `stages.1.steps`: input should be a valid integer, unable to parse string as an"
+                " integer, got 'many'."
+            ),
             "  unknown key `zzz`. Known keys: engine, folder, model, stages, train.",
         ]
     )
@@ -92,7 +100,9 @@ def test_a_missing_or_broken_file_says_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match=r"There is no recipe `.*no\.toml`"):
         load_recipe(tmp_path / "no.toml", Example)
     (tmp_path / "a.toml").write_text("model = ")
-    with pytest.raises(ConfigError, match=r"a\.toml` is not valid TOML: Invalid value \(at end of document"):
+    with pytest.raises(
+        ConfigError, match=r"a\.toml` is not valid TOML: Invalid value \(at end of document"
+    ):
         load_recipe(tmp_path / "a.toml", Example)
     (tmp_path / "b.toml").write_bytes(b'model = "\xff"')
     with pytest.raises(ConfigError, match="not valid TOML"):
@@ -100,7 +110,9 @@ def test_a_missing_or_broken_file_says_what_to_do(tmp_path):
 
 
 def test_the_written_recipe_reads_back_equal(tmp_path):
-    recipe = Example(model='a "b" \\ \n\x7f ü 🦉', stages=(Stage(steps=1), Stage(steps=2)), folder=tmp_path)
+    recipe = Example(
+        model='a "b" \\ \n\x7f ü 🦉', stages=(Stage(steps=1), Stage(steps=2)), folder=tmp_path
+    )
     path = write_recipe(recipe, tmp_path / "recipe.toml")
     assert load_recipe(path, Example) == recipe
     assert "learning_rate = 1e-05" in path.read_text(encoding="utf-8")  # defaults are written out
@@ -111,8 +123,15 @@ def test_a_recipe_that_toml_cannot_say_is_refused_rather_than_changed(tmp_path):
         write_recipe(Example(model="a", train=Train(stop_after=None)), tmp_path / "recipe.toml")
 
 
-plain = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-values = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+plain = (
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+values = st.recursive(
+    plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
 
 
 @given(st.dictionaries(st.text(), values, max_size=4))

@@ -28,13 +28,17 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match=r"Cannot write `.*a\.txt`: No space left on device\..*free space"):
+    with pytest.raises(
+        StorageError, match=r"Cannot write `.*a\.txt`: No space left on device\..*free space"
+    ):
         files.write_text_atomically(path, "new")
     assert path.read_text() == "old"
     assert left_behind(tmp_path) == ["a.txt"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="only Linux has a device that is always full"
+)
 def test_a_write_that_the_disk_cuts_off_becomes_a_storage_error(tmp_path):
     with (
         pytest.raises(StorageError, match="No space left on device"),
@@ -91,7 +95,9 @@ def test_json_refuses_nan(tmp_path):
 
 def test_hashes_depend_on_names_and_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
-    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # sha256("abc"), FIPS 180-2
+    known = (  # sha256("abc"), FIPS 180-2
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
     assert files.hash_bytes(b"abc") == files.hash_file(tmp_path / "a") == known
     before = files.hash_folder(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
@@ -116,7 +122,10 @@ def test_jsonl_rows_keep_their_line_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ('{"a": 1', "not valid JSON: Expecting ',' delimiter at column 8, got '{\"a\": 1'. Mend the line."),
+        (
+            '{"a": 1',
+            "not valid JSON: Expecting ',' delimiter at column 8, got '{\"a\": 1'. Mend the line.",
+        ),
         ('{"a": NaN}', "not valid JSON: NaN is not a JSON number"),
         ("[" * 100_000, "JSON nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "not valid JSON: Exceeds the limit"),

@@ -4,12 +4,12 @@ from veridical import progress
 
 
 def test_say_writes_to_standard_error_only(capsys):
-    progress.say("hello")
+    progress.log("hello")
     assert capsys.readouterr() == ("", "hello\n")
 
 
 def test_show_writes_to_standard_output_only(capsys):
-    progress.show("a table")
+    progress.echo("a table")
     assert capsys.readouterr() == ("a table\n", "")
 
 
@@ -24,7 +24,10 @@ def test_track_reports_every_ten_seconds_where_there_is_no_terminal(capsys, monk
     clock = iter(range(0, 1000, 6))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     assert list(progress.track([1, 2, 3], label="drawing", total=total)) == [1, 2, 3]
-    assert capsys.readouterr().err.splitlines() == [f"drawing: 2{of} (12 s)", "drawing: done, 3 in 24 s"]
+    assert capsys.readouterr().err.splitlines() == [
+        f"drawing: 2{of} (12 s)",
+        "drawing: done, 3 in 24 s",
+    ]
 
 
 def test_track_passes_errors_on(capsys):
@@ -38,5 +41,9 @@ def test_track_passes_errors_on(capsys):
 
 def test_a_bar_inside_a_bar_works_on_a_terminal(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes standard error for a terminal
-    seen = [(a, b) for a in progress.track([1, 2], label="outer") for b in progress.track("xy", label="inner")]
+    seen = [
+        (a, b)
+        for a in progress.track([1, 2], label="outer")
+        for b in progress.track("xy", label="inner")
+    ]
     assert seen == [(1, "x"), (1, "y"), (2, "x"), (2, "y")]

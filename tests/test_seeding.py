@@ -6,7 +6,8 @@ from veridical.seeding import child_random, child_seed
 
 
 def test_child_seeds_never_change_between_versions():
-    # These numbers are part of the interface: a changed derivation would change every run that anybody repeats.
+    # These numbers are part of the interface: a changed derivation would change every run that
+    # anybody repeats.
     assert child_seed(0) == 3456079177858693020
     assert child_seed(7, "scenes", 3) == 6232138786796140585
 

@@ -26,7 +26,11 @@ class Outer(BaseModel):
     [
         ({"inner": [{}]}, "inner.0.engine", "is missing"),
         ({"inner": [{"engine": "HF", "x": 1}]}, "inner.0.x", "unknown key"),
-        ({"inner": [{"engine": "hf"}]}, "inner.0.engine", "input should be 'HF' or 'vLLM', got 'hf'"),
+        (
+            {"inner": [{"engine": "hf"}]},
+            "inner.0.engine",
+            "input should be 'HF' or 'vLLM', got 'hf'",
+        ),
         ({"inner": [{"engine": "vLLM"}]}, "inner.0", "vLLM is not here, got {'engine': 'vLLM'}"),
         (7, "", "input should be a valid dictionary or instance of Outer, got 7"),
     ],

@@ -2,8 +2,9 @@
 
     sh benchmarks/chair/run.sh check.py FILE... [--seconds 60] [--golden FILE]
 
-Every text in the JSON files named is compared, then texts of random signs for as long as is said. --golden writes
-random texts with nltk's tokens, to which the tests of the package, that have no nltk, hold ours.
+Every text in the JSON files named is compared, then texts of random signs for as long as is said.
+--golden writes random texts with nltk's tokens, to which the tests of the package, that have no
+nltk, hold ours.
 """
 
 import argparse
@@ -26,8 +27,34 @@ from veridical.benchmarks.coco.vocabulary import word_forms
 
 SIGNS = [
     *"abcdrstmnxle ..,''\"\"-–—?!:;()[]{}<>*@#$%&`»«“”‘’0123 \n\t/\\é",
-    *(" ", ". ", ". ", "cannot", "gonna", "'tis", " st.", " mr.", " e.g.", " 5.", " j. ", "...", "'s ", "n't "),
-    *(" the ", " cat", "wanna ", "u.s. ", "--", "\n\n", "administrators ", "i.e. ", "''", "more'n "),
+    *(
+        " ",
+        ". ",
+        ". ",
+        "cannot",
+        "gonna",
+        "'tis",
+        " st.",
+        " mr.",
+        " e.g.",
+        " 5.",
+        " j. ",
+        "...",
+        "'s ",
+        "n't ",
+    ),
+    *(
+        " the ",
+        " cat",
+        "wanna ",
+        "u.s. ",
+        "--",
+        "\n\n",
+        "administrators ",
+        "i.e. ",
+        "''",
+        "more'n ",
+    ),
 ]
 
 
@@ -53,8 +80,12 @@ def main() -> None:
     forms = _check_forms({token for text in texts for token in tokenize(text)})
     print(f"word forms: {forms} made singular differently")
     if options.golden:
-        rows = [[text, nltk.word_tokenize(text)] for text in (_random_text(draw) for _ in range(400))]
-        options.golden.write_text(json.dumps(rows, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        rows = [
+            [text, nltk.word_tokenize(text)] for text in (_random_text(draw) for _ in range(400))
+        ]
+        options.golden.write_text(
+            json.dumps(rows, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
+        )
     sys.exit(bool(wrong or bad or tagged or forms))
 
 
@@ -83,7 +114,7 @@ def _check_tags(texts: Iterable[str], draw: random.Random) -> int:
 def _check_forms(tokens: set[str]) -> int:
     lemmatise, targets, wrong = WordNetLemmatizer().lemmatize, words(), 0
     normalisers = {"pattern": singularize}
-    normalisers |= {name: (lambda token, pos=pos: lemmatise(token, pos)) for name, pos in POS.items()}
+    normalisers |= {name: lambda token, pos=pos: lemmatise(token, pos) for name, pos in POS.items()}
     for name, normalise in normalisers.items():
         table = word_forms(name)
         for token in tokens:

@@ -1,8 +1,9 @@
 """Write `coco/forms.json`: the forms from which nltk's lemmatiser or pattern's `singularize` makes a word of the list.
 
-The scorer then needs neither package nor their data. Run it with `sh benchmarks/chair/run.sh make_forms.py`; it needs
-NLTK_DATA with WordNet 3.0. Candidates are every beginning of every word with every ending that a rule of either package
-takes off, two rules deep, and WordNet's irregular forms; each is then put through the package itself.
+The scorer then needs neither package nor their data. Run it with `sh benchmarks/chair/run.sh
+make_forms.py`; it needs NLTK_DATA with WordNet 3.0. Candidates are every beginning of every word
+with every ending that a rule of either package takes off, two rules deep, and WordNet's irregular
+forms; each is then put through the package itself.
 """
 
 import json
@@ -38,8 +39,14 @@ def candidates(targets: set[str]) -> list[str]:
     """Everything that a rule or two may turn into a word."""
     cut = {word[:end] for word in targets for end in range(1, len(word) + 1)}
     once = {stem + ending for stem in cut for ending in ("", *ENDINGS, *irregular_plurals())}
-    near = {word + ending for word in targets for ending in ("", "s", "es", "ed", "ing", "er", "est", "men")}
-    doubled = {word + word[-1] + ending for word in targets for ending in ("ed", "ing", "er", "est")}
+    near = {
+        word + ending
+        for word in targets
+        for ending in ("", "s", "es", "ed", "ing", "er", "est", "men")
+    }
+    doubled = {
+        word + word[-1] + ending for word in targets for ending in ("ed", "ing", "er", "est")
+    }
     twice = {form + ending for form in near | doubled for ending in ENDINGS}
     irregular = {form for table in wordnet._exception_map.values() for form in table}
     return sorted(once | near | doubled | twice | irregular | targets)

@@ -1,8 +1,8 @@
 """CHAIR as the published scripts count it, written anew from their description: word by word, caption by caption.
 
-It does the work that LisaAnne/Hallucination utils/chair.py and OPERA's chair.py do, with the packages that they use
-(nltk, pattern), and rebuilds the set of words at every word as they do. It is what Veridical's scorer is timed against
-and compared with; it is no part of the package.
+It does the work that LisaAnne/Hallucination utils/chair.py and OPERA's chair.py do, with the
+packages that they use (nltk, pattern), and rebuilds the set of words at every word as they do. It
+is what Veridical's scorer is timed against and compared with; it is no part of the package.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,9 @@ def original_words(tokens: list[str]) -> list[str]:
 def wordnet_words(tokens: list[str]) -> list[str]:
     """Every token's lemma by its part of speech."""
     tagged = nltk.pos_tag(tokens)
-    return [_LEMMATISER.lemmatize(token, pos=_PARTS.get(tag[0], wordnet.NOUN)) for token, tag in tagged]
+    return [
+        _LEMMATISER.lemmatize(token, pos=_PARTS.get(tag[0], wordnet.NOUN)) for token, tag in tagged
+    ]
 
 
 def objhal_words(tokens: list[str]) -> list[str]:
@@ -62,7 +64,9 @@ def caption_to_words(caption: str, variant: str) -> tuple[list[str], list[str], 
     return found, [objects[word] for word, _ in zip(found, places, strict=True)], length
 
 
-def compute_chair(captions: list[tuple[str, str]], truth: dict[str, set[str]], variant: str) -> dict[str, float]:
+def compute_chair(
+    captions: list[tuple[str, str]], truth: dict[str, set[str]], variant: str
+) -> dict[str, float]:
     """The four numbers that the scripts print, from (image, caption)."""
     hallucinating = hallucinated = mentions = found = there = tokens = 0
     for image, caption in captions:

@@ -9,7 +9,9 @@ from importlib import metadata
 def _load() -> types.ModuleType:
     path = metadata.distribution("PatternLite").locate_file("pattern/text/en/inflect.py")
     stand_in = types.ModuleType("pattern.text")
-    stand_in.__getattr__ = lambda _: object  # the file takes names for verbs from there, which are not used here
+    stand_in.__getattr__ = lambda _: (
+        object
+    )  # the file takes names for verbs from there, which are not used here
     sys.modules.setdefault("pattern", types.ModuleType("pattern"))
     sys.modules["pattern.text"] = stand_in
     spec = importlib.util.spec_from_file_location("pattern_inflect", path)

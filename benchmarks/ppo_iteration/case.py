@@ -29,16 +29,24 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "photographs"))
 from make_miniature import SIDE, make_miniature
 
 SHAPES: dict[str, dict[str, int]] = {
-    # LLaVA-1.5-7B with every width divided by 16 and every depth by 8; image size and patches unchanged. The vocabulary
-    # is the tokenizer's, so that the head weighs about as little as in the real model.
-    "sixteenth": {"width": 256, "layers": 4, "vision_width": 64, "vision_layers": 3, "vocabulary": 0},
+    # LLaVA-1.5-7B with every width divided by 16 and every depth by 8; image size and patches
+    # unchanged. The vocabulary is the tokenizer's, so that the head weighs about as little as in
+    # the real model.
+    "sixteenth": {
+        "width": 256,
+        "layers": 4,
+        "vision_width": 64,
+        "vision_layers": 3,
+        "vocabulary": 0,
+    },
     "tiny": {"width": 64, "layers": 2, "vision_width": 32, "vision_layers": 2, "vocabulary": 0},
 }
 LORA = LoraRecipe(rank=4, alpha=1)
 """LLaVA-RLHF's rank of 64 and its scale, the rank divided as the widths are."""
 QUESTION_WORDS = 16
 NOISE = 0.05
-"""Spread of what is added to the adapters, without which policy, reference and value would all say the same."""
+"""Spread of what is added to the adapters, without which policy, reference and value would all say
+the same."""
 _ROLES, _FIXED = "roles", "fixed.json"
 
 
@@ -49,16 +57,23 @@ def make_recipe(folder: Path, *, prompts: int, samples: int, tokens: int, micro:
             "model": {"base": str(folder / "base"), "device": "cpu", "lora": LORA.model_dump()},
             "data": {"prompts": str(folder / "prompts.jsonl")},
             "rollout": {
-                "prompts": prompts, "samples": samples, "max_new_tokens": tokens, "batch_size": prompts,
+                "prompts": prompts,
+                "samples": samples,
+                "max_new_tokens": tokens,
+                "batch_size": prompts,
                 "score_batch_size": micro,
             },
             "value": {"kind": "adapter", "lora": LORA.model_dump()},
             "train": {
-                "learning_rate": 1e-12, "batch_size": prompts, "micro_batch_size": micro, "ppo_epochs": 1,
-                "schedule": "constant", "warmup_ratio": 0.0,
+                "learning_rate": 1e-12,
+                "batch_size": prompts,
+                "micro_batch_size": micro,
+                "ppo_epochs": 1,
+                "schedule": "constant",
+                "warmup_ratio": 0.0,
             },
         }
-    )  # fmt: skip
+    )
 
 
 def write_case(folder: Path, *, shape: str, recipe: PpoRecipe, iterations: int) -> dict[str, int]:
@@ -66,7 +81,9 @@ def write_case(folder: Path, *, shape: str, recipe: PpoRecipe, iterations: int) 
     make_miniature(folder / "base", **SHAPES[shape])
     bare = load_model(folder / "base", device="cpu")
     records = _make_prompts(bare, folder / "images", count=iterations * recipe.rollout.prompts)
-    write_text_atomically(folder / "prompts.jsonl", "".join(record.model_dump_json() + "\n" for record in records))
+    write_text_atomically(
+        folder / "prompts.jsonl", "".join(record.model_dump_json() + "\n" for record in records)
+    )
     base_hash = model_hash(bare.model)
     rewarding = add_lora(bare, LORA, name="reward")
     _disturb(rewarding.model, seed=1)
@@ -92,15 +109,21 @@ def write_case(folder: Path, *, shape: str, recipe: PpoRecipe, iterations: int) 
         "prompt_tokens": max(one.encoded.prompt["input_ids"].shape[1] for one in prompts),
         "response_tokens_at_most": recipe.rollout.max_new_tokens,
         "prompts_in_memory": recipe.train.micro_batch_size,
-        "language_model_weights": sum(p.numel() for n, p in inner.named_parameters() if _is_language(n)),
-        "vision_weights": sum(p.numel() for n, p in inner.named_parameters() if "vision_tower" in n),
+        "language_model_weights": sum(
+            p.numel() for n, p in inner.named_parameters() if _is_language(n)
+        ),
+        "vision_weights": sum(
+            p.numel() for n, p in inner.named_parameters() if "vision_tower" in n
+        ),
         "adapter_weights_of_policy_and_value": trained,
         "vocabulary": roles.vlm.model.config.get_text_config().vocab_size,
     }
 
 
 def _is_language(name: str) -> bool:
-    return "vision_tower" not in name and "multi_modal_projector" not in name and "lora_" not in name
+    return (
+        "vision_tower" not in name and "multi_modal_projector" not in name and "lora_" not in name
+    )
 
 
 def _make_prompts(vlm: VisionLanguageModel, folder: Path, *, count: int) -> list[Prompt]:

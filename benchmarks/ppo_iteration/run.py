@@ -1,9 +1,11 @@
 """Time one PPO iteration the naive way (four full models) and Veridical's way, saving by saving.
 
-    python run.py [--shape sixteenth] [--rounds 5] [--prompts 8] [--samples 4] [--tokens 48] [--out results/DATE.json]
+    python run.py [--shape sixteenth] [--rounds 5] [--prompts 8] [--samples 4] [--tokens 48] [--out
+    results/DATE.json]
 
-All sides read the same weights, prompts and seeds and take turns, each in a process of its own; the first round warms
-up and does not count. Ends with an error if log-probabilities, values or rewards of the same responses differ.
+All sides read the same weights, prompts and seeds and take turns, each in a process of its own; the
+first round warms up and does not count. Ends with an error if log-probabilities, values or rewards
+of the same responses differ.
 """
 
 import argparse
@@ -41,9 +43,13 @@ class Side:
         self.rounds: list[dict[str, Any]] = []
         self._folder = folder
         command = [
-            sys.executable, str(Path(__file__).with_name("worker.py")), name, str(folder),
-            str(folder / "recipe.toml"), str(iterations),
-        ]  # fmt: skip
+            sys.executable,
+            str(Path(__file__).with_name("worker.py")),
+            name,
+            str(folder),
+            str(folder / "recipe.toml"),
+            str(iterations),
+        ]
         self._log_path = folder / f"{name}.log"
         self._log = self._log_path.open("w")
         self._process = subprocess.Popen(
@@ -70,7 +76,9 @@ class Side:
 
     def iterate(self, number: int, *, gradients: bool) -> None:
         file = self._folder / f"{self.name}.gradients.safetensors"
-        self.rounds.append(self._ask(f"iterate {number} {file}" if gradients else f"iterate {number}"))
+        self.rounds.append(
+            self._ask(f"iterate {number} {file}" if gradients else f"iterate {number}")
+        )
 
     def gradients(self) -> dict[str, Any]:
         return load_file(self._folder / f"{self.name}.gradients.safetensors")
@@ -82,9 +90,13 @@ class Side:
         return {
             "seconds": [round(one["seconds"], 3) for one in counted],
             "processor_seconds": [round(one["processor_seconds"], 3) for one in counted],
-            "median_processor_seconds": round(median(one["processor_seconds"] for one in counted), 3),
+            "median_processor_seconds": round(
+                median(one["processor_seconds"] for one in counted), 3
+            ),
             "median_seconds": round(median(one["seconds"] for one in counted), 3),
-            "median_seconds_by_part": {part: round(median(one["parts"][part] for one in counted), 3) for part in PARTS},
+            "median_seconds_by_part": {
+                part: round(median(one["parts"][part] for one in counted), 3) for part in PARTS
+            },
             "losses": [one["loss"] for one in counted],
             "peak_mib": round(self.rounds[-1]["peak_kib"] / 1024),
             "libraries_mib": round(self.start["libraries_kib"] / 1024),
@@ -96,21 +108,31 @@ def compare_scores(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, f
     """Largest absolute differences over all responses' tokens."""
     if not bool((found["response_mask"] == wanted["response_mask"]).all()):
         raise SystemExit("The sides scored other tokens.")
-    return {name: float((found[name] - wanted[name]).abs().max()) for name in wanted if name != "response_mask"}
+    return {
+        name: float((found[name] - wanted[name]).abs().max())
+        for name in wanted
+        if name != "response_mask"
+    }
 
 
 def relative_difference(found: dict[str, Any], wanted: dict[str, Any]) -> float:
     """Norm of the difference of all gradients over the norm of the wanted ones."""
     if set(found) != set(wanted):
         raise SystemExit(f"Gradients of other weights: {sorted(set(found) ^ set(wanted))[:4]}")
-    square = sum(float((found[name].double() - wanted[name].double()).square().sum()) for name in wanted)
+    square = sum(
+        float((found[name].double() - wanted[name].double()).square().sum()) for name in wanted
+    )
     return (square / sum(float(value.double().square().sum()) for value in wanted.values())) ** 0.5
 
 
 def ratios(base: list[float], seconds: list[float]) -> dict[str, float]:
     """How many times as fast, round by round."""
     each = [a / b for a, b in zip(base, seconds, strict=True)]
-    return {"median": round(median(each), 3), "low": round(min(each), 3), "high": round(max(each), 3)}
+    return {
+        "median": round(median(each), 3),
+        "low": round(min(each), 3),
+        "high": round(max(each), 3),
+    }
 
 
 def run_case(shape: str, recipe: PpoRecipe, folder: Path, *, rounds: int) -> dict[str, Any]:
@@ -138,9 +160,13 @@ def run_case(shape: str, recipe: PpoRecipe, folder: Path, *, rounds: int) -> dic
         found = side.finish()
         said = [ids for one in side.rounds for ids in one["said"]]
         found["score_differences"] = differences[name]
-        found["responses_like_naive"] = f"{sum(a == b for a, b in zip(said, wanted, strict=True))} of {len(said)}"
+        found["responses_like_naive"] = (
+            f"{sum(a == b for a, b in zip(said, wanted, strict=True))} of {len(said)}"
+        )
         if name != NAIVE:
-            found["relative_gradient_difference"] = relative_difference(side.gradients(), sides[ADAPTERS].gradients())
+            found["relative_gradient_difference"] = relative_difference(
+                side.gradients(), sides[ADAPTERS].gradients()
+            )
             found["times_side_before"] = ratios(
                 results[SIDES[place - 1]]["processor_seconds"], found["processor_seconds"]
             )
@@ -148,65 +174,110 @@ def run_case(shape: str, recipe: PpoRecipe, folder: Path, *, rounds: int) -> dic
     for found in results.values():
         found["times_four_models"] = ratios(results[NAIVE]["seconds"], found["seconds"])
         found["times_adapters"] = ratios(results[ADAPTERS]["seconds"], found["seconds"])
-        found["times_four_models_processor"] = ratios(results[NAIVE]["processor_seconds"], found["processor_seconds"])
+        found["times_four_models_processor"] = ratios(
+            results[NAIVE]["processor_seconds"], found["processor_seconds"]
+        )
         for label, taken in (("memory_share", 0), ("memory_share_beyond_libraries", 1)):
-            mine, naive = (one["peak_mib"] - taken * one["libraries_mib"] for one in (found, results[NAIVE]))
+            mine, naive = (
+                one["peak_mib"] - taken * one["libraries_mib"] for one in (found, results[NAIVE])
+            )
             found[label] = round(mine / naive, 3)
     tokens = [one["tokens"] for one in sides[NAIVE].rounds[1:]]
     return {
-        "shape": shape, "n": rounds, **sizes, "response_tokens_sampled": tokens, "load_average": loads,
-        "largest_difference_of_policy_and_reference": round(float(apart), 3), "tolerance": TOLERANCE, "sides": results,
-    }  # fmt: skip
+        "shape": shape,
+        "n": rounds,
+        **sizes,
+        "response_tokens_sampled": tokens,
+        "load_average": loads,
+        "largest_difference_of_policy_and_reference": round(float(apart), 3),
+        "tolerance": TOLERANCE,
+        "sides": results,
+    }
 
 
 def show(case: dict[str, Any]) -> str:
     """A case as tables in Markdown."""
     first: list[tuple[str, ...]] = [
-        ("side", "median s", "times four_models", "times adapters", "processor s", "times four_models, processor",
-         "this saving, processor", "peak MiB", "beyond libraries", "share", "share beyond libraries", "Δ scores",
-         "Δ gradients"),
+        (
+            "side",
+            "median s",
+            "times four_models",
+            "times adapters",
+            "processor s",
+            "times four_models, processor",
+            "this saving, processor",
+            "peak MiB",
+            "beyond libraries",
+            "share",
+            "share beyond libraries",
+            "Δ scores",
+            "Δ gradients",
+        ),
         ("---",) * 13,
-    ]  # fmt: skip
+    ]
     second: list[tuple[str, ...]] = [("side", "weights MiB", *PARTS), ("---",) * (2 + len(PARTS))]
     for name, side in case["sides"].items():
         said = [
             "{median:.2f} ({low:.2f}–{high:.2f})".format(**side[key]) if key in side else ""
-            for key in ("times_four_models", "times_adapters", "times_four_models_processor", "times_side_before")
+            for key in (
+                "times_four_models",
+                "times_adapters",
+                "times_four_models_processor",
+                "times_side_before",
+            )
         ]
         beyond = side["peak_mib"] - side["libraries_mib"]
         gradient = side.get("relative_gradient_difference")
-        first.append((
-            f"`{name}`", f"{side['median_seconds']:.2f}", *said[:2],
-            f"{side['median_processor_seconds']:.2f}", *said[2:], f"{side['peak_mib']:,}", f"{beyond:,}",
-            f"{side['memory_share']:.2f}", f"{side['memory_share_beyond_libraries']:.2f}",
-            f"{max(side['score_differences'].values()):.1e}", "" if gradient is None else f"{gradient:.1e}",
-        ))  # fmt: skip
+        first.append(
+            (
+                f"`{name}`",
+                f"{side['median_seconds']:.2f}",
+                *said[:2],
+                f"{side['median_processor_seconds']:.2f}",
+                *said[2:],
+                f"{side['peak_mib']:,}",
+                f"{beyond:,}",
+                f"{side['memory_share']:.2f}",
+                f"{side['memory_share_beyond_libraries']:.2f}",
+                f"{max(side['score_differences'].values()):.1e}",
+                "" if gradient is None else f"{gradient:.1e}",
+            )
+        )
         parts = side["median_seconds_by_part"]
-        second.append((f"`{name}`", f"{side['weights_mib']:.1f}", *(f"{parts[part]:.2f}" for part in PARTS)))
+        second.append(
+            (f"`{name}`", f"{side['weights_mib']:.1f}", *(f"{parts[part]:.2f}" for part in PARTS))
+        )
     title = (
-        f"{case['shape']}: n = {case['n']} iterations a side; {case['prompts']} prompts of {case['prompt_tokens']} "
-        f"tokens, {case['responses_a_prompt']} responses of at most {case['response_tokens_at_most']} tokens each. "
-        f"Log-probabilities, values and rewards of the same responses agree within {case['tolerance']}; policy and "
-        f"reference differ by up to {case['largest_difference_of_policy_and_reference']} nats a token."
+        f"{case['shape']}: n = {case['n']} iterations a side; {case['prompts']} prompts of"
+        f" {case['prompt_tokens']} tokens, {case['responses_a_prompt']} responses of at most"
+        f" {case['response_tokens_at_most']} tokens each. Log-probabilities, values and rewards of"
+        f" the same responses agree within {case['tolerance']}; policy and reference differ by up"
+        f" to {case['largest_difference_of_policy_and_reference']} nats a token."
     )
     tables = ("\n".join(f"| {' | '.join(row)} |" for row in rows) for rows in (first, second))
     return "\n\n".join(["", title, *tables])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shape", choices=SHAPES, default="sixteenth")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=48, help="longest response")
-    parser.add_argument("--micro", type=int, default=2, help="prompts with all their responses in memory at once")
+    parser.add_argument(
+        "--micro", type=int, default=2, help="prompts with all their responses in memory at once"
+    )
     parser.add_argument("--note", default="", help="what a reader must know of the conditions")
     parser.add_argument("--show", type=Path, help="only print the tables of this JSON file")
     parser.add_argument("--out", type=Path, help="JSON file to write; an existing one is refused")
     options = parser.parse_args()
     if options.out and options.out.exists():
-        raise SystemExit(f"`{options.out}` is there already; results are added, never edited. Give another name.")
+        raise SystemExit(
+            f"`{options.out}` is there already; results are added, never edited. Give another name."
+        )
     if options.show:
         print(show(json.loads(options.show.read_text(encoding="utf-8"))["case"]))
         return
@@ -214,7 +285,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ppo-iteration-") as name:
         folder = Path(name)
         recipe = make_recipe(
-            folder, prompts=options.prompts, samples=options.samples, tokens=options.tokens, micro=options.micro
+            folder,
+            prompts=options.prompts,
+            samples=options.samples,
+            tokens=options.tokens,
+            micro=options.micro,
         )
         case = run_case(options.shape, recipe, folder, rounds=options.rounds)
     result = {

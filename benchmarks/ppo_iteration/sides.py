@@ -1,7 +1,7 @@
 """The sides of the benchmark: the same trainer and collector, with one saving more from side to side.
 
-What differs stands behind the seams that PPO has anyway: the roles (who scores, over which weights and layout), the
-engine (who samples) and the reward.
+What differs stands behind the seams that PPO has anyway: the roles (who scores, over which weights
+and layout), the engine (who samples) and the reward.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,12 @@ from torch import Tensor, nn
 
 import veridical.rewards.model
 from veridical.models.adapters import load_adapter, wearing
-from veridical.models.branches import BranchBatch, BranchReadings, branch_hidden_states, read_branches
+from veridical.models.branches import (
+    BranchBatch,
+    BranchReadings,
+    branch_hidden_states,
+    read_branches,
+)
 from veridical.models.encoded_prompts import stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_tokens
@@ -33,7 +38,15 @@ from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import POLICY, VALUE, Roles, build_roles
 from veridical.training.run.checkpoints import load_trainable
 
-SIDES = ("four_models", "adapters", "shared_base", "response_logits", "image_once", "branches", "shared_cache")
+SIDES = (
+    "four_models",
+    "adapters",
+    "shared_base",
+    "response_logits",
+    "image_once",
+    "branches",
+    "shared_cache",
+)
 """Each but the first adds the saving that it is named for; the last is Veridical as it is."""
 
 
@@ -65,7 +78,9 @@ def make_side(name: str, folder: Path, recipe: PpoRecipe) -> Side:
         rewarding = RewardModel.attach(roles.frozen_base(), folder / "reward")
     features = roles.frozen_features() if "image_once" in on else None
     reward = LearnedReward(rewarding, batch_size=recipe.rollout.score_batch_size, features=features)
-    engine = HfEngine(roles, recipe.rollout) if "shared_cache" in on else GenerateEngine(roles, recipe)
+    engine = (
+        HfEngine(roles, recipe.rollout) if "shared_cache" in on else GenerateEngine(roles, recipe)
+    )
     return Side(roles, engine, reward, "image_once" in on)
 
 
@@ -117,13 +132,19 @@ class SteppedRoles(Roles):
 
     def value_states(self, batch: BranchBatch, images: Mapping[str, Any] | None) -> Tensor:
         model = self._apart.get(VALUE, self.vlm).model
-        return branch_hidden_states(model, batch, at="before", image_outputs=images, plain="branches" not in self._on)
+        return branch_hidden_states(
+            model, batch, at="before", image_outputs=images, plain="branches" not in self._on
+        )
 
-    def _read(self, vlm: VisionLanguageModel, batch: BranchBatch, images: Mapping[str, Any] | None) -> BranchReadings:
+    def _read(
+        self, vlm: VisionLanguageModel, batch: BranchBatch, images: Mapping[str, Any] | None
+    ) -> BranchReadings:
         if "response_logits" not in self._on:
             return self._read_rows(vlm, batch)
         plain = "branches" not in self._on
-        return read_branches(vlm.model, batch, sampling=self.sampling, image_outputs=images, plain=plain)
+        return read_branches(
+            vlm.model, batch, sampling=self.sampling, image_outputs=images, plain=plain
+        )
 
     def _read_rows(self, vlm: VisionLanguageModel, batch: BranchBatch) -> BranchReadings:
         """Full sequences, each with its own prompt and pixels, through the model's own forward: logits everywhere."""
@@ -140,8 +161,12 @@ class SteppedRoles(Roles):
             use_cache=False,
         ).logits
         predicting = logits[:, -T - 1 : -1].reshape(B, K, T, -1)[mask]
-        scores = score_logits(predicting, batch.response_ids[mask], sampling=self.sampling, with_entropies=True)
-        logprobs, entropies = (one.new_zeros(mask.shape).masked_scatter(mask, one) for one in scores)
+        scores = score_logits(
+            predicting, batch.response_ids[mask], sampling=self.sampling, with_entropies=True
+        )
+        logprobs, entropies = (
+            one.new_zeros(mask.shape).masked_scatter(mask, one) for one in scores
+        )
         return BranchReadings(logprobs, entropies, logprobs.new_zeros(*mask.shape, 0))
 
     def value_parameters(self) -> dict[str, nn.Parameter]:
@@ -156,7 +181,9 @@ def _roles_apart(folder: Path, recipe: PpoRecipe, on: frozenset[str]) -> Stepped
     """A model of its own for each role; policy and value learn their adapters, or all but the vision tower."""
     models = {}
     for role in (POLICY, VALUE):
-        vlm = load_adapter(load_model(folder / "base", device="cpu"), adapter_folder(folder, role), name=role)
+        vlm = load_adapter(
+            load_model(folder / "base", device="cpu"), adapter_folder(folder, role), name=role
+        )
         if "adapters" in on:
             vlm.model.set_adapter(role)
             vlm.model.requires_grad_(requires_grad=False)
@@ -186,7 +213,9 @@ def _reward_apart(folder: Path, *, whole: bool) -> RewardModel:
 
 def _merged(vlm: VisionLanguageModel, adapter: str) -> VisionLanguageModel:
     model: Any = vlm.model
-    return VisionLanguageModel(model.merge_and_unload(adapter_names=[adapter]), vlm.processor, vlm.name)
+    return VisionLanguageModel(
+        model.merge_and_unload(adapter_names=[adapter]), vlm.processor, vlm.name
+    )
 
 
 class GenerateEngine:
@@ -199,20 +228,29 @@ class GenerateEngine:
     def follow(self, roles: Roles) -> None:
         """Nothing to do: the weights are the policy's own."""
 
-    def sample(self, prompts: Sequence[PpoPrompt], streams: Sequence[Sequence[int]]) -> list[Sampled]:
+    def sample(
+        self, prompts: Sequence[PpoPrompt], streams: Sequence[Sequence[int]]
+    ) -> list[Sampled]:
         roles, settings = self._roles, self._settings
         found = []
         for start in range(0, len(prompts), settings.batch_size):
             part = slice(start, start + settings.batch_size)
             rows = [prompt.encoded for prompt in prompts[part] for _ in streams[0]]
-            stacked = stack_prompts([row.prompt for row in rows], pad_token_id=roles.vlm.tokenizer.pad_token_id)
+            stacked = stack_prompts(
+                [row.prompt for row in rows], pad_token_id=roles.vlm.tokenizer.pad_token_id
+            )
             with torch.no_grad(), roles.as_policy():
                 answers = generate_tokens(
-                    roles.vlm, stacked, image_outputs=roles.images(stacked, image_keys(rows)),
-                    streams=[[seed] for row in streams[part] for seed in row], temperature=settings.temperature,
-                    top_p=settings.top_p, max_new_tokens=settings.max_new_tokens, forbidden=roles.sampling.forbidden,
+                    roles.vlm,
+                    stacked,
+                    image_outputs=roles.images(stacked, image_keys(rows)),
+                    streams=[[seed] for row in streams[part] for seed in row],
+                    temperature=settings.temperature,
+                    top_p=settings.top_p,
+                    max_new_tokens=settings.max_new_tokens,
+                    forbidden=roles.sampling.forbidden,
                     general=True,
-                )  # fmt: skip
+                )
             said = [row[0] for row in answers]
             size = len(streams[0])
             found += [said[first : first + size] for first in range(0, len(said), size)]

@@ -2,9 +2,9 @@
 
     python worker.py SIDE FOLDER RECIPE ITERATIONS
 
-Reads commands from standard input, one a line: `check FILE` writes what all roles say of the case's responses,
-`iterate N [FILE]` runs iteration N (and writes its gradients) and answers with seconds and memory. Answers are JSON,
-one a line, on standard output.
+Reads commands from standard input, one a line: `check FILE` writes what all roles say of the case's
+responses, `iterate N [FILE]` runs iteration N (and writes its gradients) and answers with seconds
+and memory. Answers are JSON, one a line, on standard output.
 """
 
 import ctypes
@@ -67,12 +67,22 @@ class Worker:
         self._recipe = recipe
         self._side = make_side(name, folder, recipe)
         self._records = read_prompts(folder)
-        self._collector = TimedCollector(self._side.roles, self._side.engine, self._side.reward, recipe)
-        self._prompts: list[Any] = [None] * len(self._records)  # encoded in the iteration that needs them
+        self._collector = TimedCollector(
+            self._side.roles, self._side.engine, self._side.reward, recipe
+        )
+        self._prompts: list[Any] = [None] * len(
+            self._records
+        )  # encoded in the iteration that needs them
         self._trainer = PpoTrainer(
-            self._side.roles, self._collector, self._prompts, recipe=recipe, iterations=iterations,
-            run_dir=folder / f"run-{name}", measure=lambda _: {}, rule=latest(),
-        )  # fmt: skip
+            self._side.roles,
+            self._collector,
+            self._prompts,
+            recipe=recipe,
+            iterations=iterations,
+            run_dir=folder / f"run-{name}",
+            measure=lambda _: {},
+            rule=latest(),
+        )
         (folder / f"run-{name}").mkdir(exist_ok=True)
         self._optimiser = self._trainer.create_optimizer()
         self._tickets = iter(self._trainer.get_train_dataloader())
@@ -90,12 +100,16 @@ class Worker:
         """Encode prompts, sample, score, reward, learn for one pass."""
         trainer, rollout = self._trainer, self._recipe.rollout
         start, processor = time.perf_counter(), time.process_time()
-        rows = rows_of_iteration(number, prompts=len(self._records), size=rollout.prompts, seed=self._recipe.train.seed)
+        rows = rows_of_iteration(
+            number, prompts=len(self._records), size=rollout.prompts, seed=self._recipe.train.seed
+        )
         for row, prompt in zip(rows, self._encode(rows), strict=True):
             self._prompts[row] = prompt
         encoded = time.perf_counter()
         micro_batches = rollout.prompts // self._recipe.train.micro_batch_size
-        batches, items = trainer.get_batch_samples(self._tickets, micro_batches, torch.device("cpu"))
+        batches, items = trainer.get_batch_samples(
+            self._tickets, micro_batches, torch.device("cpu")
+        )
         collected = time.perf_counter()
         loss = sum(float(trainer.training_step(trainer.model, batch, items)) for batch in batches)
         learning = [p for group in self._optimiser.param_groups for p in group["params"]]
@@ -104,16 +118,26 @@ class Worker:
         end, processed = time.perf_counter(), time.process_time() - processor
         if gradients is not None:
             named = {**trainer.roles.policy_parameters(), **trainer.roles.value_parameters()}
-            save_file({n: p.grad.contiguous() for n, p in named.items() if p.grad is not None}, gradients)
+            save_file(
+                {n: p.grad.contiguous() for n, p in named.items() if p.grad is not None}, gradients
+            )
         self._optimiser.zero_grad(set_to_none=True)
         said = [one.responses for one in self._collector.said]
         return {
             "seconds": end - start,
             "processor_seconds": processed,
-            "parts": {"encode": encoded - start, **self._collector.seconds, "learn": end - collected},
+            "parts": {
+                "encode": encoded - start,
+                **self._collector.seconds,
+                "learn": end - collected,
+            },
             "loss": loss,
             "tokens": sum(len(ids) for row in said for ids in row),
-            "said": [hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16] for row in said for ids in row],
+            "said": [
+                hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
+                for row in said
+                for ids in row
+            ],
         }
 
     def weights(self) -> int:
@@ -155,7 +179,9 @@ def main(name: str, folder: Path, recipe: Path, iterations: int) -> None:
         if command == "check":
             worker.check(Path(arguments[0]))
             give_back_memory()
-            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # from here on counts the most memory
+            Path("/proc/self/clear_refs").write_text(
+                "5", encoding="utf-8"
+            )  # from here on counts the most memory
             answer({})
         elif command == "iterate":
             found = worker.iterate(int(arguments[0]), Path(arguments[1]) if arguments[1:] else None)

@@ -1,6 +1,7 @@
 """One case on disk: base model, perturbed policy and a batch of pairs; all sides read the same files.
 
-The batch is what TRL's own collator for vision makes of the pairs: chosen rows, then rejected rows, left-flushed.
+The batch is what TRL's own collator for vision makes of the pairs: chosen rows, then rejected rows,
+left-flushed.
 """
 
 import random
@@ -28,15 +29,31 @@ RESPONSE_TOKENS = 100
 CHANGED_WORDS = 12
 LORA = LoraRecipe(rank=64, alpha=16)
 SHAPES: dict[str, dict[str, int]] = {
-    # LLaVA-1.5-7B with every width divided by 8 and every depth by 4; image size, patches and vocabulary unchanged.
-    "eighth": {"width": 512, "layers": 8, "vision_width": 128, "vision_layers": 6, "vocabulary": 32_064},
-    # Weights of the layers are then 1/256; with the vocabulary divided by 32 the head keeps its share of them, 2 %.
-    "eighth-small-head": {"width": 512, "layers": 8, "vision_width": 128, "vision_layers": 6, "vocabulary": 1_002},
+    # LLaVA-1.5-7B with every width divided by 8 and every depth by 4; image size, patches and
+    # vocabulary unchanged.
+    "eighth": {
+        "width": 512,
+        "layers": 8,
+        "vision_width": 128,
+        "vision_layers": 6,
+        "vocabulary": 32_064,
+    },
+    # Weights of the layers are then 1/256; with the vocabulary divided by 32 the head keeps its
+    # share of them, 2 %.
+    "eighth-small-head": {
+        "width": 512,
+        "layers": 8,
+        "vision_width": 128,
+        "vision_layers": 6,
+        "vocabulary": 1_002,
+    },
     "tiny": {"width": 64, "layers": 2, "vision_width": 32, "vision_layers": 2, "vocabulary": 0},
 }
 
 
-def write_case(folder: Path, *, shape: str, tuning: str, pairs: int, seed: int = 0) -> dict[str, int]:
+def write_case(
+    folder: Path, *, shape: str, tuning: str, pairs: int, seed: int = 0
+) -> dict[str, int]:
     """Write base, policy and batch into a folder; give the sizes that a reader wants to know."""
     from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
@@ -45,9 +62,13 @@ def write_case(folder: Path, *, shape: str, tuning: str, pairs: int, seed: int =
     torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in trainable_parameters(vlm.model).values():
-            parameter.add_(0.02 * torch.randn_like(parameter))  # else policy and reference would agree
+            parameter.add_(
+                0.02 * torch.randn_like(parameter)
+            )  # else policy and reference would agree
     save_trainable(vlm.model, folder / "policy.safetensors")
-    batch = DataCollatorForVisionPreference(processor=vlm.processor)(make_examples(vlm, pairs=pairs, seed=seed))
+    batch = DataCollatorForVisionPreference(processor=vlm.processor)(
+        make_examples(vlm, pairs=pairs, seed=seed)
+    )
     tensors = {key: value.contiguous() for key, value in batch.items()}
     save_file(tensors, folder / "batch.safetensors")
     completion = tensors["completion_mask"].sum(1)
@@ -55,15 +76,21 @@ def write_case(folder: Path, *, shape: str, tuning: str, pairs: int, seed: int =
         "pairs": pairs,
         "prompt_tokens": int((tensors["attention_mask"].sum(1) - completion).max()),
         "response_tokens": int(completion.max()),
-        "language_model_weights": sum(p.numel() for n, p in vlm.model.named_parameters() if _is_language(n)),
-        "vision_weights": sum(p.numel() for n, p in vlm.model.named_parameters() if "vision_tower" in n),
+        "language_model_weights": sum(
+            p.numel() for n, p in vlm.model.named_parameters() if _is_language(n)
+        ),
+        "vision_weights": sum(
+            p.numel() for n, p in vlm.model.named_parameters() if "vision_tower" in n
+        ),
         "trained_weights": sum(p.numel() for p in trainable_parameters(vlm.model).values()),
         "vocabulary": vlm.model.config.get_text_config().vocab_size,
     }
 
 
 def _is_language(name: str) -> bool:
-    return "vision_tower" not in name and "multi_modal_projector" not in name and "lora_" not in name
+    return (
+        "vision_tower" not in name and "multi_modal_projector" not in name and "lora_" not in name
+    )
 
 
 def make_examples(vlm: VisionLanguageModel, *, pairs: int, seed: int) -> list[dict[str, Any]]:
@@ -72,15 +99,24 @@ def make_examples(vlm: VisionLanguageModel, *, pairs: int, seed: int) -> list[di
     draw = random.Random(seed)
     examples = []
     for number in range(pairs):
-        pixels = np.random.default_rng(seed + number).integers(0, 256, (336, 336, 3), dtype=np.uint8)
-        right = draw.choices(words, k=RESPONSE_TOKENS - 1)  # the template puts a space behind, one token
+        pixels = np.random.default_rng(seed + number).integers(
+            0, 256, (336, 336, 3), dtype=np.uint8
+        )
+        right = draw.choices(
+            words, k=RESPONSE_TOKENS - 1
+        )  # the template puts a space behind, one token
         wrong = list(right)
         for place in draw.sample(range(len(wrong)), CHANGED_WORDS):
             wrong[place] = draw.choice([word for word in words if word != wrong[place]])
         examples.append(
             {
                 "images": [Image.fromarray(pixels)],
-                "prompt": [{"role": "user", "content": _question(vlm, draw.choices(words, k=PROMPT_TOKENS))}],
+                "prompt": [
+                    {
+                        "role": "user",
+                        "content": _question(vlm, draw.choices(words, k=PROMPT_TOKENS)),
+                    }
+                ],
                 "chosen": [{"role": "assistant", "content": " ".join(right)}],
                 "rejected": [{"role": "assistant", "content": " ".join(wrong)}],
             }
@@ -95,7 +131,11 @@ def _question(vlm: VisionLanguageModel, words: list[str]) -> str:
 
 
 def _words(vlm: VisionLanguageModel) -> set[str]:
-    return {t[1:] for t in vlm.tokenizer.get_vocab() if t.startswith("Ġ") and t[1:].isascii() and t[1:].isalpha()}
+    return {
+        t[1:]
+        for t in vlm.tokenizer.get_vocab()
+        if t.startswith("Ġ") and t[1:].isascii() and t[1:].isalpha()
+    }
 
 
 def load_policy(folder: Path, *, tuning: str, perturbed: bool = True) -> VisionLanguageModel:
@@ -119,9 +159,13 @@ def load_batch(folder: Path) -> dict[str, Tensor]:
 def as_branches(batch: dict[str, Tensor]) -> BranchBatch:
     """The same tokens as prompts with two branches, chosen and rejected."""
     pairs = len(batch["input_ids"]) // 2
-    ids, attention, completion = (batch[key] for key in ("input_ids", "attention_mask", "completion_mask"))
+    ids, attention, completion = (
+        batch[key] for key in ("input_ids", "attention_mask", "completion_mask")
+    )
     response = completion.bool().reshape(2, pairs, -1).transpose(0, 1)  # (B 2 L)
-    first = response.int().argmax(-1, keepdim=True)  # where the response begins; the prompt fills the row before
+    first = response.int().argmax(
+        -1, keepdim=True
+    )  # where the response begins; the prompt fills the row before
     if not (first == first[0, 0]).all():
         raise ValueError("the case must have prompts of one length")
     start = int(first[0, 0])

@@ -1,9 +1,11 @@
 """Time one preference step (forward, backward; loss and gradients) of TRL and of Veridical, saving by saving.
 
-    python run.py [--shape eighth eighth-small-head] [--tuning lora full] [--rounds 7] [--out results/DATE.json]
+    python run.py [--shape eighth eighth-small-head] [--tuning lora full] [--rounds 7] [--out
+    results/DATE.json]
 
-All sides read the same weights and tokens and take turns, each in a process of its own; the first round warms up and
-does not count. Ends with an error if losses or gradients differ by more than rounding.
+All sides read the same weights and tokens and take turns, each in a process of its own; the first
+round warms up and does not count. Ends with an error if losses or gradients differ by more than
+rounding.
 """
 
 import argparse
@@ -40,7 +42,13 @@ class Side:
         self.seconds: list[float] = []
         self.loss = float("nan")
         self._gradients = folder / f"{name}.gradients.safetensors"
-        command = [sys.executable, str(Path(__file__).with_name("worker.py")), name, str(folder), tuning]
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("worker.py")),
+            name,
+            str(folder),
+            tuning,
+        ]
         self._log = (folder / f"{name}.log").open("w")
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
@@ -86,7 +94,9 @@ def relative_difference(found: dict[str, Any], wanted: dict[str, Any]) -> float:
     """Norm of the difference of all gradients over the norm of the wanted ones."""
     if set(found) != set(wanted):
         raise SystemExit(f"Gradients of other weights: {sorted(set(found) ^ set(wanted))[:4]}")
-    square = sum(float((found[name].double() - wanted[name].double()).square().sum()) for name in wanted)
+    square = sum(
+        float((found[name].double() - wanted[name].double()).square().sum()) for name in wanted
+    )
     return (square / sum(float(value.double().square().sum()) for value in wanted.values())) ** 0.5
 
 
@@ -106,27 +116,65 @@ def run_case(shape: str, tuning: str, *, rounds: int, pairs: int) -> dict[str, A
         results = {side: process.finish() for side, process in sides.items()}
         wanted = sides["trl"].gradients()
         for side in SIDES:
-            results[side]["relative_gradient_difference"] = relative_difference(sides[side].gradients(), wanted)
-            results[side]["relative_loss_difference"] = abs(results[side]["loss"] / results["trl"]["loss"] - 1)
+            results[side]["relative_gradient_difference"] = relative_difference(
+                sides[side].gradients(), wanted
+            )
+            results[side]["relative_loss_difference"] = abs(
+                results[side]["loss"] / results["trl"]["loss"] - 1
+            )
     for base in TRL_SIDES:
         for side in SIDES:
-            ratios = [a / b for a, b in zip(results[base]["seconds"], results[side]["seconds"], strict=True)]
+            ratios = [
+                a / b
+                for a, b in zip(results[base]["seconds"], results[side]["seconds"], strict=True)
+            ]
             results[side][f"times_faster_than_{base}"] = {
-                "median": round(median(ratios), 3), "low": round(min(ratios), 3), "high": round(max(ratios), 3),
-            }  # fmt: skip
-    return {"shape": shape, "tuning": tuning, "n": rounds, **sizes, "load_average": loads, "sides": results}
+                "median": round(median(ratios), 3),
+                "low": round(min(ratios), 3),
+                "high": round(max(ratios), 3),
+            }
+    return {
+        "shape": shape,
+        "tuning": tuning,
+        "n": rounds,
+        **sizes,
+        "load_average": loads,
+        "sides": results,
+    }
 
 
 def show(case: dict[str, Any]) -> str:
     """A case as a table in Markdown."""
-    columns = ("side", "median s", "times TRL", "times TRL, responses only", "peak MiB", "of it the step", "loss")
+    columns = (
+        "side",
+        "median s",
+        "times TRL",
+        "times TRL, responses only",
+        "peak MiB",
+        "of it the step",
+        "loss",
+    )
     columns += ("Δ loss", "Δ gradients")
     rows = [columns, ("---",) * len(columns)]
     for name, side in case["sides"].items():
-        ratios = ["{median:.2f} ({low:.2f}–{high:.2f})".format(**side[f"times_faster_than_{b}"]) for b in TRL_SIDES]
+        ratios = [
+            "{median:.2f} ({low:.2f}–{high:.2f})".format(**side[f"times_faster_than_{b}"])
+            for b in TRL_SIDES
+        ]
         memory = (f"{side['peak_mib']:,}", f"{side['step_mib']:,}")
-        differences = (f"{side[f'relative_{what}_difference']:.1e}" for what in ("loss", "gradient"))
-        rows.append((name, f"{side['median_seconds']:.2f}", *ratios, *memory, f"{side['loss']:.6f}", *differences))
+        differences = (
+            f"{side[f'relative_{what}_difference']:.1e}" for what in ("loss", "gradient")
+        )
+        rows.append(
+            (
+                name,
+                f"{side['median_seconds']:.2f}",
+                *ratios,
+                *memory,
+                f"{side['loss']:.6f}",
+                *differences,
+            )
+        )
     title = (
         f"{case['shape']}, {case['tuning']}: n = {case['n']} steps a side, {case['pairs']} pairs, "
         f"prompt {case['prompt_tokens']} tokens, responses {case['response_tokens']}"
@@ -140,14 +188,18 @@ def refuse_differences(case: dict[str, Any]) -> None:
         loss, gradient = side["relative_loss_difference"], side["relative_gradient_difference"]
         if not (loss <= LOSS_TOLERANCE and gradient <= GRADIENT_TOLERANCE):
             raise SystemExit(
-                f"{name} differs from TRL on {case['shape']}, {case['tuning']}: loss by {loss:.1e}, gradients by "
-                f"{gradient:.1e} (relative)."
+                f"{name} differs from TRL on {case['shape']}, {case['tuning']}: loss by {loss:.1e},"
+                f" gradients by {gradient:.1e} (relative)."
             )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", nargs="+", choices=SHAPES, default=["eighth", "eighth-small-head"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--shape", nargs="+", choices=SHAPES, default=["eighth", "eighth-small-head"]
+    )
     parser.add_argument("--tuning", nargs="+", choices=["lora", "full"], default=["lora", "full"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=2)
@@ -156,7 +208,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file to write; an existing one is refused")
     options = parser.parse_args()
     if options.out and options.out.exists():
-        raise SystemExit(f"`{options.out}` is there already; results are added, never edited. Give another name.")
+        raise SystemExit(
+            f"`{options.out}` is there already; results are added, never edited. Give another name."
+        )
     if options.show:
         print(*map(show, json.loads(options.show.read_text(encoding="utf-8"))["cases"]), sep="\n")
         return

@@ -2,8 +2,9 @@
 
     python worker.py SIDE FOLDER TUNING
 
-Reads commands from standard input, one a line: `step` answers with seconds and loss, `finish FILE` writes the last
-step's gradients and answers with memory. Answers are JSON, one a line, on standard output.
+Reads commands from standard input, one a line: `step` answers with seconds and loss, `finish FILE`
+writes the last step's gradients and answers with memory. Answers are JSON, one a line, on standard
+output.
 """
 
 import ctypes
@@ -34,7 +35,8 @@ Loss = Callable[[], Tensor]
 OUR_SIDES = ("plain", "branches", "cached_reference", "cached_features")
 """Each adds one saving to the one before it."""
 TRL_SIDES = ("trl", "trl_responses_only")
-"""TRL as it runs on this machine; TRL with its head at response positions only, as it does on a GPU with Triton."""
+"""TRL as it runs on this machine; TRL with its head at response positions only, as it does on a GPU
+with Triton."""
 
 
 def our_side(side: str, folder: Path, tuning: str) -> tuple[Loss, torch.nn.Module]:
@@ -61,7 +63,9 @@ def our_side(side: str, folder: Path, tuning: str) -> tuple[Loss, torch.nn.Modul
         reference = score_reference() if known is None else known
         image_outputs = None if features is None else features.image_outputs(batch.prompt)
         policy = score_branches(vlm.model, batch, image_outputs=image_outputs, plain=plain)
-        losses, _ = preference_losses(policy, reference, batch.response_mask, nothing_changed, objective)
+        losses, _ = preference_losses(
+            policy, reference, batch.response_mask, nothing_changed, objective
+        )
         return losses.mean()
 
     return loss, vlm.model
@@ -74,7 +78,9 @@ def trl_side(side: str, folder: Path, tuning: str) -> tuple[Loss, torch.nn.Modul
     from trl import DPOConfig, DPOTrainer
 
     if side == "trl_responses_only":
-        trl.trainer.utils._use_triton = lambda _: True  # decides in this module only which positions reach the head
+        trl.trainer.utils._use_triton = lambda _: (
+            True
+        )  # decides in this module only which positions reach the head
     vlm = load_policy(folder, tuning=tuning, perturbed=False)
     adapter = vlm.model.peft_config["default"] if tuning == "lora" else None
     if adapter is not None:
@@ -135,7 +141,9 @@ def main(side: str, folder: Path, tuning: str) -> None:
 
     loss, model = (trl_side if side in TRL_SIDES else our_side)(side, folder, tuning)
     give_back_memory()
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # from here on counts the most memory
+    Path("/proc/self/clear_refs").write_text(
+        "5", encoding="utf-8"
+    )  # from here on counts the most memory
     loaded = memory_kib("VmRSS")
     answer({"loaded_kib": loaded})
     for line in sys.stdin:
@@ -145,7 +153,10 @@ def main(side: str, folder: Path, tuning: str) -> None:
             give_back_memory()
         elif command == "finish":
             parameters = trainable_parameters(model)
-            save_file({n: p.grad.contiguous() for n, p in parameters.items() if p.grad is not None}, argument)
+            save_file(
+                {n: p.grad.contiguous() for n, p in parameters.items() if p.grad is not None},
+                argument,
+            )
             answer({"loaded_kib": loaded, "peak_kib": memory_kib("VmHWM")})
 
 

@@ -2,8 +2,9 @@
 
     python make_dataset.py out/RLHF-V-Dataset.parquet
 
-The photographs lie in scikit-image and scikit-learn (`pip install scikit-image scikit-learn`); nothing is downloaded.
-The file has the layout of the RLHF-V data set on the hub: image bytes, and question, chosen and rejected as JSON text.
+The photographs lie in scikit-image and scikit-learn (`pip install scikit-image scikit-learn`);
+nothing is downloaded. The file has the layout of the RLHF-V data set on the hub: image bytes, and
+question, chosen and rejected as JSON text.
 """
 
 import json
@@ -26,7 +27,9 @@ def read_photo(path: str) -> bytes:
 def make_dataset(out: Path) -> Path:
     """Write the Parquet file and return its path."""
     rows = []
-    for number, line in enumerate((HERE / "corrections.jsonl").read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(
+        (HERE / "corrections.jsonl").read_text(encoding="utf-8").splitlines(), start=1
+    ):
         row = json.loads(line)
         photo = row["photo"]
         correction = Correction(

@@ -1,10 +1,12 @@
 """Make a random model of LLaVA-1.5's shape, to try the way to an adapter without a download.
 
-    python make_miniature.py out/miniature [--width 64 --layers 2 --vision-width 32 --vision-layers 2]
+    python make_miniature.py out/miniature [--width 64 --layers 2 --vision-width 32 --vision-layers
+    2]
 
-What counts for the way is as in llava-hf/llava-1.5-7b-hf: a CLIP tower on 336 × 336 pixels with patches of 14 (576
-image tokens, from its last layer but one), two-layer projector, Llama, the same conversation template. What it says is
-noise: the weights are random and the tokenizer has learnt only the example's own texts.
+What counts for the way is as in llava-hf/llava-1.5-7b-hf: a CLIP tower on 336 × 336 pixels with
+patches of 14 (576 image tokens, from its last layer but one), two-layer projector, Llama, the same
+conversation template. What it says is noise: the weights are random and the tokenizer has learnt
+only the example's own texts.
 """
 
 import argparse
@@ -38,7 +40,9 @@ TEMPLATE = """\
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """Learn a byte-pair tokenizer from the example's texts; any other text is spelt out in bytes."""
     rows = map(json.loads, (HERE / "corrections.jsonl").read_text(encoding="utf-8").splitlines())
-    texts = [f"USER: ASSISTANT: {row['question']} {row['rejected']} {row['chosen']}" for row in rows]
+    texts = [
+        f"USER: ASSISTANT: {row['question']} {row['rejected']} {row['chosen']}" for row in rows
+    ]
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
@@ -46,7 +50,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     core.train_from_iterator(
         texts,
-        trainers.BpeTrainer(vocab_size=2_000, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
+        trainers.BpeTrainer(
+            vocab_size=2_000, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+        ),
     )
     core.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", core.token_to_id("<s>"))]
@@ -62,7 +68,13 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_miniature(
-    out: Path, *, width: int = 64, layers: int = 2, vision_width: int = 32, vision_layers: int = 2, vocabulary: int = 0
+    out: Path,
+    *,
+    width: int = 64,
+    layers: int = 2,
+    vision_width: int = 32,
+    vision_layers: int = 2,
+    vocabulary: int = 0,
 ) -> Path:
     """Write model and processor into a folder.
 
@@ -106,7 +118,9 @@ def make_miniature(
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     processor = LlavaProcessor(
-        CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}),
+        CLIPImageProcessorPil(
+            size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+        ),
         tokenizer,
         patch_size=PATCH,
         vision_feature_select_strategy="default",
@@ -119,8 +133,16 @@ def make_miniature(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
-    for name, default in (("width", 64), ("layers", 2), ("vision-width", 32), ("vision-layers", 2), ("vocabulary", 0)):
+    for name, default in (
+        ("width", 64),
+        ("layers", 2),
+        ("vision-width", 32),
+        ("vision-layers", 2),
+        ("vocabulary", 0),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     print(make_miniature(**vars(parser.parse_args())))

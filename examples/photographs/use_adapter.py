@@ -11,7 +11,9 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 adapter, question = (*sys.argv[1:], "What is in the picture?")[:2]
-base = PeftConfig.from_pretrained(adapter).base_model_name_or_path  # written into the adapter by the training
+base = PeftConfig.from_pretrained(
+    adapter
+).base_model_name_or_path  # written into the adapter by the training
 processor = AutoProcessor.from_pretrained(base)
 model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(base), adapter).eval()
 image = Image.open(str(files("skimage").joinpath("data/coffee.png"))).convert("RGB")

@@ -1,7 +1,7 @@
 """Veridical teaches vision-language models to say only what is in the picture.
 
-Everything public stands in this one namespace. A name is imported from its home when it is first used, so that
-`import veridical` is instant and needs no torch.
+Everything public stands in this one namespace. A name is imported from its home when it is first
+used, so that `import veridical` is instant and needs no torch.
 """
 
 import importlib

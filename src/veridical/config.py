@@ -1,7 +1,8 @@
 """Recipes: TOML files checked against frozen models that refuse unknown keys and name the nearest known one.
 
-A recipe's fields carry their docstrings (unit, the paper's value, source); help and reference docs are made from
-them. The resolved recipe is written into the run directory, and running that file repeats the run.
+A recipe's fields carry their docstrings (unit, the paper's value, source); help and reference docs
+are made from them. The resolved recipe is written into the run directory, and running that file
+repeats the run.
 """
 
 import copy
@@ -24,7 +25,9 @@ R = TypeVar("R", bound="Recipe")
 class Recipe(BaseModel):
     """Base of all recipes and their sections: frozen, closed, every field documented."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[str] = ()) -> R:
@@ -33,8 +36,8 @@ def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[s
     Args:
         path: A TOML file.
         recipe_type: The recipe's model.
-        overrides: Settings that win over the file; values are TOML (`train.learning_rate=1e-5`), a bare word is
-            taken as a string.
+        overrides: Settings that win over the file; values are TOML (`train.learning_rate=1e-5`), a
+            bare word is taken as a string.
 
     Raises:
         ConfigError: The file is missing or no TOML, or a key or value is wrong; all faults at once.
@@ -54,7 +57,11 @@ def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[s
 
 
 def resolve_recipe(
-    data: dict[str, Any], recipe_type: type[R], *, overrides: Sequence[str] = (), where: str = "recipe"
+    data: dict[str, Any],
+    recipe_type: type[R],
+    *,
+    overrides: Sequence[str] = (),
+    where: str = "recipe",
 ) -> R:
     """Check a recipe given as a dictionary, which stays as it is; see `load_recipe`."""
     data = copy.deepcopy(data)
@@ -77,11 +84,13 @@ def write_recipe(recipe: Recipe, path: Path | str) -> Path:
     """
     text = to_toml(recipe.model_dump(mode="json", exclude_none=True))
     again = type(recipe).model_validate(tomllib.loads(text))
-    lost = [name for name in type(recipe).model_fields if getattr(again, name) != getattr(recipe, name)]
+    lost = [
+        name for name in type(recipe).model_fields if getattr(again, name) != getattr(recipe, name)
+    ]
     if lost:
         raise ConfigError(
-            f"The recipe for `{path}` cannot be written as TOML: `{'`, `'.join(lost)}` would read back as something "
-            "else, since TOML has no None. Set a value."
+            f"The recipe for `{path}` cannot be written as TOML: `{'`, `'.join(lost)}` would read"
+            " back as something else, since TOML has no None. Set a value."
         )
     return write_text_atomically(path, text)
 
@@ -92,7 +101,11 @@ def to_toml(data: dict[str, Any]) -> str:
 
 
 def _toml_lines(data: dict[str, Any], path: tuple[str, ...]) -> list[str]:
-    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in data.items() if not isinstance(value, dict)]
+    lines = [
+        f"{_toml_key(key)} = {_toml_value(value)}"
+        for key, value in data.items()
+        if not isinstance(value, dict)
+    ]
     for key, value in data.items():
         if isinstance(value, dict):
             inner = (*path, key)
@@ -101,7 +114,11 @@ def _toml_lines(data: dict[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def _toml_key(key: str) -> str:
-    return key if key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key) else _toml_string(key)
+    return (
+        key
+        if key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key)
+        else _toml_string(key)
+    )
 
 
 def _toml_string(text: str) -> str:
@@ -129,12 +146,15 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         parsed = {}
-    value = parsed["value"] if len(parsed) == 1 else text  # a line break could smuggle in a second key
+    value = (
+        parsed["value"] if len(parsed) == 1 else text
+    )  # a line break could smuggle in a second key
     for depth, step in enumerate(steps[:-1]):
         data = data.setdefault(step, {})
         if not isinstance(data, dict):
             raise ConfigError(
-                f"The override {override!r} goes into `{'.'.join(steps[: depth + 1])}`, which is no table."
+                f"The override {override!r} goes into `{'.'.join(steps[: depth + 1])}`, which is no"
+                " table."
             )
     data[steps[-1]] = value
 
@@ -143,7 +163,13 @@ def _describe(finding: Finding, recipe_type: type[BaseModel]) -> str:
     if finding.kind == "extra_forbidden":
         known = _known_keys(recipe_type, finding.path[:-1])
         near = difflib.get_close_matches(str(finding.path[-1]), known, n=1, cutoff=0.5)
-        hint = f" Did you mean `{near[0]}`?" if near else f" Known keys: {', '.join(sorted(known))}." if known else ""
+        hint = (
+            f" Did you mean `{near[0]}`?"
+            if near
+            else f" Known keys: {', '.join(sorted(known))}."
+            if known
+            else ""
+        )
         return f"unknown key `{finding.where}`.{hint}"
     if finding.kind == "missing":
         return f"`{finding.where}` is missing. Set it."
@@ -165,4 +191,6 @@ def _known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)
+    return next(
+        (found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None
+    )

@@ -49,7 +49,8 @@ class Fault(NamedTuple):
     file: Path
     """The file that holds the row."""
     line: int | None
-    """Line of the row, counted from 1 (row number for Parquet); None when the whole file is meant."""
+    """Line of the row, counted from 1 (row number for Parquet); None when the whole file is
+    meant."""
     message: str
     """What is wrong · what we got · what to do."""
 

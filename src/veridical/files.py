@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from veridical.errors import DataError, Fault, StorageError
-from veridical.progress import say
+from veridical.progress import log
 
 
 @contextmanager
@@ -53,7 +53,9 @@ def write_bytes_atomically(path: Path | str, data: bytes) -> Path:
 
 def write_json_atomically(path: Path | str, value: Any) -> Path:
     """Write indented JSON; NaN and infinity are refused, since JSON has none."""
-    return write_text_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return write_text_atomically(
+        path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -73,11 +75,15 @@ def read_bytes(path: Path | str) -> bytes:
 def _write_error(path: Path, temporary: Path, error: OSError) -> StorageError:
     if isinstance(error, StorageError):
         return error
-    other = error.filename is not None and Path(os.fsdecode(error.filename)) not in {path, path.parent, temporary}
+    other = error.filename is not None and Path(os.fsdecode(error.filename)) not in {
+        path,
+        path.parent,
+        temporary,
+    }
     at = f" (`{os.fsdecode(error.filename)}`)" if other else ""
     return StorageError(
-        f"Cannot write `{path}`: {error.strerror or error}{at}. "
-        "Nothing was left half-written; free space or choose another folder, then run the same command again."
+        f"Cannot write `{path}`: {error.strerror or error}{at}. Nothing was left half-written; free"
+        " space or choose another folder, then run the same command again."
     )
 
 
@@ -143,17 +149,27 @@ def parse_jsonl(text: str) -> Iterator[JsonlRow]:
         try:
             yield JsonlRow(number, raw, json.loads(raw, parse_constant=_refuse_constant), None)
         except RecursionError:
-            yield JsonlRow(number, raw, None, f"JSON nested too deeply, got {raw[:60]!r}. Mend the line.")
+            yield JsonlRow(
+                number, raw, None, f"JSON nested too deeply, got {raw[:60]!r}. Mend the line."
+            )
         except ValueError as error:
-            reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-            yield JsonlRow(number, raw, None, f"not valid JSON: {reason}, got {raw[:60]!r}. Mend the line.")
+            reason = (
+                f"{error.msg} at column {error.colno}"
+                if isinstance(error, json.JSONDecodeError)
+                else str(error)
+            )
+            yield JsonlRow(
+                number, raw, None, f"not valid JSON: {reason}, got {raw[:60]!r}. Mend the line."
+            )
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def quarantine_rows(path: Path, rows: Sequence[tuple[int, str, str]], *, to: Path | None = None) -> Path:
+def quarantine_rows(
+    path: Path, rows: Sequence[tuple[int, str, str]], *, to: Path | None = None
+) -> Path:
     """Put bad rows aside and say so.
 
     Args:
@@ -163,8 +179,12 @@ def quarantine_rows(path: Path, rows: Sequence[tuple[int, str, str]], *, to: Pat
     """
     target = to or path.with_name(f"{path.stem}.bad.jsonl")
     lines = [
-        json.dumps({"file": str(path), "line": n, "fault": m, "row": raw}, ensure_ascii=False) for n, raw, m in rows
+        json.dumps({"file": str(path), "line": n, "fault": m, "row": raw}, ensure_ascii=False)
+        for n, raw, m in rows
     ]
     write_text_atomically(target, "\n".join(lines) + "\n")
-    say(f"{len(rows)} bad {'row' if len(rows) == 1 else 'rows'} of {path} left out, kept in {target}")
+    log(
+        f"{len(rows)} bad {'row' if len(rows) == 1 else 'rows'} of {path} left out, kept in"
+        f" {target}"
+    )
     return target

@@ -23,13 +23,13 @@ T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Tell the user one line about what happens (standard error, so that results can be piped)."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
-def show(text: str) -> None:
+def echo(text: str) -> None:
     """Give the user what the command was run for: a table or a list (standard output, to be piped or kept)."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -66,7 +66,7 @@ def track(items: Iterable[T], *, label: str, total: int | None = None) -> Iterat
         if now - last >= _SECONDS_BETWEEN_LINES:
             last = now
             of = f" of {total}" if total is not None else ""
-            say(f"{label}: {done}{of} ({now - started:.0f} s)")
+            log(f"{label}: {done}{of} ({now - started:.0f} s)")
     elapsed = time.monotonic() - started
     if elapsed >= _SECONDS_BETWEEN_LINES:
-        say(f"{label}: done, {done} in {elapsed:.0f} s")
+        log(f"{label}: done, {done} in {elapsed:.0f} s")

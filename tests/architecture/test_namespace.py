@@ -17,7 +17,9 @@ def test_the_imports_for_type_checkers_are_the_names_that_exist():
     for node in block.body:
         if isinstance(node, ast.ImportFrom):
             (alias,) = node.names
-            assert alias.asname == alias.name  # says to type checkers that the name is meant to be public
+            assert (
+                alias.asname == alias.name
+            )  # says to type checkers that the name is meant to be public
             typed[node.module] = (*typed.get(node.module, ()), alias.name)
     assert typed == veridical._HOMES
 
@@ -95,4 +97,14 @@ def test_import_veridical_brings_in_nothing_heavy():
     code = "import sys, veridical; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert not loaded & {"torch", "transformers", "numpy", "scipy", "matplotlib", "pydantic", "rich", "typer", "PIL"}
+    assert not loaded & {
+        "torch",
+        "transformers",
+        "numpy",
+        "scipy",
+        "matplotlib",
+        "pydantic",
+        "rich",
+        "typer",
+        "PIL",
+    }

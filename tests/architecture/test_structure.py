@@ -18,10 +18,22 @@ from veridical.config import Recipe
 PACKAGE = Path(veridical.__file__).parent
 ROOT = PACKAGE.parents[1]
 FILES = sorted(PACKAGE.rglob("*.py"))
-MODULES = [".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__") for p in FILES]
+MODULES = [
+    ".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for p in FILES
+]
 CHECKED_TEXTS = [
     p
-    for pattern in ("*.md", "*.toml", "*.cff", "Makefile", "NOTICE", "constraints.txt", "docs/**/*", "examples/**/*")
+    for pattern in (
+        "*.md",
+        "*.toml",
+        "*.cff",
+        "Makefile",
+        "NOTICE",
+        "constraints.txt",
+        "docs/**/*",
+        "examples/**/*",
+    )
     for p in ROOT.glob(pattern)
     if p.is_file() and p.suffix in {".md", ".toml", ".py", ".cff", ".txt", ""}
 ]
@@ -43,7 +55,9 @@ def test_every_top_level_name_has_its_layer():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     placed = {name.strip() for layer in layers for name in layer.split("|")}
-    there = {p.stem for p in PACKAGE.glob("*.py")} | {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
+    there = {p.stem for p in PACKAGE.glob("*.py")} | {
+        p.parent.name for p in PACKAGE.glob("*/__init__.py")
+    }
     assert there - {"__init__", "__main__"} == placed
 
 
@@ -61,7 +75,15 @@ def test_a_module_fits_in_the_head(path):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_is_a_drawer(module):
-    assert not set(re.split(r"[._]", module)) & {"utils", "util", "helpers", "helper", "common", "misc", "core"}
+    assert not set(re.split(r"[._]", module)) & {
+        "utils",
+        "util",
+        "helpers",
+        "helper",
+        "common",
+        "misc",
+        "core",
+    }
 
 
 @pytest.mark.parametrize("folder", sorted({p.parent for p in FILES}), ids=str)
@@ -116,7 +138,11 @@ def test_no_path_of_somebodys_machine(path):
 def public_functions():
     for module in MODULES:
         for name, value in vars(importlib.import_module(module)).items():
-            if inspect.isfunction(value) and value.__module__ == module and not name.startswith("_"):
+            if (
+                inspect.isfunction(value)
+                and value.__module__ == module
+                and not name.startswith("_")
+            ):
                 yield f"{module}.{name}", value
 
 
@@ -138,7 +164,12 @@ def test_no_switch_is_given_by_place():
 
 
 def test_warnings_are_errors_and_nobody_switched_that_off():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "pytest"
+    ]["ini_options"]
     assert settings["filterwarnings"][0] == "error"
-    assert all(re.match(r"ignore:.*:(torch|transformers|peft)", rule) for rule in settings["filterwarnings"][1:])
+    assert all(
+        re.match(r"ignore:.*:(torch|transformers|peft)", rule)
+        for rule in settings["filterwarnings"][1:]
+    )
     assert settings["xfail_strict"]

@@ -33,7 +33,15 @@ ANNOTATIONS = [
     {"id": 7, "type": "discriminative-relation", "truth": "yes"},
     {"id": 8, "type": "relation", "truth": "no"},
 ]
-RELATION = {"dog": ["puppy"], "ship": ["boat"], "cat": [], "ball": [], "sky": [], "sun": ["sunlight"], "tree": []}
+RELATION = {
+    "dog": ["puppy"],
+    "ship": ["boat"],
+    "cat": [],
+    "ball": [],
+    "sky": [],
+    "sun": ["sunlight"],
+    "tree": [],
+}
 
 
 @pytest.fixture
@@ -44,7 +52,9 @@ def folder(tmp_path):
     (reference / "relation.json").write_text(json.dumps(RELATION))
     (reference / "safe_words.txt").write_text("light\n")
     images = {1: 1, 2: 2, 3: 1, 4: 1, 5: 2, 6: 2, 7: 1, 8: 2}
-    queries = [{"id": key, "image": f"AMBER_{value}.jpg", "query": "?"} for key, value in images.items()]
+    queries = [
+        {"id": key, "image": f"AMBER_{value}.jpg", "query": "?"} for key, value in images.items()
+    ]
     (reference / "query" / "query_all.json").write_text(json.dumps(queries))
     return reference
 
@@ -83,7 +93,10 @@ def shared(responses, **options):
 def check_questions(found, official):
     for title, suffix in DIMENSIONS.items():
         for name, value in official[title].items():
-            assert found[name.lower() + suffix] == pytest.approx(value / 100, abs=1e-9), (title, name)
+            assert found[name.lower() + suffix] == pytest.approx(value / 100, abs=1e-9), (
+                title,
+                name,
+            )
 
 
 def check_descriptions(found, official):
@@ -100,19 +113,29 @@ def test_questions_are_scored_as_the_official_code_does(expected, case):
 @pytest.mark.parametrize(("case", "answer"), [("disc_all_yes", "Yes"), ("disc_all_no", "No")])
 def test_one_answer_to_all_is_scored_as_the_official_code_does(expected, tmp_path, case, answer):
     path = tmp_path / "answers.json"
-    path.write_text(json.dumps([{"id": number, "response": answer} for number in range(1005, 15221)]))
+    path.write_text(
+        json.dumps([{"id": number, "response": answer} for number in range(1005, 15221)])
+    )
     check_questions(shared(path, task="discriminative"), expected[case]["official"])
 
 
 def test_corrected_reads_answers_and_rounds_nothing(expected):
     case = expected["disc_raw_strings_after_startswith_normalisation"]["official"]
-    found = shared(SHARED / expected["disc_raw_strings"]["responses"], task="discriminative", variant="corrected")
+    found = shared(
+        SHARED / expected["disc_raw_strings"]["responses"],
+        task="discriminative",
+        variant="corrected",
+    )
     for title in ("Descriminative Task", "Attribute", "State", "Number", "Action"):
         for name, value in case[title].items():
-            assert found[name.lower() + DIMENSIONS[title]] == pytest.approx(value / 100, abs=1.2e-3), (title, name)
+            assert found[name.lower() + DIMENSIONS[title]] == pytest.approx(
+                value / 100, abs=1.2e-3
+            ), (title, name)
 
 
-@pytest.mark.parametrize(("case", "similarity"), [("gen_exact_match", "exact"), ("gen_table", "similarity_table.json")])
+@pytest.mark.parametrize(
+    ("case", "similarity"), [("gen_exact_match", "exact"), ("gen_table", "similarity_table.json")]
+)
 def test_descriptions_are_scored_as_the_official_code_does(expected, case, similarity):
     chosen = similarity if similarity == "exact" else str(SHARED / "amber" / similarity)
     nouns = str(SHARED / "amber" / "generative_nouns.json")
@@ -124,9 +147,17 @@ def test_descriptions_are_scored_as_the_official_code_does(expected, case, simil
     )
     check_descriptions(values(result), expected[case]["official"])
     counters = expected[case]["counters"]
-    sums = {name: sum(item.values[name] for item in result.items) for name in result.items[0].values}
-    assert (sums["hallucinated"], sums["mentions"]) == (counters["chair_score"], int(counters["chair_num"]))
-    assert (sums["covered"], sums["imagined"]) == (counters["safe_cover_score"], counters["hallu_cover_score"])
+    sums = {
+        name: sum(item.values[name] for item in result.items) for name in result.items[0].values
+    }
+    assert (sums["hallucinated"], sums["mentions"]) == (
+        counters["chair_score"],
+        int(counters["chair_num"]),
+    )
+    assert (sums["covered"], sums["imagined"]) == (
+        counters["safe_cover_score"],
+        counters["hallu_cover_score"],
+    )
     assert result.total.versions["nouns"] == "file"
     assert result.total.inputs["nouns"].sha256
 
@@ -150,8 +181,11 @@ def test_both_halves_make_the_score(expected, tmp_path):
 
 
 def test_no_is_the_positive_class(folder):
-    found = values(scored(folder, answers(["Yes", "No", "Yes", "No", "No", "Yes"]), task="discriminative"))
-    # By hand: truth no at 4, 5, 6, 8; said no at 4, 6, 7; both at 4, 6. Right: 3, 4, 6. And 2 / 3.001 = 0.6664.
+    found = values(
+        scored(folder, answers(["Yes", "No", "Yes", "No", "No", "Yes"]), task="discriminative")
+    )
+    # By hand: truth no at 4, 5, 6, 8; said no at 4, 6, 7; both at 4, 6. Right: 3, 4, 6. And 2 /
+    # 3.001 = 0.6664.
     assert (found["precision"], found["recall"], found["accuracy"]) == (0.666, 0.5, 0.5)
     assert found["f1"] == 0.571
 
@@ -159,11 +193,14 @@ def test_no_is_the_positive_class(folder):
 def test_the_official_denominators_begin_at_a_thousandth(folder):
     rows = answers(["Yes", "No", "No", "Yes", "No", "Yes"])
     official, corrected = (
-        values(scored(folder, rows, variant=v, task="discriminative")) for v in ("official", "corrected")
+        values(scored(folder, rows, variant=v, task="discriminative"))
+        for v in ("official", "corrected")
     )
     assert official["accuracy/state"] == 0.999
     assert corrected["accuracy/state"] == 1.0
-    right = values(scored(folder, answers(["Yes", "No", "No", "No", "Yes", "No"]), task="discriminative"))
+    right = values(
+        scored(folder, answers(["Yes", "No", "No", "No", "Yes", "No"]), task="discriminative")
+    )
     assert right["recall/existence"] == 0.999
 
 
@@ -171,12 +208,16 @@ def test_existence_has_an_epsilon_of_its_own():
     def questions(dimension):
         said = [0.0, 0.0, 1.0, 1.0]
         return [
-            ItemScore(id=str(i), cluster=str(i), group=dimension, values={"label": 0.0, "predicted": one})
+            ItemScore(
+                id=str(i), cluster=str(i), group=dimension, values={"label": 0.0, "predicted": one}
+            )
             for i, one in enumerate(said)
         ]
 
     # By hand: 2 · 1 · 0.5 / (1.5 + 0.001) = 0.6662, and with 0.0001 it is 0.6666.
-    existence, state = (question_metrics(questions(d), official=True, seed=0) for d in ("existence", "state"))
+    existence, state = (
+        question_metrics(questions(d), official=True, seed=0) for d in ("existence", "state")
+    )
     assert (existence["f1/existence"].value, existence["f1"].value) == (0.666, 0.667)
     assert state["f1/state"].value == 0.667
 
@@ -199,8 +240,16 @@ def test_a_description_by_hand(folder):
     ]
     official = scored(folder, rows, task="generative")
     first = official.items[0]
-    # puppy is a dog, boats and ships a ship; cat was expected, tree was not; light is no word of the lexicon.
-    assert first.values == {"mentions": 5, "hallucinated": 2, "covered": 2, "truth": 3, "imagined": 1, "traps": 2}
+    # puppy is a dog, boats and ships a ship; cat was expected, tree was not; light is no word of
+    # the lexicon.
+    assert first.values == {
+        "mentions": 5,
+        "hallucinated": 2,
+        "covered": 2,
+        "truth": 3,
+        "imagined": 1,
+        "traps": 2,
+    }
     assert first.parsed == "cat, tree"
     # "Sky" is no word of the lexicon in the official way, which keeps case.
     assert official.items[1].values["mentions"] == 0
@@ -215,12 +264,26 @@ def test_a_description_by_hand(folder):
 def test_likeness_covers_and_excuses(folder, tmp_path):
     table = tmp_path / "table.json"
     table.write_text(
-        json.dumps([{"a": "tree", "b": "sky", "similarity": 0.81}, {"a": "cat", "b": "sun", "similarity": 0.8}])
+        json.dumps(
+            [
+                {"a": "tree", "b": "sky", "similarity": 0.81},
+                {"a": "cat", "b": "sun", "similarity": 0.8},
+            ]
+        )
     )
     rows = [{"id": 2, "response": "", "nouns": ["tree", "cat"]}]
     found = scored(folder, rows, task="generative", similarity=str(table)).items[0]
-    assert found.values == {"mentions": 2, "hallucinated": 1, "covered": 1, "truth": 1, "imagined": 0, "traps": 1}
-    lower = scored(folder, rows, task="generative", similarity=str(table), threshold="0.79").items[0]
+    assert found.values == {
+        "mentions": 2,
+        "hallucinated": 1,
+        "covered": 1,
+        "truth": 1,
+        "imagined": 0,
+        "traps": 1,
+    }
+    lower = scored(folder, rows, task="generative", similarity=str(table), threshold="0.79").items[
+        0
+    ]
     # cat is now like sun, which was expected to be imagined: that marks it, and excuses nothing.
     assert (lower.values["hallucinated"], lower.values["imagined"]) == (1, 1)
 
@@ -240,7 +303,9 @@ def test_can_is_a_noun_only_where_it_must_be_one():
 
 
 @pytest.mark.parametrize("variant", ["official", "corrected"])
-@pytest.mark.parametrize("answer", ["Yes", "No", "", "Is there a dog?", "dog ship cat ball sky sun tree puppy boat"])
+@pytest.mark.parametrize(
+    "answer", ["Yes", "No", "", "Is there a dog?", "dog ship cat ball sky sun tree puppy boat"]
+)
 def test_degenerate_models_get_a_number(folder, variant, answer):
     rows = [{"id": number, "response": answer} for number in range(1, 9)]
     result = scored(folder, rows, variant=variant)
@@ -266,7 +331,10 @@ def test_answers_of_the_other_task_are_said_to_be_unused(folder):
     ("rows", "message"),
     [
         ([{"id": 99, "response": "Yes"}], r"no item 99; ids are 1 to 8"),
-        ([{"id": 3, "response": "Yes"}, {"id": 3, "response": "No"}], r"id 3 stands in line 1 already"),
+        (
+            [{"id": 3, "response": "Yes"}, {"id": 3, "response": "No"}],
+            r"id 3 stands in line 1 already",
+        ),
         ([{"id": "3", "response": "Yes"}], r"`id` must be a whole number, got \"3\""),
         ([{"id": 3}], r"`response` is missing"),
         ([{"id": 3, "response": ["Yes"]}], r"`response` must be text"),
@@ -297,7 +365,9 @@ def test_malformed_annotations_are_told(folder):
 
 def test_a_folder_without_annotations_is_told(folder):
     with pytest.raises(DataError, match=r"annotations\.json"):
-        score("amber", Files(responses=folder / "relation.json", reference=folder.parent / "nothing"))
+        score(
+            "amber", Files(responses=folder / "relation.json", reference=folder.parent / "nothing")
+        )
 
 
 def test_nltk_is_asked_for_only_where_it_is(folder):

@@ -39,11 +39,19 @@ def test_metrics_by_hand(tmp_path):
         {"chair_s": 1 / 3, "chair_i": 1 / 5, "recall": 3 / 4, "length": (9 + 6 + 4) / 3}
     )
     assert {name: metric.n for name, metric in scored.total.metrics.items()} == {
-        "chair_s": 3, "chair_i": 5, "recall": 4, "length": 3,
-    }  # fmt: skip
+        "chair_s": 3,
+        "chair_i": 5,
+        "recall": 4,
+        "length": 3,
+    }
     assert scored.total.counts == {
-        "items": 3, "scored": 3, "mentions": 5, "hallucinated": 1, "found": 3, "truth": 4,
-    }  # fmt: skip
+        "items": 3,
+        "scored": 3,
+        "mentions": 5,
+        "hallucinated": 1,
+        "found": 3,
+        "truth": 4,
+    }
     assert scored.items[1].parsed == "car, cat · not there: cat"
     assert scored.items[0].id == scored.items[0].cluster == "1"
     assert scored.total.versions["tokenizer"] == "nltk 3.9.1, rewritten"
@@ -51,14 +59,19 @@ def test_metrics_by_hand(tmp_path):
 
 def test_bus_is_lost_officially_and_found_in_ours(tmp_path):
     captions = ["A dog.", "A bus is parked.", "A bus."]
-    original, ours = (chair(tmp_path, captions, variant=variant) for variant in ("original", "veridical"))
+    original, ours = (
+        chair(tmp_path, captions, variant=variant) for variant in ("original", "veridical")
+    )
     assert (values(original)["chair_s"], values(original)["recall"]) == (0, 1 / 4)
     assert (values(ours)["chair_s"], values(ours)["recall"]) == (pytest.approx(1 / 3), 2 / 4)
 
 
 def test_the_variants_differ_where_they_should(tmp_path):
     captions = ["Men with no dog.", "Two motor bikes.", "A coffee table."]
-    counts = [chair(tmp_path, captions, variant=one).total.counts for one in ("original", "objhal", "veridical")]
+    counts = [
+        chair(tmp_path, captions, variant=one).total.counts
+        for one in ("original", "objhal", "veridical")
+    ]
     assert [one["mentions"] for one in counts] == [3, 3, 3]
     assert [one["hallucinated"] for one in counts] == [1, 2, 2]
     assert [one["found"] for one in counts] == [2, 1, 1]
@@ -76,15 +89,27 @@ def test_silence_is_not_praised_unsaid(tmp_path):
 
 
 def test_captions_of_one_image_are_resampled_together(tmp_path):
-    rows = [{"id": f"{image}-{turn}", "image_id": image, "caption": "A dog."} for image in (1, 2) for turn in range(20)]
+    rows = [
+        {"id": f"{image}-{turn}", "image_id": image, "caption": "A dog."}
+        for image in (1, 2)
+        for turn in range(20)
+    ]
     (tmp_path / "truth.json").write_text(json.dumps(TRUTH))
-    paired = Files(write_lines(tmp_path / "captions.jsonl", rows), reference=tmp_path / "truth.json")
+    paired = Files(
+        write_lines(tmp_path / "captions.jsonl", rows), reference=tmp_path / "truth.json"
+    )
     metric = score("chair", paired).total.metrics["chair_s"]
-    assert (metric.value, metric.low, metric.high) == (0.5, 0.0, 1.0)  # two images, one of them wrong
+    assert (metric.value, metric.low, metric.high) == (
+        0.5,
+        0.0,
+        1.0,
+    )  # two images, one of them wrong
 
 
 def test_the_same_captions_give_the_same_files_numbers(tmp_path):
-    first, second = (chair(tmp_path, ["A man and a cat.", "A bus.", ""], seed=3).total for _ in range(2))
+    first, second = (
+        chair(tmp_path, ["A man and a cat.", "A bus.", ""], seed=3).total for _ in range(2)
+    )
     assert first == second
 
 
@@ -92,9 +117,15 @@ def test_the_same_captions_give_the_same_files_numbers(tmp_path):
     ("rows", "message"),
     [
         ([{"image_id": 9, "caption": "A dog."}], "image 9 is not in the reference"),
-        ([{"image_id": 1, "caption": None}], "`caption` or `text` or `answer` or `response` must be text"),
+        (
+            [{"image_id": 1, "caption": None}],
+            "`caption` or `text` or `answer` or `response` must be text",
+        ),
         ([{"image_id": 1}], "is missing"),
-        ([{"image_id": 1, "caption": "a"}, {"image_id": 1, "caption": "b"}], "stands in line 1 already"),
+        (
+            [{"image_id": 1, "caption": "a"}, {"image_id": 1, "caption": "b"}],
+            "stands in line 1 already",
+        ),
     ],
 )
 def test_faults_are_told_with_file_and_line(tmp_path, rows, message):
@@ -122,7 +153,9 @@ def test_questions_name_the_images_of_a_list_or_of_a_file(tmp_path):
     assert [one.image for one in asked] == ["1", "2", "3"]
     assert asked[0].row == {"image_id": "1"}
     questions = write_lines(tmp_path / "images.jsonl", [{"image_id": 2, "image": "2.jpg"}])
-    assert [one.image for one in Chair().questions(given._replace(questions=questions))] == ["2.jpg"]
+    assert [one.image for one in Chair().questions(given._replace(questions=questions))] == [
+        "2.jpg"
+    ]
 
 
 CAPTIONS = DATA / "chair" / "captions" / "opera"
@@ -133,7 +166,8 @@ STATED = {
     "joined": ("instructblip_greedy", (57.20, 22.71), (58.00, 23.06)),
     "all": ("instructblip_greedy", (57.20, 22.71), (55.80, 22.36)),
 }
-"""What the card says of single faults: file, officially and mended (CHAIR_S, CHAIR_I, in percent)."""
+"""What the card says of single faults: file, officially and mended (CHAIR_S, CHAIR_I, in
+percent)."""
 
 
 def points(name, read):
@@ -155,12 +189,20 @@ def mended(fault):
     chair_words, refined = vocabulary("chair"), vocabulary("rlhf_v")
     pattern = word_forms("pattern")
     original = official_reader("original")
-    found = chair_words._replace(objects={**chair_words.objects, "motor bike": "motorcycle", "cheesecake": "cake"})
+    found = chair_words._replace(
+        objects={**chair_words.objects, "motor bike": "motorcycle", "cheesecake": "cake"}
+    )
     return {
         "bus": (original, make_reader(chair_words, by_table({**pattern, "bus": "bus"}))),
-        "men": (official_reader("objhal"), make_reader(refined, by_table({**word_forms("noun"), "men": "man"}))),
+        "men": (
+            official_reader("objhal"),
+            make_reader(refined, by_table({**word_forms("noun"), "men": "man"})),
+        ),
         "blanks": (original, make_reader(found, by_table(pattern))),
-        "joined": (original, lambda text: original(re.sub(r"([a-z])([./])([a-z])", r"\1 \2 \3", text.lower()))),
+        "joined": (
+            original,
+            lambda text: original(re.sub(r"([a-z])([./])([a-z])", r"\1 \2 \3", text.lower())),
+        ),
         "all": (original, careful_reader()),
     }[fault]
 
@@ -169,7 +211,10 @@ def mended(fault):
 @pytest.mark.parametrize("fault", STATED)
 def test_known_faults_in_points(fault):
     name, officially, otherwise = STATED[fault]
-    assert (points(name, mended(fault)[0]), points(name, mended(fault)[1])) == (officially, otherwise)
+    assert (points(name, mended(fault)[0]), points(name, mended(fault)[1])) == (
+        officially,
+        otherwise,
+    )
     told = " ".join(one.example for one in Chair.card.faults)
     assert f"{officially[1]:.2f} → {otherwise[1]:.2f}" in told
 

@@ -25,8 +25,14 @@ def same(ours, official):
 
 
 def test_what_the_official_code_returned_is_given_again(found):
-    wrong = [value for value in found if value.ours is not MISSING and not same(value.ours, value.official)]
-    assert not wrong, "\n".join(f"{'/'.join(one.path)}: {one.official} there, {one.ours} here" for one in wrong[:40])
+    wrong = [
+        value
+        for value in found
+        if value.ours is not MISSING and not same(value.ours, value.official)
+    ]
+    assert not wrong, "\n".join(
+        f"{'/'.join(one.path)}: {one.official} there, {one.ours} here" for one in wrong[:40]
+    )
 
 
 def test_what_is_not_given_again_has_its_reason(found):

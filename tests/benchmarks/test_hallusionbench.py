@@ -11,20 +11,44 @@ from veridical.scoring.comparison import compare_scores
 from veridical.scoring.files import score
 from veridical.scoring.protocol import Files
 
-LANGUAGE, VISION, MIXED, NONE = Blame(language=True), Blame(vision=True), Blame(language=True, vision=True), Blame()
+LANGUAGE, VISION, MIXED, NONE = (
+    Blame(language=True),
+    Blame(vision=True),
+    Blame(language=True, vision=True),
+    Blame(),
+)
 
 
-def row(figure="0", question="0", *, category="VS", visual=None, truth="1", check="1", same="1", answer="Yes."):
+def row(
+    figure="0",
+    question="0",
+    *,
+    category="VS",
+    visual=None,
+    truth="1",
+    check="1",
+    same="1",
+    answer="Yes.",
+):
     visual = visual or ("2" if figure != "0" else "1" if category == "VD" else "0")
     return {
-        "category": category, "subcategory": "chart", "visual_input": visual, "set_id": "0", "figure_id": figure,
-        "question_id": question, "gt_answer": truth, "model_prediction": answer, "gpt4v_output_gpt_check": check,
+        "category": category,
+        "subcategory": "chart",
+        "visual_input": visual,
+        "set_id": "0",
+        "figure_id": figure,
+        "question_id": question,
+        "gt_answer": truth,
+        "model_prediction": answer,
+        "gpt4v_output_gpt_check": check,
         "same": same,
-    }  # fmt: skip
+    }
 
 
 def hallusion(folder, rows, *, variant="official"):
-    return score("hallusionbench", Files(responses=write_lines(folder / "rows.jsonl", rows)), variant=variant)
+    return score(
+        "hallusionbench", Files(responses=write_lines(folder / "rows.jsonl", rows)), variant=variant
+    )
 
 
 def values(scored):
@@ -43,7 +67,11 @@ def test_answers_questions_and_figures_by_hand(tmp_path):
     found = values(hallusion(tmp_path, rows))
     assert (found["a_acc"], found["q_acc"], found["f_acc"]) == (pytest.approx(5 / 6), 0.5, 0.5)
     assert (found["easy_a_acc"], found["hard_a_acc"]) == (0.5, 1.0)
-    assert (found["figures_inconsistent"], found["figures_wrong"], found["figure_score"]) == (0.5, 0.0, 0.75)
+    assert (found["figures_inconsistent"], found["figures_wrong"], found["figure_score"]) == (
+        0.5,
+        0.0,
+        0.75,
+    )
     assert (found["error/vision"], found["error/language"], found["error/mixed"]) == (1.0, 0.0, 0.0)
 
 
@@ -55,24 +83,43 @@ def test_figures_count_questions_without_a_figure_in_lmms_eval_only(tmp_path):
 
 def test_eyes_hold_a_yes_in_lmms_eval(tmp_path):
     rows = [row(answer="I see two eyes.", check="0")]
-    found = [values(hallusion(tmp_path, rows, variant=name))["a_acc"] for name in ("official", "lmms-eval")]
+    found = [
+        values(hallusion(tmp_path, rows, variant=name))["a_acc"]
+        for name in ("official", "lmms-eval")
+    ]
     assert found == [0.0, 1.0]
 
 
 def test_yes_and_no_are_read_as_words_where_nobody_judges(tmp_path):
     rows = [
-        row("0", "0", answer="I cannot tell.", truth="0"),  # no figure, and the model does not know: right
-        row("1", "0", answer="I cannot tell.", truth="0", visual="1"),  # not knowing with a figure: wrong
+        row(
+            "0", "0", answer="I cannot tell.", truth="0"
+        ),  # no figure, and the model does not know: right
+        row(
+            "1", "0", answer="I cannot tell.", truth="0", visual="1"
+        ),  # not knowing with a figure: wrong
         row("2", "0", answer="I see two eyes, so no.", truth="0"),
         row("0", "1", answer="Yes.", truth="0"),
-        row("2", "1", answer="Yes.", truth="0"),  # the same without and with the figure: it was not looked at
+        row(
+            "2", "1", answer="Yes.", truth="0"
+        ),  # the same without and with the figure: it was not looked at
     ]
-    scored = hallusion(tmp_path, [{k: v for k, v in one.items() if k != "same"} for one in rows], variant="yes-no")
-    assert [item.parsed for item in scored.items] == ["unclear", "unclear", "right", "wrong", "wrong"]
+    scored = hallusion(
+        tmp_path, [{k: v for k, v in one.items() if k != "same"} for one in rows], variant="yes-no"
+    )
+    assert [item.parsed for item in scored.items] == [
+        "unclear",
+        "unclear",
+        "right",
+        "wrong",
+        "wrong",
+    ]
     assert [item.values["correct"] for item in scored.items] == [1, 0, 1, 0, 0]
     kinds = [(item.values["language"], item.values["vision"]) for item in scored.items]
     assert kinds == [(0, 0), (0, 1), (0, 0), (1, 0), (1, 0)]
-    assert scored.total.warnings[-1].startswith("1 answers to questions without a figure say neither yes nor no")
+    assert scored.total.warnings[-1].startswith(
+        "1 answers to questions without a figure say neither yes nor no"
+    )
 
 
 REVIEWS = ["Correct.", "**incorrect**", "It is not correct.", "unclear", None]
@@ -85,7 +132,10 @@ def reviewed(folder, variant, reviews=REVIEWS):
         {"id": f"VS/chart/0/1/{n}", "review": text, "problem": "timed out", "model": "judge-1"}
         for n, text in enumerate(reviews)
     ]
-    files = Files(write_lines(folder / "rows.jsonl", rows), reviews=write_lines(folder / "reviews.jsonl", said))
+    files = Files(
+        write_lines(folder / "rows.jsonl", rows),
+        reviews=write_lines(folder / "reviews.jsonl", said),
+    )
     return score("hallusionbench", files, variant=variant)
 
 
@@ -98,7 +148,13 @@ def test_a_judges_words_are_read_officially_or_strictly(variant, tmp_path):
 
 def test_what_nobody_could_check_is_no_score_and_leaves_its_figure_out(tmp_path):
     scored = reviewed(tmp_path, "strict")
-    assert [item.status for item in scored.items] == ["scored", "scored", "unparsed", "scored", "failed"]
+    assert [item.status for item in scored.items] == [
+        "scored",
+        "scored",
+        "unparsed",
+        "scored",
+        "failed",
+    ]
     metrics = scored.total.metrics
     assert (metrics["a_acc"].value, metrics["a_acc"].n) == (pytest.approx(1 / 3), 3)
     assert (metrics["q_acc"].n, metrics["f_acc"].n) == (3, 0)
@@ -112,7 +168,9 @@ def test_an_answer_without_review_and_a_file_without_checks_are_told(tmp_path):
     with pytest.raises(DataError, match=r"rows\.jsonl:5: answer VS/chart/0/1/4 has no review"):
         reviewed(tmp_path, "official", REVIEWS[:4])
     bare = {key: value for key, value in row().items() if key != "gpt4v_output_gpt_check"}
-    with pytest.raises(DataError, match=r"rows\.jsonl: no row holds a judge's check.*--variant yes-no"):
+    with pytest.raises(
+        DataError, match=r"rows\.jsonl: no row holds a judge's check.*--variant yes-no"
+    ):
         hallusion(tmp_path, [bare])
     assert hallusion(tmp_path, [bare], variant="yes-no").total.metrics["a_acc"].value == 1
 
@@ -143,38 +201,56 @@ def test_whose_fault_an_error_is(category, check, original, altered, same, kind)
 
 
 def test_every_wrong_answer_to_an_altered_figure_is_somebodys_fault_and_no_right_one_is():
-    for category, check, original, altered, same in itertools.product(("VD", "VS"), "012", "012", (False, True), "01"):
+    for category, check, original, altered, same in itertools.product(
+        ("VD", "VS"), "012", "012", (False, True), "01"
+    ):
         kind = blame(category, check, original_check=original, altered=altered, same=same)
         assert any(kind) == (check != "1")
 
 
 def test_a_perfect_model_has_no_errors_to_share_out_rather_than_a_division_by_zero(tmp_path):
     metrics = hallusion(tmp_path, [row("0"), row("1")]).total.metrics
-    assert (metrics["a_acc"].value, metrics["fp_ratio"].n, metrics["error/language"].n) == (1.0, 0, 0)
+    assert (metrics["a_acc"].value, metrics["fp_ratio"].n, metrics["error/language"].n) == (
+        1.0,
+        0,
+        0,
+    )
 
 
 def test_errors_that_cannot_be_told_apart_are_counted_and_said(tmp_path):
-    scored = hallusion(tmp_path, [row("0"), {**row("1", check="0"), "same": None}, row("1", "1", check="0")])
+    scored = hallusion(
+        tmp_path, [row("0"), {**row("1", check="0"), "same": None}, row("1", "1", check="0")]
+    )
     assert scored.total.metrics["error/language"].n == 0
-    assert scored.total.warnings[-1].startswith("2 wrong answers lack `same`, or the answer to the original figure")
+    assert scored.total.warnings[-1].startswith(
+        "2 wrong answers lack `same`, or the answer to the original figure"
+    )
 
 
 def test_two_runs_are_compared_answer_question_and_figure(tmp_path):
     rows = [row(figure, question) for figure in "012" for question in "01"]
-    worse = [{**one, "gpt4v_output_gpt_check": "0" if one["figure_id"] == "2" else "1"} for one in rows]
+    worse = [
+        {**one, "gpt4v_output_gpt_check": "0" if one["figure_id"] == "2" else "1"} for one in rows
+    ]
     compared = compare_scores(hallusion(tmp_path, rows), hallusion(tmp_path, worse))
     found = {name: one.difference.difference for name, one in compared.items()}
     assert found == pytest.approx({"a_acc": -1 / 3, "q_acc": -1, "f_acc": -1 / 2})
 
 
 def test_a_part_of_the_benchmark_says_that_it_is_one(tmp_path):
-    assert "1 questions of 1,129: not the whole benchmark." in hallusion(tmp_path, [row()]).total.warnings
+    assert (
+        "1 questions of 1,129: not the whole benchmark."
+        in hallusion(tmp_path, [row()]).total.warnings
+    )
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"gpt4v_output_gpt_check": "correct"}, "`gpt4v_output_gpt_check` must be 0 or 1 or 2, got 'correct'"),
+        (
+            {"gpt4v_output_gpt_check": "correct"},
+            "`gpt4v_output_gpt_check` must be 0 or 1 or 2, got 'correct'",
+        ),
         ({"category": "XX"}, "`category` must be VD or VS, got 'XX'"),
         ({"gt_answer": True}, "`gt_answer` must be 0 or 1, got 'True'"),
         ({"figure_id": None}, "`figure_id` must be a number or a text, got null"),
@@ -189,7 +265,9 @@ def test_malformed_rows_are_told_with_their_line(changed, message, tmp_path):
 
 
 def test_a_question_that_stands_twice_is_told(tmp_path):
-    with pytest.raises(DataError, match=r"rows\.jsonl:2: id 'VS/chart/0/0/0' stands in line 1 already"):
+    with pytest.raises(
+        DataError, match=r"rows\.jsonl:2: id 'VS/chart/0/0/0' stands in line 1 already"
+    ):
         hallusion(tmp_path, [row(), row()])
 
 
@@ -199,14 +277,23 @@ def test_the_official_numbers():
     files = Files(responses=DATA / case["file"])
     official, metrics = case["official"], score("hallusionbench", files).total.metrics
     names = {
-        "aAcc": "a_acc", "qAcc": "q_acc", "fAcc": "f_acc", "easy_aAcc": "easy_a_acc", "hard_aAcc": "hard_a_acc",
-        "LH": "error/language", "VI": "error/vision", "Mixed": "error/mixed",
-    }  # fmt: skip
+        "aAcc": "a_acc",
+        "qAcc": "q_acc",
+        "fAcc": "f_acc",
+        "easy_aAcc": "easy_a_acc",
+        "hard_aAcc": "hard_a_acc",
+        "LH": "error/language",
+        "VI": "error/vision",
+        "Mixed": "error/mixed",
+    }
     for theirs, ours in names.items():
         assert round(100 * metrics[ours].value, 4) == official[theirs], theirs
     for category, accuracies in official["by_category"].items():
         for theirs, value in accuracies.items():
-            assert round(100 * metrics[f"{names[theirs]}/{category}"].value, 4) == value, (category, theirs)
+            assert round(100 * metrics[f"{names[theirs]}/{category}"].value, 4) == value, (
+                category,
+                theirs,
+            )
     counts = [metrics[name].n for name in ("a_acc", "q_acc", "f_acc")]
     assert counts == [official["n_questions"], official["n_pairs"], official["n_figures"]]
     assert metrics["yes_difference"].value == pytest.approx(official["yes_pct_diff"], abs=1e-12)

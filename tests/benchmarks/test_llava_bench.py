@@ -66,7 +66,9 @@ def test_no_text_breaks_a_parser_and_strict_grades_are_grades(text):
 
 def test_ratio_of_means_by_hand(tmp_path):
     rows = [review(0, "8 4"), review(1, "2 6"), review(2, "10 5", category="detail")]
-    metrics = score("llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", rows))).total.metrics
+    metrics = score(
+        "llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", rows))
+    ).total.metrics
     assert metrics["relative/conv"].value == 100.0  # the mean of the ratios would be 175
     assert metrics["relative/detail"].value == 50.0
     assert metrics["relative/all"].value == 75.0
@@ -78,7 +80,9 @@ def test_failures_count_as_minus_one_in_llava_only_and_the_effect_is_said(tmp_pa
     rows = [review(number, "4 8") for number in range(4)] + [review(4, "8, 9")]
     files = Files(reviews=write_lines(tmp_path / "r.jsonl", rows))
     llava = score("llava-bench", files)
-    assert llava.total.metrics["relative/all"].value == pytest.approx(100 * 31 / 15)  # 206.7 instead of 200
+    assert llava.total.metrics["relative/all"].value == pytest.approx(
+        100 * 31 / 15
+    )  # 206.7 instead of 200
     assert llava.items[4].status == "unparsed"
     assert "relative/all 206.7; without them 200.0" in " ".join(llava.total.warnings)
     rlhf_v = score("llava-bench", files, variant="rlhf-v").total
@@ -98,14 +102,21 @@ def test_failures_that_outweigh_the_grades_give_no_score_rather_than_a_crash(tmp
             total = score("llava-bench", Files(reviews=path), variant=variant).total
             for metric in total.metrics.values():
                 assert metric.low <= metric.value <= metric.high
-    total = score("llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", [review(0, "no")]))).total
+    total = score(
+        "llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", [review(0, "no")]))
+    ).total
     assert total.metrics["relative/all"].n == 0
 
 
 def test_a_judgement_that_could_not_be_had_is_failed_in_every_variant(tmp_path):
-    rows = [review(0, "4 8"), {"question_id": 1, "category": "conv", "content": None, "error": "timed out"}]
+    rows = [
+        review(0, "4 8"),
+        {"question_id": 1, "category": "conv", "content": None, "error": "timed out"},
+    ]
     for variant in ("llava", "rlhf-v", "strict"):
-        scored = score("llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", rows)), variant=variant)
+        scored = score(
+            "llava-bench", Files(reviews=write_lines(tmp_path / "r.jsonl", rows)), variant=variant
+        )
         assert scored.items[1].status == "failed"
         assert scored.items[1].values == {}
         assert scored.total.metrics["relative/all"].value == 200.0
@@ -116,7 +127,9 @@ def test_questions_give_intervals_by_image(tmp_path):
     asked = [{"question_id": number, "image": f"{number // 4}.jpg"} for number in range(8)]
     reviews = write_lines(tmp_path / "r.jsonl", rows)
     alone = score("llava-bench", Files(reviews=reviews))
-    by_image = score("llava-bench", Files(reviews=reviews, questions=write_lines(tmp_path / "q.jsonl", asked)))
+    by_image = score(
+        "llava-bench", Files(reviews=reviews, questions=write_lines(tmp_path / "q.jsonl", asked))
+    )
     assert {item.cluster for item in by_image.items} == {"0.jpg", "1.jpg"}
     wide, narrow = (scored.total.metrics["relative/all"] for scored in (by_image, alone))
     assert wide.high - wide.low > narrow.high - narrow.low
@@ -145,7 +158,8 @@ def bench(tmp_path):
     write_lines(folder / "answers_gpt4.jsonl", [{"question_id": 7, "text": "A reference."}])
     write_lines(folder / "context.jsonl", [{"id": 0, "image": "a.jpg", "caption": "A street."}])
     questions = write_lines(
-        tmp_path / "q.jsonl", [{"question_id": 7, "image": "a.jpg", "text": "Where?", "category": "conv"}]
+        tmp_path / "q.jsonl",
+        [{"question_id": 7, "image": "a.jpg", "text": "Where?", "category": "conv"}],
     )
     responses = write_lines(tmp_path / "a.jsonl", [{"question_id": 7, "text": "On a street."}])
     return Files(responses=responses, questions=questions, reference=folder)
@@ -153,13 +167,17 @@ def bench(tmp_path):
 
 def test_cases_in_the_wild_take_the_rules_of_the_wild(bench, tmp_path):
     rules = tmp_path / "rule.json"
-    rules.write_text(json.dumps({"conv": {"prompt": "coco"}, "llava_bench_conv": {"prompt": "wild"}}))
+    rules.write_text(
+        json.dumps({"conv": {"prompt": "coco"}, "llava_bench_conv": {"prompt": "wild"}})
+    )
     cases, template = LlavaBench().cases(bench, template=rules)
     system, user = template.messages(cases[0])
     assert (system.role, user.role) == ("system", "user")
-    assert user.content == (
-        "[Context]\nA street.\n\n[Question]\nWhere?\n\n[Assistant 1]\nA reference.\n\n[End of Assistant 1]\n\n"
-        "[Assistant 2]\nOn a street.\n\n[End of Assistant 2]\n\n[System]\nwild\n\n"
+    assert (
+        user.content
+        == "[Context]\nA street.\n\n[Question]\nWhere?\n\n[Assistant 1]\nA reference.\n\n[End of"
+        " Assistant 1]\n\n[Assistant 2]\nOn a street.\n\n[End of Assistant"
+        " 2]\n\n[System]\nwild\n\n"
     )
     assert template.name == "custom"
     assert LlavaBench().cases(bench).template.name == "veridical"
@@ -187,7 +205,10 @@ def test_missing_answers_are_told(bench, tmp_path):
 @pytest.mark.parametrize("key", ["llava_bench_synth_clean", "llava_bench_synth_with_failures"])
 @pytest.mark.parametrize(
     ("variant", "part", "printed"),
-    [("llava", "llava_official(no skip)", "official_llava_stdout"), ("rlhf-v", "rlhfv(skip -1)", "rlhfv_stdout")],
+    [
+        ("llava", "llava_official(no skip)", "official_llava_stdout"),
+        ("rlhf-v", "rlhfv(skip -1)", "rlhfv_stdout"),
+    ],
 )
 def test_official_numbers(key, variant, part, printed):
     wanted = expected("llava_bench")[key]
@@ -195,9 +216,13 @@ def test_official_numbers(key, variant, part, printed):
     metrics = scored.total.metrics
     assert sum(item.status == "unparsed" for item in scored.items) == wanted["n_failed"]
     for category, values in wanted[part].items():
-        assert metrics[f"relative/{category}"].value == pytest.approx(values["relative_score"], rel=1e-13)
+        assert metrics[f"relative/{category}"].value == pytest.approx(
+            values["relative_score"], rel=1e-13
+        )
         assert metrics[f"relative/{category}"].n == values["n"]
-        assert metrics[f"reference/{category}"].value == pytest.approx(values["mean_ref"], rel=1e-13)
+        assert metrics[f"reference/{category}"].value == pytest.approx(
+            values["mean_ref"], rel=1e-13
+        )
         assert metrics[f"model/{category}"].value == pytest.approx(values["mean_model"], rel=1e-13)
     for line in wanted[printed]:
         category, *numbers = line.replace("[", "").replace("]", "").replace(",", "").split()
@@ -207,7 +232,9 @@ def test_official_numbers(key, variant, part, printed):
                 for item in scored.items
                 if item.values and category in ("all", item.group)
             ]
-            assert printed_relative(grades) == float(numbers[0] if variant == "llava" else numbers[2])
+            assert printed_relative(grades) == float(
+                numbers[0] if variant == "llava" else numbers[2]
+            )
 
 
 @needs_data
@@ -233,8 +260,13 @@ def test_official_parser_on_official_examples():
 def test_official_prompts(tmp_path):
     wanted = expected("llava_bench")["llava_bench_prompts"]
     folder = DATA / "llava_bench"
-    questions = [json.loads(line) for line in (folder / "qa90_questions.jsonl").read_text().splitlines()]
-    answers = [{"question_id": row["question_id"], "text": "I see " + row["text"].lower()} for row in questions]
+    questions = [
+        json.loads(line) for line in (folder / "qa90_questions.jsonl").read_text().splitlines()
+    ]
+    answers = [
+        {"question_id": row["question_id"], "text": "I see " + row["text"].lower()}
+        for row in questions
+    ]
     responses = write_lines(tmp_path / "a.jsonl", answers)
     files = Files(responses=responses, questions=folder / "qa90_questions.jsonl", reference=folder)
     cases, template = LlavaBench().cases(files, template=folder / "rule.json")

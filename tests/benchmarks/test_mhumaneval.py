@@ -10,7 +10,13 @@ from veridical.scoring.protocol import Files
 
 def correction(number, rejected, chosen, segments=()):
     image = ImageRef(path=f"{number}.png")
-    shown = {"id": f"c{number}", "prompt_id": f"p{number}", "source": "human", "image": image, "question": "What?"}
+    shown = {
+        "id": f"c{number}",
+        "prompt_id": f"p{number}",
+        "source": "human",
+        "image": image,
+        "question": "What?",
+    }
     return Correction(**shown, rejected=rejected, chosen=chosen, segments=segments)
 
 
@@ -47,7 +53,9 @@ def test_the_studios_corrections_are_read(tmp_path):
         correction(1, "A cat on a mat.", "A dog on a mat."),  # no segments: found and guessed
     ]
     responses = write_records(tmp_path / "c.jsonl", records, kind="Correction")
-    prompts = [Prompt(id=f"p{n}", image=ImageRef(path=f"{n}.png"), question="What?") for n in range(4)]
+    prompts = [
+        Prompt(id=f"p{n}", image=ImageRef(path=f"{n}.png"), question="What?") for n in range(4)
+    ]
     questions = write_records(tmp_path / "p.jsonl", prompts, kind="Prompt")
     total = score("mhumaneval", Files(responses=responses, questions=questions)).total
     assert total.metrics["hallucination/number"].value == 0.25

@@ -25,7 +25,9 @@ def completion(text, model="judge-1"):
 
 def reviews(tmp_path, texts, name="reviews.json"):
     path = tmp_path / name
-    path.write_text(json.dumps([completion(text) if isinstance(text, str) else text for text in texts]))
+    path.write_text(
+        json.dumps([completion(text) if isinstance(text, str) else text for text in texts])
+    )
     return path
 
 
@@ -128,7 +130,9 @@ def test_rating_10_is_1_officially_and_the_effect_is_said_in_points(tmp_path):
     assert official.metrics["hallucination_rate"].value == 0.5
     assert strict.metrics["score"].value == 5.0
     assert strict.metrics["hallucination_rate"].value == 0.0
-    assert "misreads 48 of 96 reviews: score 2.62; read strictly: 5.00 over 84" in " ".join(official.warnings)
+    assert "misreads 48 of 96 reviews: score 2.62; read strictly: 5.00 over 84" in " ".join(
+        official.warnings
+    )
 
 
 def test_a_judgement_that_could_not_be_had_is_failed_and_no_score(tmp_path):
@@ -149,7 +153,8 @@ def test_items_of_ones_own_take_their_types_from_the_responses(tmp_path):
     own[1]["question_type"] = "colour"
     own[2]["model_answer"] = " "
     files = Files(
-        responses=responses(tmp_path, own), reviews=reviews(tmp_path, ["Rating: 1", "Rating: 2", "Rating: 3"])
+        responses=responses(tmp_path, own),
+        reviews=reviews(tmp_path, ["Rating: 1", "Rating: 2", "Rating: 3"]),
     )
     scored = score("mmhal", files)
     assert [item.id for item in scored.items] == ["image-0", "image-1", "image-2"]
@@ -171,14 +176,20 @@ def test_reviews_alone_must_be_96(tmp_path):
 
 
 def test_unequal_numbers_are_no_silent_cut(tmp_path):
-    files = Files(responses=responses(tmp_path, rows(4)), reviews=reviews(tmp_path, ["Rating: 1"] * 3))
+    files = Files(
+        responses=responses(tmp_path, rows(4)), reviews=reviews(tmp_path, ["Rating: 1"] * 3)
+    )
     with pytest.raises(DataError, match="3 reviews of 4 responses"):
         score("mmhal", files)
 
 
 def test_malformed_reviews_are_told_with_their_place(tmp_path):
     values = [completion("Rating: 1") for _ in range(96)]
-    values[4], values[7], values[9] = "Rating: 3", {"choices": [{"text": "Rating: 1"}]}, completion(["Rating: 1"])
+    values[4], values[7], values[9] = (
+        "Rating: 3",
+        {"choices": [{"text": "Rating: 1"}]},
+        completion(["Rating: 1"]),
+    )
     path = tmp_path / "reviews.json"
     path.write_text(json.dumps(values))
     with pytest.raises(DataError) as caught:
@@ -195,7 +206,9 @@ def test_no_monotone_judge_breaks_anything(tmp_path, text, variant):
 
 
 def test_no_items_give_no_number(tmp_path):
-    total = score("mmhal", Files(reviews=reviews(tmp_path, []), responses=responses(tmp_path, []))).total
+    total = score(
+        "mmhal", Files(reviews=reviews(tmp_path, []), responses=responses(tmp_path, []))
+    ).total
     assert total.metrics["score"].n == 0
 
 
@@ -205,7 +218,8 @@ def test_cases_carry_what_the_template_needs_and_braces_stay(tmp_path):
     assert template.name == "veridical"
     assert message.role == "user"
     assert message.content.endswith(
-        "Question: What is there?\n\nThe person's answer: A dog on grass.\n\nThe model's answer: It {is} {}.\n"
+        "Question: What is there?\n\nThe person's answer: A dog on grass.\n\nThe model's answer: It"
+        " {is} {}.\n"
     )
     assert "Dog, Grass {}" in message.content
 
@@ -232,7 +246,9 @@ def test_official_numbers(name):
     assert unparsed == wanted["unparsed_indices"]
     assert metrics["score"].value == wanted["average_score"]
     assert metrics["hallucination_rate"].value == wanted["hallucination_rate"]
-    assert metrics["informativeness"].value == pytest.approx(wanted["informativeness_rlhfv"], rel=1e-12)
+    assert metrics["informativeness"].value == pytest.approx(
+        wanted["informativeness_rlhfv"], rel=1e-12
+    )
     for kind, value in wanted["per_type"].items():
         assert metrics[f"score/{kind}"].value == value
     assert wanted["official_stdout"] == [
@@ -256,12 +272,16 @@ def test_official_prompts():
     assert prompts
     for name, wanted in prompts.items():
         files = Files(responses=DATA / "mmhal" / "responses" / name)
-        cases, template = MMHal().cases(files, template=DATA / "mmhal" / "judge_prompt_template.txt")
+        cases, template = MMHal().cases(
+            files, template=DATA / "mmhal" / "judge_prompt_template.txt"
+        )
         assert template.name.startswith("official")
         hashes = [hash_bytes(template.messages(case)[0].content.encode()) for case in cases]
         assert len(hashes) == wanted["n"]
         assert (hashes[0], hashes[95]) == (wanted["prompt0_sha256"], wanted["prompt95_sha256"])
-        assert hash_bytes("".join(hashes).encode()) == wanted["sha256_of_concatenated_prompt_hashes"]
+        assert (
+            hash_bytes("".join(hashes).encode()) == wanted["sha256_of_concatenated_prompt_hashes"]
+        )
         said = [case.fields["response"] for case in cases]
         assert sum(not text.strip() for text in said) == wanted["empty_answers"]
         assert sum(len(text.split()) for text in said) / len(said) == wanted["mean_answer_words"]

@@ -16,25 +16,68 @@ ANIMALS = {"A": "dog", "B": "cat", "C": "red apple", "D": "apple"}
 @pytest.mark.parametrize(
     ("answer", "option"),
     [
-        ("B", "B"), ("b", "B"), ("(b)", "B"), ("**B**", "B"), ("B.", "B"), ("B) cat", "B"), ("B cat", "B"),
-        ("B: A cat", "B"), ("D - apple", "D"), ("B, because the cat is there", "B"), ("Option B", "B"),
-        ("The answer is B.", "B"), ("Answer: (C)", "C"), ("**Answer:** B", "B"), ("\\boxed{D}", "D"),
-        ("My answer is option B", "B"), ("答案是B", "B"), ("选B", "B"), ("I think it is C", "C"),
-        ("Answer: B\nExplanation: A dog would bark.", "B"), ("the answer is A, not B", "A"),
-        ("A", "A"), ("A. dog", "A"), ("A dog", "A"), ("a cat", "B"), ("A cat sits there", "B"), ("I see a cat", "B"),
-        ("The answer is a dog", "A"), ("The correct option is a cat", "B"), ("CAT", "B"), ("cat-like", "B"),
-        ("It's a red apple.", "C"), ("apple", "D"), ("It is not a cat but a dog", "A"),
+        ("B", "B"),
+        ("b", "B"),
+        ("(b)", "B"),
+        ("**B**", "B"),
+        ("B.", "B"),
+        ("B) cat", "B"),
+        ("B cat", "B"),
+        ("B: A cat", "B"),
+        ("D - apple", "D"),
+        ("B, because the cat is there", "B"),
+        ("Option B", "B"),
+        ("The answer is B.", "B"),
+        ("Answer: (C)", "C"),
+        ("**Answer:** B", "B"),
+        ("\\boxed{D}", "D"),
+        ("My answer is option B", "B"),
+        ("答案是B", "B"),
+        ("选B", "B"),
+        ("I think it is C", "C"),
+        ("Answer: B\nExplanation: A dog would bark.", "B"),
+        ("the answer is A, not B", "A"),
+        ("A", "A"),
+        ("A. dog", "A"),
+        ("A dog", "A"),
+        ("a cat", "B"),
+        ("A cat sits there", "B"),
+        ("I see a cat", "B"),
+        ("The answer is a dog", "A"),
+        ("The correct option is a cat", "B"),
+        ("CAT", "B"),
+        ("cat-like", "B"),
+        ("It's a red apple.", "C"),
+        ("apple", "D"),
+        ("It is not a cat but a dog", "A"),
     ],
-)  # fmt: skip
+)
 def test_what_an_answer_chooses(answer, option):
     assert chosen_option(answer, ANIMALS) == option
 
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "  ", "E", "I", "A or B", "A and B", "A, B", "A\nB", "Both A and C", "The answer is A or B", "None of them",
-     "There is a cat and a dog", "It is not a cat", "The answer is not B", "Banana", "concatenate", "否"],
-)  # fmt: skip
+    [
+        "",
+        "  ",
+        "E",
+        "I",
+        "A or B",
+        "A and B",
+        "A, B",
+        "A\nB",
+        "Both A and C",
+        "The answer is A or B",
+        "None of them",
+        "There is a cat and a dog",
+        "It is not a cat",
+        "The answer is not B",
+        "Banana",
+        "concatenate",
+        "否",
+    ],
+)
 def test_what_chooses_nothing_or_too_much_is_not_guessed(answer):
     assert chosen_option(answer, ANIMALS) is None
 
@@ -47,7 +90,15 @@ def passes(answers, *, options=("dog", "cat"), right="cat", question=7):
         letters = dict(zip("ABCD", turned, strict=False))
         truth = next(letter for letter, text in letters.items() if text == right)
         number = question + turn * 1_000_000
-        asked.append({"index": number, "question": "What is it?", **letters, "answer": truth, "category": "object"})
+        asked.append(
+            {
+                "index": number,
+                "question": "What is it?",
+                **letters,
+                "answer": truth,
+                "category": "object",
+            }
+        )
         said.append({"index": number, "prediction": answer})
     return asked, said
 
@@ -55,13 +106,18 @@ def passes(answers, *, options=("dog", "cat"), right="cat", question=7):
 def choose(folder, *groups, variant="plain"):
     asked = [row for group in groups for row in group[0]]
     said = [row for group in groups for row in group[1]]
-    files = Files(responses=write_lines(folder / "said.jsonl", said), questions=write_lines(folder / "q.jsonl", asked))
+    files = Files(
+        responses=write_lines(folder / "said.jsonl", said),
+        questions=write_lines(folder / "q.jsonl", asked),
+    )
     return score("multiple-choice", files, variant=variant)
 
 
 def test_a_model_that_loves_b_loses_50_points_in_rotation(tmp_path):
     groups = [passes(["B", "B"], question=number) for number in range(4)]
-    plain, circular = (choose(tmp_path, *groups, variant=name).total for name in ("plain", "circular"))
+    plain, circular = (
+        choose(tmp_path, *groups, variant=name).total for name in ("plain", "circular")
+    )
     assert (plain.metrics["accuracy"].value, plain.metrics["accuracy"].n) == (0.5, 8)
     assert (circular.metrics["accuracy"].value, circular.metrics["accuracy"].n) == (0.0, 4)
     assert "The model chose B every time" in plain.warnings[0]
@@ -76,7 +132,10 @@ def test_a_model_that_knows_is_right_wherever_the_option_stands(tmp_path):
 def test_answers_that_choose_nothing_are_counted_and_not_drawn_at_random(tmp_path):
     scored = choose(tmp_path, passes(["", "maybe"]))
     assert scored.total.counts == {"items": 2, "empty": 1, "unparsed": 1}
-    assert (scored.total.metrics["accuracy"].value, scored.total.metrics["unparsed_ratio"].value) == (0.0, 1.0)
+    assert (
+        scored.total.metrics["accuracy"].value,
+        scored.total.metrics["unparsed_ratio"].value,
+    ) == (0.0, 1.0)
 
 
 def test_passes_that_are_missing_are_told(tmp_path):
@@ -86,7 +145,9 @@ def test_passes_that_are_missing_are_told(tmp_path):
     )
 
 
-@pytest.mark.parametrize("options", [["dog", "cat"], {"A": "dog", "B": "cat"}, {"A": "dog", "B": "cat", "C": None}])
+@pytest.mark.parametrize(
+    "options", [["dog", "cat"], {"A": "dog", "B": "cat"}, {"A": "dog", "B": "cat", "C": None}]
+)
 def test_options_may_stand_in_a_list_or_an_object(options, tmp_path):
     asked = [{"question_id": "x", "options": options, "answer": "b", "group": 3}]
     scored = choose(tmp_path, (asked, [{"question_id": "x", "answer": "cat"}]))

@@ -5,7 +5,12 @@ import json
 import pytest
 
 from official_data import write_lines
-from veridical.benchmarks.coco.extraction import TaggedWord, analysed_objects, load_spacy, parse_extraction
+from veridical.benchmarks.coco.extraction import (
+    TaggedWord,
+    analysed_objects,
+    load_spacy,
+    parse_extraction,
+)
 from veridical.benchmarks.object_halbench.benchmark import ObjectHalBench
 from veridical.errors import ConfigError, DataError
 from veridical.judges.protocol import Review
@@ -34,8 +39,14 @@ def test_official_metrics_by_hand(tmp_path):
     total = halbench(
         tmp_path,
         [
-            {"image_id": 1, "objs": ["man", "woman", "dog", "sky"]},  # two words of one kind: two mentions
-            {"image_id": 2, "objs": ["office chair", "coffee table", "cat"]},  # the first is not in the list
+            {
+                "image_id": 1,
+                "objs": ["man", "woman", "dog", "sky"],
+            },  # two words of one kind: two mentions
+            {
+                "image_id": 2,
+                "objs": ["office chair", "coffee table", "cat"],
+            },  # the first is not in the list
             {"image_id": 3, "objs": []},
         ],
     )
@@ -51,9 +62,15 @@ def test_official_metrics_by_hand(tmp_path):
         }
     )
     assert total.metrics["response_hallucination"].n == 2
-    assert {name: total.counts[name] for name in ("coco_sentences", "coco_words", "gt_words", "mentions")} == {
-        "coco_sentences": 2, "coco_words": 2, "gt_words": 3, "mentions": 5,
-    }  # fmt: skip
+    assert {
+        name: total.counts[name]
+        for name in ("coco_sentences", "coco_words", "gt_words", "mentions")
+    } == {
+        "coco_sentences": 2,
+        "coco_words": 2,
+        "gt_words": 3,
+        "mentions": 5,
+    }
     assert "has 300 images, these are 3" in " ".join(total.warnings)
 
 
@@ -63,7 +80,9 @@ def test_a_seat_beside_a_toilet_is_none_officially(tmp_path):
 
 
 def test_without_a_judge_the_text_is_read_and_repeated_words_count(tmp_path):
-    total = halbench(tmp_path, [{"image_id": 1, "answer": "A dog and a dog; a cat."}], variant="no-llm")
+    total = halbench(
+        tmp_path, [{"image_id": 1, "answer": "A dog and a dog; a cat."}], variant="no-llm"
+    )
     assert values(total)["mention_hallucination"] == pytest.approx(1 / 3)
     assert total.counts["mentions"] == 3
 
@@ -76,21 +95,38 @@ def test_ours_reads_the_judges_names_as_text(tmp_path):
 
 
 def test_the_official_stage_takes_anything_that_tags_words(tmp_path):
-    tags = {"dogs": ("dog", "NNS"), "brown": ("brown", "JJ"), "teddy": ("teddy", "NN"), "bears": ("bear", "NNS")}
+    tags = {
+        "dogs": ("dog", "NNS"),
+        "brown": ("brown", "JJ"),
+        "teddy": ("teddy", "NN"),
+        "bears": ("bear", "NNS"),
+    }
 
     def analyse(phrase):
         return [TaggedWord(*tags.get(word, (word, "DT"))) for word in phrase.split()]
 
     benchmark = ObjectHalBench(analyse=analyse)
-    given = files(tmp_path, [{"image_id": 1, "extract_objs": ["brown dogs", "teddy bears", "dogs"]}])
+    given = files(
+        tmp_path, [{"image_id": 1, "extract_objs": ["brown dogs", "teddy bears", "dogs"]}]
+    )
     items = benchmark.read(given, variant="official").items
     assert items[0].objects == ("dog", "teddy bear")
 
 
 def test_pairs_of_words_displace_what_stands_beside_them():
-    tagged = [TaggedWord("a", "DT"), TaggedWord("wine", "NN"), TaggedWord("glass", "NN"), TaggedWord("table", "NN")]
+    tagged = [
+        TaggedWord("a", "DT"),
+        TaggedWord("wine", "NN"),
+        TaggedWord("glass", "NN"),
+        TaggedWord("table", "NN"),
+    ]
     assert analysed_objects(["wine glass table"], lambda _: tagged) == ("wine glass",)
-    runs = [TaggedWord("dog", "NN"), TaggedWord("of", "IN"), TaggedWord("pizza", "NN"), TaggedWord("box", "NN")]
+    runs = [
+        TaggedWord("dog", "NN"),
+        TaggedWord("of", "IN"),
+        TaggedWord("pizza", "NN"),
+        TaggedWord("box", "NN"),
+    ]
     assert analysed_objects(["…"], lambda _: runs) == ("dog", "pizza box")
 
 
@@ -99,7 +135,9 @@ def test_without_spacy_the_official_stage_says_what_to_do(tmp_path):
         load_spacy()
     with pytest.raises(ConfigError, match="en_core_web_trf"):
         halbench(tmp_path, [{"image_id": 1, "extraction": '["dogs"]'}])
-    assert halbench(tmp_path, [{"image_id": 1, "extraction": "[]"}]).counts["scored"] == 1  # nothing to analyse
+    assert (
+        halbench(tmp_path, [{"image_id": 1, "extraction": "[]"}]).counts["scored"] == 1
+    )  # nothing to analyse
 
 
 @pytest.mark.parametrize(
@@ -142,7 +180,9 @@ def test_from_cases_to_reviews_to_a_score(tmp_path):
     assert message.role == "system"
     assert ANSWER in message.content
     assert "Describe it." in message.content
-    reviews = benchmark.write_reviews(tmp_path / "reviews.json", cases, [Review("1", '["dogs"]', model="judge-1")])
+    reviews = benchmark.write_reviews(
+        tmp_path / "reviews.json", cases, [Review("1", '["dogs"]', model="judge-1")]
+    )
     total = score("object-halbench", given._replace(reviews=reviews), variant="veridical").total
     assert total.versions["judge"] == "judge-1"
     assert (total.counts["mentions"], total.counts["hallucinated"]) == (1, 0)
@@ -158,7 +198,9 @@ def test_a_template_without_its_places_is_refused(tmp_path):
 def test_rows_without_images_take_them_from_the_questions_by_order(tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps(TRUTH))
     responses = write_lines(tmp_path / "a.jsonl", [{"answer": "A dog."}, {"answer": "A chair."}])
-    questions = write_lines(tmp_path / "q.jsonl", [{"image_id": 1, "question": "?"}, {"image_id": 2, "question": "?"}])
+    questions = write_lines(
+        tmp_path / "q.jsonl", [{"image_id": 1, "question": "?"}, {"image_id": 2, "question": "?"}]
+    )
     given = Files(responses, questions, tmp_path / "truth.json")
     total = score("object-halbench", given, variant="no-llm").total
     assert values(total)["chair_s"] == 0

@@ -19,11 +19,17 @@ def pope(folder, answers, labels, *, variant="official", ids=True):
     id_of = (lambda number: {"question_id": number}) if ids else (lambda number: {})
     said = [{**id_of(number), "answer": text} for number, text in enumerate(answers, start=1)]
     asked = [
-        {"question_id": number, "image": f"{number // 2}.jpg", "text": "Is there a dog?", "label": label}
+        {
+            "question_id": number,
+            "image": f"{number // 2}.jpg",
+            "text": "Is there a dog?",
+            "label": label,
+        }
         for number, label in enumerate(labels, start=1)
     ]
     files = Files(
-        responses=write_lines(folder / "answers.jsonl", said), questions=write_lines(folder / "asked.jsonl", asked)
+        responses=write_lines(folder / "answers.jsonl", said),
+        questions=write_lines(folder / "asked.jsonl", asked),
     )
     return score("pope", files, variant=variant)
 
@@ -59,7 +65,10 @@ def test_four_ways_to_read_an_answer(answer, official, strict, vlmevalkit, lmms)
 
 @needs_data
 def test_all_edge_cases_are_read_as_the_three_codes_read_them():
-    rows = [json.loads(line) for line in (DATA / "pope" / "parse_edge_cases.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (DATA / "pope" / "parse_edge_cases.jsonl").read_text().splitlines()
+    ]
     assert len(rows) == expected("pope")["parse_edge_cases"]["n"] == 82
     for row in rows:
         assert PARSERS["official"](row["answer"]) == row["official"], row
@@ -73,7 +82,9 @@ def test_all_edge_cases_are_read_as_the_three_codes_read_them():
 @pytest.mark.parametrize("split", ["random", "popular", "adversarial"])
 def test_every_question_file_can_be_read_whatever_its_texts_say(source, split, tmp_path):
     questions = DATA / "pope" / "questions_vcd" / f"{source}_pope_{split}.json"
-    answers = write_lines(tmp_path / "a.jsonl", [{"question_id": n, "answer": "Yes"} for n in range(1, 3001)])
+    answers = write_lines(
+        tmp_path / "a.jsonl", [{"question_id": n, "answer": "Yes"} for n in range(1, 3001)]
+    )
     total = score("pope", Files(responses=answers, questions=questions)).total
     assert total.metrics["accuracy"].value == total.metrics["precision"].value == 0.5
     assert (total.counts["items"], total.metrics["yes_ratio"].value) == (3000, 1.0)
@@ -81,27 +92,42 @@ def test_every_question_file_can_be_read_whatever_its_texts_say(source, split, t
 
 def test_not_sure_is_a_no_officially_and_the_effect_is_33_points(tmp_path):
     answers, labels = ["Yes", "No", "I am not sure"], ["yes", "no", "no"]
-    official, strict = (pope(tmp_path, answers, labels, variant=name) for name in ("official", "strict"))
+    official, strict = (
+        pope(tmp_path, answers, labels, variant=name) for name in ("official", "strict")
+    )
     assert value(official, "accuracy") - value(strict, "accuracy") == pytest.approx(1 / 3)
     assert value(strict, "unknown_ratio") == pytest.approx(1 / 3)
-    assert official.total.warnings == ("1 of 3 answers say neither yes nor no; the official parser guesses.",)
+    assert official.total.warnings == (
+        "1 of 3 answers say neither yes nor no; the official parser guesses.",
+    )
 
 
 def test_punctuation_and_case_cost_a_careful_model_50_points_officially(tmp_path):
     answers, labels = ["No!", "NO", "**No**", "Yes"] * 3, ["no", "no", "no", "yes"] * 3
     answers[:3] = ["No"] * 3
-    official, strict = (pope(tmp_path, answers, labels, variant=name) for name in ("official", "strict"))
+    official, strict = (
+        pope(tmp_path, answers, labels, variant=name) for name in ("official", "strict")
+    )
     assert (value(official, "accuracy"), value(strict, "accuracy")) == (0.5, 1.0)
 
 
 def test_lmms_evals_yes_ratio_is_that_of_the_truth(tmp_path):
-    lmms, strict = (pope(tmp_path, ["Yes"] * 4, ["yes", "no"] * 2, variant=name) for name in ("lmms-eval", "strict"))
+    lmms, strict = (
+        pope(tmp_path, ["Yes"] * 4, ["yes", "no"] * 2, variant=name)
+        for name in ("lmms-eval", "strict")
+    )
     assert (value(lmms, "yes_ratio"), value(strict, "yes_ratio")) == (0.5, 1.0)
 
 
 def test_lmms_eval_leaves_what_it_cannot_read_out_of_recall_but_not_of_accuracy(tmp_path):
-    scored = pope(tmp_path, ["yes", "Yes.", "no", "no"], ["yes", "yes", "no", "no"], variant="lmms-eval")
-    assert (value(scored, "accuracy"), value(scored, "recall"), value(scored, "unknown_ratio")) == (0.75, 1.0, 0.25)
+    scored = pope(
+        tmp_path, ["yes", "Yes.", "no", "no"], ["yes", "yes", "no", "no"], variant="lmms-eval"
+    )
+    assert (value(scored, "accuracy"), value(scored, "recall"), value(scored, "unknown_ratio")) == (
+        0.75,
+        1.0,
+        0.25,
+    )
     assert scored.total.metrics["recall"].n == 1
 
 
@@ -118,16 +144,26 @@ def test_the_cut_that_the_official_code_makes_costs_24_points(tmp_path):
         score("pope", Files(responses=DATA / case["answers"], questions=DATA / case["labels"]))
     assert "question 2911 has no answer" in str(caught.value)
     asked = [json.loads(line) for line in (DATA / case["labels"]).read_text().splitlines()][:2910]
-    cut = score("pope", Files(responses=DATA / case["answers"], questions=write_lines(tmp_path / "cut.jsonl", asked)))
+    cut = score(
+        "pope",
+        Files(
+            responses=DATA / case["answers"], questions=write_lines(tmp_path / "cut.jsonl", asked)
+        ),
+    )
     right = expected("pope")["synth/coco_pope_random_2910_verbose"]["metrics"]["accuracy"]
     assert value(cut, "accuracy") == case["metrics"]["accuracy"]
     assert right - value(cut, "accuracy") == pytest.approx(0.242, abs=0.001)
 
 
 def test_answers_are_matched_by_id_whatever_their_order(tmp_path):
-    asked = [{"question_id": n, "image": "a", "label": label} for n, label in ((7, "yes"), (8, "no"))]
+    asked = [
+        {"question_id": n, "image": "a", "label": label} for n, label in ((7, "yes"), (8, "no"))
+    ]
     said = [{"question_id": "8", "text": "No"}, {"question_id": "7", "text": "Yes"}]
-    files = Files(responses=write_lines(tmp_path / "a.jsonl", said), questions=write_lines(tmp_path / "q.jsonl", asked))
+    files = Files(
+        responses=write_lines(tmp_path / "a.jsonl", said),
+        questions=write_lines(tmp_path / "q.jsonl", asked),
+    )
     scored = score("pope", files)
     assert value(scored, "accuracy") == 1.0
     assert [item.id for item in scored.items] == ["7", "8"]
@@ -140,7 +176,9 @@ def test_without_ids_the_order_is_trusted_and_that_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("variant", ALL)
-def test_a_model_that_never_says_yes_has_no_precision_rather_than_a_division_by_zero(variant, tmp_path):
+def test_a_model_that_never_says_yes_has_no_precision_rather_than_a_division_by_zero(
+    variant, tmp_path
+):
     metrics = pope(tmp_path, ["No"] * 4, ["yes", "no"] * 2, variant=variant).total.metrics
     assert (metrics["accuracy"].value, metrics["recall"].value) == (0.5, 0.0)
     precision = metrics["precision"]

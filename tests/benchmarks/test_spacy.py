@@ -25,8 +25,8 @@ def install(tmp_path, monkeypatch):
         (folder / name).mkdir(parents=True)
         pipeline.to_disk(folder / name / "pipeline")
         (folder / name / "__init__.py").write_text(
-            "from pathlib import Path\nimport spacy\n\n\n"
-            "def load(**settings):\n    return spacy.load(Path(__file__).parent / 'pipeline', **settings)\n"
+            "from pathlib import Path\nimport spacy\n\n\ndef load(**settings):\n    return"
+            " spacy.load(Path(__file__).parent / 'pipeline', **settings)\n"
         )
         info = folder / f"{name}-1.2.3.dist-info"
         info.mkdir()
@@ -58,8 +58,15 @@ def test_amber_compares_words_by_the_cosine_of_spacys_vectors(install):
 def tagging_pipeline():
     pipeline = spacy.blank("en")
     ruler = pipeline.add_pipe("attribute_ruler")
-    words = {"a": ("a", "DT"), "two": ("two", "CD"), "brown": ("brown", "JJ"), "dogs": ("dog", "NNS"),
-             "wine": ("wine", "NN"), "glasses": ("glass", "NNS"), "table": ("table", "NN")}  # fmt: skip
+    words = {
+        "a": ("a", "DT"),
+        "two": ("two", "CD"),
+        "brown": ("brown", "JJ"),
+        "dogs": ("dog", "NNS"),
+        "wine": ("wine", "NN"),
+        "glasses": ("glass", "NNS"),
+        "table": ("table", "NN"),
+    }
     for word, (lemma, tag) in words.items():
         ruler.add([[{"ORTH": word}]], {"LEMMA": lemma, "TAG": tag})
     return pipeline
@@ -67,11 +74,23 @@ def tagging_pipeline():
 
 def test_object_halbench_makes_names_singular_by_spacys_lemmas_and_tags(install, tmp_path):
     install("en_core_web_trf", tagging_pipeline())
-    assert analysed_objects(["brown dogs", "two wine glasses table", "dogs"], load_spacy()) == ("dog", "wine glass")
+    assert analysed_objects(["brown dogs", "two wine glasses table", "dogs"], load_spacy()) == (
+        "dog",
+        "wine glass",
+    )
     responses = write_lines(
         tmp_path / "a.jsonl",
-        [{"image_id": 1, "question": "What?", "answer": "I see two dogs here.", "extraction": '["two dogs"]'}],
+        [
+            {
+                "image_id": 1,
+                "question": "What?",
+                "answer": "I see two dogs here.",
+                "extraction": '["two dogs"]',
+            }
+        ],
     )
     (tmp_path / "truth.json").write_text('{"1": ["cat"]}')
-    scored = score("object-halbench", Files(responses, reference=tmp_path / "truth.json"), variant="official")
+    scored = score(
+        "object-halbench", Files(responses, reference=tmp_path / "truth.json"), variant="official"
+    )
     assert [item.parsed for item in scored.items] == ["dog · not there: dog"]

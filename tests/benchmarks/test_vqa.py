@@ -14,7 +14,10 @@ from veridical.scoring.vqa_text import normalise_answer, strip_punctuation
 
 
 def people(*texts, ids=True):
-    return [{"answer": text, **({"answer_id": number} if ids else {})} for number, text in enumerate(texts, start=1)]
+    return [
+        {"answer": text, **({"answer_id": number} if ids else {})}
+        for number, text in enumerate(texts, start=1)
+    ]
 
 
 def vqa(folder, answers, truth, *, variant="official", kind="other"):
@@ -26,7 +29,13 @@ def _files(folder, answers, truth, *, kind="other"):
     folder.mkdir(exist_ok=True)
     rows = [{"question_id": number, "answer": answer} for number, answer in enumerate(answers)]
     annotations = [
-        {"question_id": n, "image_id": n, "question_type": "what", "answer_type": kind, "answers": people(*texts)}
+        {
+            "question_id": n,
+            "image_id": n,
+            "question_type": "what",
+            "answer_type": kind,
+            "answers": people(*texts),
+        }
         for n, texts in enumerate(truth)
     ]
     (folder / "results.json").write_text(json.dumps(rows))
@@ -58,14 +67,19 @@ def test_answers_are_normalised_as_the_official_code_does(text, stripped, normal
 
 @needs_data
 def test_the_official_table_of_normalisations():
-    rows = [json.loads(line) for line in (DATA / "vqa" / "normalisation_table.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (DATA / "vqa" / "normalisation_table.jsonl").read_text().splitlines()
+    ]
     assert len(rows) == 31
     for row in rows:
         assert strip_punctuation(row["text"]) == row["processPunctuation"]
         assert normalise_answer(row["text"]) == row["processDigitArticle(processPunctuation)"]
 
 
-@pytest.mark.parametrize(("matches", "accuracy"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (10, 1)])
+@pytest.mark.parametrize(
+    ("matches", "accuracy"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (10, 1)]
+)
 def test_ten_people_left_out_one_by_one(matches, accuracy):
     said = people(*["cat"] * matches, *["dog"] * (10 - matches))
     assert official_accuracy("cat", said) == pytest.approx(accuracy)
@@ -73,7 +87,9 @@ def test_ten_people_left_out_one_by_one(matches, accuracy):
 
 
 def test_yes_against_ten_times_yes_costs_100_points_officially(tmp_path):
-    official, normalized = (vqa(tmp_path, ["Yes"], [["yes"] * 10], variant=v) for v in ("official", "normalized"))
+    official, normalized = (
+        vqa(tmp_path, ["Yes"], [["yes"] * 10], variant=v) for v in ("official", "normalized")
+    )
     assert (official.metrics["accuracy"].value, normalized.metrics["accuracy"].value) == (0.0, 1.0)
 
 
@@ -101,7 +117,9 @@ def test_questions_tell_what_is_left_out_of_both(tmp_path):
     vqa(tmp_path, ["cat"], [["cat"] * 10])
     asked = tmp_path / "questions.json"
     asked.write_text(json.dumps({"questions": [{"question_id": 0}, {"question_id": 5}]}))
-    files = Files(tmp_path / "results.json", questions=asked, reference=tmp_path / "annotations.json")
+    files = Files(
+        tmp_path / "results.json", questions=asked, reference=tmp_path / "annotations.json"
+    )
     with pytest.raises(DataError, match=r"questions\.json:2: question 5 has no answer"):
         score("vqa", files)
 
@@ -111,11 +129,20 @@ def test_questions_tell_what_is_left_out_of_both(tmp_path):
     [
         ({"questions": []}, "`annotations` must be a list, got a file with `questions`"),
         ({"annotations": [3]}, "each of `annotations` must be an object, got '3'"),
-        ({"annotations": [{"question_id": 0, "question_type": "a", "answer_type": "b", "answers": ["cat"]}]},
-         "`answers` must be objects with a text `answer`"),
-        ({"annotations": [{"question_id": 0, "question_type": "a", "answer_type": "b"}]}, "`answers` is missing"),
+        (
+            {
+                "annotations": [
+                    {"question_id": 0, "question_type": "a", "answer_type": "b", "answers": ["cat"]}
+                ]
+            },
+            "`answers` must be objects with a text `answer`",
+        ),
+        (
+            {"annotations": [{"question_id": 0, "question_type": "a", "answer_type": "b"}]},
+            "`answers` is missing",
+        ),
     ],
-)  # fmt: skip
+)
 def test_malformed_annotations_are_told(annotations, message, tmp_path):
     (tmp_path / "annotations.json").write_text(json.dumps(annotations))
     results = write_lines(tmp_path / "results.jsonl", [{"question_id": 0, "answer": "cat"}])
@@ -126,7 +153,9 @@ def test_malformed_annotations_are_told(annotations, message, tmp_path):
 
 def test_a_model_is_asked_the_official_questions(tmp_path):
     asked = tmp_path / "questions.json"
-    asked.write_text(json.dumps({"questions": [{"question_id": 7, "image_id": 42, "question": "What is it?"}]}))
+    asked.write_text(
+        json.dumps({"questions": [{"question_id": 7, "image_id": 42, "question": "What is it?"}]})
+    )
     (one,) = Vqa().questions(Files(questions=asked))
     assert (one.id, one.image, one.text, one.row) == ("7", "42", "What is it?", {"question_id": 7})
 
@@ -134,9 +163,12 @@ def test_a_model_is_asked_the_official_questions(tmp_path):
 def test_two_runs_are_compared_question_by_question(tmp_path):
     truth = [["cat"] * 10] * 12
     first, second = (
-        score("vqa", run) for run in [_files(tmp_path / name, answers, truth) for name, answers in
-                                      (("one", ["cat"] * 12), ("two", ["dog"] * 12))]
-    )  # fmt: skip
+        score("vqa", run)
+        for run in [
+            _files(tmp_path / name, answers, truth)
+            for name, answers in (("one", ["cat"] * 12), ("two", ["dog"] * 12))
+        ]
+    )
     compared = compare_scores(first, second)["accuracy"].difference
     assert (compared.difference, compared.n) == (-1.0, 12)
     assert compared.p < 0.01

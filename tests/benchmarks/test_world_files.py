@@ -60,17 +60,25 @@ def test_pope_is_balanced_and_true(made, scenes):
 def test_adversarial_objects_stand_beside_what_is_there():
     counted = list(sample_scenes(0, "counted", 800))
     asked = list(sample_scenes(0, "asked", 60))
-    beside = Counter((a, b) for scene in counted for a in scene.nouns for b in scene.nouns if a != b)
+    beside = Counter(
+        (a, b) for scene in counted for a in scene.nouns for b in scene.nouns if a != b
+    )
     by_id = {scene.id: scene for scene in asked}
 
     def together(split):
         rows = [row for row in pope_rows(asked, counted, split, seed=0) if row["label"] == "no"]
         return sum(
-            beside[there, row["text"].split()[3]] for row in rows for there in by_id[row["image"][:-4]].nouns
+            beside[there, row["text"].split()[3]]
+            for row in rows
+            for there in by_id[row["image"][:-4]].nouns
         ) / len(rows)
 
     assert together("adversarial") > 3 * together("random")
-    popular = [row["text"].split()[3] for row in pope_rows(asked, counted, "popular", seed=0) if row["label"] == "no"]
+    popular = [
+        row["text"].split()[3]
+        for row in pope_rows(asked, counted, "popular", seed=0)
+        if row["label"] == "no"
+    ]
     often = Counter(noun for scene in counted for noun in scene.nouns)
     assert set(popular) <= {noun for noun, _ in often.most_common(8)}
 
@@ -81,16 +89,22 @@ def test_chair_and_amber_know_who_speaks_the_truth(made, scenes, tmp_path, speak
         return {"oracle": oracle(scene), "everything": EVERYTHING, "silent": ""}[speaker]
 
     asked = lines(made / "chair-questions.jsonl")
-    captions = [{"image_id": row["image_id"], "caption": say(scenes[row["image_id"]])} for row in asked]
+    captions = [
+        {"image_id": row["image_id"], "caption": say(scenes[row["image_id"]])} for row in asked
+    ]
     chair = score(
         "chair",
         Files(write(tmp_path / "captions.jsonl", captions), reference=made / "chair-objects.json"),
         options={"words": str(made / "chair-words.txt")},
     ).total.metrics
     queries = json.loads((made / "amber" / "query" / "query_generative.json").read_text())
-    questions = json.loads((made / "amber" / "query" / "query_discriminative-existence.json").read_text())
+    questions = json.loads(
+        (made / "amber" / "query" / "query_discriminative-existence.json").read_text()
+    )
     said = [{"id": row["id"], "response": say(scenes[row["image"][:-4]])} for row in queries]
-    said += [{"id": row["id"], "response": "No" if speaker == "oracle" else "Yes"} for row in questions]
+    said += [
+        {"id": row["id"], "response": "No" if speaker == "oracle" else "Yes"} for row in questions
+    ]
     amber = score(
         "amber",
         Files(write(tmp_path / "amber.jsonl", said), reference=made / "amber"),
@@ -100,13 +114,26 @@ def test_chair_and_amber_know_who_speaks_the_truth(made, scenes, tmp_path, speak
     found = {name: chair[name].value for name in ("chair_s", "recall")}
     found |= {name: amber[name].value for name in ("chair", "hal", "cover", "cog", "accuracy")}
     if speaker == "oracle":
-        assert found == {"chair_s": 0, "recall": 1, "chair": 0, "hal": 0, "cover": 1, "cog": 0, "accuracy": 1}
+        assert found == {
+            "chair_s": 0,
+            "recall": 1,
+            "chair": 0,
+            "hal": 0,
+            "cover": 1,
+            "cog": 0,
+            "accuracy": 1,
+        }
         assert amber["amber_score"].value == 100
     elif speaker == "everything":
         assert (found["chair_s"], found["hal"], found["cover"], found["cog"]) == (1, 1, 1, 1)
         assert found["chair"] > 0.9
     else:
-        assert (found["chair_s"], found["cover"], chair["chair_i"].n, amber["chair"].n) == (0, 0, 0, 0)
+        assert (found["chair_s"], found["cover"], chair["chair_i"].n, amber["chair"].n) == (
+            0,
+            0,
+            0,
+            0,
+        )
 
 
 def test_mmhal_is_judged_by_the_world_itself(made, tmp_path):
@@ -128,8 +155,12 @@ def test_the_worlds_own_benchmark_is_scored_from_files_as_from_the_model(made, t
 
     items = read_records(made / "items.jsonl", WorldItem)
     texts = [oracle(item.scene) if item.question is None else "Yes." for item in items]
-    rows = [{"prompt_id": item.prompt.id, "text": text} for item, text in zip(items, texts, strict=True)]
-    scored = score("world", Files(write(tmp_path / "a.jsonl", rows), reference=made / "items.jsonl"), seed=3)
+    rows = [
+        {"prompt_id": item.prompt.id, "text": text} for item, text in zip(items, texts, strict=True)
+    ]
+    scored = score(
+        "world", Files(write(tmp_path / "a.jsonl", rows), reference=made / "items.jsonl"), seed=3
+    )
     responses = [
         Response(id=item.prompt.id, prompt_id=item.prompt.id, text=text, model="m")
         for item, text in zip(items, texts, strict=True)
@@ -146,15 +177,25 @@ def test_the_recipe_runs_every_benchmark_of_the_folder(made, tiny_llava_path):
     recipe = load_recipe(made / "evaluate.toml", BenchmarksRecipe)
     short = [one.model_copy(update={"max_new_tokens": 2}) for one in recipe.benchmarks]
     model = recipe.models[0].model_copy(update={"model": str(tiny_llava_path), "device": "cpu"})
-    recipe = recipe.model_copy(update={"benchmarks": tuple(short), "models": (model,), "batch_size": 64})
+    recipe = recipe.model_copy(
+        update={"benchmarks": tuple(short), "models": (model,), "batch_size": 64}
+    )
     done = evaluate_benchmarks(recipe)
     assert {run.benchmark for run in done.runs} == {
-        "world", "pope-random", "pope-popular", "pope-adversarial", "chair", "mmhal", "amber",
-    }  # fmt: skip
+        "world",
+        "pope-random",
+        "pope-popular",
+        "pope-adversarial",
+        "chair",
+        "mmhal",
+        "amber",
+    }
     for run in done.runs:
         for name, metric in run.scored.total.metrics.items():
             assert metric.low <= metric.value <= metric.high, (run.benchmark, name)
     assert all_scored([done.out])
-    page = compare_benchmarks({"evaluation": done.out, "again": done.out}, made / "report.html").read_text()
+    page = compare_benchmarks(
+        {"evaluation": done.out, "again": done.out}, made / "report.html"
+    ).read_text()
     assert "pope-adversarial · strict" in page
     assert "they are equal" in page

@@ -27,7 +27,12 @@ def source(tmp_path):
 
 @pytest.fixture
 def bad_source(tmp_path):
-    rows = [rlhf_v_row(0), rlhf_v_row(1, texts={"chosen": ""}), rlhf_v_row(2, image=None), rlhf_v_row(3)]
+    rows = [
+        rlhf_v_row(0),
+        rlhf_v_row(1, texts={"chosen": ""}),
+        rlhf_v_row(2, image=None),
+        rlhf_v_row(3),
+    ]
     return write_parquet(tmp_path / "b.parquet", rows)
 
 
@@ -68,7 +73,16 @@ def test_import_of_a_format_that_does_not_tell_who_judged(tmp_path):
         run("import", "plain", source, tmp_path / "out")
     with pytest.raises(ConfigError, match="--source must be human, model or simulated, got 'me'"):
         run("import", "plain", source, tmp_path / "out", "--source", "me")
-    run("import", "plain", source, tmp_path / "out", "--source", "human", "--images", tmp_path / "coco")
+    run(
+        "import",
+        "plain",
+        source,
+        tmp_path / "out",
+        "--source",
+        "human",
+        "--images",
+        tmp_path / "coco",
+    )
     assert read_records(tmp_path / "out" / "corrections.jsonl", Correction)[0].source == "human"
 
 
@@ -96,7 +110,9 @@ def test_check_can_put_bad_records_aside(tmp_path, source):
     path.write_text("\n".join([*lines[:3], "{broken"]) + "\n")
     result = run("check", path)
     assert result.exit_code == 1
-    assert [line.partition(":")[2][:2] for line in result.output.splitlines() if "jsonl:" in line] == ["2:", "4:"]
+    assert [
+        line.partition(":")[2][:2] for line in result.output.splitlines() if "jsonl:" in line
+    ] == ["2:", "4:"]
     result = run("check", path, "--skip-bad")
     assert result.exit_code == 0
     assert "1 good row" in result.output
@@ -123,7 +139,9 @@ def test_export_and_import_give_equal_records(tmp_path, source):
 def test_stats_shows_counts_with_their_shares(tmp_path, source):
     run("import", "rlhf-v", source, tmp_path / "out")
     for path in (source, tmp_path / "out"):
-        shown = [" ".join(line.split()).strip("│ ") for line in run("stats", path).output.splitlines()]
+        shown = [
+            " ".join(line.split()).strip("│ ") for line in run("stats", path).output.splitlines()
+        ]
         text = "\n".join(line.replace("│", "|") for line in shown)
         for line in (
             "corrections | 3",
@@ -140,15 +158,21 @@ def test_stats_shows_counts_with_their_shares(tmp_path, source):
 
 def test_the_help_imports_nothing_heavy():
     heavy = ("pydantic", "pyarrow", "PIL", "torch")
-    code = f"import sys, veridical.cli.data; print([name for name in {heavy} if name in sys.modules])"
+    code = (
+        f"import sys, veridical.cli.data; print([name for name in {heavy} if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_the_verbs_on_llava_rlhf_files(tmp_path):
     images = write_images(tmp_path / "coco", range(1, 4))
-    source = write_json(tmp_path / "p.json", [preference_row(1), preference_row(2, preference=2), preference_row(3)])
-    facts = write_json(tmp_path / "image_to_caption.json", {name_of(n): captions(n) for n in (1, 2, 3)})
+    source = write_json(
+        tmp_path / "p.json", [preference_row(1), preference_row(2, preference=2), preference_row(3)]
+    )
+    facts = write_json(
+        tmp_path / "image_to_caption.json", {name_of(n): captions(n) for n in (1, 2, 3)}
+    )
     with_both = ("--facts", facts, "--images", images)
     assert "no fault (format llava-rlhf-preference)" in run("check", source, *with_both).output
     told = run("import", "llava-rlhf-preference", source, tmp_path / "out", *with_both).output
@@ -175,9 +199,14 @@ def test_bad_rows_of_llava_rlhf_files_are_told_and_put_aside(tmp_path):
     result = run("check", source, "--images", images)
     assert result.exit_code == 1
     assert f"{source}:2: `caption_type` must be a number from 1 to 7, got 9" in result.output
-    assert "1 good row (format llava-rlhf-prompts)" in run("check", source, "--images", images, "--skip-bad").output
+    assert (
+        "1 good row (format llava-rlhf-prompts)"
+        in run("check", source, "--images", images, "--skip-bad").output
+    )
     assert len((tmp_path / "p.bad.jsonl").read_text().splitlines()) == 1
-    told = run("import", "llava-rlhf-prompts", source, tmp_path / "out", "--images", images, "--skip-bad").output
+    told = run(
+        "import", "llava-rlhf-prompts", source, tmp_path / "out", "--images", images, "--skip-bad"
+    ).output
     assert "1 prompts, 1 facts, 1 images, 1 bad row left out: " in told
 
 

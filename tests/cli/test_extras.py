@@ -3,11 +3,17 @@ from pathlib import Path
 
 from veridical.cli.extras import install_line, missing_package_message, requirements
 
-PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]
 
 
 def name_of(requirement):
-    return next(requirement[:i] for i in range(len(requirement) + 1) if requirement[i : i + 1] in {">", "<", "=", ""})
+    return next(
+        requirement[:i]
+        for i in range(len(requirement) + 1)
+        if requirement[i : i + 1] in {">", "<", "=", ""}
+    )
 
 
 def test_packages_and_extras_are_those_of_the_project_file():
@@ -21,4 +27,6 @@ def test_a_module_leads_to_its_package():
     assert "`torch`" in missing_package_message("torch.nn.functional")
     assert install_line("world") in missing_package_message("resvg_py")
     assert missing_package_message("json") is None
-    assert missing_package_message("pydantic") is None  # always installed: its absence is a broken installation
+    assert (
+        missing_package_message("pydantic") is None
+    )  # always installed: its absence is a broken installation

@@ -43,7 +43,9 @@ def test_help_lists_the_verbs_that_exist_in_the_order_of_the_loop(capsys):
         assert f"\n  {name} " not in text
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([verb, "--help"] for verb in cli.available_verbs())])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([verb, "--help"] for verb in cli.available_verbs())]
+)
 def test_help_imports_nothing_heavy(arguments):
     code = f"""
 import sys

@@ -20,7 +20,9 @@ def run(*arguments):
 @pytest.fixture
 def pope(tmp_path):
     labels, texts = ["yes", "no", "yes"], ["Yes.", "no", "Not sure"]
-    asked = [{"question_id": n, "image": f"{n}.jpg", "label": label} for n, label in enumerate(labels)]
+    asked = [
+        {"question_id": n, "image": f"{n}.jpg", "label": label} for n, label in enumerate(labels)
+    ]
     said = [{"question_id": n, "text": text} for n, text in enumerate(texts)]
     answers = write_lines(tmp_path / "answers.jsonl", said)
     questions = write_lines(tmp_path / "questions.jsonl", asked)
@@ -30,7 +32,9 @@ def pope(tmp_path):
 def test_the_table_shows_every_number_with_interval_and_n_and_what_to_know(pope, capsys):
     assert run(*pope) == 0
     said = capsys.readouterr()
-    assert said.err == ""  # the table is what was asked for: it goes to standard output, where it can be piped
+    assert (
+        said.err == ""
+    )  # the table is what was asked for: it goes to standard output, where it can be piped
     lines = said.out.splitlines()
     assert lines[0] == "pope · variant official"
     assert "accuracy     1.0000      [0.4385, 1.0000]       3" in lines
@@ -39,7 +43,16 @@ def test_the_table_shows_every_number_with_interval_and_n_and_what_to_know(pope,
 
 def test_the_total_and_every_item_can_be_written(pope, tmp_path):
     assert (
-        run(*pope, "--variant", "strict", "--json", tmp_path / "total.json", "--items", tmp_path / "items.jsonl") == 0
+        run(
+            *pope,
+            "--variant",
+            "strict",
+            "--json",
+            tmp_path / "total.json",
+            "--items",
+            tmp_path / "items.jsonl",
+        )
+        == 0
     )
     total = json.loads((tmp_path / "total.json").read_text())
     assert {"benchmark", "variant", "metrics", "counts", "versions", "inputs"} <= set(total)

@@ -54,7 +54,15 @@ def test_bad_rows_end_in_one_message_or_are_put_aside(settings, tmp_path, capsys
     row = json.loads(text[4])
     text[4] = json.dumps({**row, "chosen": ""})
     path.write_text("\n".join(text) + "\n")
-    words = ["train", "dpo", "dpo-world", *settings, f"data.corrections={path}", "--out", tmp_path / "run"]
+    words = [
+        "train",
+        "dpo",
+        "dpo-world",
+        *settings,
+        f"data.corrections={path}",
+        "--out",
+        tmp_path / "run",
+    ]
     assert run(*words) == 1
     error = capsys.readouterr().err
     assert f"{path}:3: " in error
@@ -84,7 +92,9 @@ def test_recipes_are_found_by_name_with_and_without_suffix():
     assert "dpo-world" in shipped_recipes("dpo")
 
 
-def test_fine_tuning_trains_into_runs_and_puts_bad_rows_aside(tiny_llava_path, tmp_path, monkeypatch, capsys):
+def test_fine_tuning_trains_into_runs_and_puts_bad_rows_aside(
+    tiny_llava_path, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     path = write_conversations(tmp_path / "data")
     text = path.read_text().splitlines()

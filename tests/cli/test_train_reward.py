@@ -14,13 +14,20 @@ def run(*words):
     return ended.value.code or 0
 
 
-def test_a_shipped_recipe_trains_reports_and_resumes(tiny_llava_path, tmp_path, monkeypatch, capsys):
+def test_a_shipped_recipe_trains_reports_and_resumes(
+    tiny_llava_path, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     write_comparisons(tmp_path / "comparisons", count=9)
     words = [
-        "train", "reward", "reward-world", f"model.base={tiny_llava_path}", "model.device=cpu",
-        "data.validation_fraction=0.34", "train.max_steps=1",
-    ]  # fmt: skip
+        "train",
+        "reward",
+        "reward-world",
+        f"model.base={tiny_llava_path}",
+        "model.device=cpu",
+        "data.validation_fraction=0.34",
+        "train.max_steps=1",
+    ]
     assert run(*words) == 0
     out = tmp_path / "runs" / "reward-world"
     assert (out / "reward_model" / "reward_model.json").is_file()
@@ -35,11 +42,21 @@ def test_a_shipped_recipe_trains_reports_and_resumes(tiny_llava_path, tmp_path, 
 def test_bad_rows_end_in_one_message_or_are_put_aside(tiny_llava_path, tmp_path, capsys):
     folder = write_comparisons(tmp_path / "comparisons", count=9)
     text = (folder / "comparisons.jsonl").read_text()
-    (folder / "comparisons.jsonl").write_text(text.replace('"preferred":"second"', '"preferred":3', 1))
+    (folder / "comparisons.jsonl").write_text(
+        text.replace('"preferred":"second"', '"preferred":3', 1)
+    )
     words = [
-        "train", "reward", "reward-world", f"model.base={tiny_llava_path}", "model.device=cpu", "train.max_steps=1",
-        f"data.comparisons={folder}", "data.validation_fraction=0.34", "--out", tmp_path / "run",
-    ]  # fmt: skip
+        "train",
+        "reward",
+        "reward-world",
+        f"model.base={tiny_llava_path}",
+        "model.device=cpu",
+        "train.max_steps=1",
+        f"data.comparisons={folder}",
+        "data.validation_fraction=0.34",
+        "--out",
+        tmp_path / "run",
+    ]
     assert run(*words) == 1
     error = capsys.readouterr().err
     assert "comparisons.jsonl:3: `preferred`" in error

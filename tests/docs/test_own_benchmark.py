@@ -23,7 +23,9 @@ def folder(tmp_path, monkeypatch):
     project = tomllib.loads(shown["pyproject.toml"])["project"]
     info = tmp_path / "site" / f"{project['name']}-{project['version']}.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
     ((group, points),) = project["entry-points"].items()
     (info / "entry_points.txt").write_text(
         f"[{group}]\n" + "".join(f"{name} = {where}\n" for name, where in points.items())
@@ -42,9 +44,15 @@ def test_it_takes_fewer_than_sixty_lines():
 def test_the_page_leads_to_a_score(folder, capsys):
     follow(blocks(PAGE), folder, capsys)
     items = {item.id: item for item in read_records(folder / "items.jsonl", ItemScore)}
-    assert {name: item.status for name, item in items.items()} == {"1": "scored", "2": "scored", "3": "unparsed"}
+    assert {name: item.status for name, item in items.items()} == {
+        "1": "scored",
+        "2": "scored",
+        "3": "unparsed",
+    }
     assert benchmark_names()[-1] == "counting"
-    total = score("counting", Files(folder / "answers.jsonl", reference=folder / "truth.jsonl")).total
+    total = score(
+        "counting", Files(folder / "answers.jsonl", reference=folder / "truth.jsonl")
+    ).total
     accuracy = total.metrics["accuracy"]
     assert (accuracy.value, accuracy.n) == (pytest.approx(1 / 3), 3)
     assert accuracy.low < 1 / 3 < accuracy.high
@@ -57,6 +65,9 @@ def test_its_faults_are_told_like_those_of_ours(folder, capsys):
     with pytest.raises(DataError) as caught:
         score("counting", Files(folder / "answers.jsonl", reference=folder / "truth.jsonl"))
     said = str(caught.value)
-    for message in ("truth.jsonl:2: question 2 has no answer", "answers.jsonl:2: answer to question 9, which is not",
-                    "answers.jsonl:1: `text` must be text, got 3"):  # fmt: skip
+    for message in (
+        "truth.jsonl:2: question 2 has no answer",
+        "answers.jsonl:2: answer to question 9, which is not",
+        "answers.jsonl:1: `text` must be text, got 3",
+    ):
         assert message in said

@@ -21,7 +21,10 @@ COMMANDS = [
 def test_its_python_runs_and_prints_what_it_promises(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
-    assert capsys.readouterr().out.splitlines() == ["'and two dogs sit' -> 'sits'", "'red' -> 'blue'"]
+    assert capsys.readouterr().out.splitlines() == [
+        "'and two dogs sit' -> 'sits'",
+        "'red' -> 'blue'",
+    ]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -39,8 +42,16 @@ def test_there_are_commands_to_check():
 
 
 def test_its_make_targets_exist():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z-]+)\b(?= {2,}#|`|\n)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    targets = set(
+        re.findall(
+            r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+    )
+    named = set(
+        re.findall(
+            r"\bmake ([a-z-]+)\b(?= {2,}#|`|\n)", README + (ROOT / "CONTRIBUTING.md").read_text()
+        )
+    )
     assert {"demo", "ci"} <= named
     assert named <= targets
 

@@ -11,7 +11,15 @@ from veridical.evaluation.responses import GenerateRecipe, generate
 from veridical.files import hash_file
 from veridical.models.generation import generate_responses
 from veridical.models.loading import load_model
-from veridical.records import NO_IMAGE, ImageRef, Manifest, Prompt, Response, read_records, write_records
+from veridical.records import (
+    NO_IMAGE,
+    ImageRef,
+    Manifest,
+    Prompt,
+    Response,
+    read_records,
+    write_records,
+)
 
 COLOURS = ["red", "green", "blue", "white", "black"]
 
@@ -21,7 +29,11 @@ def prompts(tmp_path):
     rows = []
     for number, colour in enumerate(COLOURS):
         Image.new("RGB", (40, 30), colour).save(tmp_path / f"{number}.png")
-        rows.append(Prompt(id=f"p{number}", image=ImageRef(path=f"{number}.png"), question=f"Colour {number}?"))
+        rows.append(
+            Prompt(
+                id=f"p{number}", image=ImageRef(path=f"{number}.png"), question=f"Colour {number}?"
+            )
+        )
     return write_records(tmp_path / "prompts.jsonl", rows, kind="Prompt")
 
 
@@ -45,7 +57,9 @@ def in_folder(recipe, folder):
 
 def test_every_prompt_is_answered_in_order_with_its_samples(recipe):
     done = generate(recipe)
-    assert [(r.prompt_id, r.sample) for r in done.responses] == [(f"p{i}", s) for i in range(5) for s in range(2)]
+    assert [(r.prompt_id, r.sample) for r in done.responses] == [
+        (f"p{i}", s) for i in range(5) for s in range(2)
+    ]
     assert read_records(done.path, Response) == done.responses
     assert len({r.text for r in done.responses}) > 1
     assert all(r.temperature == 1.0 and r.model == recipe.model for r in done.responses)
@@ -61,7 +75,9 @@ def test_every_prompt_is_answered_in_order_with_its_samples(recipe):
     assert load_recipe(recipe.out / "recipe.toml", GenerateRecipe) == recipe
 
 
-def test_an_interrupted_run_goes_on_and_gives_what_an_uninterrupted_one_gives(recipe, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_and_gives_what_an_uninterrupted_one_gives(
+    recipe, tmp_path, monkeypatch
+):
     whole = generate(in_folder(recipe, tmp_path / "whole"))
     answer, asked = responses._answer, []
 
@@ -122,7 +138,9 @@ def test_all_bad_prompts_are_told_at_once_before_the_model_is_loaded(recipe, mon
     with pytest.raises(DataError) as caught:
         generate(recipe)
     assert [fault.line for fault in caught.value.faults] == [2, 3, 5, 6]
-    for fault, words in zip(caught.value.faults, ["missing", "cannot be decoded", "is not the one", "`qestion`"]):
+    for fault, words in zip(
+        caught.value.faults, ["missing", "cannot be decoded", "is not the one", "`qestion`"]
+    ):
         assert words in fault.message
 
 
@@ -137,7 +155,9 @@ def test_an_image_outside_of_the_folder_needs_leave(recipe, tmp_path):
     inner = tmp_path / "inner"
     row = read_records(recipe.prompts, Prompt)[0]
     outside = row.model_copy(update={"image": ImageRef(path="../0.png")})
-    recipe = recipe.model_copy(update={"prompts": write_records(inner / "p.jsonl", [outside], kind="Prompt")})
+    recipe = recipe.model_copy(
+        update={"prompts": write_records(inner / "p.jsonl", [outside], kind="Prompt")}
+    )
     with pytest.raises(DataError, match="leads out of"):
         generate(recipe)
     assert len(generate(recipe.model_copy(update={"images_outside": True})).responses) == 2
@@ -146,15 +166,22 @@ def test_an_image_outside_of_the_folder_needs_leave(recipe, tmp_path):
 def test_a_prompt_without_an_image_is_answered_without_one(recipe):
     """Its answer is that of the bare question, and those of its neighbours stay as they are."""
     rows = read_records(recipe.prompts, Prompt)
-    greedy = recipe.model_copy(update={"temperature": 0.0, "num_samples": 1, "save_every": 64, "out": recipe.out / "a"})
+    greedy = recipe.model_copy(
+        update={"temperature": 0.0, "num_samples": 1, "save_every": 64, "out": recipe.out / "a"}
+    )
     seen = generate(greedy).responses
     rows[1] = rows[1].model_copy(update={"image": NO_IMAGE})
     write_records(recipe.prompts, rows, kind="Prompt")
     blind = generate(in_folder(greedy, recipe.out / "b")).responses
     assert [one.prompt_id for one in blind] == [row.id for row in rows]
-    assert [one.text for one in blind if one.prompt_id != "p1"] == [one.text for one in seen if one.prompt_id != "p1"]
+    assert [one.text for one in blind if one.prompt_id != "p1"] == [
+        one.text for one in seen if one.prompt_id != "p1"
+    ]
     vlm = load_model(recipe.model)
-    assert blind[1].text == generate_responses(vlm, [rows[1].question], [None], max_new_tokens=6)[0][0].text
+    assert (
+        blind[1].text
+        == generate_responses(vlm, [rows[1].question], [None], max_new_tokens=6)[0][0].text
+    )
 
 
 def test_an_image_with_a_hash_and_no_path_is_a_fault(recipe):
@@ -178,7 +205,8 @@ def test_no_prompts_is_a_fault(recipe):
 def test_the_verb_reads_a_recipe_and_its_settings(recipe, tmp_path, capsys):
     file = tmp_path / "generate.toml"
     file.write_text(
-        f'model = "{recipe.model}"\nprompts = "{recipe.prompts}"\nout = "{tmp_path}/o"\nmax_new_tokens = 3\n'
+        f'model = "{recipe.model}"\nprompts = "{recipe.prompts}"\nout ='
+        f' "{tmp_path}/o"\nmax_new_tokens = 3\n'
     )
     with pytest.raises(SystemExit) as left:
         main(["generate", str(file), "limit=2"])

@@ -5,15 +5,34 @@ import json
 import pytest
 
 from veridical.errors import DataError
-from veridical.evaluation.reward_model import HeldOutRow, read_held_out, report_rewards, summary_line
+from veridical.evaluation.reward_model import (
+    HeldOutRow,
+    read_held_out,
+    report_rewards,
+    summary_line,
+)
 
 
-def row(number, margin, preference=1.0, *, lengths=(10, 10), hallucination=None, task="description", **others):
+def row(
+    number,
+    margin,
+    preference=1.0,
+    *,
+    lengths=(10, 10),
+    hallucination=None,
+    task="description",
+    **others,
+):
     rewards = {"intact": (margin, 0.0)} | {name: (value, 0.0) for name, value in others.items()}
     return HeldOutRow(
-        id=f"c{number}", task=task, source="simulated", preference=preference, hallucination=hallucination,
-        lengths=lengths, rewards=rewards,
-    )  # fmt: skip
+        id=f"c{number}",
+        task=task,
+        source="simulated",
+        preference=preference,
+        hallucination=hallucination,
+        lengths=lengths,
+        rewards=rewards,
+    )
 
 
 ROWS = [
@@ -43,15 +62,23 @@ def test_accuracy_is_broken_down():
     text = report_rewards(ROWS, kinds={"c0": ["object", "number"], "c2": ["number"]}).text
     # preferred: c0 longer, c1 shorter, c2 longer, c3 shorter, c4 the same
     assert {name: value(metric) for name, metric in text["by_length"].items()} == {
-        "longer": (0.5, 2), "shorter": (1.0, 2), "same": (0.0, 1),
-    }  # fmt: skip
+        "longer": (0.5, 2),
+        "shorter": (1.0, 2),
+        "same": (0.0, 1),
+    }
     assert {name: value(metric) for name, metric in text["by_decision"].items()} == {
-        "hallucination": (1.0, 2), "helpfulness": (0.0, 1), "not noted": (0.5, 2),
-    }  # fmt: skip
-    assert {name: value(metric) for name, metric in text["by_kind"].items()} == {"object": (1.0, 1), "number": (0.5, 2)}
+        "hallucination": (1.0, 2),
+        "helpfulness": (0.0, 1),
+        "not noted": (0.5, 2),
+    }
+    assert {name: value(metric) for name, metric in text["by_kind"].items()} == {
+        "object": (1.0, 1),
+        "number": (0.5, 2),
+    }
     assert {name: value(metric) for name, metric in text["by_task"].items()} == {
-        "description": (0.5, 4), "yes_no": (1.0, 1),
-    }  # fmt: skip
+        "description": (0.5, 4),
+        "yes_no": (1.0, 1),
+    }
     assert value(text["length_alone"]["longer"]) == (0.4, 5)
     assert [value(part["accuracy"])[1] for part in text["by_margin"]] == [2, 1, 1, 1]
     assert text["by_margin"][0]["least"] == 0.0
@@ -86,7 +113,9 @@ def test_calibration_of_a_reward_that_knows_how_sure_it_is():
     assert calibration["bins"][0]["predicted"] == pytest.approx(0.75)
     assert value(calibration["bins"][0]["observed"]) == (0.75, 40)
     assert calibration["brier_score"] == pytest.approx(0.75 * 0.0625 + 0.25 * 0.5625)
-    boastful = report_rewards([row(number, 9.0 if number % 2 else -9.0) for number in range(40)]).text["calibration"]
+    boastful = report_rewards(
+        [row(number, 9.0 if number % 2 else -9.0) for number in range(40)]
+    ).text["calibration"]
     assert boastful["expected_calibration_error"] == pytest.approx(0.5, abs=1e-3)
 
 

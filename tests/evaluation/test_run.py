@@ -21,9 +21,16 @@ def folder(tmp_path):
 
     (tmp_path / "images").mkdir()
     for number in range(3):
-        Image.new("RGB", (32, 32), (80 * number, 40, 10)).save(tmp_path / "images" / f"{number}.png")
+        Image.new("RGB", (32, 32), (80 * number, 40, 10)).save(
+            tmp_path / "images" / f"{number}.png"
+        )
     rows = [
-        {"question_id": i, "image": f"{i % 3}.png", "text": f"Is there a thing {i}?", "label": "yes" if i % 2 else "no"}
+        {
+            "question_id": i,
+            "image": f"{i % 3}.png",
+            "text": f"Is there a thing {i}?",
+            "label": "yes" if i % 2 else "no",
+        }
         for i in range(8)
     ]
     (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -32,7 +39,11 @@ def folder(tmp_path):
 
 def recipe(folder, *, models, benchmark=None, **more):
     pope = {"benchmark": "pope", "questions": str(folder / "questions.jsonl"), "max_new_tokens": 4}
-    data = {"models": models, "benchmarks": [pope | (benchmark or {})], "out": str(folder / "out")} | more
+    data = {
+        "models": models,
+        "benchmarks": [pope | (benchmark or {})],
+        "out": str(folder / "out"),
+    } | more
     return resolve_recipe(data, BenchmarksRecipe)
 
 
@@ -41,7 +52,9 @@ def local(path, **more):
 
 
 def test_a_model_answers_and_is_scored_and_nothing_is_made_twice(folder, tiny_llava_path, capsys):
-    made = recipe(folder, models=[local(tiny_llava_path)], benchmark={"variants": ["official", "strict"]})
+    made = recipe(
+        folder, models=[local(tiny_llava_path)], benchmark={"variants": ["official", "strict"]}
+    )
     first = evaluate_benchmarks(made)
     assert [(run.model, run.benchmark, run.scored.total.variant) for run in first.runs] == [
         ("tiny", "pope", "official"),
@@ -49,11 +62,19 @@ def test_a_model_answers_and_is_scored_and_nothing_is_made_twice(folder, tiny_ll
     ]
     cell = first.runs[0].path.parent
     assert {path.name for path in cell.iterdir()} >= {
-        "answers.jsonl", "responses.jsonl", "prompts.jsonl", "rests_on.json",
-        "score-official.json", "items-official.jsonl", "card-official.md",
-    }  # fmt: skip
+        "answers.jsonl",
+        "responses.jsonl",
+        "prompts.jsonl",
+        "rests_on.json",
+        "score-official.json",
+        "items-official.jsonl",
+        "card-official.md",
+    }
     prompts = read_records(cell / "prompts.jsonl", Prompt)
-    assert [prompt.question for prompt in prompts][:2] == ["Is there a thing 0?", "Is there a thing 1?"]
+    assert [prompt.question for prompt in prompts][:2] == [
+        "Is there a thing 0?",
+        "Is there a thing 1?",
+    ]
     responses = read_records(cell / "responses.jsonl", Response)
     assert [response.prompt_id for response in responses] == [str(i) for i in range(8)]
     when = (cell / "responses.jsonl").stat().st_mtime_ns
@@ -61,7 +82,9 @@ def test_a_model_answers_and_is_scored_and_nothing_is_made_twice(folder, tiny_ll
     second = evaluate_benchmarks(made)
     assert "8 answers are there already" in capsys.readouterr().err
     assert (cell / "responses.jsonl").stat().st_mtime_ns == when
-    assert [run.scored.total.metrics for run in second.runs] == [run.scored.total.metrics for run in first.runs]
+    assert [run.scored.total.metrics for run in second.runs] == [
+        run.scored.total.metrics for run in first.runs
+    ]
     assert load_recipe(folder / "out" / "recipe.toml", BenchmarksRecipe) == made
 
 
@@ -71,7 +94,11 @@ def test_other_words_weights_or_pictures_lie_elsewhere(folder, tiny_llava_path, 
     from miniatures import tiny_llava
 
     def cell(path, **benchmark):
-        return evaluate_benchmarks(recipe(folder, models=[local(path)], benchmark=benchmark)).runs[0].path.parent
+        return (
+            evaluate_benchmarks(recipe(folder, models=[local(path)], benchmark=benchmark))
+            .runs[0]
+            .path.parent
+        )
 
     plain = cell(tiny_llava_path)
     asked_shortly = cell(tiny_llava_path, preset="llava-1.5")
@@ -92,9 +119,15 @@ def test_templates_and_seeds_make_rounds_and_a_spread(folder, tiny_llava_path):
     )
     runs = evaluate_benchmarks(made).runs
     assert [run.round for run in runs] == [
-        "template 1, seed 0", "template 1, seed 1", "template 2, seed 0", "template 2, seed 1",
-    ]  # fmt: skip
-    texts = [[r.text for r in read_records(run.path.parent / "responses.jsonl", Response)] for run in runs]
+        "template 1, seed 0",
+        "template 1, seed 1",
+        "template 2, seed 0",
+        "template 2, seed 1",
+    ]
+    texts = [
+        [r.text for r in read_records(run.path.parent / "responses.jsonl", Response)]
+        for run in runs
+    ]
     assert texts[0] != texts[1]
     (metrics,) = spread(runs).values()
     values = [run.scored.total.metrics["accuracy"].value for run in runs]
@@ -104,7 +137,9 @@ def test_templates_and_seeds_make_rounds_and_a_spread(folder, tiny_llava_path):
 
 
 def test_greedy_answers_need_no_second_seed(folder, tiny_llava_path):
-    runs = evaluate_benchmarks(recipe(folder, models=[local(tiny_llava_path)], seeds=[0, 1, 2])).runs
+    runs = evaluate_benchmarks(
+        recipe(folder, models=[local(tiny_llava_path)], seeds=[0, 1, 2])
+    ).runs
     assert [run.round for run in runs] == [""]
 
 
@@ -113,7 +148,9 @@ def says(words):
 
     def answer(content):
         picture, question = content
-        assert base64.b64decode(picture["image_url"]["url"].partition(",")[2]).startswith(b"\x89PNG")
+        assert base64.b64decode(picture["image_url"]["url"].partition(",")[2]).startswith(
+            b"\x89PNG"
+        )
         return words(int(question["text"].split()[-1].rstrip("?")))
 
     return answer
@@ -200,7 +237,9 @@ def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path
 )
 def test_what_is_wrong_is_told_before_a_model_is_loaded(folder, change, error, message):
     with pytest.raises(error, match=f"(?s){message}"):
-        evaluate_benchmarks(recipe(folder, models=[{"model": "no/such-model", "name": "x"}], benchmark=change))
+        evaluate_benchmarks(
+            recipe(folder, models=[{"model": "no/such-model", "name": "x"}], benchmark=change)
+        )
 
 
 def test_two_models_of_one_name_are_refused(folder):
@@ -215,14 +254,24 @@ def test_an_adapter_that_is_not_there_is_told(folder, tiny_llava_path):
 
 def test_a_judge_at_an_endpoint_rates_what_a_model_said(folder):
     template = [
-        {"question_type": "attribute", "question_topic": "x", "image_id": f"{i}", "image_src": f"http://x/y/{i}.png",
-         "image_content": ["Thing"], "question": f"What is thing {i}?", "gt_answer": "Red.", "model_answer": ""}
+        {
+            "question_type": "attribute",
+            "question_topic": "x",
+            "image_id": f"{i}",
+            "image_src": f"http://x/y/{i}.png",
+            "image_content": ["Thing"],
+            "question": f"What is thing {i}?",
+            "gt_answer": "Red.",
+            "model_answer": "",
+        }
         for i in range(3)
-    ]  # fmt: skip
+    ]
     (folder / "template.json").write_text(json.dumps(template))
     with (
         judge_endpoint(rate=says(lambda i: f"It is number {i}.")) as model,
-        judge_endpoint(rate=lambda text: "Rating: 5" if "number 1" in text else "Rating: 2") as judge,
+        judge_endpoint(
+            rate=lambda text: "Rating: 5" if "number 1" in text else "Rating: 2"
+        ) as judge,
     ):
         mmhal = {
             "benchmark": "mmhal",
@@ -246,11 +295,21 @@ def asked_for(content):
 
 def hallusion_questions(folder):
     rows = [
-        {"category": "VS", "subcategory": "chart", "visual_input": str(figure), "set_id": "0", "figure_id": str(figure),
-         "question_id": str(n), "question": f"Is line {n} long?", "gt_answer": str(n % 2), "gt_answer_details": "So.",
-         "filename": f"./{figure}.png" if figure else None}
-        for figure in range(3) for n in range(2)
-    ]  # fmt: skip
+        {
+            "category": "VS",
+            "subcategory": "chart",
+            "visual_input": str(figure),
+            "set_id": "0",
+            "figure_id": str(figure),
+            "question_id": str(n),
+            "question": f"Is line {n} long?",
+            "gt_answer": str(n % 2),
+            "gt_answer_details": "So.",
+            "filename": f"./{figure}.png" if figure else None,
+        }
+        for figure in range(3)
+        for n in range(2)
+    ]
     path = folder / "HallusionBench.json"
     path.write_text(json.dumps(rows))
     return {"benchmark": "hallusionbench", "questions": str(path), "images": str(folder / "images")}
@@ -264,12 +323,19 @@ def test_questions_without_a_figure_are_asked_without_an_image_and_read_or_judge
         return "Yes, it is." if seen[-1][1] else "Hard to say."
 
     def judge_by_answer(text):
-        return "unclear" if "Hard to say" in text else "correct" if "line 1" in text else "incorrect"
+        return (
+            "unclear" if "Hard to say" in text else "correct" if "line 1" in text else "incorrect"
+        )
 
     with judge_endpoint(rate=look) as model, judge_endpoint(rate=judge_by_answer) as judge:
         settings = {"model": MODEL, "url": judge.url, "cache": str(folder / "judged")}
-        benchmark = hallusion_questions(folder) | {"variants": ["official", "yes-no"], "judge": settings}
-        official, by_words = evaluate_benchmarks(recipe(folder, models=[at(model, "m")], benchmark=benchmark)).runs
+        benchmark = hallusion_questions(folder) | {
+            "variants": ["official", "yes-no"],
+            "judge": settings,
+        }
+        official, by_words = evaluate_benchmarks(
+            recipe(folder, models=[at(model, "m")], benchmark=benchmark)
+        ).runs
     assert sorted(picture for _, picture in seen) == [False] * 2 + [True] * 4
     for run in (official, by_words):
         assert [item.values["correct"] for item in run.scored.items] == [1, 1, 0, 1, 0, 1]
@@ -279,19 +345,28 @@ def test_questions_without_a_figure_are_asked_without_an_image_and_read_or_judge
 
 @pytest.mark.parametrize("benchmark", ["hallusionbench", "object-halbench"])
 def test_a_variant_without_a_judge_needs_none(folder, benchmark):
-    rows = [{"question_id": n, "image_id": n, "image_path": f"{n}.png", "question": "Describe it."} for n in range(3)]
+    rows = [
+        {"question_id": n, "image_id": n, "image_path": f"{n}.png", "question": "Describe it."}
+        for n in range(3)
+    ]
     (folder / "obj.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "truth.json").write_text(json.dumps({str(n): ["dog"] for n in range(3)}))
     settings, variant = {
         "hallusionbench": (hallusion_questions(folder), "yes-no"),
         "object-halbench": (
-            {"benchmark": "object-halbench", "questions": str(folder / "obj.jsonl"),
-             "reference": str(folder / "truth.json"), "images": str(folder / "images")},
+            {
+                "benchmark": "object-halbench",
+                "questions": str(folder / "obj.jsonl"),
+                "reference": str(folder / "truth.json"),
+                "images": str(folder / "images"),
+            },
             "no-llm",
         ),
-    }[benchmark]  # fmt: skip
+    }[benchmark]
     with judge_endpoint(rate=lambda content: "Yes, a dog.") as model:
-        with pytest.raises(ConfigError, match=f"needs a judge.*or count without one: variants = .*{variant}"):
+        with pytest.raises(
+            ConfigError, match=f"needs a judge.*or count without one: variants = .*{variant}"
+        ):
             evaluate_benchmarks(recipe(folder, models=[at(model, "m")], benchmark=settings))
         assert not model.bodies
         made = recipe(folder, models=[at(model, "m")], benchmark=settings | {"variants": [variant]})
@@ -302,11 +377,14 @@ def test_a_variant_without_a_judge_needs_none(folder, benchmark):
 def test_answers_for_people_wait_in_a_sheet_that_is_never_written_again(folder, capsys):
     from veridical import cli
 
-    rows = [{"id": f"q{n}", "question": f"Describe picture {n}?", "image": f"{n}.png"} for n in range(3)]
+    rows = [
+        {"id": f"q{n}", "question": f"Describe picture {n}?", "image": f"{n}.png"} for n in range(3)
+    ]
     (folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = (
-        'out = "{0}/out"\n[[models]]\nmodel = "{1}"\nname = "m"\nurl = "{2}"\n'
-        '[[benchmarks]]\nbenchmark = "mhumaneval"\nquestions = "{0}/asked.jsonl"\nimages = "{0}/images"\n'
+        'out = "{0}/out"\n[[models]]\nmodel = "{1}"\nname = "m"\nurl ='
+        ' "{2}"\n[[benchmarks]]\nbenchmark = "mhumaneval"\nquestions = "{0}/asked.jsonl"\nimages ='
+        ' "{0}/images"\n'
     )
 
     def run_it():
@@ -332,10 +410,15 @@ def test_answers_for_people_wait_in_a_sheet_that_is_never_written_again(folder, 
         }
         marks = [["object"], [], None]
         sheet.write_text(
-            "".join(json.dumps({**row, "segments": m}) + "\n" for row, m in zip(open_rows, marks, strict=True))
+            "".join(
+                json.dumps({**row, "segments": m}) + "\n"
+                for row, m in zip(open_rows, marks, strict=True)
+            )
         )
         assert "1 of 3 answers wait for people" in run_it().err
-        sheet.write_text(sheet.read_text().replace("null", '[{"text": "2 cats", "kind": "number"}]'))
+        sheet.write_text(
+            sheet.read_text().replace("null", '[{"text": "2 cats", "kind": "number"}]')
+        )
         said = run_it()
         assert len(model.bodies) == 3
     assert "mhumaneval · rlhf-v" in said.out
@@ -347,7 +430,10 @@ def test_answers_for_people_wait_in_a_sheet_that_is_never_written_again(folder, 
 
 def test_descriptions_of_scenes_are_asked_and_compared(folder):
     """Two kitchens without a knife and a picture of no scene: who names a knife in each kitchen has a gap."""
-    scenes = [{"image_id": str(i), "scene": "kitchen" if i < 2 else None, "image": f"{i}.png"} for i in range(3)]
+    scenes = [
+        {"image_id": str(i), "scene": "kitchen" if i < 2 else None, "image": f"{i}.png"}
+        for i in range(3)
+    ]
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scenes))
     (folder / "truth.json").write_text(json.dumps({"0": ["bowl"], "1": [], "2": ["knife"]}))
     told = {"benchmark": "over-generalisation", "reference": str(folder / "truth.json")}
@@ -361,4 +447,6 @@ def test_descriptions_of_scenes_are_asked_and_compared(folder):
     assert "Please describe this image in detail." in json.dumps(eager.bodies[0])
     gaps = [run.scored.total.metrics["over_generalisation/kitchen"] for run in runs]
     assert (gaps[0].value, gaps[0].n, gaps[1].n) == (pytest.approx(1 - 2 / 3), 2, 0)
-    assert compare_runs(runs)[0].metrics == {}  # one of them has no rate: there is nothing to compare
+    assert (
+        compare_runs(runs)[0].metrics == {}
+    )  # one of them has no rate: there is nothing to compare

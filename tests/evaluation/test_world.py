@@ -21,7 +21,13 @@ from veridical.evaluation.world import (
 )
 from veridical.records import Response, read_records
 from veridical.seeding import child_random
-from veridical.world.descriptions import Mention, caption_with_noise, describe, describe_mentions, sentence
+from veridical.world.descriptions import (
+    Mention,
+    caption_with_noise,
+    describe,
+    describe_mentions,
+    sentence,
+)
 from veridical.world.inventory import CONTEXT_BY_NAME, OBJECTS, number_phrase
 from veridical.world.scenes import sample_scenes
 from veridical.world.tasks import MMHAL_TYPES
@@ -33,7 +39,9 @@ def items():
 
 
 def evaluated(items, answer):
-    answers = [Response(id=i.prompt.id, prompt_id=i.prompt.id, text=answer(i), model="m") for i in items]
+    answers = [
+        Response(id=i.prompt.id, prompt_id=i.prompt.id, text=answer(i), model="m") for i in items
+    ]
     return score_world(items, answers, seed=0)
 
 
@@ -42,11 +50,19 @@ def value(evaluation, name):
 
 
 def oracle(item):
-    return describe(item.scene, child_random(0, item.prompt.id)) if item.question is None else item.question.answer
+    return (
+        describe(item.scene, child_random(0, item.prompt.id))
+        if item.question is None
+        else item.question.answer
+    )
 
 
 def noisy(item):
-    return caption_with_noise(item.scene, child_random(0, item.prompt.id)) if item.question is None else "Yes."
+    return (
+        caption_with_noise(item.scene, child_random(0, item.prompt.id))
+        if item.question is None
+        else "Yes."
+    )
 
 
 def everything_at_once(item):
@@ -99,7 +115,10 @@ def test_an_oracle_is_perfect(items):
 
 
 def test_always_yes_and_always_no(items):
-    yes, no = evaluated(items, lambda item: "Yes."), evaluated(items, lambda item: "No, there is not.")
+    yes, no = (
+        evaluated(items, lambda item: "Yes."),
+        evaluated(items, lambda item: "No, there is not."),
+    )
     assert value(yes, "yes_no_accuracy") == value(no, "yes_no_accuracy") == 0.5
     assert value(yes, "yes_ratio") == 1
     assert value(no, "yes_ratio") == 0
@@ -153,12 +172,15 @@ def test_naming_everything_covers_all_and_is_always_wrong(items):
 
 def test_naming_the_typical_is_over_generalisation(items):
     typical = evaluated(items, only_typical)
-    # It never names an object outside of its context, so that H_a equals H_s; who names the rest rightly shows the gap.
+    # It never names an object outside of its context, so that H_a equals H_s; who names the rest
+    # rightly shows the gap.
     assert value(typical, "over_generalisation") == 0
 
     def both(item):
         rest = [g for g in item.scene.groups if g.noun not in only_typical(item)]
-        texts = [sentence(Mention(g.noun, g.colour, g.number, g.place), random.Random(0)) for g in rest]
+        texts = [
+            sentence(Mention(g.noun, g.colour, g.number, g.place), random.Random(0)) for g in rest
+        ]
         return " ".join([only_typical(item), *texts])
 
     table = evaluated(items, both).over_generalisation
@@ -179,8 +201,16 @@ def test_over_generalisation_by_hand():
     farms = [farm.model_copy(update={"groups": (knife, *farm.groups[1:])}) for farm in farms]
     rows = [judge_description_row(s, "There is a knife.", id=s.id) for s in [*kitchens, *farms]]
     kitchen = over_generalisation(rows, seed=0).contexts[0]
-    assert (kitchen.context, kitchen.mentions_everywhere, kitchen.mentions_in_context) == ("kitchen", 4, 3)
-    assert (kitchen.everywhere.value, kitchen.in_context.value, kitchen.difference.value) == (0.75, 1.0, 0.25)
+    assert (kitchen.context, kitchen.mentions_everywhere, kitchen.mentions_in_context) == (
+        "kitchen",
+        4,
+        3,
+    )
+    assert (kitchen.everywhere.value, kitchen.in_context.value, kitchen.difference.value) == (
+        0.75,
+        1.0,
+        0.25,
+    )
     assert (kitchen.everywhere.n, kitchen.in_context.n) == (4, 3)
 
 
@@ -189,10 +219,18 @@ def test_comparison_is_aligned_minus_base_with_paired_tests(items):
     differences = compare_world(base, aligned, seed=0)
     assert differences.keys() == base.metrics.keys() == aligned.metrics.keys()
     for name, row in differences.items():
-        assert row.difference == pytest.approx(value(aligned, name) - value(base, name), abs=1e-9), name
+        assert row.difference == pytest.approx(
+            value(aligned, name) - value(base, name), abs=1e-9
+        ), name
         assert row.low <= row.difference <= row.high
     assert differences["hallucination_rate"].test == "mcnemar exact"
-    for name in ("hallucination_rate", "mention_hallucination_rate", "yes_no_f1", "mmhal_score", "over_generalisation"):
+    for name in (
+        "hallucination_rate",
+        "mention_hallucination_rate",
+        "yes_no_f1",
+        "mmhal_score",
+        "over_generalisation",
+    ):
         assert differences[name].p < 0.01, name
     same = compare_world(base, base, seed=0)
     assert all(row.difference == 0 and row.p == 1 for row in same.values())
@@ -205,7 +243,10 @@ def test_rates_are_inside_their_intervals_and_kinds_add_up(items):
     for name, metric in evaluation.metrics.items():
         assert metric.low <= metric.value <= metric.high, name
         assert metric.n > 0
-    kinds = [value(evaluation, f"hallucination_rate/{kind}") for kind in ("object", "number", "colour", "place")]
+    kinds = [
+        value(evaluation, f"hallucination_rate/{kind}")
+        for kind in ("object", "number", "colour", "place")
+    ]
     assert max(kinds) <= value(evaluation, "hallucination_rate") <= sum(kinds)
 
 
@@ -213,7 +254,9 @@ def test_written_answers_score_the_same_without_the_model(items, tmp_path):
     evaluation = evaluated(items, noisy)
     write_evaluation(tmp_path, evaluation)
     again = score_world(
-        read_records(tmp_path / "items.jsonl", WorldItem), read_records(tmp_path / "responses.jsonl", Response), seed=0
+        read_records(tmp_path / "items.jsonl", WorldItem),
+        read_records(tmp_path / "responses.jsonl", Response),
+        seed=0,
     )
     assert again == evaluation
     written = json.loads((tmp_path / "metrics.json").read_text())

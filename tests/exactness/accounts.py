@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 from exactness import chair, judged, questions
 from official_data import expected
 
-BENCHMARKS = ("pope", "chair", "object_halbench", "amber", "mmhal", "llava_bench", "hallusionbench", "vqa")
+BENCHMARKS = (
+    "pope",
+    "chair",
+    "object_halbench",
+    "amber",
+    "mmhal",
+    "llava_bench",
+    "hallusionbench",
+    "vqa",
+)
 Path = tuple[str, ...]
 
 REPRODUCE = {
@@ -32,7 +41,10 @@ NOTES = re.compile(
 LEFT = (
     (
         r"pope/degenerate/.*/raises",
-        "the official script ends with ZeroDivisionError; here the ratio is 0, with n = 0 or F1 = 0",
+        (
+            "the official script ends with ZeroDivisionError; here the ratio is 0, with n = 0 or"
+            " F1 = 0"
+        ),
     ),
     (
         r"hallusionbench/hallusionbench_synth_perfect/raises",
@@ -40,10 +52,15 @@ LEFT = (
     ),
     (
         r"chair/corpora/.*identical_with_nltk_3.10.4",
-        "about nltk 3.10, which is not used here: tokens are those of 3.9.1; with 3.10.4 put in by hand "
-        "one of the 3,000 captions is split otherwise",
+        (
+            "about nltk 3.10, which is not used here: tokens are those of 3.9.1; with 3.10.4 put in"
+            " by hand one of the 3,000 captions is split otherwise"
+        ),
     ),
-    (r"chair/expected_sentences/[01]", "the captions that these lists belong to are not among the files"),
+    (
+        r"chair/expected_sentences/[01]",
+        "the captions that these lists belong to are not among the files",
+    ),
     (
         r"object_halbench/objhal_parse_object_list/5/official/a",
         "a JSON object: its keys are taken as names, as officially; its values are not kept",
@@ -137,12 +154,24 @@ def page(found: list[Value]) -> str:
     left = sum(sum(row.left.values()) for row in rows)
     given = len(found) - left
     lines = [
-        "<!-- Written by `python tests/exactness` beside the official files; a test holds it to them. -->",
+        (
+            "<!-- Written by `python tests/exactness` beside the official files; a test holds it to"
+            " them. -->"
+        ),
         "# Exactness",
         "",
-        f"Of {len(found):,} values that the official code returned on files of answers, captions and reviews,",
-        f"{given:,} are given again: whole numbers, texts and parsed items equal, real numbers to 1e-9 (where the",
-        f"official code prints a rounded number, to its last digit). {left} are not, for the reasons given.",
+        (
+            f"Of {len(found):,} values that the official code returned on files of answers,"
+            " captions and reviews,"
+        ),
+        (
+            f"{given:,} are given again: whole numbers, texts and parsed items equal, real numbers"
+            " to 1e-9 (where the"
+        ),
+        (
+            f"official code prints a rounded number, to its last digit). {left} are not, for the"
+            " reasons given."
+        ),
         "",
         _ABOUT,
         "| benchmark | values of | given again | not, and why |",

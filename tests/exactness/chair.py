@@ -8,7 +8,11 @@ from typing import Any
 
 from official_data import DATA
 from veridical.benchmarks.chair.benchmark import reader_of
-from veridical.benchmarks.coco.extraction import OFFICIAL_PROMPTS, ExtractionTemplate, parse_extraction
+from veridical.benchmarks.coco.extraction import (
+    OFFICIAL_PROMPTS,
+    ExtractionTemplate,
+    parse_extraction,
+)
 from veridical.benchmarks.coco.vocabulary import vocabulary, word_forms
 from veridical.files import hash_bytes
 from veridical.judges.protocol import Case
@@ -28,7 +32,9 @@ def chair(results: dict[str, Any]) -> Ours:
     """Released captions in two readings, ground truth made from COCO's files, edge cases, word forms, labels."""
     for case, want in results.items():
         if case.startswith("mini_coco/"):
-            scored = score("chair", Files(DATA / want["cap_file"], reference=DATA / want["annotations"]))
+            scored = score(
+                "chair", Files(DATA / want["cap_file"], reference=DATA / want["annotations"])
+            )
             yield (case, "overall", "CHAIRs"), scored.total.metrics["chair_s"].value
             yield (case, "overall", "CHAIRi"), scored.total.metrics["chair_i"].value
             yield (case, "overall", "n_captions"), len(scored.items)
@@ -85,20 +91,34 @@ def object_halbench(results: dict[str, Any]) -> Ours:
     for number, row in enumerate(results["objhal_parse_object_list"]):
         parsed = parse_extraction(row["text"])
         if isinstance(row["official"], list):
-            yield from ((("objhal_parse_object_list", str(number), "official", str(n)), name)
-                        for n, name in enumerate(parsed or ()))  # fmt: skip
+            yield from (
+                (("objhal_parse_object_list", str(number), "official", str(n)), name)
+                for n, name in enumerate(parsed or ())
+            )
         elif row["official"] == "ValueError":
-            yield ("objhal_parse_object_list", str(number), "official"), "ValueError" if parsed is None else parsed
+            yield (
+                ("objhal_parse_object_list", str(number), "official"),
+                "ValueError" if parsed is None else parsed,
+            )
     prompt = read_prompt(
         DATA / "object_halbench" / "extraction_prompt_template.txt",
         own="object_halbench.txt",
         official=OFFICIAL_PROMPTS,
     )
-    # The stored hash is that of answers as they stand; the official script strips them first, and so do we.
-    asked = [{key: row[key] for key in ("question", "answer")} for row in _lines(results[case]["file"])]
-    filled = [ExtractionTemplate(prompt).messages(Case(str(n), fields))[0] for n, fields in enumerate(asked)]
+    # The stored hash is that of answers as they stand; the official script strips them first, and
+    # so do we.
+    asked = [
+        {key: row[key] for key in ("question", "answer")} for row in _lines(results[case]["file"])
+    ]
+    filled = [
+        ExtractionTemplate(prompt).messages(Case(str(n), fields))[0]
+        for n, fields in enumerate(asked)
+    ]
     hashes = [hash_bytes(message.content.encode()) for message in filled]
-    yield ("objhal_prompt_hash", "sha256_of_concatenated_prompt_hashes"), hash_bytes("".join(hashes).encode())
+    yield (
+        ("objhal_prompt_hash", "sha256_of_concatenated_prompt_hashes"),
+        hash_bytes("".join(hashes).encode()),
+    )
 
 
 def _object_halbench(path: File) -> Scored:
@@ -115,13 +135,20 @@ def _corpus(case: str, want: dict[str, Any]) -> Ours:
     for title, variant in _VARIANTS.items():
         scored = score("chair", files, variant=variant)
         metrics = {name: metric.value for name, metric in scored.total.metrics.items()}
-        ours = {"CHAIRs": metrics["chair_s"], "CHAIRi": metrics["chair_i"], "Recall": metrics["recall"]}
+        ours = {
+            "CHAIRs": metrics["chair_s"],
+            "CHAIRi": metrics["chair_i"],
+            "Recall": metrics["recall"],
+        }
         ours["Len"] = metrics["length"] / 100
         yield from ((("corpora", case, title, name), ours[name]) for name in want[title])
         if variant == "wordnet":
             yield ("corpora", case, "n_captions"), len(scored.items)
             for name in want.get("published_percent", {}).get("wordnet_pos", {}):
-                yield ("corpora", case, "published_percent", "wordnet_pos", name), round(100 * ours[name], 1)
+                yield (
+                    ("corpora", case, "published_percent", "wordnet_pos", name),
+                    round(100 * ours[name], 1),
+                )
 
 
 def _reads_alike(row: dict[str, Any]) -> bool:
@@ -139,7 +166,10 @@ def _reads_alike(row: dict[str, Any]) -> bool:
 
 def _same_forms(row: dict[str, Any]) -> bool:
     """Our tables hold the forms that lead to words of the lists; any other form must not lead there."""
-    for table, title, source in (("pattern", "pattern_singularize", "chair"), ("noun", "wordnet_noun_lemma", "rlhf_v")):
+    for table, title, source in (
+        ("pattern", "pattern_singularize", "chair"),
+        ("noun", "wordnet_noun_lemma", "rlhf_v"),
+    ):
         words = vocabulary(source)
         listed = set(words.objects) | {word for pair in words.pairs for word in pair}
         form, known = row[title], word_forms(table).get(row["token"])
@@ -161,7 +191,13 @@ def _sentences_agree(path: str) -> bool:
 
 def _disagrees(row: dict[str, Any], truth: dict[str, list[str]]) -> bool:
     image = str(int(row["image"].rpartition("_")[2].partition(".")[0]))
-    name = row["text"].removeprefix("Is there a").removeprefix("n").removesuffix(" in the image?").strip()
+    name = (
+        row["text"]
+        .removeprefix("Is there a")
+        .removeprefix("n")
+        .removesuffix(" in the image?")
+        .strip()
+    )
     return (row["label"] == "yes") != (name in truth[image])
 
 

@@ -15,13 +15,24 @@ from veridical.scoring.vqa_text import normalise_answer, strip_punctuation
 Ours = Iterator[tuple[tuple[str, ...], Any]]
 _YES_NO = ("accuracy", "precision", "recall", "f1")
 _HALLUSION = {
-    "aAcc": "a_acc", "qAcc": "q_acc", "fAcc": "f_acc", "easy_aAcc": "easy_a_acc", "hard_aAcc": "hard_a_acc",
-    "LH": "error/language", "VI": "error/vision", "Mixed": "error/mixed",
-}  # fmt: skip
+    "aAcc": "a_acc",
+    "qAcc": "q_acc",
+    "fAcc": "f_acc",
+    "easy_aAcc": "easy_a_acc",
+    "hard_aAcc": "hard_a_acc",
+    "LH": "error/language",
+    "VI": "error/vision",
+    "Mixed": "error/mixed",
+}
 _AMBER = {
-    "Descriminative Task": "", "Exsitence": "/existence", "Attribute": "/attribute", "State": "/state",
-    "Number": "/number", "Action": "/action", "Relation": "/relation",
-}  # fmt: skip
+    "Descriminative Task": "",
+    "Exsitence": "/existence",
+    "Attribute": "/attribute",
+    "State": "/state",
+    "Number": "/number",
+    "Action": "/action",
+    "Relation": "/relation",
+}
 _COUNTERS = {
     "qa": "",
     "as_qa": "state",
@@ -38,7 +49,10 @@ def pope(results: dict[str, Any]) -> Ours:
         if case == "parse_edge_cases":
             rows = [json.loads(line) for line in (DATA / want["file"]).read_text().splitlines()]
             yield (case, "n"), sum(_read_as_published(row) for row in rows)
-            yield (case, "official_no"), sum(PARSERS["official"](row["answer"]) == "no" for row in rows)
+            yield (
+                (case, "official_no"),
+                sum(PARSERS["official"](row["answer"]) == "no" for row in rows),
+            )
         elif case == "degenerate":
             for name, one in want.items():
                 yield from _degenerate(name, one)
@@ -49,12 +63,20 @@ def pope(results: dict[str, Any]) -> Ours:
             yield from _yes_no((case, "metrics"), score("pope", files))
             if "prompt_mismatch" in want:
                 yield (case, "prompt_mismatch"), _other_prompts(want)
-            for key, variant in (("vlmevalkit_variant", "vlmevalkit"), ("lmms_eval_variant", "lmms-eval")):
+            for key, variant in (
+                ("vlmevalkit_variant", "vlmevalkit"),
+                ("lmms_eval_variant", "lmms-eval"),
+            ):
                 if key in want:
                     scored = score("pope", files, variant=variant)
-                    yield from (((case, key, name), scored.total.metrics[name].value) for name in _YES_NO)
+                    yield from (
+                        ((case, key, name), scored.total.metrics[name].value) for name in _YES_NO
+                    )
                     if "n_unknown" in want[key]:
-                        yield (case, key, "n_unknown"), sum(item.parsed == "unknown" for item in scored.items)
+                        yield (
+                            (case, key, "n_unknown"),
+                            sum(item.parsed == "unknown" for item in scored.items),
+                        )
 
 
 def hallusionbench(results: dict[str, Any]) -> Ours:
@@ -79,14 +101,21 @@ def hallusionbench(results: dict[str, Any]) -> Ours:
     rows = json.loads((DATA / results[case]["file"]).read_text())
     with tempfile.TemporaryDirectory() as folder:
         perfect = [
-            {**row, "model_prediction": ["No", "Yes"][int(row["gt_answer"])], "gpt4v_output_gpt_check": "1"}
+            {
+                **row,
+                "model_prediction": ["No", "Yes"][int(row["gt_answer"])],
+                "gpt4v_output_gpt_check": "1",
+            }
             for row in rows
         ]
         perfect_files = Files(write_lines(File(folder) / "perfect.jsonl", perfect))
         for name, some in ((case, files), ("hallusionbench_synth_perfect", perfect_files)):
             lmms = score("hallusionbench", some, variant="lmms-eval").total.metrics
             for theirs in ("aAcc", "qAcc", "fAcc"):
-                yield (name, "lmms_eval_string_match_variant", theirs), lmms[_HALLUSION[theirs]].value
+                yield (
+                    (name, "lmms_eval_string_match_variant", theirs),
+                    lmms[_HALLUSION[theirs]].value,
+                )
 
 
 def vqa(results: dict[str, Any]) -> Ours:
@@ -103,7 +132,10 @@ def vqa(results: dict[str, Any]) -> Ours:
     yield ("vqa_official", "accuracy", "overall"), round(100 * metrics["accuracy"].value, 2)
     for group in ("perQuestionType", "perAnswerType"):
         for name in want[group]:
-            yield ("vqa_official", "accuracy", group, name), round(100 * metrics[f"accuracy/{name}"].value, 2)
+            yield (
+                ("vqa_official", "accuracy", group, name),
+                round(100 * metrics[f"accuracy/{name}"].value, 2),
+            )
     always = score("vqa", files, variant="normalized").total.metrics["accuracy"].value
     yield ("vqa_lmms_eval_variant", "overall"), round(100 * always, 2)
 
@@ -112,33 +144,64 @@ def amber(results: dict[str, Any]) -> Ours:
     """Both halves, every dimension, the script's own counters, the score."""
     nouns = str(DATA / "amber" / "generative_nouns.json")
     synthetic = DATA / "amber" / "responses_synth"
-    read = {name: json.loads((synthetic / f"{name}.json").read_text()) for name in
-            ("discriminative_a", "discriminative_raw_strings", "generative")}  # fmt: skip
+    read = {
+        name: json.loads((synthetic / f"{name}.json").read_text())
+        for name in ("discriminative_a", "discriminative_raw_strings", "generative")
+    }
     asked = [row["id"] for row in read["discriminative_a"]]
-    first_word = [{**row, "response": _first_word(row["response"])} for row in read["discriminative_raw_strings"]]
+    first_word = [
+        {**row, "response": _first_word(row["response"])}
+        for row in read["discriminative_raw_strings"]
+    ]
     cases: dict[str, tuple[list[dict[str, Any]], str, str]] = {
         "disc_a": (read["discriminative_a"], "discriminative", "exact"),
-        "disc_all_yes": ([{"id": one, "response": "Yes"} for one in asked], "discriminative", "exact"),
-        "disc_all_no": ([{"id": one, "response": "No"} for one in asked], "discriminative", "exact"),
+        "disc_all_yes": (
+            [{"id": one, "response": "Yes"} for one in asked],
+            "discriminative",
+            "exact",
+        ),
+        "disc_all_no": (
+            [{"id": one, "response": "No"} for one in asked],
+            "discriminative",
+            "exact",
+        ),
         "disc_raw_strings": (read["discriminative_raw_strings"], "discriminative", "exact"),
         "disc_raw_strings_after_startswith_normalisation": (first_word, "discriminative", "exact"),
         "gen_exact_match": (read["generative"], "generative", "exact"),
-        "gen_table": (read["generative"], "generative", str(DATA / "amber" / "similarity_table.json")),
-        "all_generative_plus_disc_a_exact": ([*read["generative"], *read["discriminative_a"]], "all", "exact"),
+        "gen_table": (
+            read["generative"],
+            "generative",
+            str(DATA / "amber" / "similarity_table.json"),
+        ),
+        "all_generative_plus_disc_a_exact": (
+            [*read["generative"], *read["discriminative_a"]],
+            "all",
+            "exact",
+        ),
     }
     for case, (rows, task, similarity) in cases.items():
         with tempfile.TemporaryDirectory() as folder:
             files = Files(write_lines(File(folder) / "rows.jsonl", rows), reference=DATA / "amber")
-            scored = score("amber", files, options={"task": task, "nouns": nouns, "similarity": similarity})
+            scored = score(
+                "amber", files, options={"task": task, "nouns": nouns, "similarity": similarity}
+            )
         metrics = scored.total.metrics
         for title, values in results[case]["official"].items():
             for name in values:
                 metric = metrics.get(name.lower() + _AMBER.get(title, ""))
-                yield (case, "official", title, name), 0.0 if metric is None else round(100 * metric.value, 1)
-        yield from (((case, "counters", name), value) for name, value in _counters(scored, results[case]).items())
+                yield (
+                    (case, "official", title, name),
+                    0.0 if metric is None else round(100 * metric.value, 1),
+                )
+        yield from (
+            ((case, "counters", name), value)
+            for name, value in _counters(scored, results[case]).items()
+        )
         if "amber_score" in results[case]:
             yield (case, "amber_score"), round(metrics["amber_score"].value, 1)
-    for model, (chair, f1, _) in ((m, v) for m, v in results["published_amber_score_check"].items() if m != "formula"):
+    for model, (chair, f1, _) in (
+        (m, v) for m, v in results["published_amber_score_check"].items() if m != "formula"
+    ):
         yield ("published_amber_score_check", model, "2"), round((100 - chair + f1) / 2 + 1e-9, 1)
 
 
@@ -150,8 +213,10 @@ def _read_as_published(row: dict[str, Any]) -> bool:
 
 def _other_prompts(want: dict[str, Any]) -> int:
     """Answers whose prompt is not the text of the question with their id."""
-    answers, questions = ([json.loads(line) for line in (DATA / want[name]).read_text().splitlines()]
-                          for name in ("answers", "labels"))  # fmt: skip
+    answers, questions = (
+        [json.loads(line) for line in (DATA / want[name]).read_text().splitlines()]
+        for name in ("answers", "labels")
+    )
     asked = {row["question_id"]: row["text"] for row in questions}
     return sum(row["prompt"] != asked[row["question_id"]] for row in answers)
 
@@ -173,7 +238,11 @@ def _cut(case: str, want: dict[str, Any]) -> Ours:
     with tempfile.TemporaryDirectory() as folder:
         cut = write_lines(File(folder) / "cut.jsonl", labels[:answers])
         scored = score("pope", Files(DATA / want["answers"], questions=cut))
-    yield from ((path, value) for path, value in _yes_no((case, "metrics"), scored) if path[-1] != "n_labels")
+    yield from (
+        (path, value)
+        for path, value in _yes_no((case, "metrics"), scored)
+        if path[-1] != "n_labels"
+    )
     yield (case, "metrics", "n_labels"), len(labels)
 
 
@@ -182,7 +251,9 @@ def _degenerate(name: str, one: dict[str, Any]) -> Ours:
         return
     with tempfile.TemporaryDirectory() as folder:
         said = write_lines(File(folder) / "a.jsonl", [{"answer": text} for text in one["answers"]])
-        asked = [{"image": str(number), "label": label} for number, label in enumerate(one["labels"])]
+        asked = [
+            {"image": str(number), "label": label} for number, label in enumerate(one["labels"])
+        ]
         scored = score("pope", Files(said, questions=write_lines(File(folder) / "q.jsonl", asked)))
     yield from _yes_no(("degenerate", name, "official"), scored)
 
@@ -196,7 +267,11 @@ def _counters(scored: Scored, want: dict[str, Any]) -> dict[str, float]:
     """The official script's counters; those of denominators begin at 0.001."""
     found: dict[str, float] = {}
     for prefix, dimension in _COUNTERS.items():
-        items = [item.values for item in scored.items if "label" in item.values and dimension in ("", item.group)]
+        items = [
+            item.values
+            for item in scored.items
+            if "label" in item.values and dimension in ("", item.group)
+        ]
         said_no = [values for values in items if values.get("predicted") == 0]
         hits = sum(values["label"] == 0 for values in said_no)
         right = sum(values.get("predicted") == values["label"] for values in items)
@@ -213,6 +288,8 @@ def _counters(scored: Scored, want: dict[str, Any]) -> dict[str, float]:
         found |= {"chair_num": sums["mentions"] + 0.001, "chair_score": sums["hallucinated"]}
         found |= {"safe_cover_num": sums["truth"] + 0.001, "safe_cover_score": sums["covered"]}
         found |= {"hallu_cover_num": sums["traps"] + 0.001, "hallu_cover_score": sums["imagined"]}
-        found |= {"non_hallu_num": len(described) + 0.001,
-                  "non_hallu_score": sum(values["hallucinated"] == 0 for values in described)}  # fmt: skip
+        found |= {
+            "non_hallu_num": len(described) + 0.001,
+            "non_hallu_score": sum(values["hallucinated"] == 0 for values in described),
+        }
     return {name: found[name] for name in want.get("counters", {})}

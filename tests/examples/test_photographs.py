@@ -30,7 +30,9 @@ def folder(tmp_path):
 
 def adapter_moves_the_base(base, adapter):
     """Whether plain transformers and PEFT give other logits with the adapter than without it."""
-    model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(base), adapter).eval()
+    model = PeftModel.from_pretrained(
+        AutoModelForImageTextToText.from_pretrained(base), adapter
+    ).eval()
     ids = torch.arange(4, 12)[None]
     with torch.no_grad():
         with_adapter = model(input_ids=ids).logits
@@ -48,7 +50,9 @@ def test_a_llava_miniature_from_photographs_to_an_adapter(folder, capsys):
     assert printed[-1].strip()
 
     corrections = read_records(folder / "out/corrections/corrections.jsonl", Correction)
-    written = [json.loads(line) for line in (EXAMPLE / "corrections.jsonl").read_text().splitlines()]
+    written = [
+        json.loads(line) for line in (EXAMPLE / "corrections.jsonl").read_text().splitlines()
+    ]
     assert [(c.question, c.rejected, c.chosen) for c in corrections] == [
         (row["question"], row["rejected"], row["chosen"]) for row in written
     ]
@@ -56,8 +60,11 @@ def test_a_llava_miniature_from_photographs_to_an_adapter(folder, capsys):
     assert all("written for this example" in c.origin for c in corrections)
 
     run_dir = folder / "out/miniature-run"
-    losses = [row["loss"] for row in map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
-              if row["part"] == "validation"]  # fmt: skip
+    losses = [
+        row["loss"]
+        for row in map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
+        if row["part"] == "validation"
+    ]
     assert losses[0] == pytest.approx(0.6931, abs=1e-3)
     assert losses[-1] < 0.65
     weights = load_file(run_dir / "adapter" / "adapter_model.safetensors")

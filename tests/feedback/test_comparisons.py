@@ -35,8 +35,16 @@ def test_each_pair_comes_with_its_prompt_its_responses_and_its_facts(folder):
     ("file", "changes", "told"),
     [
         ("comparisons", {"prompt_id": "p9"}, "there is no prompt 'p9' in prompts.jsonl"),
-        ("comparisons", {"response_ids": ["p1#0", "p9#0"]}, "there is no response 'p9#0' in responses.jsonl"),
-        ("comparisons", {"response_ids": ["p1#0", "p0#0"]}, "answers prompt 'p0', the comparison is about 'p1'"),
+        (
+            "comparisons",
+            {"response_ids": ["p1#0", "p9#0"]},
+            "there is no response 'p9#0' in responses.jsonl",
+        ),
+        (
+            "comparisons",
+            {"response_ids": ["p1#0", "p0#0"]},
+            "answers prompt 'p0', the comparison is about 'p1'",
+        ),
         ("comparisons", {"response_ids": ["p1#0", "p1#0"]}, "is compared with itself"),
         ("comparisons", {"preferred": 0}, "`preferred`: "),
         ("comparisons", {"preferred": 3}, "`preferred`: "),
@@ -46,7 +54,11 @@ def test_each_pair_comes_with_its_prompt_its_responses_and_its_facts(folder):
         ("facts", {"texts": []}, "`texts` holds no text"),
         ("facts", {"texts": ["A dog.", " "]}, "`texts` holds no text or an empty one"),
         ("facts", {"prompt_id": "p9"}, "there is no prompt 'p9'"),
-        ("facts", {"prompt_id": "p0"}, "of another image: 'scene1', the prompt asks about 'scene0'"),
+        (
+            "facts",
+            {"prompt_id": "p0"},
+            "of another image: 'scene1', the prompt asks about 'scene0'",
+        ),
     ],
 )
 def test_each_fault_is_told_with_its_file(folder, file, changes, told):
@@ -58,7 +70,9 @@ def test_each_fault_is_told_with_its_file(folder, file, changes, told):
     assert fault.line == (4 if file == "responses" else 3)
 
 
-@pytest.mark.parametrize(("text", "told"), [("  ", "response 'p1#0' is empty"), (None, "both responses say the same")])
+@pytest.mark.parametrize(
+    ("text", "told"), [("  ", "response 'p1#0' is empty"), (None, "both responses say the same")]
+)
 def test_texts_that_teach_nothing_are_faults_of_the_comparison(folder, text, told):
     other = json.loads((folder / "responses.jsonl").read_text().splitlines()[4])["text"]
     change_row(folder / "responses.jsonl", 2, text=other if text is None else text)
@@ -88,12 +102,18 @@ def test_all_faults_of_all_files_are_told_at_once_and_bad_rows_put_aside(folder)
     (folder / "images" / "scene2.png").write_bytes(b"no picture")
     with pytest.raises(DataError) as caught:
         read_compared_pairs(folder)
-    assert {fault.file.name for fault in caught.value.faults} == {"comparisons.jsonl", "prompts.jsonl"}
+    assert {fault.file.name for fault in caught.value.faults} == {
+        "comparisons.jsonl",
+        "prompts.jsonl",
+    }
     assert "cannot be decoded" in str(caught.value)
     (folder / "images" / "scene2.png").write_bytes((folder / "images" / "scene0.png").read_bytes())
     (pair,) = read_compared_pairs(folder, skip_bad=True, quarantine=folder / "aside")
     assert pair.prompt.id == "p2"
-    assert sorted(path.name for path in (folder / "aside").iterdir()) == ["comparisons.bad.jsonl", "prompts.bad.jsonl"]
+    assert sorted(path.name for path in (folder / "aside").iterdir()) == [
+        "comparisons.bad.jsonl",
+        "prompts.bad.jsonl",
+    ]
 
 
 def test_facts_of_one_prompt_are_never_those_of_another_about_the_same_image():

@@ -3,12 +3,27 @@ import pytest
 from comparison_files import write_comparisons
 from veridical.feedback.contents import check_folder, content_statistics, read_contents
 from veridical.formats.llava_rlhf import Contents
-from veridical.records import NO_IMAGE, Comparison, Conversation, ImageRef, Prompt, Response, Turn, write_records
+from veridical.records import (
+    NO_IMAGE,
+    Comparison,
+    Conversation,
+    ImageRef,
+    Prompt,
+    Response,
+    Turn,
+    write_records,
+)
 
 
 def test_what_is_in_a_folder_is_read_and_counted(tmp_path):
     found = content_statistics(read_contents(write_comparisons(tmp_path, count=6)))
-    assert found.counts == {"prompts": 6, "responses": 12, "comparisons": 6, "facts": 6, "images": 6}
+    assert found.counts == {
+        "prompts": 6,
+        "responses": 12,
+        "comparisons": 6,
+        "facts": 6,
+        "images": 6,
+    }
     assert found.sections["preferred"] == {"first": 2, "second": 2, "tie": 2}
     assert found.sections["decided by"] == {"not noted": 6}
     assert found.sections["the preferred response is"] == {"shorter": 4}
@@ -19,8 +34,12 @@ def test_what_is_in_a_folder_is_read_and_counted(tmp_path):
 def test_truths_and_length_bonuses_are_counted():
     image = ImageRef(path="a.png")
     prompts = [
-        Prompt(id=str(n), image=image, question="Q", task="yes_no", reference=truth, length_bonus=bonus)
-        for n, (truth, bonus) in enumerate([("No", 1.0), ("No", -0.5), ("Yes", 1.0), ("No, there is none.", None)])
+        Prompt(
+            id=str(n), image=image, question="Q", task="yes_no", reference=truth, length_bonus=bonus
+        )
+        for n, (truth, bonus) in enumerate(
+            [("No", 1.0), ("No", -0.5), ("Yes", 1.0), ("No, there is none.", None)]
+        )
     ]
     found = content_statistics(Contents(tuple(prompts)))
     assert found.sections["task"] == {"yes_no": 1, "yes_no, No": 2, "yes_no, Yes": 1}
@@ -34,7 +53,8 @@ def test_truths_and_length_bonuses_are_counted():
 )
 def test_who_wins_by_length_and_by_what(preferred, hallucination, expected):
     responses = tuple(
-        Response(id=n, prompt_id="p", text=t, model="m") for n, t in (("1", "a long text"), ("2", "short"))
+        Response(id=n, prompt_id="p", text=t, model="m")
+        for n, t in (("1", "a long text"), ("2", "short"))
     )
     judged = {"preferred": preferred, "hallucination": hallucination, "source": "human"}
     comparison = Comparison(id="c", prompt_id="p", response_ids=("1", "2"), **judged)
@@ -54,7 +74,9 @@ def test_a_folder_of_prompts_or_conversations_is_checked_with_its_images(tmp_pat
         Conversation(id="c", image=ImageRef(path="images/none.png"), turns=said, source="model"),
     ]
     write_records(tmp_path / "conversations.jsonl", rows, kind="Conversation")
-    assert [(fault.file.name, fault.line) for fault in check_folder(tmp_path)] == [("conversations.jsonl", 4)]
+    assert [(fault.file.name, fault.line) for fault in check_folder(tmp_path)] == [
+        ("conversations.jsonl", 4)
+    ]
     (tmp_path / "images" / "scene1.png").unlink()
     assert [(fault.file.name, fault.line) for fault in check_folder(tmp_path)] == [
         ("prompts.jsonl", 3),
@@ -77,9 +99,10 @@ def test_a_prompt_without_an_image_is_sound_alone_and_not_in_a_comparison(tmp_pa
     prompts = read_contents(tmp_path).prompts
     blind = [prompts[0].model_copy(update={"image": NO_IMAGE}), *prompts[1:]]
     write_records(tmp_path / "prompts.jsonl", blind, kind="Prompt")
-    assert str(check_folder(tmp_path)[-1]) == (
-        f"{tmp_path / 'comparisons.jsonl'}:2: no image is named, got an empty path, and one is needed here. "
-        "Name it or leave the row out."
+    assert (
+        str(check_folder(tmp_path)[-1])
+        == f"{tmp_path / 'comparisons.jsonl'}:2: no image is named, got an empty path, and one is"
+        " needed here. Name it or leave the row out."
     )
     (tmp_path / "comparisons.jsonl").unlink()
     assert check_folder(tmp_path) == []

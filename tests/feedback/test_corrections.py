@@ -37,9 +37,18 @@ def test_an_import_has_no_fault(records):
         ({"image": {"path": "images/none.png"}}, "the image 'images/none.png' is missing"),
         ({"image": {"path": "../../x.png"}}, "leads out of the data set's folder"),
         ({"image": {"path": "corrections.jsonl"}}, "no known image format"),
-        ({"segments": [{"rejected_span": [0, 900], "chosen_span": [0, 1]}]}, "segment 1 ends at 900 of the rejected"),
-        ({"segments": [{"rejected_span": [3, 1], "chosen_span": [0, 1]}]}, "rejected_span must be 0 <= start <= end"),
-        ({"segments": [{"rejected_span": [0, 1], "chosen_span": [0, 1]}]}, "the text after the last segment differs"),
+        (
+            {"segments": [{"rejected_span": [0, 900], "chosen_span": [0, 1]}]},
+            "segment 1 ends at 900 of the rejected",
+        ),
+        (
+            {"segments": [{"rejected_span": [3, 1], "chosen_span": [0, 1]}]},
+            "rejected_span must be 0 <= start <= end",
+        ),
+        (
+            {"segments": [{"rejected_span": [0, 1], "chosen_span": [0, 1]}]},
+            "the text after the last segment differs",
+        ),
     ],
 )
 def test_each_fault_is_told_with_its_line(records, changes, told):
@@ -50,7 +59,10 @@ def test_each_fault_is_told_with_its_line(records, changes, told):
 
 
 def test_a_changed_or_broken_image_is_found(records):
-    paths = [records.parent / json.loads(line)["image"]["path"] for line in records.read_text().splitlines()[1:]]
+    paths = [
+        records.parent / json.loads(line)["image"]["path"]
+        for line in records.read_text().splitlines()[1:]
+    ]
     paths[0].write_bytes(image_bytes(77))
     paths[1].write_bytes(paths[1].read_bytes()[:-200])
     faults = check_corrections(records)

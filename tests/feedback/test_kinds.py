@@ -43,7 +43,9 @@ def correction(row_id, rejected, chosen, *, image="a.png", **settings):
 
 def test_statistics_worked_by_hand():
     rows = [
-        correction("1", "A cat and two dogs.", "A bird and three dogs."),  # two substitutions, 2 of 6 words
+        correction(
+            "1", "A cat and two dogs.", "A bird and three dogs."
+        ),  # two substitutions, 2 of 6 words
         correction("2", "A big cat.", "A cat."),  # one deletion, 1 of 4 words
         correction("3", "A cat.", "A cat. A bird.", image="b.png"),  # one insertion, 0 of 3 words
     ]
@@ -52,7 +54,11 @@ def test_statistics_worked_by_hand():
     assert found.segments_per_response == {1: 2, 2: 1}
     assert found.edits == {"substitution": 2, "insertion": 1, "deletion": 1}
     assert found.kinds["other"] == 4
-    assert (found.guessed_kinds["object"], found.guessed_kinds["number"], found.guessed_kinds["attribute"]) == (2, 1, 1)
+    assert (
+        found.guessed_kinds["object"],
+        found.guessed_kinds["number"],
+        found.guessed_kinds["attribute"],
+    ) == (2, 1, 1)
     assert found.rejected_words == [6, 4, 3]
     assert found.changed_ratio == 3 / 13
     assert found.sources == {"human": 3}

@@ -54,26 +54,34 @@ def test_without_an_end_token_the_last_token_is_the_seam():
 
 def test_an_end_token_may_have_zero_offsets():
     # Many tokenizers give (0, 0) to tokens that they add.
-    assert changed_token_masks([(0, 1), (1, 5), (0, 0)], [(0, 1), (0, 0)], find_segments("A dog", "A")) == (
+    assert changed_token_masks(
+        [(0, 1), (1, 5), (0, 0)], [(0, 1), (0, 0)], find_segments("A dog", "A")
+    ) == (
         [False, True, False],
         [False, True],
     )
 
 
 def test_all_byte_tokens_of_one_emoji_are_marked():
-    masks = changed_token_masks([(0, 1), (1, 3), (2, 3), (2, 3)], [(0, 1), (1, 5)], find_segments("A 🚀", "A cat"))
+    masks = changed_token_masks(
+        [(0, 1), (1, 3), (2, 3), (2, 3)], [(0, 1), (1, 5)], find_segments("A 🚀", "A cat")
+    )
     assert masks == ([False, True, True, True], [False, True])
 
 
 def test_white_space_that_has_no_token_still_marks_a_seam():
     # A word-level tokenizer has no token for the line break that was changed.
-    assert changed_token_masks([(0, 1), (2, 3)], [(0, 1), (2, 3)], find_segments("a b", "a\nb")) == (
+    assert changed_token_masks(
+        [(0, 1), (2, 3)], [(0, 1), (2, 3)], find_segments("a b", "a\nb")
+    ) == (
         [False, True],
         [False, True],
     )
 
 
-_WORDS = st.lists(st.sampled_from(["a", "cat", "dog", "red", ".", "👩🏽‍🚀", "\n"]), max_size=15).map(" ".join)
+_WORDS = st.lists(
+    st.sampled_from(["a", "cat", "dog", "red", ".", "👩🏽‍🚀", "\n"]), max_size=15
+).map(" ".join)
 
 
 @given(_WORDS, _WORDS)
@@ -89,7 +97,8 @@ def test_every_segment_marks_a_token_on_each_side_with_anchor(rejected, chosen):
 def test_each_setting_marks_at_least_what_the_narrower_one_marks(rejected, chosen):
     a, b, segments = offsets(rejected), offsets(chosen), find_segments(rejected, chosen)
     ignore, side, anchor = (
-        changed_token_masks(a, b, segments, one_sided=setting) for setting in ("ignore", "mark", "anchor")
+        changed_token_masks(a, b, segments, one_sided=setting)
+        for setting in ("ignore", "mark", "anchor")
     )
     for narrow, wide in ((ignore, side), (side, anchor)):
         for fewer, more in zip(narrow, wide, strict=True):
@@ -119,7 +128,11 @@ def original(rejected, chosen):
             "the clock there shows 15 : 26 in the morning",
             ("11 : 20", "15 : 26"),
         ),
-        ("it is in the top left corner", "it is in the top right corner", ("left corner", "right corner")),
+        (
+            "it is in the top left corner",
+            "it is in the top right corner",
+            ("left corner", "right corner"),
+        ),
         # A deleted or inserted sentence gets no weight: the fault that our own masks mend.
         ("a man rides . there are two people in the room .", "a man rides .", ("", "")),
         ("a man rides .", "a man rides . there are two people in the room .", ("", "")),
@@ -142,7 +155,8 @@ def test_the_original_algorithm_behaves_as_released(rejected, chosen, expected):
 
 
 def test_the_original_algorithm_ignores_frequent_tokens_in_long_sequences():
-    # From 200 tokens on, tokens in more than 1 % of the places seed no match: everything counts as changed.
+    # From 200 tokens on, tokens in more than 1 % of the places seed no match: everything counts as
+    # changed.
     middle = [1, 2, 3, 4] * 60
     masks = original_changed_tokens([7, *middle, 7], [8, *middle, 8])
     assert all(masks.rejected)
@@ -162,14 +176,18 @@ def _byte_level_tokenizer():
 def _metaspace_tokenizer():
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    return tokenizer, trainers.BpeTrainer(vocab_size=60, special_tokens=["<unk>"], show_progress=False)
+    return tokenizer, trainers.BpeTrainer(
+        vocab_size=60, special_tokens=["<unk>"], show_progress=False
+    )
 
 
 @pytest.fixture(scope="module", params=[_byte_level_tokenizer, _metaspace_tokenizer])
 def tokenizer(request):
     """The two ways in which real models cut text, trained on a few words."""
     made, trainer = request.param()
-    made.train_from_iterator(["a cat and a red dog sit on the red bench . a cat 👩🏽‍🚀"] * 4, trainer)
+    made.train_from_iterator(
+        ["a cat and a red dog sit on the red bench . a cat 👩🏽‍🚀"] * 4, trainer
+    )
     return made
 
 
@@ -187,4 +205,8 @@ def test_real_tokenizers_mark_just_the_changed_words_and_the_seams(tokenizer, re
         (ignore.chosen, b, [segment.chosen_span for segment in segments]),
     ):
         for flag, (start, end) in zip(mask, offsets_, strict=True):
-            assert flag == any(start < last and first < end and start < end for first, last in spans if first < last)
+            assert flag == any(
+                start < last and first < end and start < end
+                for first, last in spans
+                if first < last
+            )

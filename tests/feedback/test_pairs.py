@@ -7,7 +7,9 @@ from veridical.feedback.pairs import pairs_from_corrections, split_by_image
 from veridical.records import Correction, ImageRef, Segment
 
 
-def correction(row_id="1", rejected="A cat.", chosen="A dog.", *, path="images/a.png", sha256=None, segments=()):
+def correction(
+    row_id="1", rejected="A cat.", chosen="A dog.", *, path="images/a.png", sha256=None, segments=()
+):
     return Correction(
         id=row_id,
         prompt_id="p",
@@ -24,7 +26,12 @@ def correction(row_id="1", rejected="A cat.", chosen="A dog.", *, path="images/a
 def test_a_correction_becomes_a_pair_with_derived_segments():
     (pair,) = pairs_from_corrections([correction()])
     assert pair.segments == (Segment(rejected_span=(2, 5), chosen_span=(2, 5)),)
-    assert (pair.id, pair.source, pair.origin, pair.image.path) == ("1", "human", "coco", "images/a.png")
+    assert (pair.id, pair.source, pair.origin, pair.image.path) == (
+        "1",
+        "human",
+        "coco",
+        "images/a.png",
+    )
 
 
 def test_given_segments_are_kept():
@@ -64,7 +71,9 @@ def test_no_image_is_in_two_parts_and_order_does_not_matter(numbers, seed, rando
     parts = split_by_image(rows, {"train": 0.75, "validation": 0.25}, seed=seed)
     images = {name: {row.image.path for row in part} for name, part in parts.items()}
     assert not images["train"] & images["validation"]
-    assert sorted(row.id for part in parts.values() for row in part) == sorted(row.id for row in rows)
+    assert sorted(row.id for part in parts.values() for row in part) == sorted(
+        row.id for row in rows
+    )
     assert len(images["train"]) == round(0.75 * len(set(numbers)))
     random.shuffle(rows)
     again = split_by_image(rows, {"train": 0.75, "validation": 0.25}, seed=seed)
@@ -80,12 +89,18 @@ def test_an_image_under_two_names_is_one_image():
     ]
     for seed in range(8):
         parts = split_by_image(rows, {"train": 0.5, "test": 0.5}, seed=seed)
-        assert {tuple(row.id for row in part) for part in parts.values()} == {("1", "2", "3"), ("4",)}
+        assert {tuple(row.id for row in part) for part in parts.values()} == {
+            ("1", "2", "3"),
+            ("4",),
+        }
 
 
 def test_the_seed_decides():
     rows = [correction(str(i), path=f"{i}.png") for i in range(40)]
-    firsts = {tuple(r.id for r in split_by_image(rows, {"a": 0.5, "b": 0.5}, seed=seed)["a"]) for seed in range(4)}
+    firsts = {
+        tuple(r.id for r in split_by_image(rows, {"a": 0.5, "b": 0.5}, seed=seed)["a"])
+        for seed in range(4)
+    }
     assert len(firsts) == 4
 
 

@@ -52,8 +52,13 @@ def changes(rejected, chosen, **settings):
 @given(_TEXTS, _TEXTS, st.integers(1, 4))
 def test_segments_rebuild_both_texts_exactly(rejected, chosen, min_match):
     segments = find_segments(rejected, chosen, min_match=min_match)
-    assert apply_segments(rejected, segments, segment_texts(chosen, segments, side="chosen")) == chosen
-    assert revert_segments(chosen, segments, segment_texts(rejected, segments, side="rejected")) == rejected
+    assert (
+        apply_segments(rejected, segments, segment_texts(chosen, segments, side="chosen")) == chosen
+    )
+    assert (
+        revert_segments(chosen, segments, segment_texts(rejected, segments, side="rejected"))
+        == rejected
+    )
     assert check_segments(rejected, chosen, segments) == []
     assert bool(segments) == (rejected != chosen)
 
@@ -62,7 +67,9 @@ def test_segments_rebuild_both_texts_exactly(rejected, chosen, min_match):
 def test_segments_never_cut_through_a_word_and_never_say_nothing(rejected, chosen):
     for segment in find_segments(rejected, chosen):
         for text, span in ((rejected, segment.rejected_span), (chosen, segment.chosen_span)):
-            assert not any(word.start < place < word.end for word in find_words(text) for place in span)
+            assert not any(
+                word.start < place < word.end for word in find_words(text) for place in span
+            )
         a, b = segment.rejected_span, segment.chosen_span
         assert rejected[a[0] : a[1]] != chosen[b[0] : b[1]]
 
@@ -74,7 +81,10 @@ def test_a_larger_min_match_only_merges(rejected, chosen):
     for segment in exact:
         (a, b), (c, d) = segment.rejected_span, segment.chosen_span
         assert any(
-            s.rejected_span[0] <= a and b <= s.rejected_span[1] and s.chosen_span[0] <= c and d <= s.chosen_span[1]
+            s.rejected_span[0] <= a
+            and b <= s.rejected_span[1]
+            and s.chosen_span[0] <= c
+            and d <= s.chosen_span[1]
             for s in smooth
         )
 
@@ -113,18 +123,31 @@ def test_min_match_merges_changes_with_few_words_between():
 
 
 def test_long_texts_are_compared_like_short_ones():
-    # difflib's autojunk sets in at 200 elements: "the" and "." would no longer seed a match, and all would change.
+    # difflib's autojunk sets in at 200 elements: "the" and "." would no longer seed a match, and
+    # all would change.
     middle = " the cat sees the dog ." * 60
-    assert changes(f"One{middle} Here.", f"Two{middle} There.") == [("One", "Two"), ("Here", "There")]
+    assert changes(f"One{middle} Here.", f"Two{middle} There.") == [
+        ("One", "Two"),
+        ("Here", "There"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("segments", "fault"),
     [
         ([((0, 1), (0, 99))], "segment 1 ends at 99 of the chosen text, which has 9 code points"),
-        ([((2, 5), (2, 5)), ((4, 6), (4, 6))], "segment 2 starts at 4 of the rejected text, before segment 1 ends (5)"),
+        (
+            [((2, 5), (2, 5)), ((4, 6), (4, 6))],
+            "segment 2 starts at 4 of the rejected text, before segment 1 ends (5)",
+        ),
         ([((6, 9), (6, 9)), ((2, 5), (2, 5))], "segment 2 starts at 2"),
-        ([], "the text after the last segment differs: 'a cat ran' (rejected) against 'a dog ran' (chosen)"),
+        (
+            [],
+            (
+                "the text after the last segment differs: 'a cat ran' (rejected) against 'a dog"
+                " ran' (chosen)"
+            ),
+        ),
         ([((6, 9), (6, 9))], "the text before segment 1 differs: 'a cat ' (rejected)"),
     ],
 )
@@ -134,7 +157,12 @@ def test_wrong_segments_are_told_with_place_and_remedy(segments, fault):
 
 
 def test_segments_wider_than_need_be_are_right():
-    assert check_segments("a cat ran", "a dog ran", [Segment(rejected_span=(0, 9), chosen_span=(0, 9))]) == []
+    assert (
+        check_segments(
+            "a cat ran", "a dog ran", [Segment(rejected_span=(0, 9), chosen_span=(0, 9))]
+        )
+        == []
+    )
 
 
 def test_each_segment_needs_its_text():

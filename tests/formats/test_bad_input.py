@@ -27,8 +27,12 @@ from veridical.records import Correction, images, read_records
 
 
 def plain_faults(folder, **changes):
-    source = write_jsonl(folder / "a.jsonl", [plain_row(folder, 1), plain_row(folder, 2, **changes)])
-    return [str(fault).replace(f"{folder}/", "") for fault in check_source(source, format_name="plain")]
+    source = write_jsonl(
+        folder / "a.jsonl", [plain_row(folder, 1), plain_row(folder, 2, **changes)]
+    )
+    return [
+        str(fault).replace(f"{folder}/", "") for fault in check_source(source, format_name="plain")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -37,10 +41,19 @@ def plain_faults(folder, **changes):
         ({"image": "none.png"}, "the image 'none.png' is missing in"),
         ({"image": None}, "the image is missing: bytes or a path expected, got nothing"),
         ({"image": 7}, "the image is missing: bytes or a path expected, got 7"),
-        ({"image": "../secret.png"}, "the image path '../secret.png' leads out of the data set's folder"),
-        ({"image": "/etc/hostname"}, "the image path '/etc/hostname' leads out of the data set's folder"),
+        (
+            {"image": "../secret.png"},
+            "the image path '../secret.png' leads out of the data set's folder",
+        ),
+        (
+            {"image": "/etc/hostname"},
+            "the image path '/etc/hostname' leads out of the data set's folder",
+        ),
         ({"image": "a\0b"}, "cannot be read: "),
-        ({"image": "https://example.org/a.png"}, "the image is an address, got 'https://example.org/a.png'"),
+        (
+            {"image": "https://example.org/a.png"},
+            "the image is an address, got 'https://example.org/a.png'",
+        ),
         ({"image": "a.jsonl"}, "the image cannot be decoded: no known image format"),
         ({"chosen": ""}, "`chosen` is empty, got ''"),
         ({"rejected": " \n"}, "`rejected` is empty, got ' \\n'"),
@@ -48,11 +61,17 @@ def plain_faults(folder, **changes):
         ({"prompt": None}, "`question` must be text, got None"),
         ({"prompt": "<image>"}, "`question` is empty but for the image placeholder"),
         ({"prompt": "<image><image> Same?"}, "the question asks about 2 images"),
-        ({"chosen": REJECTED}, "`chosen` equals `rejected`, got 'A cat sits on a red bench.' twice"),
+        (
+            {"chosen": REJECTED},
+            "`chosen` equals `rejected`, got 'A cat sits on a red bench.' twice",
+        ),
         ({"chosen": ["A dog."]}, "`chosen` must be text, got ['A dog.']"),
         ({"rejected": 3}, "`rejected` must be text, got 3"),
         ({"chosen": "A dog <image>."}, "`chosen` holds the image placeholder '<image>'"),
-        ({"chosen": "A \ud800 dog."}, "`chosen` is no valid Unicode: half of a surrogate pair at 2"),
+        (
+            {"chosen": "A \ud800 dog."},
+            "`chosen` is no valid Unicode: half of a surrogate pair at 2",
+        ),
         ({"id": "1"}, "the id '1' stands in a.jsonl:1 already"),
         ({"id": True}, "the id must be a number or a text, got True"),
     ],
@@ -65,7 +84,13 @@ def test_each_fault_is_told_with_its_line(tmp_path, changes, told):
 
 def test_all_faults_of_a_row_and_of_a_file_are_told_at_once(tmp_path):
     assert len(plain_faults(tmp_path, image="none.png", chosen="", rejected=3, id=[])) == 4
-    rows = [plain_row(tmp_path, 1, chosen=""), "{broken", plain_row(tmp_path, 3), "[1]", plain_row(tmp_path, 1)]
+    rows = [
+        plain_row(tmp_path, 1, chosen=""),
+        "{broken",
+        plain_row(tmp_path, 3),
+        "[1]",
+        plain_row(tmp_path, 1),
+    ]
     source = write_jsonl(tmp_path / "b.jsonl", rows)
     assert [fault.line for fault in check_source(source, format_name="plain")] == [1, 2, 4]
 
@@ -74,7 +99,9 @@ def test_a_truncated_image_is_found(tmp_path):
     for kind in ("JPEG", "PNG", "WEBP"):
         data = image_bytes(size=64, kind=kind)
         for part in (data[: len(data) // 2], data[: -len(data) // 8], data[:20]):
-            source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": part, "path": None})])
+            source = write_parquet(
+                tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": part, "path": None})]
+            )
             (fault,) = check_source(source, format_name="rlhf-v")
             assert "the image cannot be decoded" in fault.message, kind
 
@@ -85,7 +112,9 @@ def test_an_image_of_too_many_bytes_is_refused_before_it_is_read(tmp_path, monke
     (tmp_path / "1.jpg").write_bytes(b"\xff" * 1001)
     (fault,) = check_source(write_jsonl(tmp_path / "a.jsonl", [row]), format_name="plain")
     assert "the image is too large: 1,001 bytes, at most 1,000 are read" in fault.message
-    source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": b"\xff" * 1001, "path": None})])
+    source = write_parquet(
+        tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": b"\xff" * 1001, "path": None})]
+    )
     assert "too large: 1,001 bytes" in check_source(source, format_name="rlhf-v")[0].message
 
 
@@ -93,7 +122,9 @@ def test_an_image_of_too_many_bytes_is_refused_before_it_is_read(tmp_path, monke
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, side):
     file = io.BytesIO()
     Image.new("1", (side, side)).save(file, "PNG")  # 50 kB that would take 400 MB
-    source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": file.getvalue(), "path": None})])
+    source = write_parquet(
+        tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": file.getvalue(), "path": None})]
+    )
     tracemalloc.start()
     (fault,) = check_source(source, format_name="rlhf-v")
     assert tracemalloc.get_traced_memory()[1] < 50e6
@@ -128,7 +159,10 @@ def test_images_may_lie_in_a_named_folder(tmp_path):
         ({"image": None}, "the image is missing"),
         ({"image": {"bytes": b"", "path": None}}, "the image is missing"),
         ({"origin_split": json.dumps({"veridical": {"source": "martian"}})}, "`source`: "),
-        ({"origin_split": json.dumps({"veridical": {"id": {}}})}, "the id must be a number or a text, got {}"),
+        (
+            {"origin_split": json.dumps({"veridical": {"id": {}}})},
+            "the id must be a number or a text, got {}",
+        ),
     ],
 )
 def test_faults_of_rlhf_v_rows(tmp_path, row, told):
@@ -145,14 +179,21 @@ def test_faults_of_parquet_files(tmp_path):
     assert "the column `text` missing, got `ds_name`" in fault.message
     source.write_bytes(source.read_bytes()[:-50])
     assert "no readable Parquet file" in check_source(source, format_name="rlhf-v")[0].message
-    assert "no such file" in check_source(tmp_path / "none.parquet", format_name="rlhf-v")[0].message
+    assert (
+        "no such file" in check_source(tmp_path / "none.parquet", format_name="rlhf-v")[0].message
+    )
     (tmp_path / "empty").mkdir()
-    assert "holds no Parquet file" in check_source(tmp_path / "empty", format_name="rlhf-v")[0].message
+    assert (
+        "holds no Parquet file" in check_source(tmp_path / "empty", format_name="rlhf-v")[0].message
+    )
 
 
 def test_damage_inside_a_parquet_file_is_told_with_the_last_good_row(tmp_path):
     source = write_parquet(
-        tmp_path / "a.parquet", [rlhf_v_row(n) for n in range(64)], row_group_size=16, compression="gzip"
+        tmp_path / "a.parquet",
+        [rlhf_v_row(n) for n in range(64)],
+        row_group_size=16,
+        compression="gzip",
     )
     data = bytearray(source.read_bytes())
     middle = len(data) // 2
@@ -169,7 +210,10 @@ def test_damage_inside_a_parquet_file_is_told_with_the_last_good_row(tmp_path):
     [
         (tsv_line(1).rpartition("\t")[0], "7 tab-separated columns expected, got 6"),
         (tsv_line(1, image="§"), "`image` is not valid base64"),
-        (tsv_line(1, texts=base64.b64encode(b'["a", "b"]').decode()), "must list question, chosen and rejected, got 2"),
+        (
+            tsv_line(1, texts=base64.b64encode(b'["a", "b"]').decode()),
+            "must list question, chosen and rejected, got 2",
+        ),
         (tsv_line(1, texts=base64.b64encode(b"\xff").decode()), "`texts` is not UTF-8"),
         ("\udcff\t" * 6, "not UTF-8"),
     ],
@@ -194,12 +238,24 @@ def test_a_tsv_that_broke_off_is_told_by_its_name(tmp_path):
     [
         ({"images": []}, "`images` must hold one image, got 0 images"),
         ({"images": None}, "`images` must hold one image, got None"),
-        ({"prompt": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "must be one question"),
-        ({"prompt": "x", "chosen": [{"role": "user", "content": "a"}]}, "`chosen` must be one answer of the assistant"),
-        ({"prompt": "x", "chosen": [{"role": "assistant", "content": [{"type": "video"}]}]}, "neither text nor image"),
+        (
+            {"prompt": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+            "must be one question",
+        ),
+        (
+            {"prompt": "x", "chosen": [{"role": "user", "content": "a"}]},
+            "`chosen` must be one answer of the assistant",
+        ),
+        (
+            {"prompt": "x", "chosen": [{"role": "assistant", "content": [{"type": "video"}]}]},
+            "neither text nor image",
+        ),
         ({"prompt": "x", "chosen": [{"text": "a"}]}, "must hold messages with role and content"),
         ({"prompt": "x", "chosen": 3}, "`chosen` must be a list of messages, got 3"),
-        ({"messages": [], "rejected_response": "x"}, "`messages` must end with the assistant's answer"),
+        (
+            {"messages": [], "rejected_response": "x"},
+            "`messages` must end with the assistant's answer",
+        ),
     ],
 )
 def test_faults_of_chat_rows(tmp_path, changes, told):
@@ -227,7 +283,9 @@ def test_faults_of_json_files(tmp_path, data, told):
 
 def test_a_failed_import_leaves_nothing_behind_and_an_old_one_in_place(tmp_path):
     good = write_jsonl(tmp_path / "good.jsonl", [plain_row(tmp_path, 1)])
-    bad = write_jsonl(tmp_path / "bad.jsonl", [plain_row(tmp_path, 2), plain_row(tmp_path, 3, chosen="")])
+    bad = write_jsonl(
+        tmp_path / "bad.jsonl", [plain_row(tmp_path, 2), plain_row(tmp_path, 3, chosen="")]
+    )
     with pytest.raises(DataError, match="1 fault in the input"):
         import_corrections(bad, tmp_path / "new", format_name="plain", judged_by="human")
     assert not list((tmp_path / "new").rglob("*.*"))
@@ -239,12 +297,19 @@ def test_a_failed_import_leaves_nothing_behind_and_an_old_one_in_place(tmp_path)
 
 
 def test_skip_bad_keeps_the_bad_rows_beside_the_output_and_counts_them(tmp_path, capsys):
-    rows = [rlhf_v_row(0), rlhf_v_row(1, image=None), rlhf_v_row(2, texts={"chosen": ""}), rlhf_v_row(3)]
+    rows = [
+        rlhf_v_row(0),
+        rlhf_v_row(1, image=None),
+        rlhf_v_row(2, texts={"chosen": ""}),
+        rlhf_v_row(3),
+    ]
     source = write_parquet(tmp_path / "a.parquet", rows)
     result = import_corrections(source, tmp_path / "out", format_name="rlhf-v", skip_bad=True)
     assert (result.corrections, result.bad_rows) == (2, 2)
     assert [row.id for row in read_records(result.path, Correction)] == ["0", "3"]
-    kept = [json.loads(line) for line in (tmp_path / "out" / "a.bad.jsonl").read_text().splitlines()]
+    kept = [
+        json.loads(line) for line in (tmp_path / "out" / "a.bad.jsonl").read_text().splitlines()
+    ]
     assert [(row["line"], row["file"]) for row in kept] == [(2, str(source)), (3, str(source))]
     assert "`chosen` is empty" in kept[1]["fault"]
     assert "<bytes, " in kept[1]["row"]  # the row is there to look at, without its image
@@ -254,7 +319,9 @@ def test_skip_bad_keeps_the_bad_rows_beside_the_output_and_counts_them(tmp_path,
 def test_a_source_without_any_good_row_is_a_fault_even_with_skip_bad(tmp_path):
     source = write_jsonl(tmp_path / "a.jsonl", [plain_row(tmp_path, 1, chosen="")])
     with pytest.raises(DataError, match="no usable row"):
-        import_corrections(source, tmp_path / "out", format_name="plain", judged_by="human", skip_bad=True)
+        import_corrections(
+            source, tmp_path / "out", format_name="plain", judged_by="human", skip_bad=True
+        )
 
 
 def test_who_judged_must_be_known(tmp_path):
@@ -262,7 +329,9 @@ def test_who_judged_must_be_known(tmp_path):
     with pytest.raises(ConfigError, match="does not tell who judged"):
         import_corrections(source, tmp_path / "out", format_name="plain")
     source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(1)])
-    path = import_corrections(source, tmp_path / "out", format_name="rlhf-v", judged_by="simulated").path
+    path = import_corrections(
+        source, tmp_path / "out", format_name="rlhf-v", judged_by="simulated"
+    ).path
     assert read_records(path, Correction)[0].source == "simulated"
 
 
@@ -277,7 +346,10 @@ def test_unknown_formats_and_untold_files_are_refused(tmp_path):
 
 def test_a_large_data_set_is_read_a_row_group_at_a_time(tmp_path):
     noise = [image_bytes(n, size=160) for n in range(4)]  # 75 kB each
-    rows = [rlhf_v_row(n, image={"bytes": noise[n % 4] + n.to_bytes(4, "big"), "path": None}) for n in range(400)]
+    rows = [
+        rlhf_v_row(n, image={"bytes": noise[n % 4] + n.to_bytes(4, "big"), "path": None})
+        for n in range(400)
+    ]
     source = write_parquet(tmp_path / "a.parquet", rows, row_group_size=20, use_dictionary=False)
     del rows
     import pyarrow

@@ -50,7 +50,14 @@ def make_trl(folder):
 
 def make_trl_plain_strings(folder):
     (folder / "0.jpg").write_bytes(image_bytes(kind="JPEG"))
-    rows = [{"images": ["0.jpg"], "prompt": f"<image>\n{QUESTION}", "chosen": CHOSEN, "rejected": REJECTED}] * 3
+    rows = [
+        {
+            "images": ["0.jpg"],
+            "prompt": f"<image>\n{QUESTION}",
+            "chosen": CHOSEN,
+            "rejected": REJECTED,
+        }
+    ] * 3
     return write_jsonl(folder / "a.jsonl", rows)
 
 
@@ -80,7 +87,10 @@ def make_llama_factory(folder):
 def make_swift(folder):
     (folder / "0.jpg").write_bytes(image_bytes(kind="JPEG"))
     row = {
-        "messages": [{"role": "user", "content": f"<image>{QUESTION}"}, {"role": "assistant", "content": CHOSEN}],
+        "messages": [
+            {"role": "user", "content": f"<image>{QUESTION}"},
+            {"role": "assistant", "content": CHOSEN},
+        ],
         "rejected_response": REJECTED,
         "images": ["0.jpg"],
     }
@@ -99,7 +109,12 @@ def make_plain_jsonl(folder):
 
 def make_plain_parquet(folder):
     rows = [
-        {"prompt": QUESTION, "image": {"bytes": image_bytes(n), "path": None}, "chosen": CHOSEN, "rejected": REJECTED}
+        {
+            "prompt": QUESTION,
+            "image": {"bytes": image_bytes(n), "path": None},
+            "chosen": CHOSEN,
+            "rejected": REJECTED,
+        }
         for n in range(3)
     ]
     return write_parquet(folder / "a.parquet", rows)
@@ -109,7 +124,12 @@ def make_plain_parquet(folder):
     ("make", "format_name", "images", "origin"),
     [
         (make_rlhf_v, "rlhf-v", 3, 'coco {"model": "Muffin", "type": "detailed_description"}'),
-        (make_rlhf_v_parsed_text, "rlhf-v", 3, 'coco {"model": "Muffin", "type": "detailed_description"}'),
+        (
+            make_rlhf_v_parsed_text,
+            "rlhf-v",
+            3,
+            'coco {"model": "Muffin", "type": "detailed_description"}',
+        ),
         (make_rlaif_v, "rlaif-v", 3, 'coco {"model": "Muffin", "type": "detailed_description"}'),
         (make_tsv, "rlhf-v-tsv", 3, 'coco {"model": "Muffin"}'),
         (make_trl, "chat", 3, ""),
@@ -127,13 +147,20 @@ def test_a_data_set_is_recognised_and_imported(tmp_path, make, format_name, imag
     source, out = make(tmp_path / "in"), tmp_path / "out"
     assert detect_format(source) == format_name
     judged_by = FORMATS[format_name].judged_by
-    result = import_corrections(source, out, format_name=format_name, judged_by=None if judged_by else "model")
+    result = import_corrections(
+        source, out, format_name=format_name, judged_by=None if judged_by else "model"
+    )
     assert (result.corrections, result.images, result.bad_rows) == (3, images, 0)
     rows = read_records(result.path, Correction)
     assert len({row.id for row in rows}) == 3
     assert len({row.prompt_id for row in rows}) == images
     for row in rows:
-        assert (row.question, row.chosen, row.rejected, row.origin) == (QUESTION, CHOSEN, REJECTED, origin)
+        assert (row.question, row.chosen, row.rejected, row.origin) == (
+            QUESTION,
+            CHOSEN,
+            REJECTED,
+            origin,
+        )
         assert row.source == ("human" if format_name.startswith("rlhf-v") else "model")
         assert (out / row.image.path).name.startswith(row.image.sha256)
     assert detect_format(out) == "records"
@@ -141,8 +168,12 @@ def test_a_data_set_is_recognised_and_imported(tmp_path, make, format_name, imag
 
 def test_image_bytes_are_kept_as_they_are(tmp_path):
     data = image_bytes(kind="JPEG")
-    source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": data, "path": "x.png"})])
-    (row,) = read_records(import_corrections(source, tmp_path / "out", format_name="rlhf-v").path, Correction)
+    source = write_parquet(
+        tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": data, "path": "x.png"})]
+    )
+    (row,) = read_records(
+        import_corrections(source, tmp_path / "out", format_name="rlhf-v").path, Correction
+    )
     assert (tmp_path / "out" / row.image.path).read_bytes() == data
     assert row.image.path.endswith(".jpg")  # what it is, not what it was called
 

@@ -31,20 +31,32 @@ def read_in(folder, rows, kind, images, *, facts=None, **settings):
     facts = None if facts is None else write_json(folder / "image_to_caption.json", facts)
     name = f"llava-rlhf-{kind}"
     assert detect_format(source) == name
-    return import_llava_rlhf(source, folder / "out", format_name=name, facts=facts, images_root=images, **settings)
+    return import_llava_rlhf(
+        source, folder / "out", format_name=name, facts=facts, images_root=images, **settings
+    )
 
 
 def faults_of(folder, rows, kind, images, *, facts=None):
     source = write_json(folder / "source.json", rows)
     facts = None if facts is None else write_json(folder / "facts.json", facts)
-    found = check_llava_rlhf(source, format_name=f"llava-rlhf-{kind}", facts=facts, images_root=images)
+    found = check_llava_rlhf(
+        source, format_name=f"llava-rlhf-{kind}", facts=facts, images_root=images
+    )
     return [(fault.file.name, fault.line, fault.message) for fault in found]
 
 
 def test_a_preference_becomes_a_prompt_two_responses_a_comparison_and_facts(tmp_path, images):
     rows = [preference_row(1), preference_row(2, preference=2, hallucination=False)]
-    result = read_in(tmp_path, rows, "preference", images, facts={name_of(n): captions(n) for n in (1, 2, 3)})
-    assert result.counts == {"prompts": 2, "responses": 4, "comparisons": 2, "facts": 2, "images": 2}
+    result = read_in(
+        tmp_path, rows, "preference", images, facts={name_of(n): captions(n) for n in (1, 2, 3)}
+    )
+    assert result.counts == {
+        "prompts": 2,
+        "responses": 4,
+        "comparisons": 2,
+        "facts": 2,
+        "images": 2,
+    }
     one, two = read_compared_pairs(tmp_path / "out")
     assert one.prompt.question == "Which colour?"
     assert one.prompt.history == (("What is there?", "A bench."),)
@@ -76,28 +88,52 @@ def test_a_prompt_tells_its_task_its_truth_and_its_length_bonus(tmp_path, images
     ]
     assert {prompt.question for prompt in prompts} == {"Describe the picture."}
     found = read_records(tmp_path / "out" / "facts.jsonl", Facts)
-    assert Facts(image_id=name_of(2), prompt_id="2", kind="rationale", texts=tuple(rationales(2))) in found
+    assert (
+        Facts(image_id=name_of(2), prompt_id="2", kind="rationale", texts=tuple(rationales(2)))
+        in found
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "rows"),
     [
-        ("preference", [preference_row(1), preference_row(2, preference=2, annotator_note="sure", id="000002")]),
-        ("preference", [preference_row(1), preference_row(1, preference=2)]),  # LLaVA's ids are those of images
+        (
+            "preference",
+            [
+                preference_row(1),
+                preference_row(2, preference=2, annotator_note="sure", id="000002"),
+            ],
+        ),
+        (
+            "preference",
+            [preference_row(1), preference_row(1, preference=2)],
+        ),  # LLaVA's ids are those of images
         ("prompts", [prompt_row(n, caption_type=n) for n in range(1, 5)]),
         ("prompts", [prompt_row(n, caption_type=n + 4, set="vqa") for n in (1, 2, 3)]),
         ("conversations", [conversation_row(1), conversation_row(2, task="qa", id=2)]),
-        ("conversations", [{"id": "t", "conversations": [{"from": "human", "value": "Hi"}, *turns("", "Hello.")[1:]]}]),
+        (
+            "conversations",
+            [
+                {
+                    "id": "t",
+                    "conversations": [{"from": "human", "value": "Hi"}, *turns("", "Hello.")[1:]],
+                }
+            ],
+        ),
     ],
 )
 def test_every_field_comes_back(tmp_path, images, kind, rows):
     facts = {name_of(n): captions(n) for n in range(1, 5)} if kind != "conversations" else None
     read_in(tmp_path, rows, kind, images, facts=facts)
-    written = export_llava_rlhf(tmp_path / "out", tmp_path / "back" / "a.json", format_name=f"llava-rlhf-{kind}")
+    written = export_llava_rlhf(
+        tmp_path / "out", tmp_path / "back" / "a.json", format_name=f"llava-rlhf-{kind}"
+    )
     assert json.loads(written.read_text()) == rows
     for row in rows:
         if "image" in row:
-            assert (written.parent / "images" / row["image"]).read_bytes() == (images / row["image"]).read_bytes()
+            assert (written.parent / "images" / row["image"]).read_bytes() == (
+                images / row["image"]
+            ).read_bytes()
 
 
 def test_facts_come_back_too(tmp_path):
@@ -131,12 +167,24 @@ def test_labels_that_the_format_does_not_know_are_told(tmp_path, images, label):
         ({"output_2": {"value": "It is red."}}, "`output_1` equals `output_2`"),
         ({"output_2": {"value": "An <image>."}}, "image placeholder '<image>'"),
         ({"hallucination": "yes"}, "`hallucination` must be true or false"),
-        ({"conversations": turns("What?")}, "must begin with human, alternate and end with gpt, got human"),
+        (
+            {"conversations": turns("What?")},
+            "must begin with human, alternate and end with gpt, got human",
+        ),
         ({"conversations": turns("What?", "A.")[1:]}, "must begin with human"),
         ({"conversations": []}, "`conversations` must be a list of turns"),
-        ({"conversations": [{"from": "system", "value": "x"}]}, "turn 1 of `conversations` must be"),
-        ({"conversations": turns("What?", "", "And?", "B.")}, "an earlier answer in `conversations` is empty"),
-        ({"conversations": turns("What?", "A.", "<image>\nAnd?", "B.")}, "2 turns of `conversations` hold an image"),
+        (
+            {"conversations": [{"from": "system", "value": "x"}]},
+            "turn 1 of `conversations` must be",
+        ),
+        (
+            {"conversations": turns("What?", "", "And?", "B.")},
+            "an earlier answer in `conversations` is empty",
+        ),
+        (
+            {"conversations": turns("What?", "A.", "<image>\nAnd?", "B.")},
+            "2 turns of `conversations` hold an image",
+        ),
         ({"image": "none.jpg"}, "the image 'none.jpg' is missing"),
         ({"image": "../a.jpg"}, "leads out of the data set's folder"),
         ({"image": None}, "`image` must be the name of a file"),
@@ -152,7 +200,9 @@ def test_each_fault_of_a_preference_is_told_with_its_row(tmp_path, images, chang
 
 
 def test_all_faults_of_a_row_are_told_at_once(tmp_path, images):
-    row = preference_row(1, preference=3, image="none.jpg", output_1={"value": ""}, conversations=None)
+    row = preference_row(
+        1, preference=3, image="none.jpg", output_1={"value": ""}, conversations=None
+    )
     assert len(faults_of(tmp_path, [row], "preference", images)) == 4
 
 
@@ -169,7 +219,9 @@ def test_all_faults_of_a_row_are_told_at_once(tmp_path, images):
 )
 def test_each_fault_of_a_prompt_is_told_with_its_row(tmp_path, images, changes, told):
     facts = {name_of(n): captions(n) for n in (1, 2)}
-    found = faults_of(tmp_path, [prompt_row(1), prompt_row(2, **changes)], "prompts", images, facts=facts)
+    found = faults_of(
+        tmp_path, [prompt_row(1), prompt_row(2, **changes)], "prompts", images, facts=facts
+    )
     assert [(line, told in message) for _, line, message in found] == [(2, True)]
 
 
@@ -185,9 +237,18 @@ def test_rows_shifted_against_their_images_are_told(tmp_path, images):
 
 
 def test_rationales_that_collide_are_told_and_given_to_no_question(tmp_path, images):
-    rows = [prompt_row(1, caption_type=2), prompt_row(1, caption_type=3), prompt_row(2, caption_type=2)]
+    rows = [
+        prompt_row(1, caption_type=2),
+        prompt_row(1, caption_type=3),
+        prompt_row(2, caption_type=2),
+    ]
     key_of = [f"aok_{name_of(n)}" for n in range(5)]
-    facts = {name_of(1): captions(1), name_of(2): captions(2), key_of[1]: rationales(1), key_of[2]: rationales(2)}
+    facts = {
+        name_of(1): captions(1),
+        name_of(2): captions(2),
+        key_of[1]: rationales(1),
+        key_of[2]: rationales(2),
+    }
     (file, line, message), *others = faults_of(tmp_path, rows, "prompts", images, facts=facts)
     assert others == []
     assert (file, line) == ("facts.json", 3)
@@ -200,19 +261,31 @@ def test_rationales_that_collide_are_told_and_given_to_no_question(tmp_path, ima
     del facts[name_of(1)]
     bare = [{name: value for name, value in row.items() if name != "captions"} for row in rows]
     found = faults_of(tmp_path, bare, "prompts", images, facts=facts)
-    assert [(file, line) for file, line, _ in found] == [("facts.json", 2), ("source.json", 1), ("source.json", 2)]
+    assert [(file, line) for file, line, _ in found] == [
+        ("facts.json", 2),
+        ("source.json", 1),
+        ("source.json", 2),
+    ]
 
 
 def test_faults_of_the_facts_file(tmp_path):
     path = tmp_path / "facts.json"
     more = json.dumps(rationales(1) * 2)
-    path.write_text(f'{{"1.jpg": ["A."], "2.jpg": [], "1.jpg": ["B."], "aok_3.jpg": {more}, "4.jpg": {{"a": 1}}}}')
+    path.write_text(
+        f'{{"1.jpg": ["A."], "2.jpg": [], "1.jpg": ["B."], "aok_3.jpg": {more}, "4.jpg": {{"a":'
+        " 1}}"
+    )
     found = check_llava_rlhf(path, format_name="llava-rlhf-facts")
     assert [
         (fault.line, told in fault.message)
         for fault, told in zip(
             found,
-            ("must hold a list of texts", "stands in entry 1 already", "several questions collide", "must hold a list"),
+            (
+                "must hold a list of texts",
+                "stands in entry 1 already",
+                "several questions collide",
+                "must hold a list",
+            ),
             strict=True,
         )
     ] == [(2, True), (3, True), (4, True), (5, True)]
@@ -224,16 +297,27 @@ def test_faults_of_the_facts_file(tmp_path):
 
 def test_a_row_without_facts_is_told_where_facts_are_given(tmp_path, images):
     found = faults_of(
-        tmp_path, [preference_row(1), preference_row(2)], "preference", images, facts={name_of(1): captions(1)}
+        tmp_path,
+        [preference_row(1), preference_row(2)],
+        "preference",
+        images,
+        facts={name_of(1): captions(1)},
     )
-    assert [(line, "has none for image '000000000002.jpg'" in message) for _, line, message in found] == [(2, True)]
+    assert [
+        (line, "has none for image '000000000002.jpg'" in message) for _, line, message in found
+    ] == [(2, True)]
 
 
 def test_repeated_rows_are_told_and_repeated_ids_told_apart(tmp_path, images):
-    ((_, line, message),) = faults_of(tmp_path, [preference_row(1), preference_row(1)], "preference", images)
+    ((_, line, message),) = faults_of(
+        tmp_path, [preference_row(1), preference_row(1)], "preference", images
+    )
     assert (line, "the row repeats row 1" in message) == (2, True)
     read_in(tmp_path, [preference_row(1), preference_row(1, preference=2)], "preference", images)
-    assert [row.id for row in read_records(tmp_path / "out" / "comparisons.jsonl", Comparison)] == ["1", "1#2"]
+    assert [row.id for row in read_records(tmp_path / "out" / "comparisons.jsonl", Comparison)] == [
+        "1",
+        "1#2",
+    ]
     assert len(read_records(tmp_path / "out" / "responses.jsonl", Response)) == 4
 
 
@@ -253,7 +337,9 @@ def test_what_the_format_cannot_say_is_told_on_the_way_out(tmp_path, images):
     path = tmp_path / "out" / "comparisons.jsonl"
     path.write_text(path.read_text().replace('"preferred":"first"', '"preferred":"tie"', 1))
     with pytest.raises(DataError, match="comparison '1' is a tie"):
-        export_llava_rlhf(tmp_path / "out", tmp_path / "b.json", format_name="llava-rlhf-preference")
+        export_llava_rlhf(
+            tmp_path / "out", tmp_path / "b.json", format_name="llava-rlhf-preference"
+        )
     written = export_llava_rlhf(
         tmp_path / "out", tmp_path / "b.json", format_name="llava-rlhf-preference", skip_bad=True
     )
@@ -267,7 +353,12 @@ def test_what_the_format_cannot_say_is_told_on_the_way_out(tmp_path, images):
 def test_conversations_are_records_of_fine_tuning(tmp_path, images):
     read_in(tmp_path, [conversation_row(1)], "conversations", images)
     (row,) = read_records(tmp_path / "out" / "conversations.jsonl", Conversation)
-    assert [(turn.role, turn.text) for turn in row.turns] == [("user", "What is there?"), ("assistant", "A bench.")]
+    assert [(turn.role, turn.text) for turn in row.turns] == [
+        ("user", "What is there?"),
+        ("assistant", "A bench."),
+    ]
     assert row.source == "model"
-    found = faults_of(tmp_path, [conversation_row(1, conversations=turns("What?", " "))], "conversations", images)
+    found = faults_of(
+        tmp_path, [conversation_row(1, conversations=turns("What?", " "))], "conversations", images
+    )
     assert "an answer, is empty" in found[0][2]

@@ -18,7 +18,11 @@ def test_an_exported_data_set_equals_the_imported_one(tmp_path):
     source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(n) for n in range(5)])
     first = import_corrections(source, tmp_path / "one", format_name="rlhf-v")
     exported = export_corrections(first.path, tmp_path / "b.parquet")
-    for old, new in zip(parquet.read_table(source).to_pylist(), parquet.read_table(exported).to_pylist(), strict=True):
+    for old, new in zip(
+        parquet.read_table(source).to_pylist(),
+        parquet.read_table(exported).to_pylist(),
+        strict=True,
+    ):
         assert list(old) == list(new)  # the columns, in the hub's order
         assert json.loads(old["text"]) == json.loads(new["text"])
         assert old["image"]["bytes"] == new["image"]["bytes"]
@@ -41,7 +45,9 @@ def test_what_the_format_has_no_column_for_comes_back_too(tmp_path):
             question="What?",
             rejected="A cat.",
             chosen="A dog.",
-            segments=(Segment(rejected_span=(2, 5), chosen_span=(2, 5), kind="object", note="sure"),),
+            segments=(
+                Segment(rejected_span=(2, 5), chosen_span=(2, 5), kind="object", note="sure"),
+            ),
             origin="mine",
         )
     ]
@@ -76,7 +82,11 @@ _JSON = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)
 
 
 @settings(max_examples=200)
-@given(st.text(max_size=12).filter(lambda text: "{" not in text and not text.endswith(" ")), _JSON, st.booleans())
+@given(
+    st.text(max_size=12).filter(lambda text: "{" not in text and not text.endswith(" ")),
+    _JSON,
+    st.booleans(),
+)
 def test_origin_columns_come_back(dataset, meta, with_own):
     own = {"prompt_id": "p"} if with_own else {}
     origin, _ = join_origin(dataset, json.dumps(meta))
@@ -84,6 +94,8 @@ def test_origin_columns_come_back(dataset, meta, with_own):
     assert join_origin(*columns) == (origin, own)
 
 
-@pytest.mark.parametrize("origin", ["", "coco", "coco {not json", "{}", "a {1: 2}", "text only {", 'x{"a": 1}'])
+@pytest.mark.parametrize(
+    "origin", ["", "coco", "coco {not json", "{}", "a {1: 2}", "text only {", 'x{"a": 1}']
+)
 def test_any_origin_text_survives(origin):
     assert join_origin(*split_origin(origin, {}))[0] == origin

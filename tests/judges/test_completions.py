@@ -10,7 +10,12 @@ def completion(**message):
 def test_words_model_and_tokens_are_read():
     body = completion(content="Rating: 3") | {"usage": {"prompt_tokens": 5, "completion_tokens": 2}}
     read = read_completion(body)
-    assert (read.text, read.model, read.prompt_tokens, read.completion_tokens) == ("Rating: 3", "m", 5, 2)
+    assert (read.text, read.model, read.prompt_tokens, read.completion_tokens) == (
+        "Rating: 3",
+        "m",
+        5,
+        2,
+    )
     assert not read.malformed
 
 
@@ -28,7 +33,10 @@ def test_words_model_and_tokens_are_read():
         (completion(content=None), False),
         (completion(), False),
         (completion(content="Rating: 3", refusal="I cannot."), False),
-        ({"choices": [{"message": {"content": "Rating: 3"}, "finish_reason": "content_filter"}]}, False),
+        (
+            {"choices": [{"message": {"content": "Rating: 3"}, "finish_reason": "content_filter"}]},
+            False,
+        ),
     ],
 )
 def test_what_holds_no_judgement_gives_none_and_says_why(body, malformed):
@@ -39,7 +47,9 @@ def test_what_holds_no_judgement_gives_none_and_says_why(body, malformed):
 
 
 def test_odd_usage_counts_nothing():
-    read = read_completion(completion(content="x") | {"usage": {"prompt_tokens": "5", "completion_tokens": None}})
+    read = read_completion(
+        completion(content="x") | {"usage": {"prompt_tokens": "5", "completion_tokens": None}}
+    )
     assert (read.prompt_tokens, read.completion_tokens) == (0, 0)
 
 

@@ -28,7 +28,13 @@ def cases(count):
 @pytest.fixture
 def settings(tmp_path):
     def make(url="http://127.0.0.1:9/v1", **changes):
-        given = {"model": MODEL, "url": url, "cache": tmp_path / "cache", "first_wait": 0.01, "timeout": 5.0}
+        given = {
+            "model": MODEL,
+            "url": url,
+            "cache": tmp_path / "cache",
+            "first_wait": 0.01,
+            "timeout": 5.0,
+        }
         return JudgeSettings(**(given | changes))
 
     return make
@@ -36,12 +42,17 @@ def settings(tmp_path):
 
 def test_a_request_says_what_the_settings_say_and_carries_its_key(settings):
     with judge_endpoint() as server:
-        made = settings(server.url, system="Be exact.", max_tokens=7, extra={"seed": 3}, temperature=0.5)
+        made = settings(
+            server.url, system="Be exact.", max_tokens=7, extra={"seed": 3}, temperature=0.5
+        )
         EndpointJudge(made).review(cases(1), Plain())
     (body,) = server.bodies
     assert body == {
         "model": MODEL,
-        "messages": [{"role": "system", "content": "Be exact."}, {"role": "user", "content": "item 0"}],
+        "messages": [
+            {"role": "system", "content": "Be exact."},
+            {"role": "user", "content": "item 0"},
+        ],
         "max_tokens": 7,
         "temperature": 0.5,
         "seed": 3,
@@ -52,7 +63,9 @@ def test_a_request_says_what_the_settings_say_and_carries_its_key(settings):
 
 def test_newer_models_get_their_own_fields(settings):
     with judge_endpoint() as server:
-        made = settings(server.url, token_limit_field="max_completion_tokens", send_temperature=False)
+        made = settings(
+            server.url, token_limit_field="max_completion_tokens", send_temperature=False
+        )
         EndpointJudge(made).review(cases(1), Plain())
     assert set(server.bodies[0]) == {"model", "messages", "max_completion_tokens"}
 
@@ -83,7 +96,10 @@ def test_cases_that_read_the_same_are_asked_once(settings):
     with judge_endpoint() as server:
         reviews = EndpointJudge(settings(server.url)).review(twins, Plain())
     assert len(server.bodies) == 1
-    assert [(review.id, review.text) for review in reviews] == [("a", "Rating: 4"), ("b", "Rating: 4")]
+    assert [(review.id, review.text) for review in reviews] == [
+        ("a", "Rating: 4"),
+        ("b", "Rating: 4"),
+    ]
 
 
 def test_a_wrong_key_or_address_ends_the_run_at_once(settings):
@@ -121,13 +137,17 @@ def test_an_endpoint_that_asks_for_an_hour_is_not_waited_for_and_not_hurried(set
 
 
 def test_who_is_told_to_wait_waits_and_so_do_the_others(settings):
-    with judge_endpoint(lambda text, attempt: "wait 0.5" if text == "item 0" and not attempt else "ok") as server:
+    with judge_endpoint(
+        lambda text, attempt: "wait 0.5" if text == "item 0" and not attempt else "ok"
+    ) as server:
         judge = EndpointJudge(settings(server.url, concurrency=2))
         reviews = judge.review(cases(6), Plain())
     assert all(review.text == "Rating: 4" for review in reviews)
     assert judge.bill.retries == 1
     told = server.times[0]
-    assert sum(told < moment < told + 0.5 for moment in server.times) <= 2  # those that were under way
+    assert (
+        sum(told < moment < told + 0.5 for moment in server.times) <= 2
+    )  # those that were under way
     assert len(server.times) == 7
 
 
@@ -138,14 +158,18 @@ def test_without_the_package_it_says_what_to_install(settings, monkeypatch):
 
 
 def test_another_models_answer_is_no_judgement_and_is_paid_once(settings):
-    with judge_endpoint(lambda text, attempt: "wrong-model" if text == "item 1" else "ok") as server:
+    with judge_endpoint(
+        lambda text, attempt: "wrong-model" if text == "item 1" else "ok"
+    ) as server:
         made = settings(server.url)
         for _ in range(2):
             reviews = EndpointJudge(made).review(cases(3), Plain())
             assert [review.text is None for review in reviews] == [False, True, False]
             assert "answered by 'cheap-judge'" in reviews[1].problem
         assert len(server.bodies) == 3
-        accepted = EndpointJudge(settings(server.url, accept_models=("cheap-judge",))).review(cases(3), Plain())
+        accepted = EndpointJudge(settings(server.url, accept_models=("cheap-judge",))).review(
+            cases(3), Plain()
+        )
         assert accepted[1].text == "Rating: 4"
         assert len(server.bodies) == 3
         EndpointJudge(settings(server.url, ask_again=True)).review(cases(3), Plain())
@@ -154,7 +178,9 @@ def test_another_models_answer_is_no_judgement_and_is_paid_once(settings):
 
 def test_an_endpoint_that_serves_another_model_throughout_is_not_paid_on_and_on(settings):
     with judge_endpoint(lambda text, attempt: "wrong-model") as server:
-        reviews = EndpointJudge(settings(server.url, give_up_after=4, concurrency=1)).review(cases(30), Plain())
+        reviews = EndpointJudge(settings(server.url, give_up_after=4, concurrency=1)).review(
+            cases(30), Plain()
+        )
         assert len(server.bodies) == 4
     assert "4 answers in a row are of no use" in reviews[-1].problem
 
@@ -162,7 +188,9 @@ def test_an_endpoint_that_serves_another_model_throughout_is_not_paid_on_and_on(
 def test_the_budget_is_checked_before_the_first_request(settings):
     with judge_endpoint() as server:
         made = settings(server.url, price_in=1000.0, price_out=1000.0, budget=0.5)
-        with pytest.raises(ConfigError, match=r"may cost .* the budget is 0.50 USD\. Nothing was asked"):
+        with pytest.raises(
+            ConfigError, match=r"may cost .* the budget is 0.50 USD\. Nothing was asked"
+        ):
             EndpointJudge(made).review(cases(3), Plain())
         assert not server.bodies
         judge = EndpointJudge(settings(server.url, price_in=1.0, price_out=1.0, budget=0.5))
@@ -231,14 +259,25 @@ def test_nobody_listens(settings):
 def test_batch_there_and_back(settings, tmp_path):
     judge = EndpointJudge(settings(), offline=True)
     plan = judge.plan([*cases(3), Case("twin", {"response": "item 0"})], Plain())
-    written = [json.loads(line) for line in write_batch(tmp_path / "in.jsonl", plan.requests).read_text().splitlines()]
+    written = [
+        json.loads(line)
+        for line in write_batch(tmp_path / "in.jsonl", plan.requests).read_text().splitlines()
+    ]
     assert len(written) == 3
     assert {(row["method"], row["url"]) for row in written} == {("POST", "/v1/chat/completions")}
     body = {"model": MODEL, "choices": [{"message": {"role": "assistant", "content": "Rating: 2"}}]}
     lines = [
-        {"custom_id": written[0]["custom_id"], "error": None, "response": {"status_code": 200, "body": body}},
+        {
+            "custom_id": written[0]["custom_id"],
+            "error": None,
+            "response": {"status_code": 200, "body": body},
+        },
         {"custom_id": written[1]["custom_id"], "error": {"code": "expired"}, "response": None},
-        {"custom_id": written[2]["custom_id"], "error": None, "response": {"status_code": 500, "body": {}}},
+        {
+            "custom_id": written[2]["custom_id"],
+            "error": None,
+            "response": {"status_code": 500, "body": {}},
+        },
     ]
     output = tmp_path / "out.jsonl"
     output.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -254,8 +293,13 @@ def test_a_batch_of_something_else_is_not_taken(settings, tmp_path):
     judge = EndpointJudge(settings(), offline=True)
     plan = judge.plan(cases(1), Plain())
     output = tmp_path / "out.jsonl"
-    right = {"custom_id": plan.requests[0].key, "response": {"status_code": 200, "body": {"choices": [{}]}}}
-    output.write_text(json.dumps(right) + "\n" + json.dumps({"custom_id": "abc", "response": {}}) + "\n")
+    right = {
+        "custom_id": plan.requests[0].key,
+        "response": {"status_code": 200, "body": {"choices": [{}]}},
+    }
+    output.write_text(
+        json.dumps(right) + "\n" + json.dumps({"custom_id": "abc", "response": {}}) + "\n"
+    )
     with pytest.raises(DataError, match="not asked here"):
         read_batch(output, plan.requests, judge.cache)
     assert not judge.cache.folder.exists()

@@ -63,12 +63,33 @@ def test_no_wrong_score_nothing_billed_twice_resume_completes(tmp_path):
     ]
     responses = write_json_atomically(tmp_path / "responses.json", rows)
     cache, items = tmp_path / "cache", tmp_path / "items.jsonl"
-    with judge_endpoint(plan, lambda text: f"Fine.\nRating: {expected_rating(number_in(text))}") as server:
+    with judge_endpoint(
+        plan, lambda text: f"Fine.\nRating: {expected_rating(number_in(text))}"
+    ) as server:
         command = [
-            *(sys.executable, "-c", "from veridical.cli import main; main()", "score", "mmhal", "--variant", "strict"),
-            *("--responses", str(responses), "--items", str(items), "--json", str(tmp_path / "total.json")),
+            *(
+                sys.executable,
+                "-c",
+                "from veridical.cli import main; main()",
+                "score",
+                "mmhal",
+                "--variant",
+                "strict",
+            ),
+            *(
+                "--responses",
+                str(responses),
+                "--items",
+                str(items),
+                "--json",
+                str(tmp_path / "total.json"),
+            ),
             *("--judge-model", MODEL, "--judge-url", server.url, "--judge-cache", str(cache)),
-            *(f"--judge=concurrency={CONCURRENCY}", "--judge=timeout=3.0", "--judge=first_wait=0.02"),
+            *(
+                f"--judge=concurrency={CONCURRENCY}",
+                "--judge=timeout=3.0",
+                "--judge=first_wait=0.02",
+            ),
         ]
         lost_at_kills: Counter[str] = Counter()
         cached_after_kill = []
@@ -90,7 +111,8 @@ def test_no_wrong_score_nothing_billed_twice_resume_completes(tmp_path):
         for cached, tries in cached_after_kill:
             assert cached
             assert all(server.tries[key] == tries[key] for key in cached)
-        # … so that only what was under way at a kill is answered twice, and billed once by the request's key.
+        # … so that only what was under way at a kill is answered twice, and billed once by the
+        # request's key.
         assert all(count - 1 <= lost_at_kills[key] for key, count in server.served.items())
         assert set(server.billed.values()) == {1}
         assert len(server.billed) == ITEMS - 10
@@ -108,9 +130,15 @@ def test_no_wrong_score_nothing_billed_twice_resume_completes(tmp_path):
             assert score.values["score"] == expected_rating(judged)
         else:
             assert "score" not in score.values
-            assert score.status == ("failed" if useless in ("wrong-model", "null") else "unparsed"), useless
+            assert score.status == (
+                "failed" if useless in ("wrong-model", "null") else "unparsed"
+            ), useless
     total = json.loads((tmp_path / "total.json").read_text())
-    scored = [expected_rating(n) for n in (*range(ITEMS - 10), *range(ITEMS - 20, ITEMS - 10)) if n % 40 not in USELESS]
+    scored = [
+        expected_rating(n)
+        for n in (*range(ITEMS - 10), *range(ITEMS - 20, ITEMS - 10))
+        if n % 40 not in USELESS
+    ]
     assert total["metrics"]["score"]["value"] == sum(scored) / len(scored)
     assert total["metrics"]["score"]["n"] == len(scored)
     assert total["counts"]["items"] == ITEMS

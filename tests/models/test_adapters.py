@@ -79,7 +79,9 @@ def test_a_worn_and_learning_adapter_stays_so(base, saved):
     assert {name: flag for name, flag in flags(both).items() if ".reward." not in name} == learning
     assert not any(flag for name, flag in flags(both).items() if ".reward." in name)
     with pytest.raises(ZeroDivisionError), wearing(both.model, "reward"):  # noqa: PT012 (what is left behind counts)
-        assert {name: flag for name, flag in flags(both).items() if ".reward." not in name} == learning
+        assert {
+            name: flag for name, flag in flags(both).items() if ".reward." not in name
+        } == learning
         assert not torch.allclose(logits(both), said)
         with wearing(both.model, None):
             assert not torch.allclose(logits(both), said)
@@ -91,7 +93,9 @@ def test_a_worn_and_learning_adapter_stays_so(base, saved):
 def test_an_adapter_added_by_plain_peft_afterwards_is_worn(base, saved):
     both = load_adapter(base, saved / "1", name="reward")
     before = logits(both)
-    both.model.add_adapter("policy", LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    both.model.add_adapter(
+        "policy", LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    )
     both.model.set_adapter("policy")
     assert not torch.allclose(logits(both), before)
 
@@ -109,7 +113,9 @@ def test_faults_say_what_to_do(base, saved, tmp_path):
 
 def test_an_adapter_of_another_shape_is_refused(base, tiny_llava_path, tmp_path):
     other = load_model(tiny_llava_path, device="cpu")
-    wrapped = get_peft_model(other.model, LoraConfig(r=2, target_modules=r".*language_model.*q_proj"))
+    wrapped = get_peft_model(
+        other.model, LoraConfig(r=2, target_modules=r".*language_model.*q_proj")
+    )
     wrapped.save_pretrained(tmp_path / "adapter")
     text = (tmp_path / "adapter" / "adapter_config.json").read_text()
     (tmp_path / "adapter" / "adapter_config.json").write_text(text.replace('"r": 2', '"r": 3'))

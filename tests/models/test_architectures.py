@@ -43,14 +43,34 @@ TEXT = {
     "bos_token_id": 1,
     "eos_token_id": END,
 }
-TOWER = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+TOWER = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
 CLIP = CLIPVisionConfig(**TOWER, image_size=16, patch_size=8, projection_dim=32)
 SIGLIP = SiglipVisionConfig(**TOWER, image_size=16, patch_size=8)
 ROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
 LLAVA = {"image_token_index": IMAGE, "vision_feature_layer": -1}
-QWEN = {"image_token_id": IMAGE, "video_token_id": 51, "vision_start_token_id": 52, "vision_end_token_id": 53}
-QWEN_TOWER = {"depth": 2, "hidden_size": 32, "num_heads": 2, "patch_size": 4, "spatial_merge_size": 2}
-IDEFICS = {"vision_config": {**TOWER, "image_size": 16, "patch_size": 4}, "image_token_id": IMAGE, "scale_factor": 2}
+QWEN = {
+    "image_token_id": IMAGE,
+    "video_token_id": 51,
+    "vision_start_token_id": 52,
+    "vision_end_token_id": 53,
+}
+QWEN_TOWER = {
+    "depth": 2,
+    "hidden_size": 32,
+    "num_heads": 2,
+    "patch_size": 4,
+    "spatial_merge_size": 2,
+}
+IDEFICS = {
+    "vision_config": {**TOWER, "image_size": 16, "patch_size": 4},
+    "image_token_id": IMAGE,
+    "scale_factor": 2,
+}
 
 
 def one_image():
@@ -58,21 +78,37 @@ def one_image():
 
 
 def tiles(count, size):
-    return {"pixel_values": torch.randn(2, count, 3, 16, 16), "image_sizes": torch.tensor([[size, size]] * 2)}
+    return {
+        "pixel_values": torch.randn(2, count, 3, 16, 16),
+        "image_sizes": torch.tensor([[size, size]] * 2),
+    }
 
 
 def patches():
-    return {"pixel_values": torch.randn(48, 96), "image_grid_thw": torch.tensor([[1, 4, 6], [1, 6, 4]])}
+    return {
+        "pixel_values": torch.randn(48, 96),
+        "image_grid_thw": torch.tensor([[1, 4, 6], [1, 6, 4]]),
+    }
 
 
 ARCHITECTURES = {
-    "llava": lambda: (LlavaConfig(vision_config=CLIP, text_config=LlamaConfig(**TEXT), **LLAVA), 4, one_image()),
-    "llava, mistral": lambda: (
-        LlavaConfig(vision_config=CLIP, text_config=MistralConfig(**TEXT, sliding_window=None), **LLAVA),
+    "llava": lambda: (
+        LlavaConfig(vision_config=CLIP, text_config=LlamaConfig(**TEXT), **LLAVA),
         4,
         one_image(),
     ),
-    "llava, qwen2": lambda: (LlavaConfig(vision_config=CLIP, text_config=Qwen2Config(**TEXT), **LLAVA), 4, one_image()),
+    "llava, mistral": lambda: (
+        LlavaConfig(
+            vision_config=CLIP, text_config=MistralConfig(**TEXT, sliding_window=None), **LLAVA
+        ),
+        4,
+        one_image(),
+    ),
+    "llava, qwen2": lambda: (
+        LlavaConfig(vision_config=CLIP, text_config=Qwen2Config(**TEXT), **LLAVA),
+        4,
+        one_image(),
+    ),
     "llava, siglip, qwen3": lambda: (
         LlavaConfig(
             vision_config=SIGLIP,
@@ -104,7 +140,11 @@ ARCHITECTURES = {
         4 + 6,
         tiles(2, 16),
     ),
-    "idefics3": lambda: (Idefics3Config(text_config=LlamaConfig(**TEXT), **IDEFICS), 8, tiles(2, 16)),
+    "idefics3": lambda: (
+        Idefics3Config(text_config=LlamaConfig(**TEXT), **IDEFICS),
+        8,
+        tiles(2, 16),
+    ),
     "smolvlm": lambda: (SmolVLMConfig(text_config=LlamaConfig(**TEXT), **IDEFICS), 8, tiles(2, 16)),
     "internvl": lambda: (
         InternVLConfig(
@@ -148,7 +188,10 @@ def build(name):
     torch.manual_seed(0)
     config, count, extra = ARCHITECTURES[name]()
     if config.model_type in ("idefics3", "smolvlm"):
-        extra = {"pixel_values": extra["pixel_values"], "pixel_attention_mask": torch.ones(2, 2, 16, 16).long()}
+        extra = {
+            "pixel_values": extra["pixel_values"],
+            "pixel_attention_mask": torch.ones(2, 2, 16, 16).long(),
+        }
     model = AutoModelForImageTextToText.from_config(config).eval()
     return model, prompt_of(count, extra, config)
 
@@ -181,9 +224,13 @@ def test_branches_give_what_prompt_copies_give_and_see_the_image(name):
     alone["input_ids"] = torch.cat([alone["input_ids"], more], -1)
     alone["attention_mask"] = torch.ones_like(alone["input_ids"])
     if "mm_token_type_ids" in alone:
-        alone["mm_token_type_ids"] = torch.cat([alone["mm_token_type_ids"], torch.zeros_like(more).int()], -1)
+        alone["mm_token_type_ids"] = torch.cat(
+            [alone["mm_token_type_ids"], torch.zeros_like(more).int()], -1
+        )
     logprobs = model(**alone).logits[0, -4:-1].log_softmax(-1)
-    torch.testing.assert_close(scores[0, 0, :3], logprobs.gather(1, more.T).squeeze(1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        scores[0, 0, :3], logprobs.gather(1, more.T).squeeze(1), rtol=0, atol=1e-5
+    )
     other = batch_of({**prompt, "pixel_values": -3 * prompt["pixel_values"]})
     assert not torch.allclose(score_branches(model, other), scores, atol=1e-4)
 
@@ -204,7 +251,9 @@ def test_images_encoded_before_give_the_same_on_both_paths(name):
 @torch.inference_mode()
 def test_lean_decoding_gives_what_generate_gives(name):
     model, prompt = build(name)
-    names = SimpleNamespace(tokenizer=SimpleNamespace(eos_token_id=END), image_token_id=IMAGE, video_token_id=None)
+    names = SimpleNamespace(
+        tokenizer=SimpleNamespace(eos_token_id=END), image_token_id=IMAGE, video_token_id=None
+    )
     vlm = VisionLanguageModel(model, names, name)
     for temperature, count in ((0.0, 1), (1.0, 3)):
         choice = generation._Choice(temperature, 1.0, torch.tensor([IMAGE]))
@@ -236,9 +285,16 @@ def test_positions_are_the_models_own(qwen):
 def test_images_that_see_ahead_are_kept_off_the_fast_path():
     """Gemma 3 attends both ways within an image: a tree mask would be wrong, and is not used."""
     torch.manual_seed(0)
-    text = {**TEXT, "head_dim": 8, "query_pre_attn_scalar": 8, "layer_types": ["full_attention"] * 3}
+    text = {
+        **TEXT,
+        "head_dim": 8,
+        "query_pre_attn_scalar": 8,
+        "layer_types": ["full_attention"] * 3,
+    }
     model = AutoModelForImageTextToText.from_config(
-        Gemma3Config(text_config=text, vision_config=SIGLIP, image_token_index=IMAGE, mm_tokens_per_image=4)
+        Gemma3Config(
+            text_config=text, vision_config=SIGLIP, image_token_index=IMAGE, mm_tokens_per_image=4
+        )
     ).eval()
     prompt = prompt_of(4, one_image(), model.config)
     prompt["token_type_ids"] = (prompt["input_ids"] == IMAGE).long()
@@ -248,14 +304,20 @@ def test_images_that_see_ahead_are_kept_off_the_fast_path():
     logits = model(
         input_ids=torch.cat([prompt["input_ids"][:1], batch.response_ids[:1, 0, :3]], -1),
         attention_mask=torch.ones(1, 12, dtype=torch.long),
-        token_type_ids=torch.cat([prompt["token_type_ids"][:1], torch.zeros(1, 3, dtype=torch.long)], -1),
+        token_type_ids=torch.cat(
+            [prompt["token_type_ids"][:1], torch.zeros(1, 3, dtype=torch.long)], -1
+        ),
         pixel_values=prompt["pixel_values"][:1],
     ).logits
-    expected = logits[0, -4:-1].log_softmax(-1).gather(1, batch.response_ids[0, 0, :3, None]).squeeze(1)
+    expected = (
+        logits[0, -4:-1].log_softmax(-1).gather(1, batch.response_ids[0, 0, :3, None]).squeeze(1)
+    )
     torch.testing.assert_close(scores[0, 0, :3], expected, rtol=0, atol=1e-5)
 
 
 def test_images_must_be_as_many_as_prompts():
     _, prompt = build("llava")
     with pytest.raises(ModelError, match="1 images for 2 prompts"):
-        architectures.repeat_images({"pixel_values": prompt["pixel_values"][:1]}, prompts=2, times=2)
+        architectures.repeat_images(
+            {"pixel_values": prompt["pixel_values"][:1]}, prompts=2, times=2
+        )

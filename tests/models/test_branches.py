@@ -19,8 +19,17 @@ from veridical.models.lora import LoraRecipe, add_lora
 from veridical.models.prompting import encode_prompts, encode_responses
 from veridical.models.token_scores import Sampling
 
-QUESTIONS = ["What is in the picture?", "Is there a knife?", "Describe the image in detail, the left and the right."]
-RESPONSES = ["There is a red car.", "No, there is no knife in the image.", "Two dogs.", "A man rides a blue bicycle."]
+QUESTIONS = [
+    "What is in the picture?",
+    "Is there a knife?",
+    "Describe the image in detail, the left and the right.",
+]
+RESPONSES = [
+    "There is a red car.",
+    "No, there is no knife in the image.",
+    "Two dogs.",
+    "A man rides a blue bicycle.",
+]
 
 
 def make_batch(vlm, *, prompts=2, branches=2, side="left"):
@@ -41,14 +50,24 @@ def score_alone(vlm, batch):
     """The definition: every response in a forward of its own, unpadded, log-softmax over all logits."""
     scores = torch.zeros(batch.response_ids.shape)
     rows = batch.prompt["input_ids"].shape
-    patches = batch.prompt["image_grid_thw"].prod(-1).tolist() if "image_grid_thw" in batch.prompt else None
-    for b, k in torch.cartesian_prod(torch.arange(rows[0]), torch.arange(batch.response_ids.shape[1])).tolist():
+    patches = (
+        batch.prompt["image_grid_thw"].prod(-1).tolist()
+        if "image_grid_thw" in batch.prompt
+        else None
+    )
+    for b, k in torch.cartesian_prod(
+        torch.arange(rows[0]), torch.arange(batch.response_ids.shape[1])
+    ).tolist():
         keep = batch.prompt["attention_mask"][b].bool()
         response = batch.response_ids[b, k][batch.response_mask[b, k]]
         arguments = {}
         for key, value in batch.prompt.items():
             if value.shape == rows:
-                more = response if key == "input_ids" else torch.full_like(response, int(key == "attention_mask"))
+                more = (
+                    response
+                    if key == "input_ids"
+                    else torch.full_like(response, int(key == "attention_mask"))
+                )
                 arguments[key] = torch.cat([value[b][keep], more])[None]
             elif key == "pixel_values" and patches is not None:
                 arguments[key] = value.split(patches)[b]
@@ -56,7 +75,9 @@ def score_alone(vlm, batch):
                 arguments[key] = value[b : b + 1]
         if len(response):
             logits = vlm.model(**arguments).logits[0].log_softmax(-1)
-            scores[b, k, : len(response)] = logits[-len(response) - 1 : -1].gather(1, response[:, None]).squeeze(1)
+            scores[b, k, : len(response)] = (
+                logits[-len(response) - 1 : -1].gather(1, response[:, None]).squeeze(1)
+            )
     return scores
 
 
@@ -79,7 +100,9 @@ def test_eager_attention_gives_the_same(vlm, tiny_llava_path, tiny_qwen2_5_vl_pa
     eager.model.set_attn_implementation("eager")
     assert supports_branches(eager.model) is None
     batch = make_batch(vlm, prompts=3, branches=3)
-    torch.testing.assert_close(score_branches(eager.model, batch), score_branches(vlm.model, batch), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        score_branches(eager.model, batch), score_branches(vlm.model, batch), rtol=0, atol=1e-5
+    )
 
 
 @torch.no_grad()
@@ -103,11 +126,15 @@ def test_order_of_branches_and_prompts_changes_nothing(llava):
         batch.response_ids[turn][:, swap],
         batch.response_mask[turn][:, swap],
     )
-    torch.testing.assert_close(score_branches(llava.model, turned), scores[turn][:, swap], rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        score_branches(llava.model, turned), scores[turn][:, swap], rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("with_lora", [False, True])
-def test_gradients_are_those_of_separate_scoring(tiny_llava_path, tiny_qwen2_5_vl_path, vlm, with_lora):
+def test_gradients_are_those_of_separate_scoring(
+    tiny_llava_path, tiny_qwen2_5_vl_path, vlm, with_lora
+):
     path = tiny_llava_path if vlm.model.config.model_type == "llava" else tiny_qwen2_5_vl_path
     own = load_model(path, device="cpu")
     if with_lora:
@@ -122,7 +149,9 @@ def test_gradients_are_those_of_separate_scoring(tiny_llava_path, tiny_qwen2_5_v
     for scorer in (score_branches, lambda _, batch: score_alone(own, batch)):
         own.model.zero_grad()
         (scorer(own.model, batch) * weights).sum().backward()
-        gradients.append({n: p.grad.clone() for n, p in own.model.named_parameters() if p.grad is not None})
+        gradients.append(
+            {n: p.grad.clone() for n, p in own.model.named_parameters() if p.grad is not None}
+        )
     assert gradients[0].keys() == gradients[1].keys()
     assert with_lora == all("lora_" in name for name in gradients[0])
     for name, gradient in gradients[0].items():
@@ -159,7 +188,9 @@ def test_chunks_of_logits_change_nothing(own_llava, monkeypatch):
 def test_vocabulary_logits_are_made_for_response_tokens_only(llava):
     batch = make_batch(llava, prompts=2, branches=2)
     seen = []
-    handle = llava.model.lm_head.register_forward_hook(lambda _m, _i, out: seen.append(out.shape[0]))
+    handle = llava.model.lm_head.register_forward_hook(
+        lambda _m, _i, out: seen.append(out.shape[0])
+    )
     score_branches(llava.model, batch)
     handle.remove()
     assert seen == [int(batch.response_mask.sum())]
@@ -204,7 +235,11 @@ def test_no_response_at_all_scores_nothing(llava):
 
 def test_what_does_not_allow_branches_says_why_and_still_scores(tiny_llava_path, llava, capsys):
     sliding = load_model(tiny_llava_path, device="cpu")
-    sliding.model.config.text_config.layer_types = ["full_attention", "sliding_attention", "full_attention"]
+    sliding.model.config.text_config.layer_types = [
+        "full_attention",
+        "sliding_attention",
+        "full_attention",
+    ]
     assert "sliding_attention" in supports_branches(sliding.model)
     batch = make_batch(llava, prompts=2, branches=2)
     with torch.no_grad():
@@ -216,7 +251,10 @@ def test_what_does_not_allow_branches_says_why_and_still_scores(tiny_llava_path,
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda c: setattr(c.text_config, "_attn_implementation", "flash_attention_2"), "flash_attention_2"),
+        (
+            lambda c: setattr(c.text_config, "_attn_implementation", "flash_attention_2"),
+            "flash_attention_2",
+        ),
         (lambda c: setattr(c.text_config, "model_type", "opt"), "`opt` has not been checked"),
         (lambda c: setattr(c, "model_type", "gemma3"), "`gemma3` has not been checked"),
         (lambda c: setattr(c.text_config, "sliding_window", 16), "sliding window of 16"),
@@ -287,6 +325,10 @@ def test_scores_of_the_distribution_that_was_drawn_from(vlm):
     logits[list(forbidden)] = -torch.inf
     first = batch.response_ids[0, 0, 0]
     read = read_branches(vlm.model, batch, sampling=Sampling(0.7, forbidden))
-    assert read.logprobs[0, 0, 0].item() == pytest.approx(logits.log_softmax(-1)[first].item(), abs=1e-5)
+    assert read.logprobs[0, 0, 0].item() == pytest.approx(
+        logits.log_softmax(-1)[first].item(), abs=1e-5
+    )
     probabilities = logits.softmax(-1)
-    assert read.entropies[0, 0, 0].item() == pytest.approx(torch.special.entr(probabilities).sum().item(), abs=1e-4)
+    assert read.entropies[0, 0, 0].item() == pytest.approx(
+        torch.special.entr(probabilities).sum().item(), abs=1e-4
+    )

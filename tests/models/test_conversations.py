@@ -96,5 +96,9 @@ def test_a_question_about_no_image_is_the_same_prompt_without_one(vlm):
     ids, mask = stack_responses([[encode_conversation(vlm, ("What?", "A cat.")).ids]])
     scores = score_branches(vlm.model, BranchBatch(prompt, ids, mask))
     whole = torch.cat([prompt["input_ids"], ids[:, 0]], dim=-1)
-    logits = vlm.model(input_ids=whole).logits.log_softmax(-1)[0, prompt["input_ids"].shape[1] - 1 : -1]
-    torch.testing.assert_close(scores[0, 0], logits.gather(-1, ids[0, 0].unsqueeze(-1)).squeeze(-1), atol=1e-5, rtol=0)
+    logits = vlm.model(input_ids=whole).logits.log_softmax(-1)[
+        0, prompt["input_ids"].shape[1] - 1 : -1
+    ]
+    torch.testing.assert_close(
+        scores[0, 0], logits.gather(-1, ids[0, 0].unsqueeze(-1)).squeeze(-1), atol=1e-5, rtol=0
+    )

@@ -18,7 +18,9 @@ def frozen(own_llava):
 
 
 def prompt_of(vlm, *seeds):
-    return encode_prompts(vlm, ["What is in the picture?"] * len(seeds), [picture(seed) for seed in seeds])
+    return encode_prompts(
+        vlm, ["What is in the picture?"] * len(seeds), [picture(seed) for seed in seeds]
+    )
 
 
 def features_of(outputs):
@@ -29,7 +31,9 @@ def test_kept_features_are_the_live_ones(frozen, tmp_path):
     cache, prompt = FeatureCache(tmp_path, frozen), prompt_of(frozen, 0, 1, 0)
     live = features_of(encode_images(frozen.model, prompt))
     for _ in range(2):
-        torch.testing.assert_close(features_of(cache.image_outputs(prompt)), live, rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            features_of(cache.image_outputs(prompt)), live, rtol=0, atol=1e-6
+        )
     assert (cache.misses, cache.hits) == (2, 3)
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 2
 
@@ -41,7 +45,8 @@ def test_scores_with_kept_features_are_the_live_ones(frozen):
     kept = FeatureCache(None, frozen).image_outputs(prompt)
     with torch.no_grad():
         torch.testing.assert_close(
-            score_branches(frozen.model, batch, image_outputs=kept), score_branches(frozen.model, batch)
+            score_branches(frozen.model, batch, image_outputs=kept),
+            score_branches(frozen.model, batch),
         )
 
 
@@ -56,7 +61,9 @@ def test_another_run_reads_them_from_disk(frozen, tmp_path):
 def test_one_batch_or_many_give_the_same(frozen):
     cache = FeatureCache(None, frozen)
     apart = [features_of(cache.image_outputs(prompt_of(frozen, seed))) for seed in (0, 1)]
-    torch.testing.assert_close(torch.cat(apart), features_of(encode_images(frozen.model, prompt_of(frozen, 0, 1))))
+    torch.testing.assert_close(
+        torch.cat(apart), features_of(encode_images(frozen.model, prompt_of(frozen, 0, 1)))
+    )
 
 
 def test_a_changed_vision_weight_is_noticed(frozen, tmp_path):
@@ -67,7 +74,9 @@ def test_a_changed_vision_weight_is_noticed(frozen, tmp_path):
     after = features_of(cache.image_outputs(prompt))
     assert cache.misses == 2
     assert not torch.allclose(before, after, atol=1e-4)
-    torch.testing.assert_close(after, features_of(encode_images(frozen.model, prompt)), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        after, features_of(encode_images(frozen.model, prompt)), rtol=0, atol=1e-6
+    )
 
 
 def test_another_feature_layer_gives_another_key(frozen, tmp_path):
@@ -77,7 +86,9 @@ def test_another_feature_layer_gives_another_key(frozen, tmp_path):
     other = FeatureCache(tmp_path, frozen)
     features = features_of(other.image_outputs(prompt))
     assert other.misses == 1
-    torch.testing.assert_close(features, features_of(encode_images(frozen.model, prompt)), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        features, features_of(encode_images(frozen.model, prompt)), rtol=0, atol=1e-6
+    )
 
 
 def test_a_trained_projector_is_run_live_and_learns(frozen):
@@ -88,7 +99,9 @@ def test_a_trained_projector_is_run_live_and_learns(frozen):
         projector.linear_2.weight.mul_(2)
     outputs = cache.image_outputs(prompt)
     assert cache.misses == 1
-    torch.testing.assert_close(features_of(outputs), features_of(encode_images(frozen.model, prompt)))
+    torch.testing.assert_close(
+        features_of(outputs), features_of(encode_images(frozen.model, prompt))
+    )
     features_of(outputs).sum().backward()
     assert projector.linear_1.weight.grad.abs().sum() > 0
 
@@ -134,7 +147,10 @@ def test_more_images_in_a_batch_than_memory_holds(frozen):
     prompt = prompt_of(frozen, 0, 1, 2)
     tight = FeatureCache(None, frozen, memory_bytes=1)
     torch.testing.assert_close(
-        features_of(tight.image_outputs(prompt)), features_of(encode_images(frozen.model, prompt)), rtol=0, atol=1e-6
+        features_of(tight.image_outputs(prompt)),
+        features_of(encode_images(frozen.model, prompt)),
+        rtol=0,
+        atol=1e-6,
     )
 
 
@@ -145,7 +161,10 @@ def test_a_broken_file_is_encoded_anew(frozen, tmp_path):
     file.write_bytes(file.read_bytes()[:40])
     again = FeatureCache(tmp_path, frozen)
     torch.testing.assert_close(
-        features_of(again.image_outputs(prompt)), features_of(encode_images(frozen.model, prompt)), rtol=0, atol=1e-6
+        features_of(again.image_outputs(prompt)),
+        features_of(encode_images(frozen.model, prompt)),
+        rtol=0,
+        atol=1e-6,
     )
     assert again.misses == 1
     assert load_file(file)["feature"].shape == (16, 32)
@@ -157,7 +176,8 @@ def test_keys_recall_without_pixels(frozen, tmp_path):
     keys = cache.remember(prompt)
     assert torch.equal(features_of(cache.recall(keys)), features_of(cache.image_outputs(prompt)))
     assert torch.equal(
-        features_of(FeatureCache(tmp_path, frozen).recall(keys[::-1]))[0], features_of(cache.recall(keys))[1]
+        features_of(FeatureCache(tmp_path, frozen).recall(keys[::-1]))[0],
+        features_of(cache.recall(keys))[1],
     )
     with pytest.raises(ModelError, match="2 of 2 images"):
         FeatureCache(None, frozen).recall(keys)

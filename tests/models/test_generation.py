@@ -12,13 +12,21 @@ from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_responses, generate_tokens
 from veridical.models.prompting import encode_prompts
 
-QUESTIONS = ["What is in the picture?", "Is there a knife?", "Describe the image in detail.", "A cat?", "Hm?"]
+QUESTIONS = [
+    "What is in the picture?",
+    "Is there a knife?",
+    "Describe the image in detail.",
+    "A cat?",
+    "Hm?",
+]
 SAMPLED = {"num_samples": 3, "temperature": 1.0, "top_p": 0.9, "seed": 3}
 
 
 @pytest.fixture
 def images():
-    return [picture(seed, size=(64, 48) if seed % 2 else (40, 64)) for seed in range(len(QUESTIONS))]
+    return [
+        picture(seed, size=(64, 48) if seed % 2 else (40, 64)) for seed in range(len(QUESTIONS))
+    ]
 
 
 @pytest.fixture
@@ -38,14 +46,22 @@ def eager_to_end(request, monkeypatch):
 
 def by_hand(vlm, question, image, steps):
     """Greedy decoding as it is defined: the whole sequence anew for every token, no cache."""
-    prompt = encode_question(vlm, question) if image is None else encode_prompts(vlm, [question], [image])
+    prompt = (
+        encode_question(vlm, question)
+        if image is None
+        else encode_prompts(vlm, [question], [image])
+    )
     said = []
     for _ in range(steps):
         rest = torch.tensor([said], dtype=torch.long)
         arguments = dict(prompt)
         for key, value in prompt.items():
             if value.shape == prompt["input_ids"].shape:
-                more = rest if key == "input_ids" else torch.full_like(rest, int(key == "attention_mask"))
+                more = (
+                    rest
+                    if key == "input_ids"
+                    else torch.full_like(rest, int(key == "attention_mask"))
+                )
                 arguments[key] = torch.cat([value, more.to(value.dtype)], dim=-1)
         with torch.no_grad():
             logits = vlm.model(**arguments).logits[0, -1]
@@ -62,7 +78,9 @@ def test_questions_without_an_image_are_answered_in_their_place(vlm, images, gen
     said = generate_responses(vlm, QUESTIONS, some, max_new_tokens=5, batch_size=2, general=general)
     ids = [one[0].token_ids for one in said]
     assert ids == [by_hand(vlm, *row, 5) for row in zip(QUESTIONS, some, strict=True)]
-    with_all = generate_responses(vlm, QUESTIONS, images, max_new_tokens=5, batch_size=2, general=general)
+    with_all = generate_responses(
+        vlm, QUESTIONS, images, max_new_tokens=5, batch_size=2, general=general
+    )
     assert [said[n] for n in (0, 2, 3)] == [with_all[n] for n in (0, 2, 3)]
 
 
@@ -79,7 +97,9 @@ def test_greedy_is_the_likeliest_token_every_time(vlm, images, eager_to_end, gen
 def test_lean_and_general_decoding_agree_for_any_batch_size(vlm, images, eager_to_end, settings):
     vlm = eager_to_end(vlm)
     runs = [
-        generate_responses(vlm, QUESTIONS, images, max_new_tokens=12, batch_size=size, general=general, **settings)
+        generate_responses(
+            vlm, QUESTIONS, images, max_new_tokens=12, batch_size=size, general=general, **settings
+        )
         for size, general in ((5, False), (2, False), (1, False), (5, True), (2, True))
     ]
     assert all(run == runs[0] for run in runs)
@@ -88,14 +108,17 @@ def test_lean_and_general_decoding_agree_for_any_batch_size(vlm, images, eager_t
 
 def test_seeds_repeat_and_differ(llava, images):
     first, again, other = (
-        generate_responses(llava, QUESTIONS, images, max_new_tokens=6, temperature=1.0, seed=seed) for seed in (1, 1, 2)
+        generate_responses(llava, QUESTIONS, images, max_new_tokens=6, temperature=1.0, seed=seed)
+        for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
 
 
 def test_samples_of_a_prompt_differ_and_so_do_equal_prompts(llava):
-    found = generate_responses(llava, ["Hm?"] * 2, [picture(0)] * 2, max_new_tokens=8, num_samples=3, temperature=1.0)
+    found = generate_responses(
+        llava, ["Hm?"] * 2, [picture(0)] * 2, max_new_tokens=8, num_samples=3, temperature=1.0
+    )
     assert len({tuple(said.token_ids) for rows in found for said in rows}) == 6
 
 
@@ -103,7 +126,13 @@ def test_samples_follow_the_models_probabilities(llava):
     """Chi-square of 2,000 first tokens against softmax(logits / temperature)."""
     count, temperature = 2000, 0.7
     found = generate_responses(
-        llava, ["Hm?"], [picture(0)], max_new_tokens=1, num_samples=count, temperature=temperature, seed=5
+        llava,
+        ["Hm?"],
+        [picture(0)],
+        max_new_tokens=1,
+        num_samples=count,
+        temperature=temperature,
+        seed=5,
     )
     with torch.no_grad():
         logits = llava.model(**encode_prompts(llava, ["Hm?"], [picture(0)])).logits[0, -1].double()
@@ -135,12 +164,16 @@ def test_placeholders_are_never_said_however_likely(own_llava, general, settings
     token = own_llava.placeholder_token_ids[0]
     head = own_llava.model.lm_head.weight
     with torch.no_grad():
-        state = own_llava.model.model(**encode_prompts(own_llava, ["Hm?"], [picture(0)])).last_hidden_state[0, -1]
+        state = own_llava.model.model(
+            **encode_prompts(own_llava, ["Hm?"], [picture(0)])
+        ).last_hidden_state[0, -1]
         head[token] = 100 * state
     with torch.no_grad():
         logits = own_llava.model(**encode_prompts(own_llava, ["Hm?"], [picture(0)])).logits[0, -1]
     assert int(logits.argmax()) == token
-    found = generate_responses(own_llava, ["Hm?"], [picture(0)], max_new_tokens=20, general=general, **settings)
+    found = generate_responses(
+        own_llava, ["Hm?"], [picture(0)], max_new_tokens=20, general=general, **settings
+    )
     assert all(token not in said.token_ids for rows in found for said in rows)
 
 
@@ -157,12 +190,15 @@ def test_generated_tokens_score_as_they_were_chosen(vlm, images):
     """What generation chose greedily is what scoring finds likeliest: both read the same prompt."""
     found = generate_responses(vlm, QUESTIONS[:2], images[:2], max_new_tokens=6)
     batch = BranchBatch(
-        encode_prompts(vlm, QUESTIONS[:2], images[:2]), *stack_responses([[said.token_ids] for (said,) in found])
+        encode_prompts(vlm, QUESTIONS[:2], images[:2]),
+        *stack_responses([[said.token_ids] for (said,) in found]),
     )
     other = (batch.response_ids + 1) % 200
     with torch.no_grad():
         chosen = score_branches(vlm.model, batch)[:, 0, 0]
-        swapped = score_branches(vlm.model, BranchBatch(batch.prompt, other, batch.response_mask))[:, 0, 0]
+        swapped = score_branches(vlm.model, BranchBatch(batch.prompt, other, batch.response_mask))[
+            :, 0, 0
+        ]
     assert (chosen > swapped).all()
 
 
@@ -170,7 +206,9 @@ def test_kept_features_give_the_same_responses(llava, images, tmp_path):
     cache = FeatureCache(tmp_path, llava)
     live = generate_responses(llava, QUESTIONS, images, max_new_tokens=6)
     for general in (False, True):
-        kept = generate_responses(llava, QUESTIONS, images, max_new_tokens=6, feature_cache=cache, general=general)
+        kept = generate_responses(
+            llava, QUESTIONS, images, max_new_tokens=6, feature_cache=cache, general=general
+        )
         assert kept == live
     assert (cache.misses, cache.hits) == (5, 5)
 
@@ -186,7 +224,14 @@ def test_no_questions_no_answers(llava):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"num_samples": 0}, {"max_new_tokens": 0}, {"temperature": -1.0}, {"top_p": 0.0}, {"num_samples": 2}]
+    "wrong",
+    [
+        {"num_samples": 0},
+        {"max_new_tokens": 0},
+        {"temperature": -1.0},
+        {"top_p": 0.0},
+        {"num_samples": 2},
+    ],
 )
 def test_settings_without_sense_are_refused(llava, wrong):
     with pytest.raises(ModelError):
@@ -199,11 +244,17 @@ def test_questions_and_images_must_be_as_many(llava):
 
 
 def test_tokens_that_are_forbidden_are_never_chosen_and_a_stream_decides_alone(vlm):
-    prompt = encode_prompts(vlm, ["What is in the picture?", "Is there a knife?"], [picture(0), picture(1)])
+    prompt = encode_prompts(
+        vlm, ["What is in the picture?", "Is there a knife?"], [picture(0), picture(1)]
+    )
     keep = set(vlm.end_token_ids) | set(range(20, 60))
-    forbidden = [token for token in range(vlm.model.config.get_text_config().vocab_size) if token not in keep]
+    forbidden = [
+        token for token in range(vlm.model.config.get_text_config().vocab_size) if token not in keep
+    ]
     settings = {"temperature": 2.0, "top_p": 1.0, "max_new_tokens": 12}
-    both = generate_tokens(vlm, prompt, streams=[[5, 6, 7], [8, 9, 5]], forbidden=forbidden, **settings)
+    both = generate_tokens(
+        vlm, prompt, streams=[[5, 6, 7], [8, 9, 5]], forbidden=forbidden, **settings
+    )
     assert [len(row) for row in both] == [3, 3]
     assert {token for row in both for ids in row for token in ids} <= keep
     other = generate_tokens(vlm, prompt, streams=[[7], [9]], forbidden=forbidden, **settings)

@@ -13,7 +13,9 @@ def test_it_gives_what_the_plain_cache_gives():
     def step(rows, tokens):
         for layer in (0, 1):
             keys, values = torch.randn(2, rows, 3, tokens, 4, generator=generator)
-            for found, wanted in zip(ours.update(keys, values, layer), theirs.update(keys, values, layer), strict=True):
+            for found, wanted in zip(
+                ours.update(keys, values, layer), theirs.update(keys, values, layer), strict=True
+            ):
                 assert torch.equal(found, wanted)
         assert ours.get_seq_length() == theirs.get_seq_length()
 

@@ -42,7 +42,9 @@ def test_half_precision_is_computed_in_float32_on_a_cpu(tiny_llava_path, tmp_pat
 
 
 def test_a_language_model_is_refused(tmp_path):
-    config = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    config = LlamaConfig(
+        vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1
+    )
     LlamaForCausalLM(config).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="`llama`, which is no model of images and text"):
         load_model(tmp_path)
@@ -116,8 +118,12 @@ def test_an_adapter_is_put_on_top(own_llava, tiny_llava_path, tmp_path):
     save_lora(worn, tmp_path / "adapter")
     loaded = load_model(tiny_llava_path, device="cpu", adapter=tmp_path / "adapter")
     assert type(unwrap(loaded.model)).__name__ == "LlavaForConditionalGeneration"
-    assert not any(p.requires_grad for name, p in loaded.model.named_parameters() if "lora_" in name)
-    trained = load_model(tiny_llava_path, device="cpu", adapter=tmp_path / "adapter", adapter_trainable=True)
+    assert not any(
+        p.requires_grad for name, p in loaded.model.named_parameters() if "lora_" in name
+    )
+    trained = load_model(
+        tiny_llava_path, device="cpu", adapter=tmp_path / "adapter", adapter_trainable=True
+    )
     assert all(p.requires_grad for name, p in trained.model.named_parameters() if "lora_" in name)
 
 

@@ -21,7 +21,10 @@ from veridical.models.prompting import encode_prompts, encode_responses
 
 def batch_of(vlm):
     prompt = encode_prompts(vlm, ["What is in the picture?"], [picture(0)])
-    return BranchBatch(prompt, *stack_responses([[r.ids for r in encode_responses(vlm, ["A red car.", "Two dogs."])]]))
+    return BranchBatch(
+        prompt,
+        *stack_responses([[r.ids for r in encode_responses(vlm, ["A red car.", "Two dogs."])]]),
+    )
 
 
 @torch.no_grad()
@@ -34,7 +37,11 @@ def shake(model):
 
 
 def test_the_adapter_is_on_every_linear_layer_of_the_language_model_and_nowhere_else(own_llava):
-    decoder = {name for name, m in language_model(own_llava.model).named_modules() if isinstance(m, torch.nn.Linear)}
+    decoder = {
+        name
+        for name, m in language_model(own_llava.model).named_modules()
+        if isinstance(m, torch.nn.Linear)
+    }
     worn = add_lora(own_llava)
     adapted = {name for name, _ in worn.model.named_parameters() if "lora_A" in name}
     assert len(adapted) == len(decoder) == 3 * 7
@@ -45,10 +52,14 @@ def test_the_adapter_is_on_every_linear_layer_of_the_language_model_and_nowhere_
 
 
 def test_settings_are_heeded(own_llava):
-    worn = add_lora(own_llava, LoraRecipe(rank=3, alpha=6, dropout=0.25, target_modules=("q_proj", "v_proj")))
+    worn = add_lora(
+        own_llava, LoraRecipe(rank=3, alpha=6, dropout=0.25, target_modules=("q_proj", "v_proj"))
+    )
     config = worn.model.peft_config["default"]
     assert (config.r, config.lora_alpha, config.lora_dropout) == (3, 6, 0.25)
-    assert {name.split(".")[-4] for name, _ in worn.model.named_parameters() if "lora_A" in name} == {
+    assert {
+        name.split(".")[-4] for name, _ in worn.model.named_parameters() if "lora_A" in name
+    } == {
         "q_proj",
         "v_proj",
     }
@@ -99,7 +110,9 @@ def test_plain_peft_and_transformers_load_what_was_saved(own_llava, tiny_llava_p
     batch = batch_of(worn)
     folder = save_lora(worn, tmp_path / "adapter")
     assert (folder / "adapter_model.safetensors").is_file()
-    plain = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(tiny_llava_path), folder).eval()
+    plain = PeftModel.from_pretrained(
+        AutoModelForImageTextToText.from_pretrained(tiny_llava_path), folder
+    ).eval()
     torch.testing.assert_close(score_branches(plain, batch), score_branches(worn.model, batch))
 
 
@@ -157,7 +170,9 @@ def test_several_adapters_share_a_base_and_one_works_at_a_time(own_llava, tmp_pa
 
 
 def test_gradients_reach_the_working_adapter_alone(own_llava):
-    worn = add_lora(add_lora(own_llava, LoraRecipe(rank=2), name="policy"), LoraRecipe(rank=2), name="value")
+    worn = add_lora(
+        add_lora(own_llava, LoraRecipe(rank=2), name="policy"), LoraRecipe(rank=2), name="value"
+    )
     shake(worn.model)
     set_trainable_adapters(worn.model, {"value"})
     with wearing(worn.model, "value"):
@@ -168,14 +183,19 @@ def test_gradients_reach_the_working_adapter_alone(own_llava):
 
 def test_a_named_adapter_is_saved_as_peft_reads_it(own_llava, tiny_llava_path, tmp_path):
     batch = batch_of(own_llava)
-    worn = add_lora(add_lora(own_llava, LoraRecipe(rank=2), name="policy"), LoraRecipe(rank=2), name="value")
+    worn = add_lora(
+        add_lora(own_llava, LoraRecipe(rank=2), name="policy"), LoraRecipe(rank=2), name="value"
+    )
     shake(worn.model)
     save_lora(worn, tmp_path / "saved", name="value")
     assert {path.name for path in (tmp_path / "saved").glob("adapter*")} == {
-        "adapter_config.json", "adapter_model.safetensors",
-    }  # fmt: skip
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
     assert not [path for path in (tmp_path / "saved").iterdir() if path.is_dir()]
-    again = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(tiny_llava_path), tmp_path / "saved")
+    again = PeftModel.from_pretrained(
+        AutoModelForImageTextToText.from_pretrained(tiny_llava_path), tmp_path / "saved"
+    )
     with torch.no_grad(), wearing(worn.model, "value"):
         torch.testing.assert_close(score_branches(again, batch), score_branches(worn.model, batch))
 

@@ -8,7 +8,15 @@ from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompting import decode_responses, encode_prompts, encode_responses
 
-TEXTS = ["There is a red car.", "", "No, there is 🙂 no\n knife", " two  dogs ", "\nA man", "e\u0301té", "a\r\nb"]
+TEXTS = [
+    "There is a red car.",
+    "",
+    "No, there is 🙂 no\n knife",
+    " two  dogs ",
+    "\nA man",
+    "e\u0301té",
+    "a\r\nb",
+]
 
 
 def with_template(vlm, template):
@@ -21,7 +29,9 @@ def with_template(vlm, template):
 
 
 def test_prompts_end_at_the_same_column_and_keep_every_key(vlm):
-    prompt = encode_prompts(vlm, ["Hm?", "What is in the picture on the left?"], [picture(0), picture(1)])
+    prompt = encode_prompts(
+        vlm, ["Hm?", "What is in the picture on the left?"], [picture(0), picture(1)]
+    )
     assert prompt["attention_mask"][:, -1].tolist() == [1, 1]
     assert prompt["attention_mask"][0, 0] == 0
     assert torch.equal(prompt["input_ids"][0, -2:], prompt["input_ids"][1, -2:])
@@ -63,7 +73,9 @@ def test_an_end_token_in_a_response_is_refused(vlm):
 
 def test_placeholders_must_be_as_many_as_features(own_llava):
     own_llava.processor.num_additional_image_tokens = 0
-    with pytest.raises(ModelError, match="Prompt 0 has 15 image placeholders for 16 image features"):
+    with pytest.raises(
+        ModelError, match="Prompt 0 has 15 image placeholders for 16 image features"
+    ):
         encode_prompts(own_llava, ["Hm?"], [picture(0)])
 
 
@@ -87,7 +99,9 @@ def test_decoding_gives_the_text_back(vlm, text):
     assert decode_responses(vlm, [encoded.ids]) == [text]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="<\u2581"), max_size=30))
 def test_any_text_survives_and_its_offsets_cover_it(vlm, text):
     encoded = encode_responses(vlm, [text])[0]
@@ -126,18 +140,24 @@ def test_prompt_and_response_tokens_are_the_rendered_conversations(vlm):
 
 
 def test_the_end_of_the_turn_is_the_templates(qwen, llava):
-    assert encode_responses(qwen, ["a"])[0].ids[-1] == qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert encode_responses(qwen, ["a"])[0].ids[-1] == qwen.tokenizer.convert_tokens_to_ids(
+        "<|im_end|>"
+    )
     # LLaVA's template writes none: then it is the tokenizer's end token.
     assert encode_responses(llava, ["a"])[0].ids[-1] == llava.tokenizer.eos_token_id
 
 
 def test_long_responses_are_cut_without_an_end(vlm):
-    whole, cut = (encode_responses(vlm, ["There is a red car."], max_tokens=n)[0] for n in (None, 3))
+    whole, cut = (
+        encode_responses(vlm, ["There is a red car."], max_tokens=n)[0] for n in (None, 3)
+    )
     assert cut.truncated
     assert not whole.truncated
     assert cut.ids == whole.ids[:3]
     assert cut.offsets == whole.offsets[:3]
-    assert not encode_responses(vlm, ["There is a red car."], max_tokens=len(whole.ids))[0].truncated
+    assert not encode_responses(vlm, ["There is a red car."], max_tokens=len(whole.ids))[
+        0
+    ].truncated
 
 
 def test_a_template_that_drops_the_answer_is_refused(llava):

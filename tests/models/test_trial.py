@@ -15,7 +15,13 @@ def run(*arguments):
 def test_a_sound_model_passes_and_says_what_it_is(tiny_llava_path, capsys):
     assert run("doctor", "--model", str(tiny_llava_path)) == 0
     text = capsys.readouterr().out
-    for words in ("LlavaForConditionalGeneration", "torch.float32", "agree with plain scoring", "versions", "folders"):
+    for words in (
+        "LlavaForConditionalGeneration",
+        "torch.float32",
+        "agree with plain scoring",
+        "versions",
+        "folders",
+    ):
         assert words in text
 
 
@@ -31,7 +37,11 @@ def test_a_model_whose_branches_see_each_other_fails(tiny_llava_path, capsys, mo
 
 
 def test_a_model_that_does_not_see_the_picture_fails(tiny_llava_path, monkeypatch):
-    monkeypatch.setattr(trial, "score_branches", lambda _model, batch, *, plain: torch.zeros(batch.response_mask.shape))
+    monkeypatch.setattr(
+        trial,
+        "score_branches",
+        lambda _model, batch, *, plain: torch.zeros(batch.response_mask.shape),
+    )
     result = trial.try_model(str(tiny_llava_path))
     assert not result.passed
     assert ("picture", "CHANGES NOTHING") in result.lines

@@ -20,9 +20,12 @@ def example(seed=0, rows=4, width=7):
 
 def test_gaes_worked_example():
     result = gae(
-        torch.tensor([0.0, 0, 1]), torch.tensor([0.5, 0.6, 0.8]), torch.ones(3, dtype=torch.bool),
-        discount=1.0, gae_lambda=0.5,
-    )  # fmt: skip
+        torch.tensor([0.0, 0, 1]),
+        torch.tensor([0.5, 0.6, 0.8]),
+        torch.ones(3, dtype=torch.bool),
+        discount=1.0,
+        gae_lambda=0.5,
+    )
     assert result.advantages.tolist() == pytest.approx([0.25, 0.3, 0.2])
     assert result.returns.tolist() == pytest.approx([0.75, 0.9, 1.0])
 
@@ -36,7 +39,9 @@ def test_lambda_1_is_monte_carlo_and_lambda_0_is_td(discount):
         for t in range(kept):
             what_came = sum(discount ** (s - t) * float(rewards[row, s]) for s in range(t, kept))
             assert float(monte_carlo.returns[row, t]) == pytest.approx(what_came)
-            assert float(monte_carlo.advantages[row, t]) == pytest.approx(what_came - float(values[row, t]))
+            assert float(monte_carlo.advantages[row, t]) == pytest.approx(
+                what_came - float(values[row, t])
+            )
             following = float(values[row, t + 1]) if t + 1 < kept else 0.0
             expected = float(rewards[row, t]) + discount * following
             assert float(temporal.returns[row, t]) == pytest.approx(expected)
@@ -48,9 +53,12 @@ def test_padding_and_order_change_no_advantage(seed, more):
     plain = gae(rewards, values, mask, discount=0.99, gae_lambda=0.9)
     dirt = torch.full((4, more), torch.nan, dtype=torch.float64)
     padded = gae(
-        torch.cat([rewards, dirt], -1), torch.cat([values, dirt], -1), torch.cat([mask, dirt == 0], -1),
-        discount=0.99, gae_lambda=0.9,
-    )  # fmt: skip
+        torch.cat([rewards, dirt], -1),
+        torch.cat([values, dirt], -1),
+        torch.cat([mask, dirt == 0], -1),
+        discount=0.99,
+        gae_lambda=0.9,
+    )
     assert torch.equal(padded.advantages[:, :7], plain.advantages)
     assert torch.equal(padded.returns[:, :7], plain.returns)
     assert not padded.advantages[:, 7:].any()
@@ -61,8 +69,16 @@ def test_padding_and_order_change_no_advantage(seed, more):
 
 def test_what_stands_behind_the_end_is_ignored_by_gae():
     rewards, values, mask = example()
-    dirty = gae(rewards.masked_fill(~mask, torch.nan), values.masked_fill(~mask, 7), mask, discount=1, gae_lambda=0.5)
-    assert torch.equal(dirty.advantages, gae(rewards, values, mask, discount=1, gae_lambda=0.5).advantages)
+    dirty = gae(
+        rewards.masked_fill(~mask, torch.nan),
+        values.masked_fill(~mask, 7),
+        mask,
+        discount=1,
+        gae_lambda=0.5,
+    )
+    assert torch.equal(
+        dirty.advantages, gae(rewards, values, mask, discount=1, gae_lambda=0.5).advantages
+    )
 
 
 def test_gae_refuses_what_is_no_discount():
@@ -77,7 +93,9 @@ ALL = torch.ones(1, 3, dtype=torch.bool)
 def test_the_worked_examples_of_groups():
     assert rloo(SCORES, ALL).tolist() == [[-3.0, -1.5, 4.5]]
     assert grpo(SCORES, ALL, scale=False).tolist() == [[-2.0, -1.0, 3.0]]
-    assert grpo(SCORES, ALL)[0].tolist() == pytest.approx([-0.755929, -0.377964, 1.133893], abs=1e-4)
+    assert grpo(SCORES, ALL)[0].tolist() == pytest.approx(
+        [-0.755929, -0.377964, 1.133893], abs=1e-4
+    )
 
 
 def test_leave_one_out_is_the_centred_score_times_k_over_k_minus_1():

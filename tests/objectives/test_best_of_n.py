@@ -42,8 +42,11 @@ def test_it_is_the_mean_over_all_subsets_ties_by_lot(seed):
     values = torch.randn(7, generator=generator)
     got = best_of_n_values(rewards, values)
     for n in range(1, 8):
-        # Ties are shared over all samples of one reward; a subset sees some of them, each equally often.
-        assert float(got[n - 1]) == pytest.approx(by_going_through_all(rewards.tolist(), values.tolist(), n), abs=1e-6)
+        # Ties are shared over all samples of one reward; a subset sees some of them, each equally
+        # often.
+        assert float(got[n - 1]) == pytest.approx(
+            by_going_through_all(rewards.tolist(), values.tolist(), n), abs=1e-6
+        )
 
 
 def test_the_order_of_samples_and_other_prompts_change_nothing():
@@ -51,7 +54,9 @@ def test_the_order_of_samples_and_other_prompts_change_nothing():
     rewards, values = torch.randn(3, 8, generator=generator), torch.randn(3, 8, generator=generator)
     shuffled = torch.randperm(8, generator=generator)
     together = best_of_n_values(rewards, values)
-    torch.testing.assert_close(best_of_n_values(rewards[:, shuffled], values[:, shuffled]), together)
+    torch.testing.assert_close(
+        best_of_n_values(rewards[:, shuffled], values[:, shuffled]), together
+    )
     torch.testing.assert_close(best_of_n_values(rewards[1], values[1]), together[1])
 
 

@@ -10,7 +10,8 @@ from veridical.objectives.dpo import dpo_loss
 
 NORMALIZATIONS = ["sum", "weighted_mean", "mean"]
 
-# Log-probabilities of policy and reference and the changed tokens, chosen and rejected: the table worked by hand.
+# Log-probabilities of policy and reference and the changed tokens, chosen and rejected: the table
+# worked by hand.
 CHOSEN = ([-1, -0.5, -2, -0.7], [-1.1, -0.6, -2.2, -0.7], [False, True, True, False])
 REJECTED = ([-1, -1.5, -0.9], [-1, -1.2, -0.8], [False, True, False])
 WORKED = {
@@ -21,7 +22,13 @@ WORKED = {
         0.180952,
         0.606758,
     ),
-    "sum, weight 5": ({"segment_weight": 5.0, "normalize": "sum"}, 0.5, (-14.2, -15.8, -9.4, -7.8), 1.6, 0.183901),
+    "sum, weight 5": (
+        {"segment_weight": 5.0, "normalize": "sum"},
+        0.5,
+        (-14.2, -15.8, -9.4, -7.8),
+        1.6,
+        0.183901,
+    ),
     "sum, weight 1.1": (
         {"segment_weight": 1.1, "normalize": "sum"},
         0.1,
@@ -29,7 +36,13 @@ WORKED = {
         0.086,
         0.651071,
     ),
-    "plain DPO": ({"segment_weight": 1.0, "normalize": "sum"}, 0.1, (-4.2, -4.6, -3.4, -3.0), 0.08, 0.653947),
+    "plain DPO": (
+        {"segment_weight": 1.0, "normalize": "sum"},
+        0.1,
+        (-4.2, -4.6, -3.4, -3.0),
+        0.08,
+        0.653947,
+    ),
     "length-averaged DPO": (
         {"segment_weight": 1.0, "normalize": "mean"},
         0.1,
@@ -49,7 +62,9 @@ WORKED = {
 
 def score(logprobs, changed, **settings):
     values = torch.tensor(logprobs, dtype=torch.float64)
-    return sequence_score(values, torch.ones(len(values), dtype=torch.bool), torch.tensor(changed), **settings)
+    return sequence_score(
+        values, torch.ones(len(values), dtype=torch.bool), torch.tensor(changed), **settings
+    )
 
 
 @pytest.mark.parametrize("name", WORKED)
@@ -77,10 +92,14 @@ def responses(draw):
 @given(responses())
 def test_weight_one_summed_is_plain_dpo_and_averaged_the_mean(response):
     logprobs, changed = response
-    assert score(logprobs, changed, segment_weight=1.0, normalize="sum").item() == pytest.approx(math.fsum(logprobs))
+    assert score(logprobs, changed, segment_weight=1.0, normalize="sum").item() == pytest.approx(
+        math.fsum(logprobs)
+    )
     mean = math.fsum(logprobs) / len(logprobs)
     for normalize in ("mean", "weighted_mean"):
-        assert score(logprobs, changed, segment_weight=1.0, normalize=normalize).item() == pytest.approx(mean)
+        assert score(
+            logprobs, changed, segment_weight=1.0, normalize=normalize
+        ).item() == pytest.approx(mean)
 
 
 @given(responses(), WEIGHTS, st.sampled_from(NORMALIZATIONS), st.integers(0, 5))
@@ -106,7 +125,9 @@ def test_batch_order_changes_nothing(order, normalize):
     mask = torch.arange(7) < torch.tensor([[7], [3], [1], [0]])
     settings = {"segment_weight": 5.0, "normalize": normalize}
     scores = sequence_score(logprobs, mask, changed, **settings)
-    turned = sequence_score(logprobs[list(order)], mask[list(order)], changed[list(order)], **settings)
+    turned = sequence_score(
+        logprobs[list(order)], mask[list(order)], changed[list(order)], **settings
+    )
     torch.testing.assert_close(turned, scores[list(order)])
 
 
@@ -125,19 +146,30 @@ def test_identical_responses_teach_nothing(response, reference, weight, normaliz
     assert not values.grad.any()
 
 
-@given(st.lists(st.floats(-20, 0), min_size=1, max_size=8), responses(), responses(), st.floats(1, 10))
-def test_a_shared_beginning_cancels_in_the_sum_and_leaves_the_papers_rest_in_the_mean(prefix, right, wrong, weight):
+@given(
+    st.lists(st.floats(-20, 0), min_size=1, max_size=8), responses(), responses(), st.floats(1, 10)
+)
+def test_a_shared_beginning_cancels_in_the_sum_and_leaves_the_papers_rest_in_the_mean(
+    prefix, right, wrong, weight
+):
     """RLHF-V's 1/N leaves (1/N_w − 1/N_l)·prefix; the sum leaves nothing."""
 
     def difference(start, normalize):
         sides = [
-            score(start + logprobs, [False] * len(start) + changed, segment_weight=weight, normalize=normalize)
+            score(
+                start + logprobs,
+                [False] * len(start) + changed,
+                segment_weight=weight,
+                normalize=normalize,
+            )
             for logprobs, changed in (right, wrong)
         ]
         return (sides[0] - sides[1]).item()
 
     assert difference(prefix, "sum") == pytest.approx(difference([], "sum"), abs=1e-9)
-    sizes = [len(prefix) + sum(weight if c else 1.0 for c in changed) for _, changed in (right, wrong)]
+    sizes = [
+        len(prefix) + sum(weight if c else 1.0 for c in changed) for _, changed in (right, wrong)
+    ]
     rest = (1 / sizes[0] - 1 / sizes[1]) * math.fsum(prefix)
     neutral = difference([0.0] * len(prefix), "weighted_mean")
     assert difference(prefix, "weighted_mean") - neutral == pytest.approx(rest, abs=1e-9)
@@ -155,14 +187,18 @@ def test_an_empty_response_scores_nothing_and_gets_no_gradient(normalize):
 
 @pytest.mark.parametrize("normalize", NORMALIZATIONS)
 def test_changed_only_without_changes_scores_nothing(normalize):
-    result = score([-1.0, -2.0], [False, False], segment_weight=1.0, unchanged_weight=0.0, normalize=normalize)
+    result = score(
+        [-1.0, -2.0], [False, False], segment_weight=1.0, unchanged_weight=0.0, normalize=normalize
+    )
     assert result.item() == 0
 
 
 def test_scores_keep_the_leading_shape():
     shape = (2, 3, 5)
     mask = torch.ones(shape, dtype=torch.bool)
-    result = sequence_score(torch.zeros(shape), mask, ~mask, segment_weight=5.0, normalize="weighted_mean")
+    result = sequence_score(
+        torch.zeros(shape), mask, ~mask, segment_weight=5.0, normalize="weighted_mean"
+    )
     assert result.shape == (2, 3)
 
 

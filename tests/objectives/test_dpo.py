@@ -70,10 +70,14 @@ def test_rewards_carry_no_gradient():
     values[0].requires_grad_()
     result = dpo_loss(*values, beta=0.1)
     assert result.loss.requires_grad
-    assert not any(x.requires_grad for x in (result.chosen_reward, result.rejected_reward, result.margin))
+    assert not any(
+        x.requires_grad for x in (result.chosen_reward, result.rejected_reward, result.margin)
+    )
 
 
-@pytest.mark.parametrize("wrong", [{"beta": 0.0}, {"beta": math.nan}, {"beta": 0.1, "label_smoothing": 0.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"beta": 0.0}, {"beta": math.nan}, {"beta": 0.1, "label_smoothing": 0.5}]
+)
 def test_settings_without_sense_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
         dpo_loss(*tensors(-1.0, -1.0, -1.0, -1.0), **wrong)

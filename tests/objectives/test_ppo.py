@@ -5,7 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.objectives.masked import explained_variance, masked_mean, masked_variance, masked_whiten
+from veridical.objectives.masked import (
+    explained_variance,
+    masked_mean,
+    masked_variance,
+    masked_whiten,
+)
 from veridical.objectives.ppo import clipped_policy_loss, clipped_value_loss
 
 
@@ -15,11 +20,18 @@ def numbers(*shape, seed=0):
 
 @pytest.mark.parametrize(
     ("ratio", "advantage", "loss", "clipped"),
-    [(1.5, 1.0, -1.2, True), (1.5, -1.0, 1.5, False), (0.5, 1.0, -0.5, False), (0.5, -1.0, 0.8, True)],
+    [
+        (1.5, 1.0, -1.2, True),
+        (1.5, -1.0, 1.5, False),
+        (0.5, 1.0, -0.5, False),
+        (0.5, -1.0, 0.8, True),
+    ],
 )
 def test_the_worked_examples(ratio, advantage, loss, clipped):
     logprobs = torch.tensor([ratio], dtype=torch.float64).log().requires_grad_()
-    result = clipped_policy_loss(logprobs, torch.zeros(1), torch.tensor([advantage]), clip_range=0.2)
+    result = clipped_policy_loss(
+        logprobs, torch.zeros(1), torch.tensor([advantage]), clip_range=0.2
+    )
     assert result.loss.item() == pytest.approx(loss)
     assert result.clipped.item() is clipped
     result.loss.sum().backward()
@@ -27,10 +39,14 @@ def test_the_worked_examples(ratio, advantage, loss, clipped):
 
 
 def test_the_values_worked_example():
-    result = clipped_value_loss(torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([2.0]), clip_range=0.2)
+    result = clipped_value_loss(
+        torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([2.0]), clip_range=0.2
+    )
     assert result.loss.item() == pytest.approx(0.845)
     assert result.clipped.item()
-    free = clipped_value_loss(torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([2.0]), clip_range=0.0)
+    free = clipped_value_loss(
+        torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([2.0]), clip_range=0.0
+    )
     assert free.loss.item() == pytest.approx(0.5)
     assert not free.clipped.item()
 
@@ -47,7 +63,9 @@ def test_at_the_first_step_the_gradient_is_the_policy_gradient():
 
 def test_no_advantage_no_change():
     logprobs = numbers(5).requires_grad_()
-    clipped_policy_loss(logprobs, numbers(5, seed=1), torch.zeros(5), clip_range=0.2).loss.sum().backward()
+    clipped_policy_loss(
+        logprobs, numbers(5, seed=1), torch.zeros(5), clip_range=0.2
+    ).loss.sum().backward()
     assert not logprobs.grad.any()
 
 
@@ -56,7 +74,12 @@ def test_the_clip_only_ever_makes_the_loss_greater(seed):
     now, old, advantages = numbers(3, 20, seed=seed)
     held = clipped_policy_loss(now, old, advantages, clip_range=0.2).loss
     assert bool((held >= -advantages * (now - old).exp()).all())
-    assert bool((clipped_value_loss(now, old, advantages, clip_range=0.2).loss >= 0.5 * (now - advantages) ** 2).all())
+    assert bool(
+        (
+            clipped_value_loss(now, old, advantages, clip_range=0.2).loss
+            >= 0.5 * (now - advantages) ** 2
+        ).all()
+    )
 
 
 def test_ranges_that_are_none_are_refused():
@@ -93,6 +116,8 @@ def test_whitening_equals_that_of_the_plain_numbers():
 def test_explained_variance():
     actual, everywhere = numbers(20), torch.ones(20, dtype=torch.bool)
     assert explained_variance(actual, actual, everywhere).item() == 1
-    assert explained_variance(torch.full_like(actual, 5.0), actual, everywhere).item() == pytest.approx(0)
+    assert explained_variance(
+        torch.full_like(actual, 5.0), actual, everywhere
+    ).item() == pytest.approx(0)
     assert explained_variance(-actual, actual, everywhere).item() == pytest.approx(-3)
     assert explained_variance(actual, torch.ones_like(actual), everywhere).item() == 0

@@ -24,7 +24,11 @@ def test_the_worked_example():
     squares = pairwise_loss(first, second, tensor(1.0, 0.0, 0.5), centring_weight=0.1)
     assert (squares.loss - found.loss).tolist() == pytest.approx([0.196] * 3)
     mean = pairwise_loss(
-        tensor(1.0, -3.0), tensor(0.4, 0.0), tensor(1.0, 1.0), centring="batch_mean", centring_weight=0.1
+        tensor(1.0, -3.0),
+        tensor(0.4, 0.0),
+        tensor(1.0, 1.0),
+        centring="batch_mean",
+        centring_weight=0.1,
     )
     # |(1.4 − 3.0) / 2| = 0.8, whatever the signs of the single pairs
     assert (mean.loss - mean.preference_loss).tolist() == pytest.approx([0.08, 0.08])
@@ -53,11 +57,18 @@ def test_gradients_are_right_by_finite_differences():
 
     def total(a, b, *, centring):
         return pairwise_loss(
-            a, b, tensor(1.0, 0.0, 0.5, 0.7), weight=tensor(1, 2, 3, 4), centring=centring, centring_weight=0.3
+            a,
+            b,
+            tensor(1.0, 0.0, 0.5, 0.7),
+            weight=tensor(1, 2, 3, 4),
+            centring=centring,
+            centring_weight=0.3,
         ).loss.sum()
 
     for centring in ("squares", "batch_mean"):
-        assert torch.autograd.gradcheck(lambda a, b, c=centring: total(a, b, centring=c), (first, second))
+        assert torch.autograd.gradcheck(
+            lambda a, b, c=centring: total(a, b, centring=c), (first, second)
+        )
 
 
 @settings(deadline=None, max_examples=50)
@@ -67,7 +78,9 @@ def test_order_and_level_do_not_matter(rewards, preference, shift):
     label = torch.full_like(first, preference)
     found = pairwise_loss(first, second, label).loss
     assert torch.allclose(found, pairwise_loss(second, first, 1 - label).loss)
-    assert torch.allclose(found, pairwise_loss(first + shift, second + shift, label).loss, atol=1e-6)
+    assert torch.allclose(
+        found, pairwise_loss(first + shift, second + shift, label).loss, atol=1e-6
+    )
     # never below the entropy of the label, which is reached at its log-odds
     entropy = -sum(p * math.log(p) for p in (preference, 1 - preference) if p > 0)
     assert bool((found >= entropy - 1e-9).all())

@@ -12,7 +12,12 @@ class Example(Recipe):
 
 def test_a_manifest_says_what_made_the_run(tmp_path):
     manifest = manifests.build_manifest(
-        verb="train dpo", seed=7, recipe=Example(), inputs={"a": "h"}, parents=[tmp_path], seconds={"train": 1.23456}
+        verb="train dpo",
+        seed=7,
+        recipe=Example(),
+        inputs={"a": "h"},
+        parents=[tmp_path],
+        seconds={"train": 1.23456},
     )
     assert manifest.recipe == {"steps": 3}
     assert manifest.parents == (str(tmp_path),)

@@ -43,5 +43,7 @@ def test_a_cut_off_image_is_a_fault(tmp_path):
 
 
 def test_no_path_is_told_as_such(tmp_path):
-    with pytest.raises(RowFault, match=r"^no image is named, got an empty path, and one is needed here\. Name it"):
+    with pytest.raises(
+        RowFault, match=r"^no image is named, got an empty path, and one is needed here\. Name it"
+    ):
         open_image(NO_IMAGE, root=tmp_path)

@@ -4,9 +4,22 @@ import pytest
 from pydantic import ValidationError
 
 from veridical import records
-from veridical.records import Conversation, Correction, ImageRef, Judgement, Metric, Prompt, Record, Segment
+from veridical.records import (
+    Conversation,
+    Correction,
+    ImageRef,
+    Judgement,
+    Metric,
+    Prompt,
+    Record,
+    Segment,
+)
 
-KINDS = [c for c in vars(records).values() if inspect.isclass(c) and issubclass(c, Record) and c is not Record]
+KINDS = [
+    c
+    for c in vars(records).values()
+    if inspect.isclass(c) and issubclass(c, Record) and c is not Record
+]
 CORRECTION = Correction(
     id="c",
     prompt_id="p",
@@ -37,7 +50,9 @@ def test_a_judgement_says_who_made_it():
         Correction.model_validate(without)
 
 
-@pytest.mark.parametrize("roles", [("user",), ("assistant", "user"), ("user", "user"), ("user", "assistant", "user")])
+@pytest.mark.parametrize(
+    "roles", [("user",), ("assistant", "user"), ("user", "user"), ("user", "assistant", "user")]
+)
 def test_a_conversation_alternates_and_ends_with_the_assistant(roles):
     turns = [{"role": role, "text": "x"} for role in roles]
     with pytest.raises(ValidationError, match="turns"):
@@ -55,7 +70,9 @@ def test_content_hash_follows_content_and_nothing_else():
     assert again.content_hash() == CORRECTION.content_hash()
     assert len(CORRECTION.content_hash()) == 16
     for name, value in [("chosen", "a dog"), ("segments", ()), ("seconds", 1.0)]:
-        assert CORRECTION.model_copy(update={name: value}).content_hash() != CORRECTION.content_hash()
+        assert (
+            CORRECTION.model_copy(update={name: value}).content_hash() != CORRECTION.content_hash()
+        )
 
 
 def test_a_number_without_interval_or_with_nan_cannot_be_built():

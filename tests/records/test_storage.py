@@ -11,7 +11,12 @@ PROMPT = Prompt(id="p", image=ImageRef(path="a.png"), question="What?")
 text = st.text(st.characters(exclude_categories=["Cs"]))  # lone surrogates are no text
 
 
-@given(st.lists(st.builds(Response, id=text, prompt_id=text, text=text, model=text), unique_by=lambda r: r.id))
+@given(
+    st.lists(
+        st.builds(Response, id=text, prompt_id=text, text=text, model=text),
+        unique_by=lambda r: r.id,
+    )
+)
 def test_records_read_back_equal_and_in_order(tmp_path_factory, records):
     path = tmp_path_factory.getbasetemp() / "responses.jsonl"
     write_records(path, records, kind="Response")
@@ -20,7 +25,10 @@ def test_records_read_back_equal_and_in_order(tmp_path_factory, records):
 
 def test_the_first_line_says_kind_and_version(tmp_path):
     path = write_records(tmp_path / "p.jsonl", [PROMPT], kind="Prompt")
-    assert json.loads(path.read_text().splitlines()[0]) == {"veridical": "Prompt", "schema_version": 1}
+    assert json.loads(path.read_text().splitlines()[0]) == {
+        "veridical": "Prompt",
+        "schema_version": 1,
+    }
 
 
 def test_files_without_header_and_files_put_together_are_read(tmp_path):
@@ -48,15 +56,30 @@ def test_a_file_holds_the_kind_it_says(tmp_path):
 BAD_LINES = [
     ("{", "not valid JSON"),
     ("[]", "`record`: input should be an object"),
-    ('{"id": "b", "prompt_id": "p", "source": "human", "response_id": "r", "score": "5"}', "`score`: input should be"),
-    ('{"id": "c", "prompt_id": "p", "source": "human", "response_id": "r", "score": 7}', "less than or equal to 6"),
+    (
+        '{"id": "b", "prompt_id": "p", "source": "human", "response_id": "r", "score": "5"}',
+        "`score`: input should be",
+    ),
+    (
+        '{"id": "c", "prompt_id": "p", "source": "human", "response_id": "r", "score": 7}',
+        "less than or equal to 6",
+    ),
     (
         '{"id": "d", "prompt_id": "p", "source": "me", "response_id": "r", "score": 5}',
         "'human', 'simulated' or 'model'",
     ),
-    ('{"id": "e", "prompt_id": "p", "source": "human", "response_id": "r", "score": 5, "scor": 5}', "`scor`: unknown"),
+    (
+        (
+            '{"id": "e", "prompt_id": "p", "source": "human", "response_id": "r", "score": 5,'
+            ' "scor": 5}'
+        ),
+        "`scor`: unknown",
+    ),
     ('{"id": "f", "prompt_id": "p", "source": "human", "score": 5}', "`response_id`: is missing"),
-    ('{"id": "a", "prompt_id": "p", "source": "human", "response_id": "r", "score": 5}', "id 'a' stands in line 1"),
+    (
+        '{"id": "a", "prompt_id": "p", "source": "human", "response_id": "r", "score": 5}',
+        "id 'a' stands in line 1",
+    ),
 ]
 GOOD_LINE = '{"id": "a", "prompt_id": "p", "source": "human", "response_id": "r", "score": 5}'
 

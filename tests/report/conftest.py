@@ -61,7 +61,11 @@ def make_results() -> Results:
     def rate(name: str, old: float, new: float) -> None:
         first = [random_.random() < old for _ in range(n)]
         second = [
-            before and random_.random() < new / old if new < old else before or random_.random() < new - old
+            (
+                before and random_.random() < new / old
+                if new < old
+                else before or random_.random() < new - old
+            )
             for before in first
         ]
         base[name], aligned[name] = wilson(sum(first), n), wilson(sum(second), n)
@@ -81,13 +85,21 @@ def make_results() -> Results:
     rate("yes_no_f1", 0.91, 0.915)
     mean("mmhal_score", 3.1, 4.4, 1.2)
     rate("yes_ratio", 0.52, 0.5)
-    for kind, (old, new) in zip(KINDS, [(0.46, 0.05), (0.11, 0.03), (0.07, 0.04), (0.05, 0.03)], strict=True):
+    for kind, (old, new) in zip(
+        KINDS, [(0.46, 0.05), (0.11, 0.03), (0.07, 0.04), (0.05, 0.03)], strict=True
+    ):
         rate(f"hallucination_rate/{kind}", old, new)
     return Results(
         base=base,
         aligned=aligned,
         comparison=comparison,
-        seconds={"measure": 41.0, "collect": 28.5, "align": 88.0, "measure again": 40.0, "report": 2.4},
+        seconds={
+            "measure": 41.0,
+            "collect": 28.5,
+            "align": 88.0,
+            "measure again": 40.0,
+            "report": 2.4,
+        },
         seed=7,
         versions={"veridical": "0.1.0", "python": "3.11.0", "torch": "2.13.0"},
     )
@@ -104,7 +116,9 @@ def make_report() -> DemoReport:
             metrics={
                 "hallucination_rate": wilson(round(512 * (rate + 0.012 * (seed - 1))), 512),
                 "object_coverage": wilson(round(1500 * (coverage - 0.003 * seed)), 1500),
-                "mean_length": Metric(value=30 + seed / 2, n=512, low=29.5 + seed / 2, high=30.5 + seed / 2),
+                "mean_length": Metric(
+                    value=30 + seed / 2, n=512, low=29.5 + seed / 2, high=30.5 + seed / 2
+                ),
             },
         )
         for name, beta, rate, coverage in [
@@ -139,9 +153,17 @@ def make_report() -> DemoReport:
                 does="The base model describes unseen scenes; an exact judge finds every fault.",
                 seconds=41,
             ),
-            Stage(name="Collect", does="Simulated people correct 1,400 of the model's own responses.", seconds=28.5),
+            Stage(
+                name="Collect",
+                does="Simulated people correct 1,400 of the model's own responses.",
+                seconds=28.5,
+            ),
             Stage(name="Align", does="Dense DPO learns from the corrected words.", seconds=88),
-            Stage(name="Measure again", does="The same scenes and questions, the same judge.", seconds=40),
+            Stage(
+                name="Measure again",
+                does="The same scenes and questions, the same judge.",
+                seconds=40,
+            ),
             Stage(name="Report", does="Paired tests, figures, this page.", seconds=2.4),
         ),
         corrections=Corrections(
@@ -162,26 +184,52 @@ def make_report() -> DemoReport:
                 step=step,
                 loss=0.69 * 0.97**step + 0.05,
                 margin=0.12 * step,
-                hallucination=wilson(round(200 * (0.57 * 0.955**step + 0.05)), 200) if step % 8 == 0 else None,
-                coverage=wilson(round(600 * (0.985 - step * 0.0006)), 600) if step % 8 == 0 else None,
+                hallucination=(
+                    wilson(round(200 * (0.57 * 0.955**step + 0.05)), 200) if step % 8 == 0 else None
+                ),
+                coverage=(
+                    wilson(round(600 * (0.985 - step * 0.0006)), 600) if step % 8 == 0 else None
+                ),
             )
             for step in range(0, 45, 2)
         ),
         chosen_step=32,
-        selection_rule="Rule: least hallucination among the checkpoints whose coverage is within 2 points of the base.",
+        selection_rule=(
+            "Rule: least hallucination among the checkpoints whose coverage is within 2 points of"
+            " the base."
+        ),
         question_types=tuple(
             QuestionType(
                 name=name,
-                before=Metric(value=2.4 + i % 3 * 0.5, n=60, low=2.1 + i % 3 * 0.5, high=2.7 + i % 3 * 0.5),
-                after=Metric(value=3.9 + i % 4 * 0.3, n=60, low=3.6 + i % 4 * 0.3, high=4.2 + i % 4 * 0.3),
+                before=Metric(
+                    value=2.4 + i % 3 * 0.5, n=60, low=2.1 + i % 3 * 0.5, high=2.7 + i % 3 * 0.5
+                ),
+                after=Metric(
+                    value=3.9 + i % 4 * 0.3, n=60, low=3.6 + i % 4 * 0.3, high=4.2 + i % 4 * 0.3
+                ),
             )
             for i, name in enumerate(
-                ["attribute", "adversarial", "comparison", "counting", "relation", "environment", "holistic", "other"]
+                [
+                    "attribute",
+                    "adversarial",
+                    "comparison",
+                    "counting",
+                    "relation",
+                    "environment",
+                    "holistic",
+                    "other",
+                ]
             )
         ),
         probes=(
-            Probe(name="right, random absent objects", before=wilson(352, 400), after=wilson(360, 400)),
-            Probe(name="right, co-occurring absent objects", before=wilson(301, 400), after=wilson(344, 400)),
+            Probe(
+                name="right, random absent objects", before=wilson(352, 400), after=wilson(360, 400)
+            ),
+            Probe(
+                name="right, co-occurring absent objects",
+                before=wilson(301, 400),
+                after=wilson(344, 400),
+            ),
         ),
         objectives=tuple(objectives),
         objective_tests=(
@@ -200,7 +248,10 @@ def make_report() -> DemoReport:
         ),
         gallery=tuple(make_scene(number) for number in range(12)),
         gallery_note="The first twelve test scenes, not chosen.",
-        caveats=("The world is drawn; a photograph has more to get wrong.", "The people who corrected are simulated."),
+        caveats=(
+            "The world is drawn; a photograph has more to get wrong.",
+            "The people who corrected are simulated.",
+        ),
         rerun=Rerun(
             commands=("git clone …", "make demo", "veridical demo --out runs/demo"),
             created="2026-01-01T00:00:00Z",

@@ -15,16 +15,31 @@ from veridical.scoring.runs import read_runs
 @pytest.fixture
 def scores(tmp_path):
     """Two runs over 60 questions on 60 images: one is right throughout, one says yes throughout."""
-    rows = [{"question_id": i, "image": f"{i}.jpg", "text": "?", "label": "yes" if i % 2 else "no"} for i in range(60)]
+    rows = [
+        {"question_id": i, "image": f"{i}.jpg", "text": "?", "label": "yes" if i % 2 else "no"}
+        for i in range(60)
+    ]
     questions = tmp_path / "questions.jsonl"
     questions.write_text("\n".join(map(json.dumps, rows)))
     for name, answer in (("yes", lambda i: "Yes"), ("right", lambda i: "Yes" if i % 2 else "No")):
         answers = tmp_path / f"{name}-answers.jsonl"
-        answers.write_text("\n".join(json.dumps({"question_id": i, "answer": answer(i)}) for i in range(60)))
+        answers.write_text(
+            "\n".join(json.dumps({"question_id": i, "answer": answer(i)}) for i in range(60))
+        )
         out = tmp_path / name
         given = ["--responses", str(answers), "--questions", str(questions)]
         with pytest.raises(SystemExit) as done:
-            main(["score", "pope", *given, "--json", str(out / "score.json"), "--items", str(out / "items.jsonl")])
+            main(
+                [
+                    "score",
+                    "pope",
+                    *given,
+                    "--json",
+                    str(out / "score.json"),
+                    "--items",
+                    str(out / "items.jsonl"),
+                ]
+            )
         assert done.value.code == 0
     return tmp_path
 
@@ -44,7 +59,11 @@ def test_scores_of_the_command_line_are_compared_with_a_paired_test(scores, caps
 
 
 def test_directions_of_metrics_come_from_the_card(scores):
-    runs = [run for name in ("yes", "right") for run in read_runs(scores / name / "score.json", name=name)]
+    runs = [
+        run
+        for name in ("yes", "right")
+        for run in read_runs(scores / name / "score.json", name=name)
+    ]
     (group,) = group_runs(runs)
     verdicts = {row.name: row.cells[1].verdict for row in group.rows}
     assert verdicts["accuracy"] == "better"

@@ -13,7 +13,9 @@ from veridical.report.wording import value_text
 
 @pytest.fixture(scope="module")
 def html(made_up, tmp_path_factory):
-    return render_demo_report(made_up, tmp_path_factory.mktemp("report") / "report.html").read_text("utf-8")
+    return render_demo_report(made_up, tmp_path_factory.mktemp("report") / "report.html").read_text(
+        "utf-8"
+    )
 
 
 def test_page_is_well_formed_and_accessible(html):
@@ -23,7 +25,9 @@ def test_page_is_well_formed_and_accessible(html):
     assert page.images
     assert all(image.get("alt") for image in page.images)
     assert page.headings[0] == 1
-    assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+    assert all(
+        after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False)
+    )
     assert page.headings.count(1) == 1
 
 
@@ -51,7 +55,12 @@ def test_every_metric_stands_with_interval_and_n(html, made_up):
         assert value_text(row.after, "of 6") in text
     for row in made_up.objectives:
         assert value_text(row.metrics["hallucination_rate"], "%") in text
-    for words in (*made_up.caveats, *made_up.rerun.hashes.values(), *made_up.rerun.commands, made_up.notice):
+    for words in (
+        *made_up.caveats,
+        *made_up.rerun.hashes.values(),
+        *made_up.rerun.commands,
+        made_up.notice,
+    ):
         assert words in text
     assert "simulated" in text
 
@@ -59,7 +68,17 @@ def test_every_metric_stands_with_interval_and_n(html, made_up):
 def test_sections_come_in_order(html):
     places = [
         html.index(f'<h2 id="{name}"')
-        for name in ("wrong", "changed", "how", "training", "questions", "objectives", "gallery", "caveats", "rerun")
+        for name in (
+            "wrong",
+            "changed",
+            "how",
+            "training",
+            "questions",
+            "objectives",
+            "gallery",
+            "caveats",
+            "rerun",
+        )
     ]
     assert places == sorted(places)
 
@@ -68,13 +87,26 @@ def test_texts_of_a_model_are_escaped(made_up, tmp_path):
     evil = '<script>alert(1)</script>" onload="x'
     marked = MarkedText(text=evil, spans=(Span(start=0, end=8, kind='"><b>'),))
     scene = made_up.showcase.model_copy(
-        update={"before": marked, "after": marked, "question": evil, "alt": evil, "context": evil, "scene_id": evil}
+        update={
+            "before": marked,
+            "after": marked,
+            "question": evil,
+            "alt": evil,
+            "context": evil,
+            "scene_id": evil,
+        }
     )
     corrections = made_up.corrections.model_copy(
         update={"rejected": evil, "chosen": evil, "segments": (), "kinds": {evil: 1}}
     )
     report = made_up.model_copy(
-        update={"showcase": scene, "gallery": (scene,), "corrections": corrections, "title": evil, "caveats": (evil,)}
+        update={
+            "showcase": scene,
+            "gallery": (scene,),
+            "corrections": corrections,
+            "title": evil,
+            "caveats": (evil,),
+        }
     )
     html = render_demo_report(report, tmp_path / "report.html").read_text("utf-8")
     assert "<script" not in html
@@ -85,7 +117,9 @@ def test_texts_of_a_model_are_escaped(made_up, tmp_path):
 
 def test_wrong_words_are_marked_with_their_kind(html):
     assert re.search(
-        r'<mark class="wrong short" data-kind="object" title="not in the picture: object">knife<small>object', html
+        r'<mark class="wrong short" data-kind="object" title="not in the picture:'
+        r' object">knife<small>object',
+        html,
     )
     assert "number; it shows one" in html
 
@@ -99,19 +133,23 @@ def test_gallery_can_be_filtered_by_outcome_and_kind(html):
 
 def test_no_winner_is_claimed_without_evidence(html, made_up, tmp_path):
     assert "no winner is claimed" in html
-    same = made_up.results.comparison["hallucination_rate"].model_copy(update={"p": 0.4, "low": -0.1, "high": 0.05})
+    same = made_up.results.comparison["hallucination_rate"].model_copy(
+        update={"p": 0.4, "low": -0.1, "high": 0.05}
+    )
     results = made_up.results.model_copy(
         update={"comparison": {**made_up.results.comparison, "hallucination_rate": same}}
     )
-    page = render_demo_report(made_up.model_copy(update={"results": results}), tmp_path / "report.html").read_text(
-        "utf-8"
-    )
+    page = render_demo_report(
+        made_up.model_copy(update={"results": results}), tmp_path / "report.html"
+    ).read_text("utf-8")
     assert "no difference is shown" in re.search("<h1.*?</h1>", page).group()
     worse = same.model_copy(update={"p": 0.001, "difference": 0.1, "low": 0.05, "high": 0.2})
-    results = results.model_copy(update={"comparison": {**results.comparison, "hallucination_rate": worse}})
-    page = render_demo_report(made_up.model_copy(update={"results": results}), tmp_path / "report.html").read_text(
-        "utf-8"
+    results = results.model_copy(
+        update={"comparison": {**results.comparison, "hallucination_rate": worse}}
     )
+    page = render_demo_report(
+        made_up.model_copy(update={"results": results}), tmp_path / "report.html"
+    ).read_text("utf-8")
     assert "more often" in re.search("<h1.*?</h1>", page).group()
 
 
@@ -148,6 +186,9 @@ def test_the_same_inputs_make_the_same_page_also_by_way_of_disk(html, made_up, t
 
 def test_bad_inputs_are_refused(made_up):
     with pytest.raises(ValueError, match="without overlap"):
-        MarkedText(text="abc", spans=(Span(start=0, end=2, kind="object"), Span(start=1, end=3, kind="object")))
+        MarkedText(
+            text="abc",
+            spans=(Span(start=0, end=2, kind="object"), Span(start=1, end=3, kind="object")),
+        )
     with pytest.raises(ValueError, match="PNG, JPEG or WebP"):
         type(made_up.showcase).model_validate({**made_up.showcase.model_dump(), "image": b"GIF89a"})

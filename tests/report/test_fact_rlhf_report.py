@@ -45,7 +45,9 @@ def with_difference(report, **changes):
         else test
         for test in report.results.tests
     ]
-    return report.model_copy(update={"results": report.results.model_copy(update={"tests": tuple(tests)})})
+    return report.model_copy(
+        update={"results": report.results.model_copy(update={"tests": tuple(tests)})}
+    )
 
 
 def test_page_is_well_formed_and_accessible(html):
@@ -56,7 +58,9 @@ def test_page_is_well_formed_and_accessible(html):
     assert all(image.get("alt") for image in page.images)
     assert page.headings.count(1) == 1
     assert page.headings[0] == 1
-    assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+    assert all(
+        after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False)
+    )
 
 
 def test_page_loads_nothing_and_has_both_themes(html):
@@ -85,7 +89,13 @@ def test_every_number_stands_with_interval_and_n(html, report):
         assert value_text(row.accuracy, "%") in text
     for row in (*report.warnings, *report.stages, *report.effort):
         assert (getattr(row, "advice", None) or getattr(row, "does", None) or row.how) in text
-    for words in (*report.caveats, *report.rerun.commands, report.notice, report.warning_rule, "simulated"):
+    for words in (
+        *report.caveats,
+        *report.rerun.commands,
+        report.notice,
+        report.warning_rule,
+        "simulated",
+    ):
         assert words in text
 
 
@@ -95,17 +105,25 @@ def test_the_first_sentence_is_no_stronger_than_the_test(html, report):
     assert "no difference between the two is shown" in heading(render_fact_rlhf_report(not_shown))
     worse = with_difference(report, p=0.001, difference=0.1, low=0.05, high=0.2)
     assert "facts made it worse" in heading(render_fact_rlhf_report(worse))
-    rate = next(test for test in worse.results.tests if test.metric == "hallucination_rate" and test.first == "rlhf")
+    rate = next(
+        test
+        for test in worse.results.tests
+        if test.metric == "hallucination_rate" and test.first == "rlhf"
+    )
     more = rate.model_copy(
         update={
             "metric": "object_coverage",
-            "result": rate.result.model_copy(update={"difference": 0.04, "low": 0.03, "high": 0.05}),
+            "result": rate.result.model_copy(
+                update={"difference": 0.04, "low": 0.03, "high": 0.05}
+            ),
         }
     )
     results = worse.results.model_copy(update={"tests": (*worse.results.tests, more)})
     said = heading(render_fact_rlhf_report(worse.model_copy(update={"results": results})))
     assert said.endswith("naming 97\u202f% of what is there instead of 93\u202f%.")
-    untested = report.model_copy(update={"results": report.results.model_copy(update={"tests": ()})})
+    untested = report.model_copy(
+        update={"results": report.results.model_copy(update={"tests": ()})}
+    )
     page = render_fact_rlhf_report(untested)
     assert "tell two arms apart" not in page
     assert "With facts minus without:" not in page
@@ -113,11 +131,15 @@ def test_the_first_sentence_is_no_stronger_than_the_test(html, report):
 
 def test_no_winner_is_claimed_without_evidence(report):
     tests = [
-        test.model_copy(update={"result": test.result.model_copy(update={"p": 0.5, "low": -1.0, "high": 1.0})})
+        test.model_copy(
+            update={"result": test.result.model_copy(update={"p": 0.5, "low": -1.0, "high": 1.0})}
+        )
         for test in report.results.tests
     ]
     page = render_fact_rlhf_report(
-        report.model_copy(update={"results": report.results.model_copy(update={"tests": tuple(tests)})})
+        report.model_copy(
+            update={"results": report.results.model_copy(update={"tests": tuple(tests)})}
+        )
     )
     assert "None of the 5 paired comparisons tells two arms apart" in page
     assert page.count("not shown") >= 5
@@ -125,7 +147,9 @@ def test_no_winner_is_claimed_without_evidence(report):
 
 def test_facts_that_help_no_reward_model_are_not_said_to_help(report):
     models = report.reward_models
-    same = models.difference.model_copy(update={"p": 0.6, "low": -0.02, "high": 0.03, "difference": 0.005})
+    same = models.difference.model_copy(
+        update={"p": 0.6, "low": -0.02, "high": 0.03, "difference": 0.005}
+    )
     page = render_fact_rlhf_report(
         report.model_copy(update={"reward_models": models.model_copy(update={"difference": same})})
     )
@@ -134,7 +158,11 @@ def test_facts_that_help_no_reward_model_are_not_said_to_help(report):
 
 
 def test_hacking_is_marked_where_it_was_warned_of_and_nowhere_else(html, report):
-    panels = re.findall(r'<figure class="plot"><figcaption><h3>(.*?)</h3></figcaption>(<svg.*?</svg>)', html, re.DOTALL)
+    panels = re.findall(
+        r'<figure class="plot"><figcaption><h3>(.*?)</h3></figcaption>(<svg.*?</svg>)',
+        html,
+        re.DOTALL,
+    )
     assert [name for name, _ in panels][:3] == ["RLHF", "Fact-RLHF", "Best of 16"]
     assert ["warned" in figure for _, figure in panels][:3] == [True, False, False]
     quiet = render_fact_rlhf_report(report.model_copy(update={"warnings": ()}))
@@ -152,7 +180,9 @@ def test_the_gallery_goes_up_step_by_step_with_wrong_words_marked(html, report):
 
 
 def test_effort_is_counted_in_time(html):
-    assert Effort(label="a", judgements=4000, unit="comparison", seconds_each=36, how="").hours == 40
+    assert (
+        Effort(label="a", judgements=4000, unit="comparison", seconds_each=36, how="").hours == 40
+    )
     text = Page(html).text
     assert "31\u202fh" in text
     assert "do not cost the same" in text
@@ -163,13 +193,24 @@ def test_texts_of_a_model_are_escaped(report):
     scene = report.gallery[0]
     step = scene.climbs[0].steps[0].model_copy(update={"response": MarkedText(text=evil)})
     scene = scene.model_copy(
-        update={"question": evil, "alt": evil, "context": evil, "climbs": (Climb(label=evil, steps=(step,)),)}
+        update={
+            "question": evil,
+            "alt": evil,
+            "context": evil,
+            "climbs": (Climb(label=evil, steps=(step,)),),
+        }
     )
     warning = report.warnings[0].model_copy(update={"text": evil, "advice": evil, "kind": evil})
     arms = tuple(arm.model_copy(update={"label": evil, "does": evil}) for arm in report.arms)
     page = render_fact_rlhf_report(
         report.model_copy(
-            update={"gallery": (scene,), "warnings": (warning,), "arms": arms, "title": evil, "caveats": (evil,)}
+            update={
+                "gallery": (scene,),
+                "warnings": (warning,),
+                "arms": arms,
+                "title": evil,
+                "caveats": (evil,),
+            }
         )
     )
     assert "<script" not in page
@@ -180,7 +221,13 @@ def test_texts_of_a_model_are_escaped(report):
 def test_a_run_with_little_in_it_still_makes_a_page(report):
     bare = dict.fromkeys(("warnings", "gallery", "training", "effort", "costs", "caveats"), ())
     models = report.reward_models.model_copy(
-        update={"difference": None, "image_alone": None, "breakdown": (), "leaks": (), "dependence": ()}
+        update={
+            "difference": None,
+            "image_alone": None,
+            "breakdown": (),
+            "leaks": (),
+            "dependence": (),
+        }
     )
     arms = tuple(arm for arm in report.arms if arm.key in ("sft", "rlhf", "fact_rlhf"))
     unmeasured = Metric(value=0, n=0, low=0, high=1)
@@ -188,12 +235,16 @@ def test_a_run_with_little_in_it_still_makes_a_page(report):
         update={
             "curves": (),
             "tests": (),
-            "arms": {arm.key: {**report.results.arms[arm.key], "yes_no_f1": unmeasured} for arm in arms},
+            "arms": {
+                arm.key: {**report.results.arms[arm.key], "yes_no_f1": unmeasured} for arm in arms
+            },
         }
     )
     page = Page(
         render_fact_rlhf_report(
-            report.model_copy(update={**bare, "arms": arms, "results": results, "reward_models": models})
+            report.model_copy(
+                update={**bare, "arms": arms, "results": results, "reward_models": models}
+            )
         )
     )
     assert "No curve was measured" in page.text
@@ -202,7 +253,9 @@ def test_a_run_with_little_in_it_still_makes_a_page(report):
 
 def test_a_single_measurement_makes_a_figure(report):
     (first, *_) = report.results.curves
-    results = report.results.model_copy(update={"curves": (first.model_copy(update={"kl": -0.01}),)})
+    results = report.results.model_copy(
+        update={"curves": (first.model_copy(update={"kl": -0.01}),)}
+    )
     Page(render_fact_rlhf_report(report.model_copy(update={"results": results})))
 
 
@@ -227,7 +280,9 @@ def test_results_go_to_disk_and_come_back(tmp_path):
     again = read_fact_rlhf_results(tmp_path)
     assert again.curves[3].judge.value == results.curves[3].judge.value
     assert again.tests == results.tests
-    assert {k: v.value for k, v in again.arms["rlhf"].items()} == {k: v.value for k, v in results.arms["rlhf"].items()}
+    assert {k: v.value for k, v in again.arms["rlhf"].items()} == {
+        k: v.value for k, v in results.arms["rlhf"].items()
+    }
     value = json.loads(path.read_text())
     assert set(value["arms"]) == {"sft", "rlhf", "fact_rlhf", "best_of_n", "dense_dpo"}
     assert set(value["reward_model"]["with_facts"]["accuracy"]) == {"value", "n", "low", "high"}
@@ -267,7 +322,9 @@ def test_no_file_and_no_json_are_told(tmp_path):
 def test_results_must_match_themselves():
     results = make_results()
     with pytest.raises(ValueError, match="without metrics"):
-        FactRlhfResults.model_validate(results.model_copy(update={"arms": {"sft": results.arms["sft"]}}).model_dump())
+        FactRlhfResults.model_validate(
+            results.model_copy(update={"arms": {"sft": results.arms["sft"]}}).model_dump()
+        )
     bare = results.model_copy(update={"reward_model": {"with_facts": {"accuracy": wilson(1, 2)}}})
     with pytest.raises(ValueError, match=r"lacks without_facts\.accuracy"):
         FactRlhfResults.model_validate(bare.model_dump())
@@ -281,4 +338,6 @@ def test_arms_at_equal_distance_are_shown_with_every_seed(html, report):
     assert f"{first.judge_second.value:.2f}" in section
     assert "+0.21, +0.35, \u22120.04" in section
     bare = report.results.model_copy(update={"equal_distance": ()})
-    assert "At equal distance" not in render_fact_rlhf_report(report.model_copy(update={"results": bare}))
+    assert "At equal distance" not in render_fact_rlhf_report(
+        report.model_copy(update={"results": bare})
+    )

@@ -18,10 +18,15 @@ def test_results_have_the_published_shape_and_come_back(made_up, tmp_path):
     for table in ("base", "aligned"):
         assert set(REQUIRED_METRICS) <= set(value[table])
         assert all(list(row) == ["value", "n", "low", "high"] for row in value[table].values())
-    assert all(list(row) == ["difference", "low", "high", "p", "test"] for row in value["comparison"].values())
+    assert all(
+        list(row) == ["difference", "low", "high", "p", "test"]
+        for row in value["comparison"].values()
+    )
     back = read_results(tmp_path)
     assert back.comparison == made_up.results.comparison
-    assert {k: m.value for k, m in back.base.items()} == {k: m.value for k, m in made_up.results.base.items()}
+    assert {k: m.value for k, m in back.base.items()} == {
+        k: m.value for k, m in made_up.results.base.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,9 @@ def test_runs_are_compared_in_one_page(made_up, tmp_path):
     app = typer.Typer()
     app.command()(report)
     out = tmp_path / "report.html"
-    ran = CliRunner().invoke(app, [str(tmp_path / "a/run"), str(tmp_path / "b/run/results.json"), "--out", str(out)])
+    ran = CliRunner().invoke(
+        app, [str(tmp_path / "a/run"), str(tmp_path / "b/run/results.json"), "--out", str(out)]
+    )
     assert ran.exit_code == 0, ran.output
     html = out.read_text("utf-8")
     assert "2 runs side by side" in html

@@ -31,7 +31,11 @@ def test_numbers_have_units_signs_and_no_minus_zero():
 
 def test_a_kind_has_the_wording_of_its_metric():
     info = w.metric_info("hallucination_rate/object")
-    assert (info.label, info.unit, info.better) == ("Descriptions with a hallucination: object", "%", "lower")
+    assert (info.label, info.unit, info.better) == (
+        "Descriptions with a hallucination: object",
+        "%",
+        "lower",
+    )
     assert w.metric_info("something_new").label == "Something new"
 
 
@@ -55,7 +59,10 @@ def test_adjusted_p_counts():
 
 
 def test_diff_marks_what_changed():
-    segments = (Segment(rejected_span=(2, 7), chosen_span=(2, 5)), Segment(rejected_span=(8, 8), chosen_span=(6, 9)))
+    segments = (
+        Segment(rejected_span=(2, 7), chosen_span=(2, 5)),
+        Segment(rejected_span=(8, 8), chosen_span=(6, 9)),
+    )
     assert rejected_html("A <dog> ran", segments) == "A <del>&lt;dog&gt;</del> ran"
     assert chosen_html("A cat ran", segments) == "A <ins>cat</ins> <ins>ran</ins>"
 
@@ -65,7 +72,9 @@ def test_svg_attributes_and_children_are_escaped():
     assert made == '<text title="&#34;&gt;&lt;x&gt;" x="0.33">&lt;b&gt;<i/></text>'
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (-44.2, 2.1), (94.9, 99.5), (0, 0.003), (1e-9, 3e-9)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (-44.2, 2.1), (94.9, 99.5), (0, 0.003), (1e-9, 3e-9)]
+)
 def test_ticks_are_few_round_and_within(low, high):
     ticks = round_numbers(low, high, 4)
     assert 1 <= len(ticks) <= 6

@@ -30,7 +30,15 @@ def samples(rewards, *, prompt="p", texts=None, finish=None):
     return RewardedSamples(
         Prompt(id=prompt, image=ImageRef(path="a.png"), question="What?"),
         tuple(
-            Response(id=f"{prompt}/{n}", prompt_id=prompt, text=text, model="m", sample=n, temperature=1.0, finish=end)
+            Response(
+                id=f"{prompt}/{n}",
+                prompt_id=prompt,
+                text=text,
+                model="m",
+                sample=n,
+                temperature=1.0,
+                finish=end,
+            )
             for n, (text, end) in enumerate(zip(texts, finish, strict=True))
         ),
         torch.tensor(rewards),
@@ -43,7 +51,9 @@ def asked(tiny_llava_path, tmp_path_factory):
     prompts = []
     for number in range(3):
         picture(number).save(folder / f"{number}.png")
-        prompts.append(Prompt(id=f"p{number}", image=ImageRef(path=f"{number}.png"), question="What is there?"))
+        prompts.append(
+            Prompt(id=f"p{number}", image=ImageRef(path=f"{number}.png"), question="What is there?")
+        )
     return load_model(tiny_llava_path, device="cpu"), prompts, folder
 
 
@@ -52,12 +62,18 @@ def test_every_prompt_gets_its_samples_and_each_its_reward(asked):
     found = sample_and_reward(vlm, prompts, Letters(), num_samples=4, root=folder, max_new_tokens=8)
     assert [row.prompt for row in found] == prompts
     for row in found:
-        assert [response.id for response in row.responses] == [f"{row.prompt.id}/{n}" for n in range(4)]
+        assert [response.id for response in row.responses] == [
+            f"{row.prompt.id}/{n}" for n in range(4)
+        ]
         assert row.rewards.tolist() == [response.text.count("a") for response in row.responses]
         assert {response.temperature for response in row.responses} == {1.0}
-    again = sample_and_reward(vlm, prompts, Letters(), num_samples=4, root=folder, max_new_tokens=8, batch_size=1)
+    again = sample_and_reward(
+        vlm, prompts, Letters(), num_samples=4, root=folder, max_new_tokens=8, batch_size=1
+    )
     assert [row.responses for row in again] == [row.responses for row in found]
-    other = sample_and_reward(vlm, prompts, Letters(), num_samples=4, root=folder, max_new_tokens=8, seed=1)
+    other = sample_and_reward(
+        vlm, prompts, Letters(), num_samples=4, root=folder, max_new_tokens=8, seed=1
+    )
     assert [row.responses for row in other] != [row.responses for row in found]
 
 
@@ -72,7 +88,10 @@ def test_the_best_of_the_first_n_is_taken_and_the_earliest_of_equals():
 
 def test_the_best_of_each_prompt_is_kept_as_a_conversation(tmp_path):
     kept = rejection_sample([samples([1.0, 3.0]), samples([0.5, 0.1], prompt="q")])
-    assert [(row.id, row.turns[1].text) for row in kept.conversations] == [("p/1", "text 1"), ("q/0", "text 0")]
+    assert [(row.id, row.turns[1].text) for row in kept.conversations] == [
+        ("p/1", "text 1"),
+        ("q/0", "text 0"),
+    ]
     assert kept.conversations[0].turns[0].text == "What?"
     assert {row.source for row in kept.conversations} == {"model"}
     assert (kept.prompts, kept.responses, kept.below) == (2, 4, 2)
@@ -90,7 +109,11 @@ def test_all_above_a_threshold_are_kept_each_text_once():
 
 
 def test_unfinished_and_empty_responses_never_count_and_are_counted():
-    row = samples([9.0, 8.0, 1.0, 2.0], texts=["long", " ", "b", "c"], finish=["length", "stop", "stop", "stop"])
+    row = samples(
+        [9.0, 8.0, 1.0, 2.0],
+        texts=["long", " ", "b", "c"],
+        finish=["length", "stop", "stop", "stop"],
+    )
     kept = rejection_sample([row])
     assert [conversation.id for conversation in kept.conversations] == ["p/3"]
     assert (kept.unfinished, kept.empty, kept.below) == (1, 1, 1)
@@ -102,7 +125,9 @@ def test_the_threshold_of_a_share_keeps_that_share():
     rows = [samples([1.0, 2.0, 3.0, 4.0, 5.0]), samples([6.0, 7.0, 8.0, 9.0, 10.0], prompt="q")]
     for share, count in ((0.3, 3), (0.5, 5), (1.0, 10), (0.01, 1)):
         threshold = threshold_of_share(rows, share)
-        assert len(rejection_sample(rows, best_only=False, threshold=threshold).conversations) == count
+        assert (
+            len(rejection_sample(rows, best_only=False, threshold=threshold).conversations) == count
+        )
     for wrong in (0.0, 1.5):
         with pytest.raises(ConfigError, match="share"):
             threshold_of_share(rows, wrong)

@@ -25,7 +25,10 @@ def model(tiny_llava_path):
 
 def prompt(number, **more):
     return Prompt(
-        id=f"p{number}", image=ImageRef(path=f"images/scene{number}.png"), question="What is in the picture?", **more
+        id=f"p{number}",
+        image=ImageRef(path=f"images/scene{number}.png"),
+        question="What is in the picture?",
+        **more,
     )
 
 
@@ -33,7 +36,9 @@ def candidate(number, text, *, finished=True):
     return Candidate(prompt(number), text, finished, 5)
 
 
-FACTS = FactsIndex([Facts(image_id=f"scene{n}", kind="caption", texts=(f"{n + 1} dogs.",)) for n in range(3)])
+FACTS = FactsIndex(
+    [Facts(image_id=f"scene{n}", kind="caption", texts=(f"{n + 1} dogs.",)) for n in range(3)]
+)
 
 
 def image_of(asked):
@@ -46,9 +51,11 @@ def reward(model, facts=FACTS, **more):
 
 def test_candidates_are_rewarded_in_their_order_whatever_their_company(model):
     candidates = [
-        candidate(0, "A dog."), candidate(1, "A cat."), candidate(0, "Two cats."),
+        candidate(0, "A dog."),
+        candidate(1, "A cat."),
+        candidate(0, "Two cats."),
         candidate(0, "A dog.", finished=False),
-    ]  # fmt: skip
+    ]
     found = reward(model)(candidates)
     assert found.shape == (4,)
     assert found.dtype == torch.float32
@@ -59,14 +66,20 @@ def test_candidates_are_rewarded_in_their_order_whatever_their_company(model):
 
 
 def test_it_finds_each_prompts_own_facts(model):
-    (expected,) = model.score([RewardQuery("What is in the picture?", picture(1), ("A dog.",), FACTS.of(prompt(1)))])
-    torch.testing.assert_close(reward(model)([candidate(1, "A dog.")]), expected, atol=1e-5, rtol=1e-5)
+    (expected,) = model.score(
+        [RewardQuery("What is in the picture?", picture(1), ("A dog.",), FACTS.of(prompt(1)))]
+    )
+    torch.testing.assert_close(
+        reward(model)([candidate(1, "A dog.")]), expected, atol=1e-5, rtol=1e-5
+    )
 
 
 def test_branches_of_one_prompt_share_its_encoding(model, monkeypatch):
     seen = []
     inner = model.lay_out
-    monkeypatch.setattr(model, "lay_out", lambda queries, **more: seen.extend(queries) or inner(queries, **more))
+    monkeypatch.setattr(
+        model, "lay_out", lambda queries, **more: seen.extend(queries) or inner(queries, **more)
+    )
     reward(model)([candidate(n % 2, f"{n} dogs.") for n in range(6)])
     assert [len(query.responses) for query in seen] == [3, 3]
 
@@ -75,7 +88,14 @@ def test_missing_facts_are_an_error_or_counted(model, capsys):
     with pytest.raises(ModelError, match="No facts for prompt 'p7'"):
         reward(model)([candidate(0, "A dog."), candidate(7, "A dog.")])
     without = reward(model, missing="without")
-    without([candidate(0, "A dog."), candidate(7, "A dog."), candidate(7, "A cat."), candidate(8, "A cat.")])
+    without(
+        [
+            candidate(0, "A dog."),
+            candidate(7, "A dog."),
+            candidate(7, "A cat."),
+            candidate(8, "A cat."),
+        ]
+    )
     assert without.without_facts == 3
     assert capsys.readouterr().err.count("Rewarded without facts") == 1
     with pytest.raises(ModelError, match="reads facts, got none"):
@@ -94,10 +114,14 @@ def test_prompts_that_could_not_be_judged_are_told_before_anything_is_said_to_th
     checked = reward(model, FactsIndex([*told.values(), *of_image]), batch_size=3)
     faults = checked.prompt_faults([prompt(n) for n in range(1, 7)], room=8)
     for fault, says in zip(
-        faults, (None, None, "are of another image: 'scene9'", "reads at most", "<image>", "No facts for"), strict=True
+        faults,
+        (None, None, "are of another image: 'scene9'", "reads at most", "<image>", "No facts for"),
+        strict=True,
     ):
         assert fault is None if says is None else says in fault
-    (row,) = model.lay_out([RewardQuery("What is in the picture?", picture(1), ("",), FACTS.of(prompt(1)))])
+    (row,) = model.lay_out(
+        [RewardQuery("What is in the picture?", picture(1), ("",), FACTS.of(prompt(1)))]
+    )
     room = model.vlm.window - (row.tokens - row.said[0])
     assert reward(model).prompt_faults([prompt(1)], room=room) == [None]
     assert "leaves no room for" in reward(model).prompt_faults([prompt(1)], room=room + 1)[0]
@@ -144,5 +168,7 @@ def test_a_model_that_reads_no_facts_has_no_conditions_of_facts(tiny_llava_path,
     part = score_conditions(model, queries, seed=0, sample=1)
     assert len(part["intact"]) == 3
     (number,) = part["no_facts"]
-    torch.testing.assert_close(part["no_facts"][number], found["no_facts"][number], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        part["no_facts"][number], found["no_facts"][number], atol=1e-5, rtol=1e-5
+    )
     assert set(score_conditions(model, queries, seed=0, sample=0)) == {"intact"}

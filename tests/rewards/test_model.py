@@ -19,7 +19,13 @@ from veridical.rewards.model import RewardModel, new_head
 from veridical.rewards.template import RewardTemplate
 
 MODELS = ["tiny_llava_path", "tiny_qwen2_5_vl_path"]
-FACTS = (Facts(image_id="a", kind="caption", texts=("There is a red car on the left.", "Two dogs near the tree.")),)
+FACTS = (
+    Facts(
+        image_id="a",
+        kind="caption",
+        texts=("There is a red car on the left.", "Two dogs near the tree."),
+    ),
+)
 SAID = ("There is a red car.", "There is a blue car and a dog on the left.", "Two dogs.")
 TEMPLATES = {
     "before": RewardTemplate(),
@@ -45,7 +51,9 @@ def make(path, template=TEMPLATES["before"], *, lora=True, seed=0, **more):
 
 
 def saved(model, folder):
-    return model.save(folder, base=model.vlm.name, base_hash=model_hash(model.vlm.model, adapters=False))
+    return model.save(
+        folder, base=model.vlm.name, base_hash=model_hash(model.vlm.model, adapters=False)
+    )
 
 
 def query(number=0, responses=SAID, facts=FACTS, question="What is in the picture?", **more):
@@ -63,7 +71,11 @@ def test_a_reward_depends_on_nothing_but_its_own(path, template):
     model = make(path, template)
     queries = [
         query(0, SAID),
-        query(1, SAID[:1], question="Is there a knife in the picture, or three green cups on the large table?"),
+        query(
+            1,
+            SAID[:1],
+            question="Is there a knife in the picture, or three green cups on the large table?",
+        ),
         query(2, SAID[::-1], facts=(FACTS[0].model_copy(update={"texts": ("A yellow lamp.",)}),)),
     ]
     together = model.score(queries, batch_size=3)
@@ -99,7 +111,9 @@ def test_facts_of_kinds_that_the_template_does_not_name_are_left_out(tiny_llava_
     template = RewardTemplate(facts={"headings": {"caption": "Captions:"}})
     model = make(tiny_llava_path, template)
     rationale = Facts(image_id="a", kind="rationale", texts=("A yellow lamp.",))
-    (plain,), (more,) = (model.score([query(facts=facts)]) for facts in (FACTS, (*FACTS, rationale)))
+    (plain,), (more,) = (
+        model.score([query(facts=facts)]) for facts in (FACTS, (*FACTS, rationale))
+    )
     assert torch.equal(plain, more)
 
 
@@ -116,12 +130,16 @@ def test_kept_features_change_nothing(tiny_llava_path):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
-@pytest.mark.parametrize("template", [TEMPLATES["before"], TEMPLATES["quote"]], ids=["before", "quote"])
+@pytest.mark.parametrize(
+    "template", [TEMPLATES["before"], TEMPLATES["quote"]], ids=["before", "quote"]
+)
 def test_pooling_reads_the_responses_own_tokens_only(path, template, pooling):
     """What is asked behind the response cannot matter then, and a sum is as many times the mean as it has tokens."""
     model = make(path, template, pooling=pooling)
     (found,) = model.score([query()])
-    model.template = RewardTemplate(**{**template.model_dump(), "after": "A yellow lamp.", "verdict": ""})
+    model.template = RewardTemplate(
+        **{**template.model_dump(), "after": "A yellow lamp.", "verdict": ""}
+    )
     torch.testing.assert_close(model.score([query()])[0], found, atol=1e-4, rtol=1e-4)
     if pooling == "mean":
         lengths = torch.tensor(model.lay_out([query()])[0].said)
@@ -157,11 +175,19 @@ def test_it_shares_a_base_with_a_policy_and_neither_touches_the_other(path, tmp_
     assert torch.equal(attached.score([query()])[0], expected)
     with torch.no_grad():
         assert torch.equal(policy.model(**prompt).logits, said)
-    flags = {name: p.requires_grad for name, p in policy.model.named_parameters() if ".reward." not in name}
+    flags = {
+        name: p.requires_grad
+        for name, p in policy.model.named_parameters()
+        if ".reward." not in name
+    }
     assert flags == learning
 
     policy.model(**prompt).logits.square().mean().backward()
-    touched = {name for name, p in policy.model.named_parameters() if p.grad is not None and bool(p.grad.any())}
+    touched = {
+        name
+        for name, p in policy.model.named_parameters()
+        if p.grad is not None and bool(p.grad.any())
+    }
     assert touched
     assert not any(".reward." in name for name in touched)
     attached.score([query()])
@@ -182,13 +208,19 @@ def test_the_rewards_gradients_stay_in_reward_adapter_and_head(path, tmp_path):
         parameter.requires_grad_()
     with wearing(policy.model, "reward"):
         attached.rewards(attached.put_together(attached.lay_out([query()]))).sum().backward()
-    touched = {name for name, p in policy.model.named_parameters() if p.grad is not None and bool(p.grad.any())}
+    touched = {
+        name
+        for name, p in policy.model.named_parameters()
+        if p.grad is not None and bool(p.grad.any())
+    }
     assert touched
     assert all(".reward." in name for name in touched)
     assert bool(attached.head.weight.grad.any())
 
 
-def test_another_tokenizer_template_or_base_is_refused(tiny_llava_path, tiny_qwen2_5_vl_path, tmp_path):
+def test_another_tokenizer_template_or_base_is_refused(
+    tiny_llava_path, tiny_qwen2_5_vl_path, tmp_path
+):
     folder = saved(make(tiny_llava_path), tmp_path / "reward")
     with pytest.raises(ModelError, match="another tokenizer or chat template"):
         RewardModel.attach(load_model(tiny_qwen2_5_vl_path, device="cpu"), folder)
@@ -215,7 +247,9 @@ def test_without_its_template_or_head_it_does_not_score(tiny_llava_path, tmp_pat
     folder = saved(make(tiny_llava_path), tmp_path / "reward")
     card = folder / "reward_model.json"
     text = card.read_text()
-    card.write_text(json.dumps({name: value for name, value in json.loads(text).items() if name != "template"}))
+    card.write_text(
+        json.dumps({name: value for name, value in json.loads(text).items() if name != "template"})
+    )
     with pytest.raises(ModelError, match="without its template a reward model cannot score"):
         RewardModel.load(folder, device="cpu")
     card.write_text(text)

@@ -5,8 +5,15 @@ from veridical.rewards import rules
 from veridical.rewards.protocol import Candidate
 
 
-def candidate(text="", *, task="description", reference=None, finished=True, tokens=10, length_bonus=None):
-    asked = {"question": "Which?", "task": task, "reference": reference, "length_bonus": length_bonus}
+def candidate(
+    text="", *, task="description", reference=None, finished=True, tokens=10, length_bonus=None
+):
+    asked = {
+        "question": "Which?",
+        "task": task,
+        "reference": reference,
+        "length_bonus": length_bonus,
+    }
     prompt = Prompt(id="p", image=ImageRef(path="a.png"), **asked)
     return Candidate(prompt, text, finished, tokens)
 
@@ -50,7 +57,12 @@ def test_a_letter_is_right_wrong_or_not_said(truth, text, symmetric, original):
 
 
 def test_other_tasks_and_prompts_without_truth_are_not_checked():
-    for rule in (rules.yes_no, rules.original_yes_no, rules.multiple_choice, rules.original_multiple_choice):
+    for rule in (
+        rules.yes_no,
+        rules.original_yes_no,
+        rules.multiple_choice,
+        rules.original_multiple_choice,
+    ):
         assert rule(candidate("No. A.", reference="No")) == 0
         assert rule(candidate("No. A.", task="yes_no")) == 0
         assert rule(candidate("No. A.", task="multiple_choice")) == 0
@@ -69,7 +81,10 @@ def test_other_tasks_and_prompts_without_truth_are_not_checked():
 )
 def test_a_prompt_that_could_never_be_rewarded_is_told(task, reference, told):
     prompt = candidate(task=task, reference=reference).prompt
-    faults = {"yes_no": rules.yes_no_fault(prompt), "multiple_choice": rules.multiple_choice_fault(prompt)}
+    faults = {
+        "yes_no": rules.yes_no_fault(prompt),
+        "multiple_choice": rules.multiple_choice_fault(prompt),
+    }
     found = faults.pop(task, None)
     assert found is None if told is None else told in found
     assert set(faults.values()) == {None}  # each rule tells of its own task

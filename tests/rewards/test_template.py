@@ -18,7 +18,11 @@ def test_facts_are_written_kind_by_kind_in_the_order_given():
         name="mine",
         before="{facts}|{question}",
         facts=FactsForm(
-            headings={"caption": "C: ", "answer": "A: "}, fact="<{fact}>", separator=", ", end="; ", nothing="?"
+            headings={"caption": "C: ", "answer": "A: "},
+            fact="<{fact}>",
+            separator=", ",
+            end="; ",
+            nothing="?",
         ),
     )
     shown = template.show("What is it?", FACTS)
@@ -28,7 +32,9 @@ def test_facts_are_written_kind_by_kind_in_the_order_given():
 
 
 def test_facts_are_readable_where_they_say_something_of_a_kind_that_has_a_heading():
-    template = RewardTemplate(name="mine", before="{facts}{question}", facts=FactsForm(headings={"caption": "C: "}))
+    template = RewardTemplate(
+        name="mine", before="{facts}{question}", facts=FactsForm(headings={"caption": "C: "})
+    )
     nothing = [Facts(image_id="a", kind="caption", texts=texts) for texts in ((), (" ",))]
     assert template.readable([*FACTS, *nothing]) == FACTS[1:]
     assert template.show("Hm?", template.readable(FACTS)) == template.show("Hm?", FACTS)
@@ -36,7 +42,10 @@ def test_facts_are_readable_where_they_say_something_of_a_kind_that_has_a_headin
 
 
 def test_the_question_may_hold_what_looks_like_a_slot():
-    assert RewardTemplate(name="world").show("What does {facts} mean?", ()).before == "What does {facts} mean?"
+    assert (
+        RewardTemplate(name="world").show("What does {facts} mean?", ()).before
+        == "What does {facts} mean?"
+    )
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -14,9 +14,14 @@ from veridical.scoring.protocol import Files
 def run(folder, name, answers, *, images, variant="official", skip=()):
     questions, responses = folder / f"{name}-questions.jsonl", folder / f"{name}.jsonl"
     kept = [i for i in range(len(answers)) if i not in skip]
-    rows = [{"question_id": i, "image": images[i], "text": "?", "label": "yes" if i % 2 else "no"} for i in kept]
+    rows = [
+        {"question_id": i, "image": images[i], "text": "?", "label": "yes" if i % 2 else "no"}
+        for i in kept
+    ]
     questions.write_text("\n".join(map(json.dumps, rows)))
-    responses.write_text("\n".join(json.dumps({"question_id": i, "answer": answers[i]}) for i in kept))
+    responses.write_text(
+        "\n".join(json.dumps({"question_id": i, "answer": answers[i]}) for i in kept)
+    )
     return score("pope", Files(responses=responses, questions=questions), variant=variant)
 
 
@@ -48,7 +53,8 @@ def test_questions_of_one_image_are_swapped_together(tmp_path):
     first = run(tmp_path, "a", [wrong(i) for i in range(40)], images=images)
     second = run(tmp_path, "b", [right(i) for i in range(40)], images=images)
     accuracy = compare_scores(first, second)["accuracy"]
-    # Forty answers changed, but on two images only: of the four ways to swap them, two are as far apart.
+    # Forty answers changed, but on two images only: of the four ways to swap them, two are as far
+    # apart.
     assert (accuracy.difference.n, accuracy.difference.p) == (2, 0.5)
     assert not accuracy.is_shown
 
@@ -56,7 +62,9 @@ def test_questions_of_one_image_are_swapped_together(tmp_path):
 def test_what_is_not_shown_says_what_it_would_take(tmp_path):
     images = [f"{i}.jpg" for i in range(40)]
     first = run(tmp_path, "a", [wrong(i) if i < 4 else right(i) for i in range(40)], images=images)
-    second = run(tmp_path, "b", [wrong(i) if 3 <= i < 6 else right(i) for i in range(40)], images=images)
+    second = run(
+        tmp_path, "b", [wrong(i) if 3 <= i < 6 else right(i) for i in range(40)], images=images
+    )
     accuracy = compare_scores(first, second)["accuracy"]
     assert "40 items cannot tell 92.5 % from 90.0 %" in accuracy.note
     assert "would be needed" in accuracy.note
@@ -85,7 +93,10 @@ def test_ways_of_counting_do_not_mix(tmp_path):
 def test_amber_halves_are_compared_apart_from_their_dimensions(tmp_path):
     (tmp_path / "annotations.json").write_text(
         json.dumps(
-            [{"id": i, "type": "generative", "truth": ["dog"], "hallu": ["cat"]} for i in range(1, 13)]
+            [
+                {"id": i, "type": "generative", "truth": ["dog"], "hallu": ["cat"]}
+                for i in range(1, 13)
+            ]
             + [{"id": i, "type": "relation", "truth": "no"} for i in range(13, 25)]
         )
     )
@@ -94,8 +105,14 @@ def test_amber_halves_are_compared_apart_from_their_dimensions(tmp_path):
 
     def scored(description, answer):
         path = tmp_path / f"{description}-{answer}.json"
-        path.write_text(json.dumps([{"id": i, "response": description if i < 13 else answer} for i in range(1, 25)]))
-        return score("amber", Files(responses=path, reference=tmp_path), options={"nouns": "lexicon"})
+        path.write_text(
+            json.dumps(
+                [{"id": i, "response": description if i < 13 else answer} for i in range(1, 25)]
+            )
+        )
+        return score(
+            "amber", Files(responses=path, reference=tmp_path), options={"nouns": "lexicon"}
+        )
 
     found = compare_scores(scored("a dog and a cat", "Yes"), scored("a dog", "No"))
     assert {"chair", "hal", "accuracy", "accuracy/relation"} <= set(found)

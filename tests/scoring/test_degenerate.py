@@ -12,9 +12,9 @@ from veridical.scoring.registry import find_benchmark, own_benchmark_names
 from veridical.scoring.table import score_table
 
 EVERYTHING = (
-    "There is a person, bicycle, car, bus, train, boat, bench, bird, cat, dog, horse, sheep, cow, tie, cup, fork, "
-    "knife, bowl, apple, pizza, cake, chair, couch, bed, tv, mouse, book, clock, sky and tree. Yes. No. A. B. "
-    "Rating: 6 8 9"
+    "There is a person, bicycle, car, bus, train, boat, bench, bird, cat, dog, horse, sheep, cow,"
+    " tie, cup, fork, knife, bowl, apple, pizza, cake, chair, couch, bed, tv, mouse, book, clock,"
+    " sky and tree. Yes. No. A. B. Rating: 6 8 9"
 )
 MODELS = {
     "always yes": lambda question: "Yes",
@@ -52,7 +52,9 @@ def score_or_refuse(name, files, **settings):
 
 
 def test_every_benchmark_has_its_miniature():
-    assert set(own_benchmark_names()) - {"world"} <= set(MINIATURES)  # the world's are in evaluation/test_world.py
+    assert set(own_benchmark_names()) - {"world"} <= set(
+        MINIATURES
+    )  # the world's are in evaluation/test_world.py
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -65,13 +67,20 @@ def test_no_model_breaks_a_benchmark(name, variant, model, tmp_path):
     for metric, found in scored.total.metrics.items():
         assert math.isfinite(found.value), metric
         assert found.low <= found.value <= found.high, metric
-        spec = specs.get(metric) or specs.get(f"{metric.partition('/')[0]}/*") or specs[metric.partition("/")[0]]
+        spec = (
+            specs.get(metric)
+            or specs.get(f"{metric.partition('/')[0]}/*")
+            or specs[metric.partition("/")[0]]
+        )
         if spec.unit == "rate":
             assert -1 <= found.value <= 1, metric
     counts = scored.total.counts
     assert counts["items"] == len(scored.items) > 0
     assert (
-        sum(counts.get(status, 0) for status in ("scored", "empty", "unparsed", "refused", "failed")) == counts["items"]
+        sum(
+            counts.get(status, 0) for status in ("scored", "empty", "unparsed", "refused", "failed")
+        )
+        == counts["items"]
     )
     assert "nan" not in score_table(scored.total).lower()
 
@@ -99,5 +108,8 @@ def test_scoring_twice_gives_the_same_and_the_seed_moves_intervals_only(name, tm
     files = MINIATURES[name](tmp_path, lambda question: "Yes, a dog. Rating: 3\n8 9")
     one, two, other = (score_or_refuse(name, files, seed=seed) for seed in (0, 0, 1))
     assert one == two
-    values = [{key: metric.value for key, metric in scored.total.metrics.items()} for scored in (one, other)]
+    values = [
+        {key: metric.value for key, metric in scored.total.metrics.items()}
+        for scored in (one, other)
+    ]
     assert values[0] == values[1]

@@ -11,10 +11,18 @@ from veridical.scoring.files import score
 from veridical.scoring.protocol import Files
 
 QUESTIONS = [
-    {"question_id": number, "image": f"{number // 2}.jpg", "text": "Is there a dog?", "label": label}
+    {
+        "question_id": number,
+        "image": f"{number // 2}.jpg",
+        "text": "Is there a dog?",
+        "label": label,
+    }
     for number, label in enumerate(["yes", "no", "yes", "no"], start=1)
 ]
-ANSWERS = [{"question_id": number, "answer": text} for number, text in enumerate(["Yes", "No", "No", "no"], start=1)]
+ANSWERS = [
+    {"question_id": number, "answer": text}
+    for number, text in enumerate(["Yes", "No", "No", "no"], start=1)
+]
 
 
 def text_of(rows):
@@ -27,7 +35,8 @@ def changed(number, **fields):
 
 def without(number, field):
     return [
-        {key: value for key, value in row.items() if row["question_id"] != number or key != field} for row in ANSWERS
+        {key: value for key, value in row.items() if row["question_id"] != number or key != field}
+        for row in ANSWERS
     ]
 
 
@@ -41,39 +50,72 @@ TWO_ROWS = text_of(ANSWERS[:2])
 BAD = {
     "an id that is not asked": (
         text_of(changed(4, question_id=9)),
-        ["answers.jsonl:4: answer to question 9, which is not asked. Give the questions", "question 4 has no answer"],
+        [
+            "answers.jsonl:4: answer to question 9, which is not asked. Give the questions",
+            "question 4 has no answer",
+        ],
     ),
     "an answer that stands twice": (
         text_of([*ANSWERS, ANSWERS[1]]),
         ["answers.jsonl:5: id '2' stands in line 2 already. Keep one of the two."],
     ),
-    "a missing row": (text_of(ANSWERS[:3]), ["questions.jsonl:4: question 4 has no answer. Let the model answer it"]),
+    "a missing row": (
+        text_of(ANSWERS[:3]),
+        ["questions.jsonl:4: question 4 has no answer. Let the model answer it"],
+    ),
     "an id that is null": (
         text_of(changed(3, question_id=None)),
-        ["answers.jsonl:3: `question_id` must be a number or a text, got null. Give the row its id."],
+        [
+            "answers.jsonl:3: `question_id` must be a number or a text, got null. Give the row"
+            " its id."
+        ],
     ),
-    "one row without id": (text_of(without(3, "question_id")), ["answers.jsonl:3: `question_id` must be", "got null"]),
-    "an id that is a list": (text_of(changed(3, question_id=[3])), ["answers.jsonl:3: `question_id`", "got [3]"]),
+    "one row without id": (
+        text_of(without(3, "question_id")),
+        ["answers.jsonl:3: `question_id` must be", "got null"],
+    ),
+    "an id that is a list": (
+        text_of(changed(3, question_id=[3])),
+        ["answers.jsonl:3: `question_id`", "got [3]"],
+    ),
     "a row without answer": (
         text_of(without(3, "answer")),
-        ["answers.jsonl:3: `answer` or `text` or `response` is missing, got `question_id`. Add it."],
+        [
+            "answers.jsonl:3: `answer` or `text` or `response` is missing, got `question_id`."
+            " Add it."
+        ],
     ),
     "an array for a string": (
         text_of(changed(2, answer=["No"])),
-        ['answers.jsonl:2: `answer` or `text` or `response` must be text, got ["No"]. Mend the row.'],
+        [
+            'answers.jsonl:2: `answer` or `text` or `response` must be text, got ["No"]. Mend the'
+            " row."
+        ],
     ),
-    "a number for a string": (text_of(changed(2, answer=0)), ["answers.jsonl:2:", "must be text, got 0"]),
-    "null for a string": (text_of(changed(2, answer=None)), ["answers.jsonl:2:", "must be text, got null"]),
+    "a number for a string": (
+        text_of(changed(2, answer=0)),
+        ["answers.jsonl:2:", "must be text, got 0"],
+    ),
+    "null for a string": (
+        text_of(changed(2, answer=None)),
+        ["answers.jsonl:2:", "must be text, got null"],
+    ),
     "NaN": (
         TWO_ROWS + '{"question_id": 3, "answer": NaN}\n',
         ["answers.jsonl:3: not valid JSON: NaN is not a JSON number", "Mend the line."],
     ),
-    "a line cut off": (TWO_ROWS + '{"question_id": 3, "ans', ["answers.jsonl:3: not valid JSON", "Mend the line."]),
+    "a line cut off": (
+        TWO_ROWS + '{"question_id": 3, "ans',
+        ["answers.jsonl:3: not valid JSON", "Mend the line."],
+    ),
     "a row that is an array": (
         TWO_ROWS + '["3", "No"]\n',
         ['answers.jsonl:3: a row must be a JSON object, got ["3", "No"]. Mend the row.'],
     ),
-    "a web page": ("<!DOCTYPE html>\n<html></html>\n", ["answers.jsonl:1: not valid JSON", "<!DOCTYPE html>"]),
+    "a web page": (
+        "<!DOCTYPE html>\n<html></html>\n",
+        ["answers.jsonl:1: not valid JSON", "<!DOCTYPE html>"],
+    ),
     "nothing": ("", ["answers.jsonl: the file is empty. Give the file that you mean."]),
     "blanks only": ("\n \n", ["answers.jsonl: the file is empty."]),
     "Latin-1": (
@@ -85,8 +127,11 @@ BAD = {
         TWO_ROWS + '{"question_id": 3, "answer": ' + "[" * 100_000 + "\n",
         ["answers.jsonl:3: JSON nested too deeply"],
     ),
-    "gzip cut off": (gzip.compress(text_of(ANSWERS * 50).encode())[:60], ["answers.jsonl: broken gzip", "Download it"]),
-}  # fmt: skip
+    "gzip cut off": (
+        gzip.compress(text_of(ANSWERS * 50).encode())[:60],
+        ["answers.jsonl: broken gzip", "Download it"],
+    ),
+}
 
 
 def test_there_are_twenty_kinds():
@@ -104,7 +149,10 @@ def test_malformed_answers_are_told_with_their_place_and_remedy(kind, tmp_path):
 
 
 def test_gzip_by_name_only_is_told(tmp_path):
-    with pytest.raises(DataError, match=r"answers\.jsonl\.gz: named \.gz but not gzipped\. Rename it, or compress it"):
+    with pytest.raises(
+        DataError,
+        match=r"answers\.jsonl\.gz: named \.gz but not gzipped\. Rename it, or compress it",
+    ):
         score_text(tmp_path, text_of(ANSWERS), name="answers.jsonl.gz")
 
 
@@ -133,9 +181,16 @@ def test_malformed_questions_are_told_too(question, message, tmp_path):
 
 
 def test_all_faults_of_both_files_are_told_at_once(tmp_path):
-    answers = [{**ANSWERS[0], "answer": 1}, ANSWERS[0], *ANSWERS[1:3], {"question_id": 8, "answer": "x"}]
+    answers = [
+        {**ANSWERS[0], "answer": 1},
+        ANSWERS[0],
+        *ANSWERS[1:3],
+        {"question_id": 8, "answer": "x"},
+    ]
     with pytest.raises(DataError) as caught:
-        score_text(tmp_path, text_of(answers), questions=[*QUESTIONS[:2], {"question_id": 3}, QUESTIONS[3]])
+        score_text(
+            tmp_path, text_of(answers), questions=[*QUESTIONS[:2], {"question_id": 3}, QUESTIONS[3]]
+        )
     places = [(fault.file.name, fault.line) for fault in caught.value.faults]
     assert places == [
         ("answers.jsonl", 2),  # twice
@@ -157,7 +212,9 @@ GOOD = {
     "gzip without its name": gzip.compress(text_of(ANSWERS).encode()),
     "ids as text": text_of([{**row, "question_id": str(row["question_id"])} for row in ANSWERS]),
     "another order": text_of(ANSWERS[::-1]),
-    "fields nobody asked for": text_of([{**row, "model_id": "m", "metadata": {}} for row in ANSWERS]),
+    "fields nobody asked for": text_of(
+        [{**row, "model_id": "m", "metadata": {}} for row in ANSWERS]
+    ),
 }
 
 

@@ -24,7 +24,8 @@ COMPARED = {
     "vqa": {"accuracy"},
     "multiple-choice": {"accuracy"},
 }
-"""Headline metrics that runs are compared by. AMBER's score is no ratio of sums, nor are means over objects."""
+"""Headline metrics that runs are compared by. AMBER's score is no ratio of sums, nor are means over
+objects."""
 NO_TEST = {("pope", "lmms-eval")}
 """Counted so oddly that a pair by pair comparison has no meaning."""
 
@@ -44,7 +45,12 @@ def speaker(*words):
 def scored(folder, name, variant, *words):
     folder.mkdir()
     try:
-        return score(name, MINIATURES[name](folder, speaker(*words)), variant=variant, options=OPTIONS.get(name))
+        return score(
+            name,
+            MINIATURES[name](folder, speaker(*words)),
+            variant=variant,
+            options=OPTIONS.get(name),
+        )
     except ConfigError as error:
         pytest.skip(str(error))
 
@@ -62,7 +68,9 @@ def test_every_headline_metric_can_be_compared(tmp_path, name, variant):
         assert measures == {}
         return
     assert COMPARED[name] <= set(measures)
-    headline = {label for label, metric in result.total.metrics.items() if is_headline(label) and metric.n}
+    headline = {
+        label for label, metric in result.total.metrics.items() if is_headline(label) and metric.n
+    }
     for label in headline & set(measures):
         measure = measures[label]
         value = sum(measure.numerators) / sum(measure.denominators)
@@ -73,7 +81,9 @@ def test_every_headline_metric_can_be_compared(tmp_path, name, variant):
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_two_runs_are_compared_both_ways(tmp_path, name, variant):
-    first, second = (scored(tmp_path / str(i), name, variant, *words) for i, words in enumerate((SAID, OTHER)))
+    first, second = (
+        scored(tmp_path / str(i), name, variant, *words) for i, words in enumerate((SAID, OTHER))
+    )
     there, back = compare_scores(first, second), compare_scores(second, first)
     assert there.keys() == back.keys()
     for label, one in there.items():

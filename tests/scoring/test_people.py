@@ -28,7 +28,9 @@ def test_agreement_by_hand(tmp_path):
     rows = [{"id": str(number), "score": value} for number, value in enumerate([1, 4, 5, 6, 3])]
     total = with_people(scored, ratings(tmp_path, rows)).total
     metrics = total.metrics
-    assert metrics["people/same_verdict"].value == 0.75  # items 0, 2, 3; the fifth has no judge's rating
+    assert (
+        metrics["people/same_verdict"].value == 0.75
+    )  # items 0, 2, 3; the fifth has no judge's rating
     assert metrics["people/same_verdict"].n == 4
     assert metrics["people/kappa"].value == pytest.approx(0.5)
     assert metrics["people/bias"].value == pytest.approx((-1 - 2 + 0 + 0) / 4)
@@ -43,7 +45,9 @@ def test_records_of_ratings_are_read_and_the_lower_median_of_several_people_coun
         Rating(id=f"r{number}", prompt_id="0", source="human", response_id="x", score=value)
         for number, value in enumerate([6, 2, 3, 2])
     ]
-    total = with_people(scored, write_records(tmp_path / "people.jsonl", people, kind="Rating")).total
+    total = with_people(
+        scored, write_records(tmp_path / "people.jsonl", people, kind="Rating")
+    ).total
     assert total.metrics["people/bias"].value == 0.0
     assert total.versions["people"] == "human"
 

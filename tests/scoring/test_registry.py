@@ -56,9 +56,13 @@ def test_an_unknown_variant_and_files_too_few_or_too_many_are_told(tmp_path):
     there = write_lines(tmp_path / "a.jsonl", [{"question_id": 1, "answer": "No"}])
     with pytest.raises(ConfigError, match=r"has no variant 'best'\. It has: official, strict"):
         score("pope", Files(responses=there, questions=there), variant="best")
-    with pytest.raises(ConfigError, match=r"The benchmark 'pope' needs --questions\. --responses: JSON lines"):
+    with pytest.raises(
+        ConfigError, match=r"The benchmark 'pope' needs --questions\. --responses: JSON lines"
+    ):
         score("pope", Files(responses=there))
-    with pytest.raises(ConfigError, match=r"The benchmark 'pope' reads no --reviews\. Leave it out\."):
+    with pytest.raises(
+        ConfigError, match=r"The benchmark 'pope' reads no --reviews\. Leave it out\."
+    ):
         score("pope", Files(responses=there, questions=there, reviews=there))
 
 
@@ -76,7 +80,9 @@ def install(folder, monkeypatch, *, body, name="mine"):
 def test_an_entry_point_that_is_no_benchmark_is_told(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, body="Theirs = 3\n")
     assert registry.benchmark_names()[-1] == "mine"
-    with pytest.raises(ConfigError, match=r"entry point 'mine' \(theirs:Theirs\) is no Benchmark class, got 3"):
+    with pytest.raises(
+        ConfigError, match=r"entry point 'mine' \(theirs:Theirs\) is no Benchmark class, got 3"
+    ):
         registry.find_benchmark("mine")
 
 
@@ -90,11 +96,15 @@ def test_the_list_goes_on_after_a_foreign_benchmark_that_cannot_be_had(tmp_path,
     install(tmp_path, monkeypatch, body="Theirs = 3\n")
     listed = benchmark_lines()
     assert [line.partition(":")[0] for line in listed] == [*ALL, "mine"]
-    assert listed[0].startswith("pope: POPE · variants official, strict, vlmevalkit, lmms-eval · reads responses")
+    assert listed[0].startswith(
+        "pope: POPE · variants official, strict, vlmevalkit, lmms-eval · reads responses"
+    )
     assert "is no Benchmark class" in listed[-1]
 
 
 def test_a_foreign_benchmark_that_cannot_be_imported_is_told(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, body="import no_such_package_at_all\n")
-    with pytest.raises(ConfigError, match=r"'mine' \(theirs:Theirs\) cannot be loaded: No module named 'no_such"):
+    with pytest.raises(
+        ConfigError, match=r"'mine' \(theirs:Theirs\) cannot be loaded: No module named 'no_such"
+    ):
         registry.find_benchmark("mine")

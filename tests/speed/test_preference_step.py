@@ -16,9 +16,13 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "preference_step"
 def rows_as_trl_lays_them_out(vlm, responses):
     """Chosen rows, then rejected rows, each behind its prompt, padded on the right."""
     pairs = len(responses) // 2
-    prompt = encode_prompts(vlm, ["What is in the picture?"] * pairs, [picture(n) for n in range(pairs)])
+    prompt = encode_prompts(
+        vlm, ["What is in the picture?"] * pairs, [picture(n) for n in range(pairs)]
+    )
     width = max(map(len, responses))
-    tail = torch.tensor([ids + [vlm.tokenizer.pad_token_id] * (width - len(ids)) for ids in responses])
+    tail = torch.tensor(
+        [ids + [vlm.tokenizer.pad_token_id] * (width - len(ids)) for ids in responses]
+    )
     filled = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in responses])
     head = prompt["input_ids"].repeat(2, 1)
     return {
@@ -37,6 +41,9 @@ def test_branches_cut_from_rows_score_as_the_rows_do(tiny_llava_path):
         scores = score_branches(vlm.model, as_branches(batch))
         inputs = {key: value for key, value in batch.items() if key != "completion_mask"}
         logprobs = vlm.model(**inputs).logits[:, :-1].log_softmax(-1)
-    picked = logprobs.gather(-1, batch["input_ids"][:, 1:, None])[..., 0] * batch["completion_mask"][:, 1:]
+    picked = (
+        logprobs.gather(-1, batch["input_ids"][:, 1:, None])[..., 0]
+        * batch["completion_mask"][:, 1:]
+    )
     expected = picked.sum(-1).reshape(2, 2).T  # chosen and rejected of each pair
     torch.testing.assert_close(scores.sum(-1), expected, rtol=1e-4, atol=1e-4)

@@ -32,18 +32,25 @@ def test_kappa_by_hand():
     second = [0] * 20 + [1] * 5 + [0] * 10 + [1] * 15
     metric = cohen_kappa(first, second, categories=(0, 1))
     assert metric.value == pytest.approx(0.4)
-    assert (metric.low, metric.high) == pytest.approx((0.151092290476661, 0.6489077095233389))  # statsmodels
+    assert (metric.low, metric.high) == pytest.approx(
+        (0.151092290476661, 0.6489077095233389)
+    )  # statsmodels
 
 
 def test_kappa_is_symmetric_and_equal_raters_agree():
-    assert cohen_kappa(A, B, categories=SCALE).value == pytest.approx(cohen_kappa(B, A, categories=SCALE).value)
+    assert cohen_kappa(A, B, categories=SCALE).value == pytest.approx(
+        cohen_kappa(B, A, categories=SCALE).value
+    )
     for weights in ("none", "linear", "quadratic"):
         assert cohen_kappa(A, A, categories=SCALE, weights=weights).value == pytest.approx(1.0)
 
 
 def test_kappa_of_two_categories_is_the_same_under_all_weights():
     first, second = [int(a > 2) for a in A], [int(b > 2) for b in B]
-    values = {cohen_kappa(first, second, categories=(0, 1), weights=w).value for w in ("none", "linear", "quadratic")}
+    values = {
+        cohen_kappa(first, second, categories=(0, 1), weights=w).value
+        for w in ("none", "linear", "quadratic")
+    }
     assert max(values) - min(values) < 1e-12
 
 
@@ -63,7 +70,9 @@ def test_rank_correlations_as_scipy_has_them():
     assert tau.value == pytest.approx(0.5850742122114198, abs=1e-12)
     half = 1.959963984540054 * math.sqrt((1 + rho.value**2 / 2) / 37)
     assert math.atanh(rho.high) - math.atanh(rho.value) == pytest.approx(half)
-    assert math.atanh(tau.value) - math.atanh(tau.low) == pytest.approx(1.959963984540054 * math.sqrt(0.437 / 36))
+    assert math.atanh(tau.value) - math.atanh(tau.low) == pytest.approx(
+        1.959963984540054 * math.sqrt(0.437 / 36)
+    )
 
 
 def test_few_items_leave_everything_possible():

@@ -16,9 +16,17 @@ def drawn(seed, *, images=200, contexts=3, objects=4, rate=0.4):
 
 def counted(counts, context, *, pooled, inside):
     """The definition, word for word."""
-    images = [image for image in range(len(counts.inside)) if not inside or counts.inside[image, context]]
-    said = [sum(counts.mentioned[image, context, one] for image in images) for one in range(counts.wrong.shape[2])]
-    wrong = [sum(counts.wrong[image, context, one] for image in images) for one in range(counts.wrong.shape[2])]
+    images = [
+        image for image in range(len(counts.inside)) if not inside or counts.inside[image, context]
+    ]
+    said = [
+        sum(counts.mentioned[image, context, one] for image in images)
+        for one in range(counts.wrong.shape[2])
+    ]
+    wrong = [
+        sum(counts.wrong[image, context, one] for image in images)
+        for one in range(counts.wrong.shape[2])
+    ]
     if pooled:
         return sum(wrong) / sum(said)
     rates = [one / of for one, of in zip(wrong, said, strict=True) if of]
@@ -31,7 +39,9 @@ def test_rates_are_those_of_the_definition(pooled):
     table = measure_contexts(counts, seed=0, pooled=pooled)
     gaps = []
     for context, rates in enumerate(table.contexts):
-        everywhere, inside = (counted(counts, context, pooled=pooled, inside=part) for part in (False, True))
+        everywhere, inside = (
+            counted(counts, context, pooled=pooled, inside=part) for part in (False, True)
+        )
         assert rates.everywhere.value == pytest.approx(everywhere)
         assert rates.inside.value == pytest.approx(inside)
         assert rates.gap.value == pytest.approx(inside - everywhere)
@@ -40,12 +50,16 @@ def test_rates_are_those_of_the_definition(pooled):
         for metric in rates:
             assert metric.low < metric.value < metric.high
     assert table.mean.gap.value == pytest.approx(sum(gaps) / len(gaps))
-    assert table.mean.gap.value == pytest.approx(table.mean.inside.value - table.mean.everywhere.value)
+    assert table.mean.gap.value == pytest.approx(
+        table.mean.inside.value - table.mean.everywhere.value
+    )
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """No gap by construction: about 57 of 60 intervals hold 0."""
-    tables = [measure_contexts(drawn(seed, images=100), seed=seed, resamples=200) for seed in range(60)]
+    tables = [
+        measure_contexts(drawn(seed, images=100), seed=seed, resamples=200) for seed in range(60)
+    ]
     held = sum(table.mean.gap.low <= 0 <= table.mean.gap.high for table in tables)
     assert 51 <= held <= 60
 
@@ -53,7 +67,10 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 def test_equal_models_are_seldom_told_apart_and_others_are():
     same = [compare_contexts(drawn(n), drawn(n), seed=n, resamples=200).mean.gap for n in range(3)]
     assert all(one.difference == 0 and one.p == 1 for one in same)
-    alike = [compare_contexts(drawn(n), second(n, 0.4), seed=n, resamples=200).mean.everywhere.p for n in range(60)]
+    alike = [
+        compare_contexts(drawn(n), second(n, 0.4), seed=n, resamples=200).mean.everywhere.p
+        for n in range(60)
+    ]
     assert sum(p < 0.05 for p in alike) <= 8
     other = compare_contexts(drawn(0), second(0, 0.1), seed=0)
     assert other.mean.everywhere.p < 0.001
@@ -81,12 +98,16 @@ def test_a_context_without_mentions_stays_out_of_the_mean():
 
 def test_objects_that_a_context_does_not_have_change_nothing():
     counts = drawn(2)
-    padded = ContextCounts(*(np.pad(part, ((0, 0), (0, 0), (0, 3))) for part in counts[:2]), counts.inside)
+    padded = ContextCounts(
+        *(np.pad(part, ((0, 0), (0, 0), (0, 3))) for part in counts[:2]), counts.inside
+    )
     assert measure_contexts(padded, seed=0) == measure_contexts(counts, seed=0)
 
 
 def test_nothing_gives_no_number():
-    table = measure_contexts(ContextCounts(np.zeros((0, 2, 3)), np.zeros((0, 2, 3)), np.zeros((0, 2))), seed=0)
+    table = measure_contexts(
+        ContextCounts(np.zeros((0, 2, 3)), np.zeros((0, 2, 3)), np.zeros((0, 2))), seed=0
+    )
     assert all(metric.n == 0 for rates in (table.mean, *table.contexts) for metric in rates)
 
 

@@ -27,9 +27,17 @@ def test_wilson_is_that_of_statsmodels(k, n):
 
 
 def test_nothing_measured_is_unknown_and_not_nan():
-    assert s.wilson(0, 0).model_dump(include={"value", "n", "low", "high"}) == {"value": 0, "n": 0, "low": 0, "high": 1}
+    assert s.wilson(0, 0).model_dump(include={"value", "n", "low", "high"}) == {
+        "value": 0,
+        "n": 0,
+        "low": 0,
+        "high": 1,
+    }
     assert s.mean_metric([], bounds=(0, 6)).high == 6
-    assert (s.clustered_bootstrap([], seed=0).n, s.clustered_bootstrap([], bounds=(0, 1), seed=0).high) == (0, 1)
+    assert (
+        s.clustered_bootstrap([], seed=0).n,
+        s.clustered_bootstrap([], bounds=(0, 1), seed=0).high,
+    ) == (0, 1)
     nothing = s.mcnemar([], [])
     assert (nothing.low, nothing.high, nothing.p) == (-1, 1, 1)
     assert s.paired_permutation([], [], seed=0).p == 1
@@ -78,7 +86,9 @@ def test_a_sample_without_spread_is_certain_only_within_its_bounds():
 def test_bootstrap_of_singletons_is_that_of_scipy():
     values = np.random.default_rng(1).gamma(2.0, size=200)
     ours = s.clustered_bootstrap(values, seed=3)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=10_000, rng=4).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=10_000, rng=4
+    ).confidence_interval
     assert (ours.low, ours.high) == pytest.approx(tuple(theirs), abs=0.02)
     assert ours == s.clustered_bootstrap(values, seed=3)
     assert ours != s.clustered_bootstrap(values, seed=4)
@@ -90,7 +100,8 @@ def test_ratio_of_sums_counts_clusters_and_ignores_the_order():
     clusters = [name for name, group in mentions.items() for _ in group]
     metric = s.clustered_bootstrap(values, clusters, denominators=[1] * 8, bounds=(0, 1), seed=0)
     assert (metric.value, metric.n) == (2 / 8, 3)
-    # By hand: three images drawn with replacement; a rate of 1 needs b thrice (1 in 27), 0 needs c thrice (1 in 27).
+    # By hand: three images drawn with replacement; a rate of 1 needs b thrice (1 in 27), 0 needs c
+    # thrice (1 in 27).
     assert (metric.low, metric.high) == (0.0, 1.0)
     per_image = s.clustered_bootstrap([1, 1, 0], denominators=[3, 1, 4], bounds=(0, 1), seed=0)
     assert per_image == metric
@@ -99,8 +110,12 @@ def test_ratio_of_sums_counts_clusters_and_ignores_the_order():
 def test_copies_of_an_item_in_one_cluster_do_not_narrow_the_interval():
     values = np.random.default_rng(2).integers(0, 2, 100)
     once = s.clustered_bootstrap(values, bounds=(0, 1), seed=0)
-    copied = s.clustered_bootstrap(np.repeat(values, 5), np.repeat(np.arange(100), 5), bounds=(0, 1), seed=0)
-    assert (copied.value, copied.low, copied.high) == pytest.approx((once.value, once.low, once.high))
+    copied = s.clustered_bootstrap(
+        np.repeat(values, 5), np.repeat(np.arange(100), 5), bounds=(0, 1), seed=0
+    )
+    assert (copied.value, copied.low, copied.high) == pytest.approx(
+        (once.value, once.low, once.high)
+    )
     assert (once.low, once.high) == pytest.approx(
         (s.wilson(values.sum(), 100).low, s.wilson(values.sum(), 100).high), abs=0.02
     )
@@ -112,7 +127,9 @@ def _pairs(both, lost, gained, neither):
     return first, second
 
 
-@pytest.mark.parametrize("table", [(20, 15, 5, 60), (0, 9, 1, 0), (5, 3, 3, 5), (0, 0, 0, 9), (40, 500, 20, 440)])
+@pytest.mark.parametrize(
+    "table", [(20, 15, 5, 60), (0, 9, 1, 0), (5, 3, 3, 5), (0, 0, 0, 9), (40, 500, 20, 440)]
+)
 def test_mcnemar_is_the_exact_test_of_statsmodels(table):
     both, lost, gained, neither = table
     ours = s.mcnemar(*_pairs(*table))
@@ -131,7 +148,9 @@ def _tango(both, lost, gained, neither):
         b = -lost - gained + (2 * n - gained + lost) * delta
         c = -lost * delta * (1 - delta)
         q = (math.sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a)
-        return (gained - lost - n * delta) / math.sqrt(max(1e-300, n * (2 * q + delta * (1 - delta))))
+        return (gained - lost - n * delta) / math.sqrt(
+            max(1e-300, n * (2 * q + delta * (1 - delta)))
+        )
 
     estimate = (gained - lost) / n
     z = stats.norm.ppf(0.975)
@@ -154,7 +173,8 @@ def test_paired_interval_covers_the_truth_about_95_times_in_100():
 
 def test_permutation_goes_through_all_swaps_of_few_pairs():
     first, second = [1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 4.0, 6.0, 8.0, 10.0]
-    # By hand: differences 1 … 5, all positive; of 32 signs only all plus and all minus reach a sum of 15.
+    # By hand: differences 1 … 5, all positive; of 32 signs only all plus and all minus reach a sum
+    # of 15.
     result = s.paired_permutation(first, second, seed=0)
     assert (result.difference, result.p, result.n) == (3.0, 2 / 32, 5)
     back = s.paired_permutation(second, first, seed=0)
@@ -168,7 +188,9 @@ def test_permutation_of_many_pairs_agrees_with_scipy():
     ours = s.paired_permutation(first, second, seed=0, resamples=20_000)
     assert ours.p == pytest.approx(stats.ttest_rel(first, second).pvalue, abs=0.02)
     half = 1.96 * stats.sem(second - first)
-    assert (ours.low, ours.high) == pytest.approx((ours.difference - half, ours.difference + half), abs=0.03)
+    assert (ours.low, ours.high) == pytest.approx(
+        (ours.difference - half, ours.difference + half), abs=0.03
+    )
 
 
 def test_equal_runs_do_not_differ():
@@ -190,7 +212,9 @@ def test_f1_is_a_ratio_of_sums():
     better = truth.copy()
     numerators = [2 * (truth & answer) for answer in (yes, better)]
     denominators = [truth + answer for answer in (yes, better)]
-    result = s.paired_ratio_difference((numerators[0], denominators[0]), (numerators[1], denominators[1]), seed=0)
+    result = s.paired_ratio_difference(
+        (numerators[0], denominators[0]), (numerators[1], denominators[1]), seed=0
+    )
     assert result.difference == pytest.approx(1 - 2 * 3 / (4 + 4))
     # Two answers changed: of the four swaps, both kept and both swapped reach the difference.
     assert result.p == 0.5
@@ -201,13 +225,20 @@ def test_ratio_with_equal_denominators_is_the_mean():
     a, b, ones = random.normal(size=30), random.normal(size=30), np.ones(30)
     means = s.paired_permutation(a, b, seed=1)
     ratios = s.paired_ratio_difference((a, ones), (b, ones), seed=1)
-    assert (ratios.difference, ratios.low, ratios.high, ratios.p) == (means.difference, means.low, means.high, means.p)
+    assert (ratios.difference, ratios.low, ratios.high, ratios.p) == (
+        means.difference,
+        means.low,
+        means.high,
+        means.p,
+    )
 
 
 def test_p_of_equal_models_is_uniform():
     random = np.random.default_rng(7)
     p = [
-        s.paired_permutation(random.normal(size=40), random.normal(size=40), seed=i, resamples=500).p
+        s.paired_permutation(
+            random.normal(size=40), random.normal(size=40), seed=i, resamples=500
+        ).p
         for i in range(200)
     ]
     assert stats.kstest(p, "uniform").pvalue > 0.001
@@ -242,11 +273,19 @@ def test_several_ratios_from_one_draw_are_those_of_the_bootstrap():
     said = random.integers(0, 2, 600).astype(float)
     right = said * random.integers(0, 2, 600)
     ones = np.ones(600)
-    together = s.clustered_ratios({"a": (right, said), "b": (said, ones)}, images, bounds=(0, 1), seed=0)
+    together = s.clustered_ratios(
+        {"a": (right, said), "b": (said, ones)}, images, bounds=(0, 1), seed=0
+    )
     for name, (above, below) in {"a": (right, said), "b": (said, ones)}.items():
         alone = s.clustered_bootstrap(above, images, denominators=below, bounds=(0, 1), seed=0)
-        assert (together[name].value, together[name].n) == (alone.value, alone.n) == (together[name].value, 120)
-        assert (together[name].low, together[name].high) == pytest.approx((alone.low, alone.high), abs=0.004)
+        assert (
+            (together[name].value, together[name].n)
+            == (alone.value, alone.n)
+            == (together[name].value, 120)
+        )
+        assert (together[name].low, together[name].high) == pytest.approx(
+            (alone.low, alone.high), abs=0.004
+        )
 
 
 def test_several_ratios_of_nothing_or_without_spread_are_not_nan():
@@ -254,14 +293,21 @@ def test_several_ratios_of_nothing_or_without_spread_are_not_nan():
     assert (nothing.value, nothing.n, nothing.low, nothing.high) == (0, 0, 0, 1)
     undefined = s.clustered_ratios({"a": ([0, 0], [0, 0])}, [1, 2], bounds=(0, 1), seed=0)["a"]
     assert (undefined.value, undefined.low, undefined.high) == (0, 0, 1)
-    certain = s.clustered_ratios({"a": ([1.0] * 40, [1.0] * 40)}, range(40), bounds=(0, 1), seed=0)["a"]
+    certain = s.clustered_ratios({"a": ([1.0] * 40, [1.0] * 40)}, range(40), bounds=(0, 1), seed=0)[
+        "a"
+    ]
     assert certain.value == certain.high == 1
     assert 0.9 < certain.low < 1
 
 
 def test_a_comparison_that_shows_nothing_says_what_it_would_take():
-    published = s.power_sentence(84 / 146, 81 / 146, s.fisher((84, 146), (81, 146)), percent=True, paired=False)
-    assert published == "146 items cannot tell 55.5 % from 57.5 % (p = 0.81); about 9,600 would be needed."
+    published = s.power_sentence(
+        84 / 146, 81 / 146, s.fisher((84, 146), (81, 146)), percent=True, paired=False
+    )
+    assert (
+        published
+        == "146 items cannot tell 55.5 % from 57.5 % (p = 0.81); about 9,600 would be needed."
+    )
     nothing = s.power_sentence(0.5, 0.5, s.mcnemar([1, 0], [1, 0]), percent=True)
     assert nothing == "2 items cannot tell 50.0 % from 50.0 % (p = 1.00): they are equal."
     assert "Nothing was measured" in s.power_sentence(0, 0, s.mcnemar([], []), percent=True)
@@ -281,4 +327,6 @@ def test_needed_pairs_have_the_power_asked_for():
 
 
 def test_fishers_p_is_that_of_scipy():
-    assert s.fisher((3, 40), (11, 38)).p == pytest.approx(stats.fisher_exact([[3, 37], [11, 27]]).pvalue)
+    assert s.fisher((3, 40), (11, 38)).p == pytest.approx(
+        stats.fisher_exact([[3, 37], [11, 27]]).pvalue
+    )

@@ -26,9 +26,15 @@ def vlm():
 @pytest.fixture(scope="module")
 def collected(vlm, tmp_path_factory):
     return collect_comparisons(
-        vlm, tmp_path_factory.mktemp("comparisons"), count=24, split="test-comparisons", seed=0, temperature=1.0,
-        person=EXACT, questions=QuestionMix(yes_no=0.2, other=0.2),
-    )  # fmt: skip
+        vlm,
+        tmp_path_factory.mktemp("comparisons"),
+        count=24,
+        split="test-comparisons",
+        seed=0,
+        temperature=1.0,
+        person=EXACT,
+        questions=QuestionMix(yes_no=0.2, other=0.2),
+    )
 
 
 def test_what_is_written_reads_back_with_facts_and_images(collected):
@@ -42,7 +48,9 @@ def test_what_is_written_reads_back_with_facts_and_images(collected):
         assert pair.facts == (scene.facts(),)
         assert pair.first.text != pair.second.text
         if pair.prompt.task == "description":
-            faults = [len(judge_description(scene, r.text).faults) for r in (pair.first, pair.second)]
+            faults = [
+                len(judge_description(scene, r.text).faults) for r in (pair.first, pair.second)
+            ]
             if faults[0] != faults[1]:
                 assert pair.comparison.preferred == ("first" if faults[0] < faults[1] else "second")
                 assert pair.comparison.hallucination
@@ -53,20 +61,35 @@ def test_what_is_written_reads_back_with_facts_and_images(collected):
 
 def test_the_same_seed_collects_the_same(vlm, collected, tmp_path):
     again = collect_comparisons(
-        vlm, tmp_path, count=24, split="test-comparisons", seed=0, temperature=1.0, person=EXACT,
-        questions=QuestionMix(yes_no=0.2, other=0.2), facts=FactsModel(missing=0.9, wrong=0.5),
-    )  # fmt: skip
+        vlm,
+        tmp_path,
+        count=24,
+        split="test-comparisons",
+        seed=0,
+        temperature=1.0,
+        person=EXACT,
+        questions=QuestionMix(yes_no=0.2, other=0.2),
+        facts=FactsModel(missing=0.9, wrong=0.5),
+    )
     assert again.comparisons == collected.comparisons
     assert (tmp_path / "facts.jsonl").read_text() != (collected.folder / "facts.jsonl").read_text()
-    write_facts(tmp_path, [again.scenes[c.prompt_id] for c in again.comparisons], FactsModel(), seed=0)
+    write_facts(
+        tmp_path, [again.scenes[c.prompt_id] for c in again.comparisons], FactsModel(), seed=0
+    )
     assert (tmp_path / "facts.jsonl").read_text() == (collected.folder / "facts.jsonl").read_text()
 
 
 def test_pairs_with_a_right_answer_can_be_asked_for(vlm, tmp_path):
     found = collect_comparisons(
-        vlm, tmp_path, count=10, split="test-comparisons", seed=1, temperature=1.0, person=EXACT,
+        vlm,
+        tmp_path,
+        count=10,
+        split="test-comparisons",
+        seed=1,
+        temperature=1.0,
+        person=EXACT,
         pairs="differing_faults",
-    )  # fmt: skip
+    )
     assert all(judged.hallucination and judged.preferred != "tie" for judged in found.comparisons)
 
 
@@ -85,7 +108,13 @@ def test_it_can_be_learnt_from_and_the_report_knows_the_kinds(collected, tmp_pat
     assert report["accuracy"]["n"] + report["ties_of_people"] == report["comparisons"]
     assert report["by_kind"]
     assert set(report["by_kind"]) <= {"object", "number", "colour", "place", "context", "answer"}
-    assert set(report["leak_check"]) == {"intact", "swapped_facts", "no_facts", "swapped_image", "swapped_both"}
+    assert set(report["leak_check"]) == {
+        "intact",
+        "swapped_facts",
+        "no_facts",
+        "swapped_image",
+        "swapped_both",
+    }
     assert report["sources"] == ["simulated"]
     assert "held-out comparisons" in capsys.readouterr().err
 
@@ -96,8 +125,17 @@ def test_a_model_that_never_differs_is_given_up_on(vlm, tmp_path, monkeypatch):
     monkeypatch.setattr(comparisons, "_SCENES_AT_ONCE", 4)
     monkeypatch.setattr(comparisons, "_FRUITLESS", 2)
     with pytest.raises(ConfigError, match="8 scenes in a row"):
-        collect_comparisons(vlm, tmp_path, count=3, split="x", seed=0, temperature=1e-4, person=EXACT)
+        collect_comparisons(
+            vlm, tmp_path, count=3, split="x", seed=0, temperature=1e-4, person=EXACT
+        )
     with pytest.raises(ConfigError, match="Shares of questions"):
         collect_comparisons(
-            vlm, tmp_path, count=3, split="x", seed=0, temperature=1.0, person=EXACT, questions=QuestionMix(yes_no=1.2)
+            vlm,
+            tmp_path,
+            count=3,
+            split="x",
+            seed=0,
+            temperature=1.0,
+            person=EXACT,
+            questions=QuestionMix(yes_no=1.2),
         )

@@ -17,7 +17,13 @@ from veridical.world.base import base_model_path
 from veridical.world.people import EXACT
 from veridical.world.scenes import Group, Scene
 
-SMALL = ["corrections=96", "test_scenes=60", "probe_scenes=10", "questions_per_type=2", "validation_scenes=20"]
+SMALL = [
+    "corrections=96",
+    "test_scenes=60",
+    "probe_scenes=10",
+    "questions_per_type=2",
+    "validation_scenes=20",
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +84,9 @@ def test_wrong_words_are_marked_with_what_is_true():
         Group(noun="pig", colour="blue", number=2, size="small", row=1, column=1),
     )
     scene = Scene(id="made", context="farm", groups=groups)
-    marked = mark_faults(scene, "There is a red cow on the right. There is a blue rooster on the left.")
+    marked = mark_faults(
+        scene, "There is a red cow on the right. There is a blue rooster on the left."
+    )
     said = {marked.text[span.start : span.end]: span for span in marked.spans}
     assert said.keys() == {"right", "rooster"}
     assert (said["right"].kind, said["right"].truth) == ("place", "left")
@@ -87,7 +95,13 @@ def test_wrong_words_are_marked_with_what_is_true():
 
 def test_people_who_find_nothing_leave_no_correction(demo, tmp_path):
     collected = collect_corrections(
-        load_model(str(base_model_path())), tmp_path, count=20, split="few", seed=0, temperature=1.0, person=EXACT
+        load_model(str(base_model_path())),
+        tmp_path,
+        count=20,
+        split="few",
+        seed=0,
+        temperature=1.0,
+        person=EXACT,
     )
     assert len(collected.corrections) == 20
     assert collected.shown > 20

@@ -15,11 +15,25 @@ from veridical.studies.world_prompts import ExactJudge, QuestionMix, write_world
 from veridical.world.known_facts import FactsModel
 
 _SMALL = FactRlhfRecipe(
-    comparisons=64, held_out_comparisons=64, prompts=32, curve_prompts=8, test_scenes=20, probe_scenes=5,
-    questions_per_type=1, best_of=2, dependence_comparisons=16, reward=("train.epochs=1",),
-    ppo=("train.iterations=2", "train.evaluation_iterations=1", "rollout.prompts=16", "rollout.samples=2",
-         "train.batch_size=16", "train.micro_batch_size=16"),
-)  # fmt: skip
+    comparisons=64,
+    held_out_comparisons=64,
+    prompts=32,
+    curve_prompts=8,
+    test_scenes=20,
+    probe_scenes=5,
+    questions_per_type=1,
+    best_of=2,
+    dependence_comparisons=16,
+    reward=("train.epochs=1",),
+    ppo=(
+        "train.iterations=2",
+        "train.evaluation_iterations=1",
+        "rollout.prompts=16",
+        "rollout.samples=2",
+        "train.batch_size=16",
+        "train.micro_batch_size=16",
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +60,15 @@ def test_every_arm_states_the_required_metrics_on_the_same_scenes(run):
 
 def test_both_policies_are_followed_on_the_same_held_out_prompts(run):
     _, results = run
-    steps = {arm: [point.step for point in results.curves if point.arm == arm] for arm in ("rlhf", "fact_rlhf")}
+    steps = {
+        arm: [point.step for point in results.curves if point.arm == arm]
+        for arm in ("rlhf", "fact_rlhf")
+    }
     assert steps["rlhf"] == steps["fact_rlhf"] == [0, 1, 2]
     start = {point.arm: point.judge for point in results.curves if point.step == 0}
-    assert start["rlhf"] == start["fact_rlhf"]  # both start from the base and sample from the same streams
+    assert (
+        start["rlhf"] == start["fact_rlhf"]
+    )  # both start from the base and sample from the same streams
     assert all(point.kl == 0 for point in results.curves if point.step == 0)
 
 
@@ -57,17 +76,24 @@ def test_only_the_reward_model_with_facts_is_shown_any(run):
     out, results = run
     assert "accuracy/swapped_facts" in results.reward_model["with_facts"]
     assert "accuracy/swapped_facts" not in results.reward_model["without_facts"]
-    recipes = {arm: (out / arm / "seed-0" / "recipe.toml").read_text() for arm in ("rlhf", "fact_rlhf")}
+    recipes = {
+        arm: (out / arm / "seed-0" / "recipe.toml").read_text() for arm in ("rlhf", "fact_rlhf")
+    }
     assert "facts.jsonl" not in recipes["rlhf"]
     assert "facts.jsonl" in recipes["fact_rlhf"]
 
 
 def test_corrections_cost_people_as_much_time_as_comparisons(run):
     out, _ = run
-    assert _SMALL.corrections * _SMALL.correction_seconds == _SMALL.comparisons * _SMALL.comparison_seconds
+    assert (
+        _SMALL.corrections * _SMALL.correction_seconds
+        == _SMALL.comparisons * _SMALL.comparison_seconds
+    )
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Fact-RLHF" in page
-    kinds = json.loads((out / "reward" / "with_facts-0" / "reward_report.json").read_text())["by_kind"]
+    kinds = json.loads((out / "reward" / "with_facts-0" / "reward_report.json").read_text())[
+        "by_kind"
+    ]
     shown = [name for name, accuracy in kinds.items() if accuracy["n"] >= 25]
     assert shown
     assert all(f"differ in {name}" in page for name in shown)
@@ -83,14 +109,24 @@ def test_an_unrelated_folder_is_never_cleared(tmp_path):
 
 def test_the_exact_judge_rates_true_answers_highest(tmp_path):
     asked = write_world_prompts(
-        tmp_path, count=40, split="judge", seed=0, mix=QuestionMix(yes_no=0.5, other=0.0), facts=FactsModel()
+        tmp_path,
+        count=40,
+        split="judge",
+        seed=0,
+        mix=QuestionMix(yes_no=0.5, other=0.0),
+        facts=FactsModel(),
     )
     assert [one.prompt for one in asked] == read_records(tmp_path / "prompts.jsonl", Prompt)
     judge = ExactJudge(asked)
     questions = [one for one in asked if one.question is not None]
     true = judge([Candidate(one.prompt, one.question.answer, True, 8) for one in questions])
     swapped = {"Yes": "No", "No": "Yes"}
-    false = judge([Candidate(o.prompt, swapped[o.question.answer.split(",")[0]] + ".", True, 2) for o in questions])
+    false = judge(
+        [
+            Candidate(o.prompt, swapped[o.question.answer.split(",")[0]] + ".", True, 2)
+            for o in questions
+        ]
+    )
     assert len(questions) > 10
     assert true.min() >= 4
     assert false.max() < 3
@@ -99,12 +135,20 @@ def test_the_exact_judge_rates_true_answers_highest(tmp_path):
 def test_pooling_the_same_answers_twice_changes_no_value_and_narrows_no_interval():
     items = build_world_benchmark(0, "test", n_scenes=30, n_probe_scenes=10, n_per_type=1)
     said = [
-        Response(id=item.prompt.id, prompt_id=item.prompt.id, text="There is a red apple on the left.", model="m")
+        Response(
+            id=item.prompt.id,
+            prompt_id=item.prompt.id,
+            text="There is a red apple on the left.",
+            model="m",
+        )
         for item in items
     ]
     one = score_world(items, said, seed=0)
     two = pool_evaluations([one, one], seed=0)
     for name, metric in one.metrics.items():
         assert two.metrics[name].value == pytest.approx(metric.value), name
-    width = {n: e.metrics["object_coverage"].high - e.metrics["object_coverage"].low for n, e in ((1, one), (2, two))}
+    width = {
+        n: e.metrics["object_coverage"].high - e.metrics["object_coverage"].low
+        for n, e in ((1, one), (2, two))
+    }
     assert width[2] == pytest.approx(width[1], rel=0.15)

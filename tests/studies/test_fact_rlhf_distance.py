@@ -13,7 +13,11 @@ def run(arm, seed, points):
         arm,
         seed,
         tuple(
-            CurvePoint(step, kl, tuple(HeldOutPrompt(f"p{n}", 0.0, value, "") for n, value in enumerate(judged)))
+            CurvePoint(
+                step,
+                kl,
+                tuple(HeldOutPrompt(f"p{n}", 0.0, value, "") for n, value in enumerate(judged)),
+            )
             for step, (kl, judged) in enumerate(points)
         ),
         (),
@@ -38,13 +42,18 @@ def test_a_run_that_comes_back_counts_where_it_first_was():
 def test_arms_are_compared_up_to_the_least_distance_that_all_runs_have_gone():
     prompts = 40
     curves = [
-        run(arm, seed, [(0.0, [3.0] * prompts), (reach, [3.0 + gain + (n % 3) / 10 for n in range(prompts)])])
+        run(
+            arm,
+            seed,
+            [(0.0, [3.0] * prompts), (reach, [3.0 + gain + (n % 3) / 10 for n in range(prompts)])],
+        )
         for arm, gain, reach in (("rlhf", 0.5, 4.0), ("fact_rlhf", 1.5, 8.0))
         for seed in range(2)
     ]
     rows = compare_at_equal_distance(curves, first="rlhf", second="fact_rlhf", seed=0)
     assert [row.kl for row in rows] == [1.0, 2.0, 3.0, 4.0]
-    # At KL 4 the one has all of its gain, the other half of it: 3.5 + 0.1 against 3 + (1.5 + 0.1) / 2.
+    # At KL 4 the one has all of its gain, the other half of it: 3.5 + 0.1 against 3 + (1.5 + 0.1) /
+    # 2.
     last = rows[-1]
     mean = sum((n % 3) / 10 for n in range(prompts)) / prompts
     assert last.judge_first.value == pytest.approx(3.5 + mean)

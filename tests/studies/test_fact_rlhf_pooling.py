@@ -14,11 +14,16 @@ def run(folder, right):
     folder.mkdir(parents=True)
     rows = [
         {
-            "id": f"c{number}", "task": "description", "source": "simulated", "preference": 1.0, "hallucination": True,
-            "lengths": [10, 12], "rewards": {"intact": [1.0, 0.0] if hit else [0.0, 1.0]},
+            "id": f"c{number}",
+            "task": "description",
+            "source": "simulated",
+            "preference": 1.0,
+            "hallucination": True,
+            "lengths": [10, 12],
+            "rewards": {"intact": [1.0, 0.0] if hit else [0.0, 1.0]},
         }
         for number, hit in enumerate(right)
-    ]  # fmt: skip
+    ]
     (folder / HELD_OUT_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
     return RunResult(folder, folder, "base", None)
 
@@ -28,7 +33,12 @@ def models(tmp_path):
     n = 40
     hits = {"without_facts": (24, 28), "with_facts": (36, 32)}
     return [
-        RewardModels(*(run(tmp_path / f"{name}-{seed}", [i < hits[name][seed] for i in range(n)]) for name in hits))
+        RewardModels(
+            *(
+                run(tmp_path / f"{name}-{seed}", [i < hits[name][seed] for i in range(n)])
+                for name in hits
+            )
+        )
         for seed in range(2)
     ]
 
@@ -36,7 +46,10 @@ def models(tmp_path):
 def test_accuracy_is_pooled_and_each_seed_keeps_its_own(models):
     found = pooled_accuracy(models)
     assert found["without_facts"]["accuracy"].value == pytest.approx(26 / 40)
-    assert [found["without_facts"][f"accuracy/seed {seed}"].value for seed in (0, 1)] == [24 / 40, 28 / 40]
+    assert [found["without_facts"][f"accuracy/seed {seed}"].value for seed in (0, 1)] == [
+        24 / 40,
+        28 / 40,
+    ]
     assert found["with_facts"]["accuracy"].value == pytest.approx(34 / 40)
     # Two seeds on the same comparisons are no 80 comparisons.
     assert found["with_facts"]["accuracy"].n == 40

@@ -20,7 +20,12 @@ def make_recipe(tiny_llava_path, corrections_path):
 
     def make(**sections):
         data = {
-            "model": {"base": str(tiny_llava_path), "tuning": "full", "device": "cpu", "lora": {"rank": 4}},
+            "model": {
+                "base": str(tiny_llava_path),
+                "tuning": "full",
+                "device": "cpu",
+                "lora": {"rank": 4},
+            },
             "data": {"corrections": str(corrections_path), "validation_fraction": 0.34},
             "objective": {"beta": 2.0},
             "train": {"learning_rate": 1e-3, "batch_size": 4, "micro_batch_size": 2, "epochs": 2},
@@ -45,13 +50,24 @@ def make_ppo_recipe(tiny_llava_path, prompts_path, tmp_path):
         data = {
             "model": {"base": str(tiny_llava_path), "device": "cpu", "lora": {"rank": 4}},
             "data": {"prompts": str(prompts_path)},
-            "rollout": {"prompts": 4, "samples": 2, "max_new_tokens": 6, "batch_size": 2, "score_batch_size": 2},
+            "rollout": {
+                "prompts": 4,
+                "samples": 2,
+                "max_new_tokens": 6,
+                "batch_size": 2,
+                "score_batch_size": 2,
+            },
             "value": {"lora": {"rank": 2}, "coefficient": 0.5},
             "train": {
-                "learning_rate": 1e-2, "batch_size": 2, "micro_batch_size": 2, "iterations": 2, "warmup_ratio": 0.0,
-                "schedule": "constant", "cache": str(tmp_path / "cache"),
+                "learning_rate": 1e-2,
+                "batch_size": 2,
+                "micro_batch_size": 2,
+                "iterations": 2,
+                "warmup_ratio": 0.0,
+                "schedule": "constant",
+                "cache": str(tmp_path / "cache"),
             },
-        }  # fmt: skip
+        }
         for name, values in sections.items():
             data[name] = {**data.get(name, {}), **values} if isinstance(values, dict) else values
         return resolve_recipe(data, PpoRecipe)

@@ -20,16 +20,37 @@ SCENE = Scene(
 
 
 def question(kind, text, *expected, alternatives=(), subjects=()):
-    return Question(type=kind, text=text, answer="-", expected=expected, alternatives=alternatives, subjects=subjects)
+    return Question(
+        type=kind,
+        text=text,
+        answer="-",
+        expected=expected,
+        alternatives=alternatives,
+        subjects=subjects,
+    )
 
 
 ATTRIBUTE = question(
-    "attribute", "What colour are the apples?", "red", alternatives=("blue", "green"), subjects=("apple",)
+    "attribute",
+    "What colour are the apples?",
+    "red",
+    alternatives=("blue", "green"),
+    subjects=("apple",),
 )
-COUNT = question("counting", "How many apples are there?", "two", alternatives=("one", "three"), subjects=("apple",))
+COUNT = question(
+    "counting",
+    "How many apples are there?",
+    "two",
+    alternatives=("one", "three"),
+    subjects=("apple",),
+)
 ABSENT = question("adversarial", "What colour is the knife?", "no", subjects=("knife",))
 MORE = question(
-    "comparison", "Are there more cups or more apples?", "apples", alternatives=("cups",), subjects=("cup", "apple")
+    "comparison",
+    "Are there more cups or more apples?",
+    "apples",
+    alternatives=("cups",),
+    subjects=("cup", "apple"),
 )
 SIDE = question(
     "relation",
@@ -38,7 +59,9 @@ SIDE = question(
     alternatives=("left",),
     subjects=("cup", "apple"),
 )
-PLACE = question("environment", "What kind of place is this?", "kitchen", alternatives=("farm", "office"))
+PLACE = question(
+    "environment", "What kind of place is this?", "kitchen", alternatives=("farm", "office")
+)
 CHOICE = question(
     "other",
     "Which of these is in the picture? (A) knife (B) cup (C) cow",
@@ -46,8 +69,12 @@ CHOICE = question(
     alternatives=("a", "c"),
     subjects=("cup",),
 )
-KNIFE = question("yes_no", "Is there a knife in the picture?", "no", alternatives=("yes",), subjects=("knife",))
-CUP = question("yes_no", "Is there a cup in the picture?", "yes", alternatives=("no",), subjects=("cup",))
+KNIFE = question(
+    "yes_no", "Is there a knife in the picture?", "no", alternatives=("yes",), subjects=("knife",)
+)
+CUP = question(
+    "yes_no", "Is there a cup in the picture?", "yes", alternatives=("no",), subjects=("cup",)
+)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +131,9 @@ def test_the_true_answer_of_every_question_is_right_and_fully_informative():
             if asked is None:
                 continue
             verdict = judge_answer(scene, asked, asked.answer)
-            assert verdict.outcome == ("refused" if question_type == "adversarial" else "correct"), asked
+            assert verdict.outcome == (
+                "refused" if question_type == "adversarial" else "correct"
+            ), asked
             assert not verdict.hallucinates, asked
             assert answer_quality(asked, verdict).rating == 6, asked
 

@@ -8,7 +8,12 @@ import pytest
 from veridical.feedback.segments import check_segments, find_segments
 from veridical.records import ImageRef, Prompt, Response
 from veridical.seeding import child_random
-from veridical.world.descriptions import caption_with_noise, describe, describe_mentions, true_mentions
+from veridical.world.descriptions import (
+    caption_with_noise,
+    describe,
+    describe_mentions,
+    true_mentions,
+)
 from veridical.world.inventory import COLOURS, CONTEXTS, NOUN_BY_WORD, OBJECTS, PLACE_PHRASES
 from veridical.world.judge import judge_description
 from veridical.world.people import EXACT, PersonModel, compare, correct, rate
@@ -16,7 +21,9 @@ from veridical.world.reading import corrupt
 from veridical.world.scenes import Group, Scene, sample_scene, sample_scenes
 from veridical.world.tasks import QUESTION_TYPES, ask
 
-PROMPT = Prompt(id="p", image=ImageRef(path="images/p.png"), question="Describe the picture in detail.")
+PROMPT = Prompt(
+    id="p", image=ImageRef(path="images/p.png"), question="Describe the picture in detail."
+)
 KITCHEN = Scene(
     id="k",
     context="kitchen",
@@ -33,7 +40,11 @@ def response(text, name="r"):
 
 def changes(correction):
     return [
-        (correction.rejected[slice(*s.rejected_span)], correction.chosen[slice(*s.chosen_span)], s.kind)
+        (
+            correction.rejected[slice(*s.rejected_span)],
+            correction.chosen[slice(*s.chosen_span)],
+            s.kind,
+        )
         for s in correction.segments
     ]
 
@@ -50,12 +61,32 @@ def corrupted_captions(count):
 
 
 def word_salad(count):
-    words = ["a", "an", "two", "three", "is", "are", "There", "no", ".", ".", "and", "the", "!", *COLOURS]
+    words = [
+        "a",
+        "an",
+        "two",
+        "three",
+        "is",
+        "are",
+        "There",
+        "no",
+        ".",
+        ".",
+        "and",
+        "the",
+        "!",
+        *COLOURS,
+    ]
     words += [*PLACE_PHRASES.values(), *NOUN_BY_WORD, *(context.name for context in CONTEXTS)]
     for scene in sample_scenes(4, "salad", count):
         rng = child_random(4, scene.id)
         own = [word for noun in scene.nouns for word in NOUN_BY_WORD if NOUN_BY_WORD[word] == noun]
-        yield scene, " ".join(rng.choice(words if rng.random() < 0.6 else own) for _ in range(rng.randint(1, 40)))
+        yield (
+            scene,
+            " ".join(
+                rng.choice(words if rng.random() < 0.6 else own) for _ in range(rng.randint(1, 40))
+            ),
+        )
 
 
 def test_exact_person_leaves_no_fault_in_noisy_captions_and_touches_nothing_else():
@@ -119,9 +150,17 @@ def test_segments_hold_only_what_changed():
         (
             "Two red umbrellas are on the right. There are two red apples on the left.",
             "A blue umbrella is on the right. There are two red apples on the left.",
-            [("Two", "A", "number"), ("red", "blue", "attribute"), ("umbrellas are", "umbrella is", "number")],
+            [
+                ("Two", "A", "number"),
+                ("red", "blue", "attribute"),
+                ("umbrellas are", "umbrella is", "number"),
+            ],
         ),
-        ("There are two umbrellas.", "There is an umbrella.", [("are two umbrellas", "is an umbrella", "number")]),
+        (
+            "There are two umbrellas.",
+            "There is an umbrella.",
+            [("are two umbrellas", "is an umbrella", "number")],
+        ),
         (
             "On the right there are two red apples.",
             "On the left there are two red apples.",
@@ -130,7 +169,10 @@ def test_segments_hold_only_what_changed():
         ("I see a blue umbrella in the middle.", "I see a blue umbrella on the right.", None),
         ("This is an office.", "This is a kitchen.", [("an office", "a kitchen", "other")]),
         (
-            "This is a kitchen. There is a gray knife on the right. There are two red apples on the left.",
+            (
+                "This is a kitchen. There is a gray knife on the right. There are two red apples on"
+                " the left."
+            ),
             "This is a kitchen. There are two red apples on the left.",
             [(" There is a gray knife on the right.", "", "object")],
         ),
@@ -157,7 +199,9 @@ def test_worked_corrections(text, chosen, expected):
 
 def test_an_absent_object_gives_way_to_one_that_was_left_out():
     person = EXACT.model_copy(update={"replace_absent": 1})
-    correction = corrected("There is a gray knife in the middle. There are two red apples.", person=person)
+    correction = corrected(
+        "There is a gray knife in the middle. There are two red apples.", person=person
+    )
     assert correction.chosen == "There is a blue umbrella on the right. There are two red apples."
     assert {kind for _, _, kind in changes(correction)} == {"object"}
 
@@ -165,7 +209,10 @@ def test_an_absent_object_gives_way_to_one_that_was_left_out():
 def test_what_was_left_out_is_added_on_request_to_responses_with_a_fault():
     person = EXACT.model_copy(update={"add_missed": 1})
     correction = corrected("There are two blue apples on the left", person=person)
-    assert correction.chosen == "There are two red apples on the left. There is a blue umbrella on the right."
+    assert (
+        correction.chosen
+        == "There are two red apples on the left. There is a blue umbrella on the right."
+    )
     deleted_last = corrected("There are two red apples. There is a cow.", person=person)
     assert deleted_last.chosen == "There are two red apples. There is a blue umbrella on the right."
     assert corrected("There are two red apples.", person=person) is None
@@ -214,7 +261,10 @@ def test_same_seed_same_judgement_other_person_other_errors():
 
 
 def test_exact_comparison_counts_hallucinations_before_coverage():
-    full, short = "Two red apples on the left. A blue umbrella on the right.", "Two red apples on the left."
+    full, short = (
+        "Two red apples on the left. A blue umbrella on the right.",
+        "Two red apples on the left.",
+    )
     wrong = full + " A cow."
 
     def preferred(one, two):
@@ -234,8 +284,13 @@ def test_people_agree_as_often_as_their_error_rates_say():
     same = exact = rated = n = 0
     for scene in sample_scenes(0, "agree", 600):
         rng = child_random(0, scene.id)
-        one, two = (response(text, text) for text in (describe(scene, rng), caption_with_noise(scene, rng) + " x"))
-        truth, *votes = (compare(scene, PROMPT, one, two, p, seed=0).preferred for p in (EXACT, *people))
+        one, two = (
+            response(text, text)
+            for text in (describe(scene, rng), caption_with_noise(scene, rng) + " x")
+        )
+        truth, *votes = (
+            compare(scene, PROMPT, one, two, p, seed=0).preferred for p in (EXACT, *people)
+        )
         if truth == "tie":
             continue
         n += 1

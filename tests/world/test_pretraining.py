@@ -49,14 +49,19 @@ def test_every_word_of_the_world_is_one_token_and_any_text_survives(tokenizer):
 
 def test_descriptions_have_the_length_that_was_asked_for(tokenizer):
     rng = random.Random(0)
-    lengths = [len(tokenizer(" " + describe(scene, rng)).input_ids) for scene in sample_scenes(0, "test", 300)]
+    lengths = [
+        len(tokenizer(" " + describe(scene, rng)).input_ids)
+        for scene in sample_scenes(0, "test", 300)
+    ]
     assert min(lengths) >= 22
     assert max(lengths) <= 45
 
 
 def test_only_answers_are_learned_and_the_image_takes_its_tokens(tokenizer):
     scene = sample_scene(0, "test", 0)
-    batch = collate([Example((("What is this?", "A park."), ("Sure?", "Yes.")), scene=scene)], tokenizer)
+    batch = collate(
+        [Example((("What is this?", "A park."), ("Sure?", "Yes.")), scene=scene)], tokenizer
+    )
     image_token = tokenizer.get_vocab()["<image>"]
     assert int((batch.input_ids == image_token).sum()) == IMAGE_TOKENS
     assert tokenizer.decode(batch.input_ids[0][batch.answer_mask[0]]) == " A park.</s> Yes.</s>"
@@ -66,7 +71,11 @@ def test_fault_labels_stand_on_the_wrong_words():
     found = dict.fromkeys(LABELLED_KINDS, 0)
     for number in range(200):
         item = reading_item(
-            sample_scene(0, "reading", number), random.Random(number), form="list", shuffle=True, rate=0.3
+            sample_scene(0, "reading", number),
+            random.Random(number),
+            form="list",
+            shuffle=True,
+            rate=0.3,
         )
         wrong = [(at, kind) for at, kind, is_wrong in fault_word_labels(item) if is_wrong]
         for fault in item.verdict.faults:
@@ -89,12 +98,20 @@ def test_every_noun_that_the_facts_know_is_asked_for_what_they_say_of_it(tokeniz
     said_otherwise = 0
     for number in range(60):
         item = reading_item(
-            sample_scene(0, "reading", number), random.Random(number), form="list", shuffle=True, rate=0.3
+            sample_scene(0, "reading", number),
+            random.Random(number),
+            form="list",
+            shuffle=True,
+            rate=0.3,
         )
         labels = fact_word_labels(item)
         batch = collate([Example(((item.prompt, item.answer),), looked_up=labels)], tokenizer)
         tokens = tokenizer.convert_ids_to_tokens(batch.input_ids[0].tolist())
-        known = [claim for claim in item.verdict.claims.groups if item.scene.group_of(claim.noun) is not None]
+        known = [
+            claim
+            for claim in item.verdict.claims.groups
+            if item.scene.group_of(claim.noun) is not None
+        ]
         places = (batch.fact_labels[0] >= 0).any(-1).nonzero().flatten().tolist()
         # Twice each: at the noun and at the full stop of its sentence.
         assert len(labels) == 3 * 2 * len(known)
@@ -105,7 +122,10 @@ def test_every_noun_that_the_facts_know_is_asked_for_what_they_say_of_it(tokeniz
             assert tokens[stop] == "."
             for column, (attribute, values) in enumerate(ATTRIBUTE_VALUES.items()):
                 truth = getattr(group, attribute)
-                assert [values[batch.fact_labels[0, place, column]] for place in (at, stop)] == [truth, truth]
+                assert [values[batch.fact_labels[0, place, column]] for place in (at, stop)] == [
+                    truth,
+                    truth,
+                ]
                 said = getattr(claim, attribute)
                 said_otherwise += said is not None and said.value != truth
     assert said_otherwise > 20  # it is the facts that are asked for, not what the description says
@@ -115,12 +135,18 @@ def test_most_wrong_values_are_ones_that_the_facts_state_of_something_else():
     confusable = alien = 0
     for number in range(400):
         item = reading_item(
-            sample_scene(0, "confusable", number), random.Random(number), form="list", shuffle=True, rate=0.3,
+            sample_scene(0, "confusable", number),
+            random.Random(number),
+            form="list",
+            shuffle=True,
+            rate=0.3,
             confusable=0.7,
-        )  # fmt: skip
+        )
         stated = {group.noun: group.colour for group in item.scene.groups}
         for fault in item.verdict.faults:
-            others = {colour for noun, colour in stated.items() if noun != fault.claim.noun} - {fault.truth}
+            others = {colour for noun, colour in stated.items() if noun != fault.claim.noun} - {
+                fault.truth
+            }
             if fault.kind == "colour" and others:
                 confusable += fault.said in others
                 alien += fault.said not in others
@@ -140,7 +166,10 @@ def test_mirrored_facts_are_the_description_before_its_words_were_changed():
         labels = fault_word_labels(item, mirrored=True)
         assert set(fault_word_labels(item)) <= set(labels)
         for fault in item.verdict.faults:
-            if fault.kind in ("number", "colour"):  # known before the noun, since the facts stand in the same order
+            if fault.kind in (
+                "number",
+                "colour",
+            ):  # known before the noun, since the facts stand in the same order
                 assert (item.description_start + fault.span[1] - 1, fault.kind, True) in labels
                 asked_early += 1
     assert asked_early > 50
@@ -180,7 +209,9 @@ def test_pixels_equal_what_the_processor_gives(tokenizer):
     processor = build_processor(tokenizer)
     made = processor.image_processor(images=[render(scene)], return_tensors="pt")["pixel_values"]
     torch.testing.assert_close(pixel_tensor([scene]), made, atol=1e-6, rtol=0)
-    squeezed = processor.image_processor(images=[Image.new("RGB", (333, 57))], return_tensors="pt")["pixel_values"]
+    squeezed = processor.image_processor(images=[Image.new("RGB", (333, 57))], return_tensors="pt")[
+        "pixel_values"
+    ]
     assert squeezed.shape == made.shape
 
 
@@ -194,7 +225,10 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tokenizer, tmp_pat
             batch = collate(examples, tokenizer)
 
             return language_loss(
-                module.language, module.heads, [module.language.embed_tokens(batch.input_ids)], [batch]
+                module.language,
+                module.heads,
+                [module.language.embed_tokens(batch.input_ids)],
+                [batch],
             )
 
         return loss
@@ -219,7 +253,9 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tokenizer, tmp_pat
     run_stage("reader", second, step_loss(second), settings=settings, folder=tmp_path / "stopped")
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name]), name
-    logs = [(tmp_path / name / "reader.jsonl").read_text().splitlines() for name in ("whole", "stopped")]
+    logs = [
+        (tmp_path / name / "reader.jsonl").read_text().splitlines() for name in ("whole", "stopped")
+    ]
     assert len(logs[0]) == len(logs[1]) == 6
 
 
@@ -234,7 +270,9 @@ def test_pretraining_ends_in_a_model_like_any_other(tmp_path):
     assert tuple(log) == STAGES
     again = pretrain(PretrainRecipe(pool_scenes=64, **steps), tmp_path)
     reloaded = AutoModelForImageTextToText.from_pretrained(again)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), reloaded.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), reloaded.parameters(), strict=True)
+    )
 
     # A base that exists already is gone on from: only the last two stages are run.
     later = pretrain(PretrainRecipe(pool_scenes=64, start=str(folder), **steps), tmp_path / "later")
@@ -242,7 +280,11 @@ def test_pretraining_ends_in_a_model_like_any_other(tmp_path):
     assert tuple(log) == (*STAGES, "lookup", "noise")
     weights = AutoModelForImageTextToText.from_pretrained(later).state_dict()
     before = model.state_dict()
-    moved = {name.split(".")[1] for name, tensor in weights.items() if not torch.equal(tensor, before[name])}
+    moved = {
+        name.split(".")[1]
+        for name, tensor in weights.items()
+        if not torch.equal(tensor, before[name])
+    }
     assert {"language_model", "multi_modal_projector"} <= moved
     assert "vision_tower" not in moved
 
@@ -254,9 +296,16 @@ def test_the_shipped_model_is_small_and_describes_what_it_sees():
 
     scenes = list(sample_scenes(0, "shipped", 60))
     answers = generate_responses(
-        vlm, ["Describe the picture in detail."] * 60, [render(s) for s in scenes], max_new_tokens=96, batch_size=60
+        vlm,
+        ["Describe the picture in detail."] * 60,
+        [render(s) for s in scenes],
+        max_new_tokens=96,
+        batch_size=60,
     )
-    verdicts = [judge_description(scene, answer.text) for scene, (answer,) in zip(scenes, answers, strict=True)]
+    verdicts = [
+        judge_description(scene, answer.text)
+        for scene, (answer,) in zip(scenes, answers, strict=True)
+    ]
     covered = sum(len(v.covered) for v in verdicts) / sum(len(s.groups) for s in scenes)
     assert covered > 0.85
     assert 0.3 < sum(v.hallucinates for v in verdicts) / 60 < 0.8
@@ -270,6 +319,8 @@ def test_a_taught_description_is_what_generation_would_be_asked_for(tokenizer, t
     text = describe(scene, child_random(0, "text"))
     taught = collate([Example((("Describe the picture.", text),), scene=scene)], vlm.tokenizer)
 
-    prompt = encode_prompts(vlm, ["Describe the picture."], [render(scene)])["input_ids"][0].tolist()
+    prompt = encode_prompts(vlm, ["Describe the picture."], [render(scene)])["input_ids"][
+        0
+    ].tolist()
     response = list(encode_responses(vlm, [text])[0].ids)
     assert taught.input_ids[0].tolist() == prompt + response

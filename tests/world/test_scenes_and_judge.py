@@ -8,9 +8,23 @@ import pytest
 from veridical.seeding import child_random
 from veridical.world.claims import parse_claims
 from veridical.world.descriptions import describe, describe_mentions, true_mentions
-from veridical.world.inventory import COLOURS, CONTEXT_OF_NOUN, CONTEXTS, NUMBER_WORDS, OBJECTS, PLACES
+from veridical.world.inventory import (
+    COLOURS,
+    CONTEXT_OF_NOUN,
+    CONTEXTS,
+    NUMBER_WORDS,
+    OBJECTS,
+    PLACES,
+)
 from veridical.world.judge import judge_description
-from veridical.world.scenes import IMAGE_PIXELS, MAX_OBJECTS, Scene, render, sample_scene, sample_scenes
+from veridical.world.scenes import (
+    IMAGE_PIXELS,
+    MAX_OBJECTS,
+    Scene,
+    render,
+    sample_scene,
+    sample_scenes,
+)
 from veridical.world.sprites import sprite
 
 
@@ -42,7 +56,10 @@ def test_splits_never_share_a_scene():
     def content(scene):
         return scene.model_dump_json(exclude={"id"})
 
-    splits = {split: {content(s) for s in sample_scenes(0, split, 300)} for split in ("train", "validation", "test")}
+    splits = {
+        split: {content(s) for s in sample_scenes(0, split, 300)}
+        for split in ("train", "validation", "test")
+    }
     ids = [scene.id for split in splits for scene in sample_scenes(0, split, 300)]
     assert len(set(ids)) == 900
     assert not splits["train"] & splits["test"]
@@ -111,7 +128,10 @@ def test_what_is_denied_is_not_claimed():
     scene = sample_scene(0, "denied", 0)
     absent = scene.typical_absent()[0]
     assert not judge_description(scene, f"There is no {absent} in the picture.").hallucinates
-    assert judge_description(scene, f"There is no cow here, but a {absent}.").hallucinates or absent == "cow"
+    assert (
+        judge_description(scene, f"There is no cow here, but a {absent}.").hallucinates
+        or absent == "cow"
+    )
 
 
 def test_fewer_pixels_blur_the_picture_and_change_nothing_else():

@@ -1,7 +1,7 @@
 """Benchmarks whose answers people mark: `veridical evaluate` writes a sheet of them, and scores it once it is filled.
 
-A sheet is JSON lines, one an answer, with an open place for what people find. It is people's work: once written it is
-never written again.
+A sheet is JSON lines, one an answer, with an open place for what people find. It is people's work:
+once written it is never written again.
 """
 
 import json
@@ -36,7 +36,9 @@ class AnnotatedBenchmark(Benchmark[Items]):
         if path.is_file():
             return path
         rows = [self.sheet_row(*pair) for pair in zip(asked, answers, strict=True)]
-        return write_text_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        return write_text_atomically(
+            path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        )
 
     def unmarked(self, path: Path) -> int:
         """How many answers of a sheet still wait for people.

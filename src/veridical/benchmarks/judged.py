@@ -1,7 +1,8 @@
 """Benchmarks whose answers a judge reads: they make the cases, and write what was judged as the official review file.
 
-Judging stands apart from scoring: cases → judge → review file → `Benchmark.read`. A review file of the official code
-and one of ours are read by the same code, and a score can be made again without the judge.
+Judging stands apart from scoring: cases → judge → review file → `Benchmark.read`. A review file of
+the official code and one of ours are read by the same code, and a score can be made again without
+the judge.
 """
 
 from abc import abstractmethod
@@ -36,7 +37,8 @@ class JudgedBenchmark(Benchmark[Items]):
 
         Args:
             files: Responses, and what else the judge is told.
-            template: File with the judge's prompt; None: one of our own, whose scores compare to no published ones.
+            template: File with the judge's prompt; None: one of our own, whose scores compare to no
+                published ones.
 
         Raises:
             ConfigError: A file is missing, or the template does not fit.

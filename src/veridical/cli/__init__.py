@@ -1,8 +1,9 @@
 """The command line: one file a verb, wiring only; heavy imports inside the verb so that help is instant.
 
-`cli/VERB.py` holds either a function of the verb's name or a typer sub-app named `app`. The module is imported only
-when its verb is called; `veridical --help` reads the table below and nothing else. Exit codes: 0 done, 1 our error
-(message only; `--traceback` shows where), 2 wrong usage, 130 interrupted.
+`cli/VERB.py` holds either a function of the verb's name or a typer sub-app named `app`. The module
+is imported only when its verb is called; `veridical --help` reads the table below and nothing else.
+Exit codes: 0 done, 1 our error (message only; `--traceback` shows where), 2 wrong usage, 130
+interrupted.
 """
 
 import importlib
@@ -27,7 +28,8 @@ VERBS = {
     "score": "Score answers that exist already, in official formats.",
     "report": "Compare runs in one HTML file.",
 }
-"""Every verb with its line in the help, in the order of the loop. A verb without a module is not offered."""
+"""Every verb with its line in the help, in the order of the loop. A verb without a module is not
+offered."""
 
 _INTERRUPTED = 130
 
@@ -66,7 +68,10 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            _tell("\nInterrupted. What was finished is kept; run the same command again to go on from there.")
+            _tell(
+                "\nInterrupted. What was finished is kept; run the same command again to go on from"
+                " there."
+            )
             raise typer.Exit(_INTERRUPTED) from error
         except VeridicalError as error:
             if ctx.params["traceback"]:
@@ -94,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--traceback" in plain:  # allowed anywhere: one asks for it after having seen an error
         words.remove("--traceback")
         words.insert(0, "--traceback")
-    app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+    app = typer.Typer(
+        cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None
+    )
     app.callback()(veridical)
     typer.main.get_command(app).main(words, prog_name="veridical")
 
@@ -110,13 +117,18 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001 (typer's callback takes 
 def veridical(
     *,
     version: bool = typer.Option(
-        False, "--version", is_eager=True, callback=_show_version, help="Show the version and leave."
+        False,
+        "--version",
+        is_eager=True,
+        callback=_show_version,
+        help="Show the version and leave.",
     ),
     traceback: bool = typer.Option(False, "--traceback", help="Show where an error came from."),
 ) -> None:
     """Teach vision-language models to say only what is in the picture.
 
-    Measure how much a model hallucinates, collect corrections, align the model with them, measure again.
+    Measure how much a model hallucinates, collect corrections, align the model with them, measure
+    again.
     """
     del version, traceback  # the first acts in its callback, the second where errors are caught
 

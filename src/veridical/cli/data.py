@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from veridical.records import Source
 
 app = typer.Typer(
-    help="Turn public data sets into records and back; check them.", no_args_is_help=True, rich_markup_mode=None
+    help="Turn public data sets into records and back; check them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 _LLAVA_RLHF = "llava-rlhf-"
@@ -20,29 +22,49 @@ _LLAVA_RLHF_HELP = "llava-rlhf-preference, -prompts, -conversations or -facts"
 _FORMATS_HELP = f"rlhf-v, rlhf-v-tsv, rlaif-v, chat, plain, {_LLAVA_RLHF_HELP}"
 
 FormatOption = Annotated[
-    str | None, typer.Option("--format", help=f"Format of PATH ({_FORMATS_HELP}, records); told by itself if left out.")
+    str | None,
+    typer.Option(
+        "--format", help=f"Format of PATH ({_FORMATS_HELP}, records); told by itself if left out."
+    ),
 ]
 ImagesOption = Annotated[
-    Path | None, typer.Option("--images", help="Folder that image paths start from, if not the data's own folder.")
+    Path | None,
+    typer.Option(
+        "--images", help="Folder that image paths start from, if not the data's own folder."
+    ),
 ]
 FactsOption = Annotated[
     Path | None,
-    typer.Option("--facts", help="Captions and rationales by image (LLaVA-RLHF's image_to_caption.json)."),
+    typer.Option(
+        "--facts", help="Captions and rationales by image (LLaVA-RLHF's image_to_caption.json)."
+    ),
 ]
 SkipBadOption = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave bad rows out, keep them in a file NAME.bad.jsonl and count them.")
+    bool,
+    typer.Option(
+        "--skip-bad", help="Leave bad rows out, keep them in a file NAME.bad.jsonl and count them."
+    ),
 ]
 
 
 @app.command("import")
 def import_(
-    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"Format of SOURCE: {_FORMATS_HELP}.")],
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A file, or a folder of Parquet files.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write records and images/ into.")],
+    format_name: Annotated[
+        str, typer.Argument(metavar="FORMAT", help=f"Format of SOURCE: {_FORMATS_HELP}.")
+    ],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A file, or a folder of Parquet files.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder to write records and images/ into.")
+    ],
     *,
     judged_by: Annotated[
         str | None,
-        typer.Option("--source", help="Who judged: human, model or simulated. Needed where the format does not tell."),
+        typer.Option(
+            "--source",
+            help="Who judged: human, model or simulated. Needed where the format does not tell.",
+        ),
     ] = None,
     facts: FactsOption = None,
     images: ImagesOption = None,
@@ -74,9 +96,17 @@ def import_(
     else:
         _refuse_facts(facts, format_name)
         result = import_corrections(
-            source, out, format_name=format_name, judged_by=made_by, images_root=images, skip_bad=skip_bad
+            source,
+            out,
+            format_name=format_name,
+            judged_by=made_by,
+            images_root=images,
+            skip_bad=skip_bad,
         )
-        counts, bad_rows = {"corrections": result.corrections, "images": result.images}, result.bad_rows
+        counts, bad_rows = (
+            {"corrections": result.corrections, "images": result.images},
+            result.bad_rows,
+        )
         told = f"{result.corrections} corrections about {result.images} images"
         path = result.path
     files = [source] if source.is_file() else sorted(source.rglob("*.parquet"))
@@ -95,12 +125,23 @@ def import_(
 
 @app.command("export")
 def export(
-    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"Format to write: rlhf-v, {_LLAVA_RLHF_HELP}.")],
-    records: Annotated[Path, typer.Argument(metavar="RECORDS", help="A file of corrections, or a folder of records.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write: .parquet, or .json for llava-rlhf.")],
+    format_name: Annotated[
+        str, typer.Argument(metavar="FORMAT", help=f"Format to write: rlhf-v, {_LLAVA_RLHF_HELP}.")
+    ],
+    records: Annotated[
+        Path,
+        typer.Argument(metavar="RECORDS", help="A file of corrections, or a folder of records."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="The file to write: .parquet, or .json for llava-rlhf."),
+    ],
     *,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out what the format cannot say (llava-rlhf), and count it.")
+        bool,
+        typer.Option(
+            "--skip-bad", help="Leave out what the format cannot say (llava-rlhf), and count it."
+        ),
     ] = False,
 ) -> None:
     """Write records with their images in a public format."""
@@ -111,22 +152,33 @@ def export(
     if format_name.startswith(_LLAVA_RLHF):
         from veridical.formats.llava_rlhf_export import export_llava_rlhf
 
-        typer.echo(f"Written: {export_llava_rlhf(records, out, format_name=format_name, skip_bad=skip_bad)}")
+        typer.echo(
+            "Written:"
+            f" {export_llava_rlhf(records, out, format_name=format_name, skip_bad=skip_bad)}"
+        )
         return
     if format_name != "rlhf-v":
-        raise ConfigError(f"Cannot export to the format {format_name!r}. Formats: rlhf-v, {_LLAVA_RLHF_HELP}.")
+        raise ConfigError(
+            f"Cannot export to the format {format_name!r}. Formats: rlhf-v, {_LLAVA_RLHF_HELP}."
+        )
     typer.echo(f"Written: {export_corrections(records_path(records), out)}")
 
 
 @app.command("check")
 def check(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Records, an import's folder, or any known format.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="Records, an import's folder, or any known format."),
+    ],
     *,
     format_name: FormatOption = None,
     facts: FactsOption = None,
     images: ImagesOption = None,
     outside: Annotated[
-        bool, typer.Option("--allow-outside", help="Accept images of records outside of the records' folder.")
+        bool,
+        typer.Option(
+            "--allow-outside", help="Accept images of records outside of the records' folder."
+        ),
     ] = False,
     skip_bad: SkipBadOption = False,
 ) -> None:
@@ -145,14 +197,19 @@ def check(
     for fault in faults:
         typer.echo(str(fault))
     if faults:
-        typer.echo(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'} in {path} (format {found}).")
+        typer.echo(
+            f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'} in {path} (format {found})."
+        )
         raise typer.Exit(1)
     typer.echo(f"{path}: no fault (format {found}).")
 
 
 @app.command("stats")
 def stats(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Records, an import's folder, or any known format.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="Records, an import's folder, or any known format."),
+    ],
     *,
     format_name: FormatOption = None,
 ) -> None:
@@ -176,7 +233,9 @@ def stats(
         _show(path, correction_statistics(read_corrections_of_source(path, format_name=found)))
 
 
-def _faults(path: Path, found: str, *, facts: Path | None, images: Path | None, outside: bool) -> "list[Fault]":
+def _faults(
+    path: Path, found: str, *, facts: Path | None, images: Path | None, outside: bool
+) -> "list[Fault]":
     from veridical.feedback.contents import check_folder
     from veridical.feedback.corrections import check_corrections
     from veridical.formats.corrections import check_source
@@ -192,7 +251,9 @@ def _faults(path: Path, found: str, *, facts: Path | None, images: Path | None, 
     return check_source(path, format_name=found, images_root=images)
 
 
-def _leave_out_bad(path: Path, found: str, *, facts: Path | None, images: Path | None, outside: bool) -> int:
+def _leave_out_bad(
+    path: Path, found: str, *, facts: Path | None, images: Path | None, outside: bool
+) -> int:
     from veridical.feedback.comparisons import read_compared_pairs
     from veridical.feedback.corrections import read_corrections
     from veridical.formats import corrections, llava_rlhf_import
@@ -200,7 +261,9 @@ def _leave_out_bad(path: Path, found: str, *, facts: Path | None, images: Path |
     from veridical.records.folders import FACTS_FILE
 
     if found.startswith(_LLAVA_RLHF):
-        return llava_rlhf_import.put_bad_rows_aside(path, format_name=found, facts=facts, images_root=images)
+        return llava_rlhf_import.put_bad_rows_aside(
+            path, format_name=found, facts=facts, images_root=images
+        )
     if folder_files(path):
         need_facts = (path / FACTS_FILE).is_file()
         return len(read_compared_pairs(path, need_facts=need_facts, outside=outside, skip_bad=True))
@@ -236,16 +299,24 @@ def _show(path: Path, found: "CorrectionStatistics") -> None:
     from veridical.errors import DataError, Fault
 
     if not found.corrections:
-        raise DataError([Fault(path, None, "no usable row. Run `veridical data check` to see why.")])
+        raise DataError(
+            [Fault(path, None, "no usable row. Run `veridical data check` to see why.")]
+        )
     table = Table("", "count", "share", title=str(path), title_justify="left")
 
     def section(name: str, counts: dict[str, int]) -> None:
         table.add_section()
         total = sum(counts.values())
         for label, count in counts.items():
-            table.add_row(f"{name}: {label}", f"{count:,}", f"{count / total:.1%}" if total else "–")
+            table.add_row(
+                f"{name}: {label}", f"{count:,}", f"{count / total:.1%}" if total else "–"
+            )
 
-    for name, count in (("corrections", found.corrections), ("images", found.images), ("segments", found.segments)):
+    for name, count in (
+        ("corrections", found.corrections),
+        ("images", found.images),
+        ("segments", found.segments),
+    ):
         table.add_row(name, f"{count:,}", "")
     table.add_row("segments a response", f"{found.segments / found.corrections:.2f}", "")
     for name, words in (("rejected", found.rejected_words), ("chosen", found.chosen_words)):
@@ -253,11 +324,17 @@ def _show(path: Path, found: "CorrectionStatistics") -> None:
         table.add_row(f"words of the {name} response", spread, "")
     table.add_row("words changed", f"{found.changed_words:,}", f"{found.changed_ratio:.1%}")
     section("judged by", found.sources)
-    section("responses with segments", {str(number): count for number, count in found.segments_per_response.items()})
+    section(
+        "responses with segments",
+        {str(number): count for number, count in found.segments_per_response.items()},
+    )
     section("edit", found.edits)
     section("kind", {str(kind): count for kind, count in found.kinds.items()})
     if found.kinds["other"]:
-        section("kind, guessed from words", {str(kind): count for kind, count in found.guessed_kinds.items()})
+        section(
+            "kind, guessed from words",
+            {str(kind): count for kind, count in found.guessed_kinds.items()},
+        )
     Console().print(table)
 
 
@@ -272,7 +349,9 @@ def _show_contents(path: Path, found: "ContentStatistics") -> None:
         for label, count in counts.items():
             table.add_row(f"{name}: {label}", f"{count:,}", f"{count / total:.1%}")
     for name, (mean, median, longest) in found.words.items():
-        table.add_row(f"words of the {name}", f"mean {mean:.1f}, median {median:g}, longest {longest}", "")
+        table.add_row(
+            f"words of the {name}", f"mean {mean:.1f}, median {median:g}, longest {longest}", ""
+        )
     head = Table("", "count", title=str(path), title_justify="left")
     for name, count in found.counts.items():
         head.add_row(name, f"{count:,}")

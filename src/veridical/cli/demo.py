@@ -8,17 +8,25 @@ import typer
 
 def demo(
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, for instance corrections=700.")
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings, for instance corrections=700."),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="Folder for report.html, results.json and every stage's files.")] = Path(
-        "demo"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for report.html, results.json and every stage's files.")
+    ] = Path("demo"),
     system: Annotated[
         Literal["rlhf-v", "llava-rlhf"],
-        typer.Option(help="Corrections and dense DPO (rlhf-v), or comparisons, reward model and PPO (llava-rlhf)."),
+        typer.Option(
+            help=(
+                "Corrections and dense DPO (rlhf-v), or comparisons, reward model and PPO"
+                " (llava-rlhf)."
+            )
+        ),
     ] = "rlhf-v",
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer scenes and corrections, wider intervals.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer scenes and corrections, wider intervals.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
 ) -> None:
     """Measure a small VLM, collect feedback, train on it, measure again, write a report."""
@@ -28,10 +36,15 @@ def demo(
         from veridical.studies.fact_rlhf.run import QUICK_FACT_RLHF, FactRlhfRecipe, run_fact_rlhf
 
         small = QUICK_FACT_RLHF.model_dump() if quick else {}
-        recipe = resolve_recipe({**small, "seed": seed}, FactRlhfRecipe, overrides=settings or [], where="demo")
+        recipe = resolve_recipe(
+            {**small, "seed": seed}, FactRlhfRecipe, overrides=settings or [], where="demo"
+        )
         run_fact_rlhf(recipe, out)
         return
     from veridical.studies.demo.run import QUICK, DemoRecipe, run_demo
 
     start = QUICK.model_dump() if quick else {}
-    run_demo(resolve_recipe({**start, "seed": seed}, DemoRecipe, overrides=settings or [], where="demo"), out)
+    run_demo(
+        resolve_recipe({**start, "seed": seed}, DemoRecipe, overrides=settings or [], where="demo"),
+        out,
+    )

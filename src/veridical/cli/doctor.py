@@ -10,20 +10,31 @@ from typing import Annotated, NamedTuple
 import typer
 
 from veridical.cli.extras import install_line, requirements
-from veridical.records.manifests import describe_machine, git_commit, installed_version, library_versions
+from veridical.records.manifests import (
+    describe_machine,
+    git_commit,
+    installed_version,
+    library_versions,
+)
 
 
 def doctor(
     *,
     model: Annotated[
-        str | None, typer.Option(metavar="ID", help="A folder or hub id of a vision-language model to try out.")
+        str | None,
+        typer.Option(
+            metavar="ID", help="A folder or hub id of a vision-language model to try out."
+        ),
     ] = None,
-    adapter: Annotated[str | None, typer.Option(metavar="FOLDER", help="A PEFT adapter to put on the model.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="A PEFT adapter to put on the model.")
+    ] = None,
 ) -> None:
     """Show versions, devices, folders and packages; with --model: does it load, is its scoring right.
 
-    Paste the output into a bug report. With --model, a drawn picture and two short responses are scored twice: each
-    response on its own, and as branches that share one encoded prompt. The two must agree. Exit code 1 if they do not.
+    Paste the output into a bug report. With --model, a drawn picture and two short responses are
+    scored twice: each response on its own, and as branches that share one encoded prompt. The two
+    must agree. Exit code 1 if they do not.
     """
     for section in (_versions(), _devices(), _folders(), _packages()):
         _show(section)
@@ -71,11 +82,15 @@ def _folders() -> Section:
 def _packages() -> Section:
     lines = {}
     for extra in dict.fromkeys(requirement.extra for requirement in requirements()):
-        names = [requirement.package for requirement in requirements() if requirement.extra == extra]
+        names = [
+            requirement.package for requirement in requirements() if requirement.extra == extra
+        ]
         missing = [name for name in names if installed_version(name) is None]
         title = "always" if extra is None else f"[{extra}]"
         way_out = install_line(extra) if extra is not None else "pip install veridical"
-        lines[title] = "complete" if not missing else f"missing {', '.join(missing)}; to add: {way_out}"
+        lines[title] = (
+            "complete" if not missing else f"missing {', '.join(missing)}; to add: {way_out}"
+        )
     return Section("packages", lines)
 
 

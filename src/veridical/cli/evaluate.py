@@ -7,14 +7,18 @@ import typer
 
 
 def evaluate(
-    recipe: Annotated[Path, typer.Argument(help="TOML file; every field stands in docs/reference/recipes.md.")],
+    recipe: Annotated[
+        Path, typer.Argument(help="TOML file; every field stands in docs/reference/recipes.md.")
+    ],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file.")
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file."),
     ] = None,
 ) -> None:
     """Let models answer benchmarks, score the answers with intervals, and compare the models pair by pair.
 
-    A recipe lists `[[models]]` and `[[benchmarks]]`; one without benchmarks measures one model in the embedded world.
+    A recipe lists `[[models]]` and `[[benchmarks]]`; one without benchmarks measures one model in
+    the embedded world.
     """
     if _lists_benchmarks(recipe):
         _benchmarks(recipe, settings or [])
@@ -37,14 +41,14 @@ def _benchmarks(recipe: Path, settings: list[str]) -> None:
     from veridical.evaluation.recipe import BenchmarksRecipe
     from veridical.evaluation.run import evaluate_benchmarks
     from veridical.evaluation.table import evaluation_table
-    from veridical.progress import say, show
+    from veridical.progress import echo, log
 
     resolved = load_recipe(recipe, BenchmarksRecipe, overrides=settings)
     done = evaluate_benchmarks(resolved)
     if not done.runs:
         return
-    show(evaluation_table(done.runs, seed=resolved.seed))
-    say(f"\nCompare further, in one page: veridical report {done.out}")
+    echo(evaluation_table(done.runs, seed=resolved.seed))
+    log(f"\nCompare further, in one page: veridical report {done.out}")
 
 
 def _world(recipe: Path, settings: list[str]) -> None:
@@ -57,7 +61,9 @@ def _world(recipe: Path, settings: list[str]) -> None:
 
     resolved = load_recipe(recipe, EvaluateRecipe, overrides=settings)
     done = run(resolved)
-    table = Table("metric", "value", "95 % interval", "n", *(["change", "p"] if done.comparison else []))
+    table = Table(
+        "metric", "value", "95 % interval", "n", *(["change", "p"] if done.comparison else [])
+    )
     for name, metric in done.evaluation.metrics.items():
         row = [name, f"{metric.value:.4f}", f"{metric.low:.4f} … {metric.high:.4f}", str(metric.n)]
         if done.comparison:

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from veridical.errors import MissingPackageError
 
-_REQUIREMENT = re.compile(r"""^(?P<package>[\w.-]+).*?(?:;.*\bextra\s*==\s*["'](?P<extra>[\w-]+)["'])?$""")
+_REQUIREMENT = re.compile(
+    r"""^(?P<package>[\w.-]+).*?(?:;.*\bextra\s*==\s*["'](?P<extra>[\w-]+)["'])?$"""
+)
 
 
 class Requirement(NamedTuple):

@@ -7,9 +7,12 @@ import typer
 
 
 def generate(
-    recipe: Annotated[Path, typer.Argument(help="TOML file; every field stands in docs/reference/recipes.md.")],
+    recipe: Annotated[
+        Path, typer.Argument(help="TOML file; every field stands in docs/reference/recipes.md.")
+    ],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file.")
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file."),
     ] = None,
     *,
     skip_bad: Annotated[
@@ -23,7 +26,7 @@ def generate(
     from veridical.config import load_recipe
     from veridical.evaluation.responses import GenerateRecipe
     from veridical.evaluation.responses import generate as run
-    from veridical.progress import say
+    from veridical.progress import log
 
     done = run(load_recipe(recipe, GenerateRecipe, overrides=settings or []), skip_bad=skip_bad)
-    say(f"{len(done.responses)} responses in {done.path}")
+    log(f"{len(done.responses)} responses in {done.path}")

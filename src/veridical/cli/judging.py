@@ -22,9 +22,13 @@ def judge_settings(
         ConfigError: Settings without a model, or a setting that is wrong.
     """
     named = {
-        name: str(value) if isinstance(value, Path) else value for name, value in given.items() if value is not None
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in given.items()
+        if value is not None
     }
-    if "model" not in named and not any(pair.partition("=")[0].strip() == "model" for pair in pairs):
+    if "model" not in named and not any(
+        pair.partition("=")[0].strip() == "model" for pair in pairs
+    ):
         if named or pairs or acts:
             raise ConfigError("The judge's settings need a judge. Name it: --judge-model.")
         return None

@@ -24,7 +24,9 @@ def find_recipe(name: str, *, prefix: str = "") -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    found = next((path for path in FOLDER.rglob("*.toml") if path.stem == name.removesuffix(".toml")), None)
+    found = next(
+        (path for path in FOLDER.rglob("*.toml") if path.stem == name.removesuffix(".toml")), None
+    )
     if found is None:
         raise ConfigError(
             f"There is no recipe `{name}`, neither as a file nor shipped. "

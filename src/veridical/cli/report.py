@@ -9,12 +9,14 @@ import typer
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Run directories, evaluations, or scores of benchmarks (JSON).", show_default=False),
+        typer.Argument(
+            help="Run directories, evaluations, or scores of benchmarks (JSON).", show_default=False
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
 ) -> None:
     """Compare runs: every metric with its interval, in one HTML file that needs nothing else."""
-    from veridical.progress import say
+    from veridical.progress import log
     from veridical.report.benchmarks import all_scored, compare_benchmarks
     from veridical.report.compare import compare_runs, run_names
 
@@ -22,4 +24,4 @@ def report(
         compare_benchmarks(run_names(runs), out)
     else:
         compare_runs(run_names(runs), out)
-    say(f"Compared {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {out}")
+    log(f"Compared {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {out}")

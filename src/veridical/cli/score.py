@@ -6,39 +6,76 @@ from typing import Annotated
 import typer
 
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
-"""What a benchmark lets one set is declared in its card, so that typer cannot know those options."""
+"""What a benchmark lets one set is declared in its card, so that typer cannot know those
+options."""
 
 
 def score(
     context: typer.Context,
-    benchmark: Annotated[str, typer.Argument(help="Which benchmark; `veridical score list` names them.")],
-    responses: Annotated[Path | None, typer.Option(help="What the model answered.", show_default=False)] = None,
-    questions: Annotated[Path | None, typer.Option(help="What was asked.", show_default=False)] = None,
-    reference: Annotated[Path | None, typer.Option(help="What is true: file or folder.", show_default=False)] = None,
-    reviews: Annotated[Path | None, typer.Option(help="What a judge said.", show_default=False)] = None,
-    variant: Annotated[str | None, typer.Option(help="Way of counting.", show_default=False)] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the total here.", show_default=False)] = None,
-    items: Annotated[Path | None, typer.Option(help="Write every item's score here.", show_default=False)] = None,
-    judge_model: Annotated[str | None, typer.Option(help="Let this model judge.", show_default=False)] = None,
-    judge_url: Annotated[str | None, typer.Option(help="Address of its endpoint.", show_default=False)] = None,
-    judge_cache: Annotated[Path | None, typer.Option(help="Folder of its answers.", show_default=False)] = None,
-    template: Annotated[Path | None, typer.Option(help="File with its prompt.", show_default=False)] = None,
-    budget: Annotated[float | None, typer.Option(help="Most that judging may cost, USD.", show_default=False)] = None,
-    judge: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Any setting of the judge: timeout=60, price_in=2.5.")
+    benchmark: Annotated[
+        str, typer.Argument(help="Which benchmark; `veridical score list` names them.")
+    ],
+    responses: Annotated[
+        Path | None, typer.Option(help="What the model answered.", show_default=False)
     ] = None,
-    dry_run: Annotated[Path | None, typer.Option(help="Write the requests as a batch, ask none.")] = None,
-    batch_output: Annotated[Path | None, typer.Option(help="Take a batch's answers, ask none.")] = None,
-    people: Annotated[Path | None, typer.Option(help="People's ratings, to compare the judge.")] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="What was asked.", show_default=False)
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="What is true: file or folder.", show_default=False)
+    ] = None,
+    reviews: Annotated[
+        Path | None, typer.Option(help="What a judge said.", show_default=False)
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Way of counting.", show_default=False)
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the total here.", show_default=False)
+    ] = None,
+    items: Annotated[
+        Path | None, typer.Option(help="Write every item's score here.", show_default=False)
+    ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(help="Let this model judge.", show_default=False)
+    ] = None,
+    judge_url: Annotated[
+        str | None, typer.Option(help="Address of its endpoint.", show_default=False)
+    ] = None,
+    judge_cache: Annotated[
+        Path | None, typer.Option(help="Folder of its answers.", show_default=False)
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="File with its prompt.", show_default=False)
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Most that judging may cost, USD.", show_default=False)
+    ] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="Any setting of the judge: timeout=60, price_in=2.5."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        Path | None, typer.Option(help="Write the requests as a batch, ask none.")
+    ] = None,
+    batch_output: Annotated[
+        Path | None, typer.Option(help="Take a batch's answers, ask none.")
+    ] = None,
+    people: Annotated[
+        Path | None, typer.Option(help="People's ratings, to compare the judge.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
 ) -> None:
     """Score answers on a benchmark, with intervals; no network, unless a judge at an endpoint is named.
 
-    What a benchmark lets one set beside this (`--task generative` of amber) is shown by `veridical score list`.
+    What a benchmark lets one set beside this (`--task generative` of amber) is shown by `veridical
+    score list`.
     """
     from veridical.cli.judging import judge_settings
     from veridical.files import write_json_atomically
-    from veridical.progress import say, show
+    from veridical.progress import echo, log
     from veridical.records import write_records
     from veridical.scoring.files import score as score_files
     from veridical.scoring.people import with_people
@@ -47,16 +84,24 @@ def score(
 
     if benchmark == "list":
         for line in benchmark_lines():
-            show(line)
+            echo(line)
         return
     files = Files(responses, questions, reference, reviews)
     options = _options(context.args)
-    named = {"model": judge_model, "url": judge_url, "cache": judge_cache, "template": template, "budget": budget}
-    settings = judge_settings(named, judge or [], acts=dry_run is not None or batch_output is not None)
+    named = {
+        "model": judge_model,
+        "url": judge_url,
+        "cache": judge_cache,
+        "template": template,
+        "budget": budget,
+    }
+    settings = judge_settings(
+        named, judge or [], acts=dry_run is not None or batch_output is not None
+    )
     if settings is not None and dry_run is not None:
         from veridical.evaluation.judging import write_requests
 
-        say(write_requests(benchmark, files, settings, dry_run, options=options))
+        log(write_requests(benchmark, files, settings, dry_run, options=options))
         return
     if settings is None:
         scored = score_files(benchmark, files, variant=variant, options=options, seed=seed)
@@ -64,13 +109,19 @@ def score(
         from veridical.evaluation.judging import judge_at_endpoint
 
         judged = judge_at_endpoint(
-            benchmark, files, settings, batch_output=batch_output, variant=variant, options=options, seed=seed
+            benchmark,
+            files,
+            settings,
+            batch_output=batch_output,
+            variant=variant,
+            options=options,
+            seed=seed,
         )
         scored = judged.scored
-        say(f"reviews: {judged.reviews}")
+        log(f"reviews: {judged.reviews}")
     if people is not None:
         scored = with_people(scored, people)
-    show(score_table(scored.total))
+    echo(score_table(scored.total))
     if json is not None:
         write_json_atomically(json, scored.total.model_dump(mode="json"))
     if items is not None:
@@ -84,7 +135,9 @@ def _options(words: list[str]) -> dict[str, str]:
     for word in rest:
         name, sign, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or not name:
-            raise typer.BadParameter(f"got {word!r} beside the benchmark's name. Write --NAME VALUE.")
+            raise typer.BadParameter(
+                f"got {word!r} beside the benchmark's name. Write --NAME VALUE."
+            )
         if not sign:
             value = next(rest, "")
             if not value:

@@ -11,11 +11,14 @@ app = typer.Typer(no_args_is_help=True, help="Train a model: one method a sub-co
 
 RecipeName = Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped recipe.")]
 Settings = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the recipe.")
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the recipe."),
 ]
 Out = Annotated[Path | None, typer.Option(help="Run directory; by default runs/RECIPE.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where the run was interrupted.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Put bad rows aside, into the run directory, and go on.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Put bad rows aside, into the run directory, and go on.")
+]
 
 
 @app.callback()
@@ -25,7 +28,12 @@ def _methods() -> None:
 
 @app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('sft'))}.")
 def sft(
-    recipe: RecipeName, settings: Settings = None, *, out: Out = None, resume: Resume = False, skip_bad: SkipBad = False
+    recipe: RecipeName,
+    settings: Settings = None,
+    *,
+    out: Out = None,
+    resume: Resume = False,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Fine-tune on conversations; only answers are learnt (LLaVA-RLHF's SFT and the start of its policy).
 
@@ -44,12 +52,17 @@ def sft(
 
 @app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('reward'))}.")
 def reward(
-    recipe: RecipeName, settings: Settings = None, *, out: Out = None, resume: Resume = False, skip_bad: SkipBad = False
+    recipe: RecipeName,
+    settings: Settings = None,
+    *,
+    out: Out = None,
+    resume: Resume = False,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Train a reward model on comparisons, with facts or without (LLaVA-RLHF), and report on it.
 
-    Leaves DIR/reward_model, held_out.jsonl, reward_report.json (accuracy, calibration, leak check), recipe.toml,
-    metrics.jsonl and manifest.json.
+    Leaves DIR/reward_model, held_out.jsonl, reward_report.json (accuracy, calibration, leak check),
+    recipe.toml, metrics.jsonl and manifest.json.
     """
     from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe
@@ -64,7 +77,12 @@ def reward(
 
 @app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('dpo'))}.")
 def dpo(
-    recipe: RecipeName, settings: Settings = None, *, out: Out = None, resume: Resume = False, skip_bad: SkipBad = False
+    recipe: RecipeName,
+    settings: Settings = None,
+    *,
+    out: Out = None,
+    resume: Resume = False,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Train on corrections by DPO or dense DPO (RLHF-V).
 
@@ -83,12 +101,17 @@ def dpo(
 
 @app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('ppo'))}.")
 def ppo(
-    recipe: RecipeName, settings: Settings = None, *, out: Out = None, resume: Resume = False, skip_bad: SkipBad = False
+    recipe: RecipeName,
+    settings: Settings = None,
+    *,
+    out: Out = None,
+    resume: Resume = False,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Train a policy by PPO against a reward model, rules or both (LLaVA-RLHF).
 
-    Leaves DIR/adapter (LoRA) or DIR/model (full), DIR/value, recipe.toml, metrics.jsonl, curves.jsonl (what held-out
-    prompts show), memory.json (what each role costs) and manifest.json.
+    Leaves DIR/adapter (LoRA) or DIR/model (full), DIR/value, recipe.toml, metrics.jsonl,
+    curves.jsonl (what held-out prompts show), memory.json (what each role costs) and manifest.json.
     """
     from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe

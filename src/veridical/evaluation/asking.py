@@ -25,7 +25,9 @@ class Round(NamedTuple):
     """Of the sampling."""
 
 
-def rounds(settings: BenchmarkSettings, benchmark: AnyBenchmark, seeds: Sequence[int]) -> list[Round]:
+def rounds(
+    settings: BenchmarkSettings, benchmark: AnyBenchmark, seeds: Sequence[int]
+) -> list[Round]:
     """The ways in which a benchmark is asked: every template with every seed; greedy answers need no second seed.
 
     Raises:
@@ -47,7 +49,8 @@ def _preset(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> Preset:
     known = benchmark.card.presets
     if settings.preset and settings.preset not in known:
         raise ConfigError(
-            f"The benchmark {benchmark.name!r} has no preset {settings.preset!r}. It has: {', '.join(known) or 'none'}."
+            f"The benchmark {benchmark.name!r} has no preset {settings.preset!r}. It has:"
+            f" {', '.join(known) or 'none'}."
         )
     first = next(iter(known.values()), Preset("The question alone; greedy."))
     given = {name: getattr(settings, name) for name in ("temperature", "top_p", "max_new_tokens")}
@@ -65,14 +68,22 @@ def ask(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> list[Asked]:
     files = Files(questions=settings.questions, reference=settings.reference)
     asked = benchmark.questions(files)
     names = [one.id for one in asked]
-    doubles = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    doubles = (
+        sorted({name for name in names if names.count(name) > 1})
+        if len(set(names)) < len(names)
+        else []
+    )
     if doubles:
         path = settings.questions or settings.reference or Path(settings.label)
-        raise DataError([Fault(path, None, f"id {doubles[0]!r} is asked twice. Give each question its own id.")])
+        raise DataError(
+            [Fault(path, None, f"id {doubles[0]!r} is asked twice. Give each question its own id.")]
+        )
     return asked
 
 
-def make_prompts(asked: Sequence[Asked], settings: BenchmarkSettings, template: str) -> list[Prompt]:
+def make_prompts(
+    asked: Sequence[Asked], settings: BenchmarkSettings, template: str
+) -> list[Prompt]:
     """Word the questions and find their images.
 
     Raises:
@@ -86,7 +97,10 @@ def make_prompts(asked: Sequence[Asked], settings: BenchmarkSettings, template: 
             continue
         path = find_image(folder, one.image)
         if path is None:
-            message = f"no image {one.image!r} for question {one.id}. Set `images` to the folder that holds it."
+            message = (
+                f"no image {one.image!r} for question {one.id}. Set `images` to the folder that"
+                " holds it."
+            )
             faults.append(Fault(folder, None, message))
         else:
             found[one.image] = ImageRef(path=str(path.absolute()), sha256=hash_file(path))
@@ -116,14 +130,23 @@ def find_image(folder: Path, name: str) -> Path | None:
     plain = PurePosixPath(name.partition("?")[0]).name if "://" in name else name
     stems = [plain]
     if plain.isdigit():
-        stems += [f"COCO_val2014_{int(plain):012d}", f"COCO_train2014_{int(plain):012d}", f"{int(plain):012d}"]
+        stems += [
+            f"COCO_val2014_{int(plain):012d}",
+            f"COCO_train2014_{int(plain):012d}",
+            f"{int(plain):012d}",
+        ]
     candidates = (
-        folder / part / f"{stem}{suffix}" for part in ("", "images") for stem in stems for suffix in _SUFFIXES
+        folder / part / f"{stem}{suffix}"
+        for part in ("", "images")
+        for stem in stems
+        for suffix in _SUFFIXES
     )
     return next((path for path in candidates if path.is_file()), None)
 
 
-def write_answers(path: Path, benchmark: AnyBenchmark, asked: Sequence[Asked], responses: Sequence[Response]) -> Path:
+def write_answers(
+    path: Path, benchmark: AnyBenchmark, asked: Sequence[Asked], responses: Sequence[Response]
+) -> Path:
     """Write answers as the benchmark's file of responses: JSON lines, in the order of the questions."""
     said = {response.prompt_id: response for response in responses}
     rows: list[Mapping[str, Any]] = []

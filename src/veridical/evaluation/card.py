@@ -10,7 +10,12 @@ from veridical.scoring.protocol import Card
 
 
 def write_card(
-    path: Path, card: Card, total: BenchmarkScore, way: Round, identity: str, responses: Sequence[Response]
+    path: Path,
+    card: Card,
+    total: BenchmarkScore,
+    way: Round,
+    identity: str,
+    responses: Sequence[Response],
 ) -> Path:
     """Write the card of a score as Markdown.
 
@@ -23,7 +28,11 @@ def write_card(
         responses: The answers.
     """
     preset = way.preset
-    decoding = "greedy" if preset.temperature == 0 else f"temperature {preset.temperature:g}, top-p {preset.top_p:g}"
+    decoding = (
+        "greedy"
+        if preset.temperature == 0
+        else f"temperature {preset.temperature:g}, top-p {preset.top_p:g}"
+    )
     cut = sum(response.finish == "length" for response in responses)
     options = ", ".join(f"{name} {value}" for name, value in total.options.items()) or "none"
     lines = [
@@ -33,7 +42,10 @@ def write_card(
         f"- variant: {total.variant} ({card.variants[total.variant].meaning})",
         f"- options: {options}",
         f"- model: {identity}",
-        f"- asked: `{preset.template!r}`; {decoding}, at most {preset.max_new_tokens} tokens, seed {way.seed}",
+        (
+            f"- asked: `{preset.template!r}`; {decoding}, at most {preset.max_new_tokens} tokens,"
+            f" seed {way.seed}"
+        ),
         f"- settings: {preset.meaning}",
         f"- answers: {len(responses)}, cut off at the length limit: {cut}",
         f"- counts: {', '.join(f'{name} {count}' for name, count in total.counts.items())}",

@@ -13,7 +13,7 @@ from veridical.judges.protocol import Judge, Template
 from veridical.judges.requests import build_requests
 from veridical.judges.settings import JudgeSettings
 from veridical.judges.templates import OFFICIAL_SYSTEM_MESSAGES
-from veridical.progress import say
+from veridical.progress import log
 from veridical.scoring.files import Scored, score
 from veridical.scoring.protocol import Files
 from veridical.scoring.registry import find_benchmark
@@ -48,20 +48,29 @@ def judge_and_score(
         judge: Who judges.
         reviews: The file of reviews to write.
         template: File with the judge's prompt; None: our own.
-        system: System message that the judge puts in place of the template's; empty: it keeps that one.
+        system: System message that the judge puts in place of the template's; empty: it keeps that
+            one.
         variant: Which way of counting.
         options: What else the benchmark lets one set.
         seed: Of the bootstrap.
 
     Raises:
-        ConfigError: The benchmark has no judge, a file or a setting is wrong, the budget is too small.
+        ConfigError: The benchmark has no judge, a file or a setting is wrong, the budget is too
+            small.
         DataError: All faults of the files.
     """
     benchmark = _judged(name, options)
     cases, chosen = benchmark.cases(files, template=template)
     benchmark.write_reviews(reviews, cases, judge.review(cases, chosen))
-    scored = score(name, files._replace(reviews=reviews), variant=variant, options=options, seed=seed)
-    sent = [message.content for case in cases[:1] for message in chosen.messages(case) if message.role == "system"]
+    scored = score(
+        name, files._replace(reviews=reviews), variant=variant, options=options, seed=seed
+    )
+    sent = [
+        message.content
+        for case in cases[:1]
+        for message in chosen.messages(case)
+        if message.role == "system"
+    ]
     return JudgedScore(_told(scored, judge, chosen, system or "".join(sent)), reviews)
 
 
@@ -81,7 +90,8 @@ def judge_at_endpoint(
         name: Which benchmark.
         files: Responses, and what else the judge is told.
         settings: The judge.
-        batch_output: Output of a batch made by `write_requests`: taken into the cache, and nothing else is asked.
+        batch_output: Output of a batch made by `write_requests`: taken into the cache, and nothing
+            else is asked.
         variant: Which way of counting.
         options: What else the benchmark lets one set.
         seed: Of the bootstrap.
@@ -91,9 +101,12 @@ def judge_at_endpoint(
     judge = EndpointJudge(settings, offline=batch_output is not None)
     if batch_output is not None:
         taken = read_batch(batch_output, requests, judge.cache)
-        say(f"{taken.taken} answers taken from {batch_output}, {taken.known} known already, {len(taken.failed)} failed")
+        log(
+            f"{taken.taken} answers taken from {batch_output}, {taken.known} known already,"
+            f" {len(taken.failed)} failed"
+        )
         for line in taken.failed[:20]:
-            say(f"  {line}")
+            log(f"  {line}")
     digest = hash_bytes("".join(request.key for request in requests).encode())[:16]
     return judge_and_score(
         name,
@@ -109,7 +122,12 @@ def judge_at_endpoint(
 
 
 def write_requests(
-    name: str, files: Files, settings: JudgeSettings, path: Path, *, options: Mapping[str, str] | None = None
+    name: str,
+    files: Files,
+    settings: JudgeSettings,
+    path: Path,
+    *,
+    options: Mapping[str, str] | None = None,
 ) -> str:
     """Dry run: write what would be asked as a batch file, and say what it would cost. Asks nothing.
 
@@ -133,7 +151,10 @@ def write_requests(
 def _judged(name: str, options: Mapping[str, str] | None) -> JudgedBenchmark[object]:
     benchmark = find_benchmark(name, options=options)
     if not isinstance(benchmark, JudgedBenchmark):
-        raise ConfigError(f"The benchmark {name!r} needs no judge: its answers are scored as they are. Leave it out.")
+        raise ConfigError(
+            f"The benchmark {name!r} needs no judge: its answers are scored as they are. Leave it"
+            " out."
+        )
     return benchmark
 
 
@@ -146,13 +167,24 @@ def _told(scored: Scored, judge: Judge, template: Template, system: str) -> Scor
     if other:
         notes = (
             *notes,
-            f"The judge's prompt is not the published one ({', '.join(other)}): the score compares only with scores "
-            "made with the same prompt and judge.",
+            (
+                f"The judge's prompt is not the published one ({', '.join(other)}): the score"
+                " compares only with scores made with the same prompt and judge."
+            ),
         )
     answered = scored.total.versions.get("judge", judge.name)
-    named = judge.name if answered in (judge.name, "not named") else f"{judge.name}, answering as {answered}"
-    versions = scored.total.versions | {"judge": named, "judge_prompt": f"{template.name} {template.sha256[:16]}"}
+    named = (
+        judge.name
+        if answered in (judge.name, "not named")
+        else f"{judge.name}, answering as {answered}"
+    )
+    versions = scored.total.versions | {
+        "judge": named,
+        "judge_prompt": f"{template.name} {template.sha256[:16]}",
+    }
     if system:
         kind = f"official ({official_system})" if official_system else "custom"
         versions["judge_system_message"] = f"{kind} {hash_bytes(system.encode())[:16]}"
-    return scored._replace(total=scored.total.model_copy(update={"versions": versions, "warnings": notes}))
+    return scored._replace(
+        total=scored.total.model_copy(update={"versions": versions, "warnings": notes})
+    )

@@ -13,13 +13,15 @@ class ModelSettings(Recipe):
     """A model: a checkpoint, an adapter on one, or an endpoint."""
 
     model: str = Field(min_length=1)
-    """Folder or hub id of the model; "world" is the embedded world's base model; at an endpoint its name there."""
+    """Folder or hub id of the model; "world" is the embedded world's base model; at an endpoint its
+    name there."""
     name: str = ""
     """What tables call it. Empty: the adapter's or model's last part."""
     adapter: str = ""
     """Folder of a LoRA adapter to put on the model. Empty: none."""
     url: str = ""
-    """Base address of an OpenAI-compatible endpoint that runs the model. Empty: it is loaded here."""
+    """Base address of an OpenAI-compatible endpoint that runs the model. Empty: it is loaded
+    here."""
     key_variable: str = "OPENAI_API_KEY"
     """Environment variable that holds the endpoint's key; a local endpoint needs none."""
     concurrency: int = Field(default=8, ge=1, le=256)
@@ -43,7 +45,9 @@ class ModelSettings(Recipe):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if self.url and self.adapter:
-            raise ValueError("an endpoint runs its own weights: leave out `adapter`, or serve the model with it")
+            raise ValueError(
+                "an endpoint runs its own weights: leave out `adapter`, or serve the model with it"
+            )
         return self
 
 
@@ -67,17 +71,20 @@ class BenchmarkSettings(Recipe):
     preset: str = ""
     """How models are asked, by whose settings. Empty: the benchmark's first preset."""
     templates: tuple[str, ...] = ()
-    """Words around the question ("{question}"), several to see how much they matter. Empty: the preset's."""
+    """Words around the question ("{question}"), several to see how much they matter. Empty: the
+    preset's."""
     temperature: float | None = Field(default=None, ge=0)
     """Sampling temperature in place of the preset's; 0 is greedy."""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    """Sample from the smallest set of tokens that holds this much probability, in place of the preset's."""
+    """Sample from the smallest set of tokens that holds this much probability, in place of the
+    preset's."""
     max_new_tokens: int | None = Field(default=None, ge=1)
     """Longest answer in place of the preset's."""
     judge: JudgeSettings | None = None
     """The judge at an endpoint, for benchmarks that have one."""
     world_items: Path | None = None
-    """Items of the embedded world (items.jsonl), whose exact judge then rates in place of an endpoint."""
+    """Items of the embedded world (items.jsonl), whose exact judge then rates in place of an
+    endpoint."""
 
     @property
     def label(self) -> str:
@@ -102,15 +109,18 @@ class BenchmarksRecipe(Recipe):
     benchmarks: tuple[BenchmarkSettings, ...] = Field(min_length=1)
     """The benchmarks."""
     out: Path
-    """Folder for answers, scores, cards and `scores.json`. What is there already is not made again."""
+    """Folder for answers, scores, cards and `scores.json`. What is there already is not made
+    again."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    """Seeds of the sampling, several to see how much chance matters; greedy answers are made once."""
+    """Seeds of the sampling, several to see how much chance matters; greedy answers are made
+    once."""
     seed: int = Field(default=0, ge=0)
     """Root seed of intervals and tests."""
     batch_size: int = Field(default=16, ge=1)
     """Prompts at a time."""
     save_every: int = Field(default=256, ge=1)
-    """Prompts between two saves; sampled answers depend on it, since each share has a seed of its own."""
+    """Prompts between two saves; sampled answers depend on it, since each share has a seed of its
+    own."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -120,5 +130,8 @@ class BenchmarksRecipe(Recipe):
         ):
             doubles = sorted({label for label in labels if labels.count(label) > 1})
             if doubles:
-                raise ValueError(f"two of `{what}` are called {', '.join(doubles)}: give each a `name` of its own")
+                raise ValueError(
+                    f"two of `{what}` are called {', '.join(doubles)}: give each a `name` of"
+                    " its own"
+                )
         return self

@@ -1,7 +1,7 @@
 """Let a model answer a file of prompts and keep the answers as records, to be scored again and elsewhere.
 
-The prompts are answered in shares of `save_every`; each share is written when it is done, and an interrupted run goes
-on after the last one. The answers do not depend on where it was interrupted.
+The prompts are answered in shares of `save_every`; each share is written when it is done, and an
+interrupted run goes on after the last one. The answers do not depend on where it was interrupted.
 """
 
 import json
@@ -16,8 +16,14 @@ from pydantic import Field, model_validator
 from veridical.config import Recipe, write_recipe
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.evaluation.shares import Shares
-from veridical.files import hash_bytes, hash_file, read_bytes, write_json_atomically, write_text_atomically
-from veridical.progress import say
+from veridical.files import (
+    hash_bytes,
+    hash_file,
+    read_bytes,
+    write_json_atomically,
+    write_text_atomically,
+)
+from veridical.progress import log
 from veridical.records import NO_IMAGE, Prompt, Response, read_records, scan_records
 from veridical.records.images import RowFault
 from veridical.records.manifests import build_manifest
@@ -42,7 +48,8 @@ class GenerateRecipe(Recipe):
     adapter: str = ""
     """Folder of a LoRA adapter to put on the model. Empty: none."""
     prompts: Path
-    """JSONL file of `Prompt` records; image paths in it are relative to its folder, an empty one asks without image."""
+    """JSONL file of `Prompt` records; image paths in it are relative to its folder, an empty one
+    asks without image."""
     out: Path
     """Folder for `responses.jsonl`, `manifest.json` and `recipe.toml`."""
     engine: Literal["hf"] = "hf"
@@ -58,7 +65,8 @@ class GenerateRecipe(Recipe):
     batch_size: int = Field(default=16, ge=1)
     """Prompts at a time."""
     save_every: int = Field(default=64, ge=1)
-    """Prompts between two saves; sampled responses depend on it, since each share has a seed of its own."""
+    """Prompts between two saves; sampled responses depend on it, since each share has a seed of its
+    own."""
     limit: int = Field(default=0, ge=0)
     """Answer only the first so many prompts; 0 answers all."""
     seed: int = 0
@@ -75,7 +83,9 @@ class GenerateRecipe(Recipe):
     @model_validator(mode="after")
     def _samples_differ(self) -> Self:
         if self.num_samples > 1 and self.temperature == 0:
-            raise ValueError("several greedy responses would all be the same: set a `temperature` above 0")
+            raise ValueError(
+                "several greedy responses would all be the same: set a `temperature` above 0"
+            )
         return self
 
 
@@ -93,7 +103,8 @@ def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
 
     Args:
         recipe: Model, prompts and settings.
-        skip_bad: Leave out prompts that are no valid record or whose image cannot be read, and count them aloud.
+        skip_bad: Leave out prompts that are no valid record or whose image cannot be read, and
+            count them aloud.
 
     Raises:
         DataError: Faults of the prompts, all of them.
@@ -107,7 +118,7 @@ def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
     hashes = {"recipe": hash_bytes(f"{settings}{inputs}{skip_bad}".encode())}
     _check_claims(recipe.out, hashes)
     if path.is_file():
-        say(f"{path} is complete already.")
+        log(f"{path} is complete already.")
         return Generated(path, read_records(path, Response))
     prompts = _read_prompts(recipe, skip_bad=skip_bad)
     write_recipe(recipe, recipe.out / "recipe.toml")
@@ -140,8 +151,8 @@ def _check_claims(folder: Path, hashes: Mapping[str, str]) -> dict[str, str]:
     for what, value in hashes.items():
         if claims.setdefault(what, value) != value:
             raise ConfigError(
-                f"`{folder}` holds answers that rest on another {what}, or on one that has changed since. "
-                "Choose another `out`, or remove that folder."
+                f"`{folder}` holds answers that rest on another {what}, or on one that has changed"
+                " since. Choose another `out`, or remove that folder."
             )
     return claims
 
@@ -155,8 +166,9 @@ def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
         message = row.fault
         if row.record is not None and row.record.history:
             message = (
-                f"the prompt has {len(row.record.history)} earlier turns, and `generate` answers single questions. "
-                "Put what matters of them into the question, or leave the row out."
+                f"the prompt has {len(row.record.history)} earlier turns, and `generate` answers"
+                " single questions. Put what matters of them into the question, or leave the row"
+                " out."
             )
         elif row.record is not None:
             try:
@@ -172,9 +184,14 @@ def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
     if faults:
         kept = recipe.out / "prompts.bad.txt"
         write_text_atomically(kept, "\n".join(map(str, faults)) + "\n")
-        say(f"{len(faults)} bad {'prompt' if len(faults) == 1 else 'prompts'} left out, listed in {kept}")
+        log(
+            f"{len(faults)} bad {'prompt' if len(faults) == 1 else 'prompts'} left out, listed in"
+            f" {kept}"
+        )
     if not good:
-        raise DataError([Fault(recipe.prompts, None, "no prompt to answer. Give a file of `Prompt` records.")])
+        raise DataError(
+            [Fault(recipe.prompts, None, "no prompt to answer. Give a file of `Prompt` records.")]
+        )
     return good
 
 
@@ -182,7 +199,9 @@ def _open(recipe: GenerateRecipe, prompt: Prompt) -> "Image | None":
     """The prompt's image; None where it is asked without one."""
     if prompt.image == NO_IMAGE:
         return None
-    return open_image(prompt.image, root=recipe.prompts.absolute().parent, outside=recipe.images_outside)
+    return open_image(
+        prompt.image, root=recipe.prompts.absolute().parent, outside=recipe.images_outside
+    )
 
 
 def _load(recipe: GenerateRecipe) -> tuple["VisionLanguageModel", str]:

@@ -1,7 +1,8 @@
 """How good a reward model is: agreement with people, calibration, and whether it reads what it is shown.
 
-Reads what `veridical train reward` leaves of the held-out comparisons (`held_out.jsonl`); needs no torch. Comparisons
-that people called a tie have no right side and stand apart. A reward that ties is not right.
+Reads what `veridical train reward` leaves of the held-out comparisons (`held_out.jsonl`); needs no
+torch. Comparisons that people called a tie have no right side and stand apart. A reward that ties
+is not right.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +40,8 @@ class HeldOutRow(BaseModel):
     lengths: tuple[int, int]
     """Characters of the two responses."""
     rewards: dict[str, tuple[float, float]]
-    """Rewards of the two responses by condition: "intact", and with facts or image taken away (`rewards.leak`)."""
+    """Rewards of the two responses by condition: "intact", and with facts or image taken away
+    (`rewards.leak`)."""
 
 
 class RewardReport(NamedTuple):
@@ -63,23 +65,33 @@ def read_held_out(path: Path | str) -> list[HeldOutRow]:
         try:
             rows.append(HeldOutRow.model_validate(row.value))
         except ValidationError as error:
-            faults.append(Fault(path, row.line, f"no held-out comparison: {str(error).splitlines()[-2].strip()}."))
+            faults.append(
+                Fault(
+                    path,
+                    row.line,
+                    f"no held-out comparison: {str(error).splitlines()[-2].strip()}.",
+                )
+            )
     if faults:
         raise DataError(faults, advice="Train again with --resume to write the file anew.")
     return rows
 
 
-def report_rewards(rows: Sequence[HeldOutRow], *, kinds: Mapping[str, Sequence[str]] | None = None) -> RewardReport:
+def report_rewards(
+    rows: Sequence[HeldOutRow], *, kinds: Mapping[str, Sequence[str]] | None = None
+) -> RewardReport:
     """Report on a reward model.
 
     Args:
         rows: Held-out comparisons with their rewards.
-        kinds: For each comparison's id the kinds of hallucination that its responses differ in, where known.
+        kinds: For each comparison's id the kinds of hallucination that its responses differ in,
+            where known.
 
     Returns:
-        Accuracy with Wilson's interval, overall and by margin (quarters of the comparisons, by how sure the reward
-        is), by length (whether the longer response is preferred), by what decided, by kind and by task; calibration;
-        the leak check; and what preferring the longer (or shorter) response would give.
+        Accuracy with Wilson's interval, overall and by margin (quarters of the comparisons, by how
+        sure the reward is), by length (whether the longer response is preferred), by what decided,
+        by kind and by task; calibration; the leak check; and what preferring the longer (or
+        shorter) response would give.
     """
     judged = [row for row in rows if row.preference != 0.5]
     intact = _margins(judged, "intact")
@@ -116,8 +128,14 @@ def report_rewards(rows: Sequence[HeldOutRow], *, kinds: Mapping[str, Sequence[s
 def summary_line(report: RewardReport) -> str:
     """Say on one line how good the reward model is and whether it reads."""
     metric, leak = report.accuracy, report.text["leak_check"]
-    text = f"Accuracy on {metric.n} held-out comparisons {metric.value:.1%} ({metric.low:.1%}–{metric.high:.1%})"
-    for name, words in (("swapped_facts", "another image's facts"), ("swapped_image", "another image")):
+    text = (
+        f"Accuracy on {metric.n} held-out comparisons {metric.value:.1%}"
+        f" ({metric.low:.1%}–{metric.high:.1%})"
+    )
+    for name, words in (
+        ("swapped_facts", "another image's facts"),
+        ("swapped_image", "another image"),
+    ):
         if name in leak:
             text += f"; with {words} {leak[name]['accuracy']['value']:.1%}"
     return text + "."
@@ -126,7 +144,9 @@ def summary_line(report: RewardReport) -> str:
 def _margins(rows: Sequence[HeldOutRow], condition: str) -> NDArray[np.float64]:
     """Reward of the preferred response minus that of the other."""
     signed = [
-        (row.rewards[condition][0] - row.rewards[condition][1]) * (1 if row.preference > 0.5 else -1) for row in rows
+        (row.rewards[condition][0] - row.rewards[condition][1])
+        * (1 if row.preference > 0.5 else -1)
+        for row in rows
     ]
     return np.array(signed, dtype=np.float64)
 

@@ -19,7 +19,7 @@ from veridical.evaluation.recipe import BenchmarkSettings, BenchmarksRecipe
 from veridical.evaluation.shares import Shares
 from veridical.evaluation.speakers import Speaker, make_speaker
 from veridical.files import hash_bytes, write_json_atomically
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records import Prompt, Response, read_records, write_records
 from veridical.records.manifests import build_manifest
 from veridical.scoring.files import Scored, score
@@ -61,8 +61,8 @@ class Evaluation(NamedTuple):
 def evaluate_benchmarks(recipe: BenchmarksRecipe) -> Evaluation:
     """Let every model answer every benchmark, score the answers, and keep it all.
 
-    Answers lie in `OUT/MODEL/BENCHMARK/HASH/`; the hash is of what they rest on: weights, prompts, images, decoding.
-    What is there is not made again; what rests on something else lies elsewhere.
+    Answers lie in `OUT/MODEL/BENCHMARK/HASH/`; the hash is of what they rest on: weights, prompts,
+    images, decoding. What is there is not made again; what rests on something else lies elsewhere.
 
     Args:
         recipe: Models, benchmarks and settings.
@@ -82,14 +82,23 @@ def evaluate_benchmarks(recipe: BenchmarksRecipe) -> Evaluation:
         for plan in plans:
             started = time.monotonic()
             for way, prompts in plan.rounds:
-                folder = _answer(speaker, plan, way, prompts, recipe, recipe.out / model.label / plan.settings.label)
+                folder = _answer(
+                    speaker,
+                    plan,
+                    way,
+                    prompts,
+                    recipe,
+                    recipe.out / model.label / plan.settings.label,
+                )
                 runs += _score(plan, way, model.label, speaker.identity, folder, seed=recipe.seed)
             seconds[f"{model.label} · {plan.settings.label}"] = time.monotonic() - started
         speaker.close()
     entries = [run_entry(run, recipe.out) for run in runs]
     write_json_atomically(recipe.out / SCORES, {"veridical": "evaluation", "scores": entries})
     write_recipe(recipe, recipe.out / "recipe.toml")
-    manifest = build_manifest(verb="evaluate", seed=recipe.seed, recipe=recipe, inputs=identities, seconds=seconds)
+    manifest = build_manifest(
+        verb="evaluate", seed=recipe.seed, recipe=recipe, inputs=identities, seconds=seconds
+    )
     write_json_atomically(recipe.out / "manifest.json", manifest.model_dump(mode="json"))
     return Evaluation(runs, recipe.out)
 
@@ -100,12 +109,19 @@ def _plan(settings: BenchmarkSettings, recipe: BenchmarksRecipe) -> Plan:
     variants = settings.variants or (next(iter(known)),)
     unknown = [variant for variant in variants if variant not in known]
     if unknown:
-        raise ConfigError(f"{settings.benchmark!r} has no variant {unknown[0]!r}. It has: {', '.join(known)}.")
+        raise ConfigError(
+            f"{settings.benchmark!r} has no variant {unknown[0]!r}. It has: {', '.join(known)}."
+        )
     judged = [variant for variant in variants if _needs_judge(benchmark, variant)]
     if judged and settings.judge is None and settings.world_items is None:
-        alone = ", ".join(sorted(benchmark.without_judge)) if isinstance(benchmark, JudgedBenchmark) else ""
+        alone = (
+            ", ".join(sorted(benchmark.without_judge))
+            if isinstance(benchmark, JudgedBenchmark)
+            else ""
+        )
         raise ConfigError(
-            f"{settings.label!r} needs a judge. Add a table `judge` with the endpoint's `url`, `model` and `cache`"
+            f"{settings.label!r} needs a judge. Add a table `judge` with the endpoint's `url`,"
+            " `model` and `cache`"
             + (f", or count without one: variants = {alone}." if alone else ".")
         )
     asked = ask(settings, benchmark)
@@ -124,7 +140,12 @@ def _needs_judge(benchmark: AnyBenchmark, variant: str) -> bool:
 
 
 def _answer(
-    speaker: Speaker, plan: Plan, way: Round, prompts: Sequence[Prompt], recipe: BenchmarksRecipe, parent: Path
+    speaker: Speaker,
+    plan: Plan,
+    way: Round,
+    prompts: Sequence[Prompt],
+    recipe: BenchmarksRecipe,
+    parent: Path,
 ) -> Path:
     """Answer the prompts where that is not done yet; gives the folder."""
     said = "".join(prompt.model_dump_json() for prompt in prompts)
@@ -138,29 +159,44 @@ def _answer(
     shares = Shares(folder, prompts, save_every=recipe.save_every)
     name = f"{parent.parent.name} · {plan.settings.label}{f' · {way.label}' if way.label else ''}"
     if shares.path.is_file():
-        say(f"{name}: {len(prompts)} answers are there already")
+        log(f"{name}: {len(prompts)} answers are there already")
         return folder
-    say(f"{name}: {len(prompts)} questions")
+    log(f"{name}: {len(prompts)} questions")
     write_json_atomically(folder / "rests_on.json", rests_on)
     write_records(folder / "prompts.jsonl", prompts, kind="Prompt")
-    shares.fill(lambda some, start: speaker.answer(some, way.preset, seed=child_seed(way.seed, "generate", start)))
+    shares.fill(
+        lambda some, start: speaker.answer(
+            some, way.preset, seed=child_seed(way.seed, "generate", start)
+        )
+    )
     responses = shares.collect()
     write_answers(folder / "answers.jsonl", plan.benchmark, plan.asked, responses)
     shares.finish(responses)
     return folder
 
 
-def _score(plan: Plan, way: Round, model: str, identity: str, folder: Path, *, seed: int) -> list[ScoredRun]:
+def _score(
+    plan: Plan, way: Round, model: str, identity: str, folder: Path, *, seed: int
+) -> list[ScoredRun]:
     runs: list[ScoredRun] = []
     if isinstance(plan.benchmark, AnnotatedBenchmark) and not _marked(plan.benchmark, plan, folder):
         return runs
     for variant in plan.variants:
         scored = _scored(plan, folder, variant, seed=seed)
-        run = ScoredRun(model, plan.settings.label, way.label, scored, folder / f"score-{variant}.json")
+        run = ScoredRun(
+            model, plan.settings.label, way.label, scored, folder / f"score-{variant}.json"
+        )
         write_json_atomically(run.path, scored.total.model_dump(mode="json"))
         write_records(run.items_path, scored.items, kind="ItemScore")
         responses = read_records(folder / "responses.jsonl", Response)
-        write_card(folder / f"card-{variant}.md", plan.benchmark.card, scored.total, way, identity, responses)
+        write_card(
+            folder / f"card-{variant}.md",
+            plan.benchmark.card,
+            scored.total,
+            way,
+            identity,
+            responses,
+        )
         runs.append(run)
     return runs
 
@@ -171,9 +207,10 @@ def _marked(benchmark: AnnotatedBenchmark[object], plan: Plan, folder: Path) -> 
     sheet = benchmark.write_sheet(folder / SHEET, plan.asked, [said[one.id] for one in plan.asked])
     waiting = benchmark.unmarked(sheet)
     if waiting:
-        say(
-            f"{plan.settings.label}: {waiting} of {len(plan.asked)} answers wait for people, there is no score yet. "
-            f"{benchmark.how_to_mark}, in {sheet}; then run the same command again."
+        log(
+            f"{plan.settings.label}: {waiting} of {len(plan.asked)} answers wait for people, there"
+            f" is no score yet. {benchmark.how_to_mark}, in {sheet}; then run the same command"
+            " again."
         )
     return not waiting
 
@@ -191,7 +228,13 @@ def _scored(plan: Plan, folder: Path, variant: str, *, seed: int) -> Scored:
         judge = WorldJudge(read_records(settings.world_items, WorldItem))
         reviews = folder / "reviews.json"
         judged = judge_and_score(
-            settings.benchmark, files, judge, reviews=reviews, variant=variant, options=options, seed=seed
+            settings.benchmark,
+            files,
+            judge,
+            reviews=reviews,
+            variant=variant,
+            options=options,
+            seed=seed,
         )
         return judged.scored
     if settings.judge is None:

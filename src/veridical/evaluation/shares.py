@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from veridical.progress import say, track
+from veridical.progress import log, track
 from veridical.records import Prompt, Response, read_records, write_records
 
 AnswerShare = Callable[[Sequence[Prompt], int], list[Response]]
@@ -34,14 +34,16 @@ class Shares:
         """Answer what is missing, a share at a time."""
         todo = self.missing
         if 0 < len(todo) < len(self._files):
-            say(f"{len(self._files) - len(todo)} of {len(self._files)} shares are there already.")
+            log(f"{len(self._files) - len(todo)} of {len(self._files)} shares are there already.")
         for start in track(todo, label="generating"):
             some = self._prompts[start : start + self._size]
             write_records(self._files[start], answer(some, start), kind="Response")
 
     def collect(self) -> list[Response]:
         """All answers, prompts in their order."""
-        return [response for file in self._files.values() for response in read_records(file, Response)]
+        return [
+            response for file in self._files.values() for response in read_records(file, Response)
+        ]
 
     def finish(self, responses: Sequence[Response]) -> Path:
         """Write the one file and remove the parts."""

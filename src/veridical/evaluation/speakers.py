@@ -52,7 +52,11 @@ def make_speaker(settings: ModelSettings, *, batch_size: int, cache: Path) -> Sp
     Raises:
         ModelError: The model or the adapter is not where the recipe says.
     """
-    return EndpointSpeaker(settings, cache=cache) if settings.url else LocalSpeaker(settings, batch_size=batch_size)
+    return (
+        EndpointSpeaker(settings, cache=cache)
+        if settings.url
+        else LocalSpeaker(settings, batch_size=batch_size)
+    )
 
 
 class LocalSpeaker:
@@ -63,9 +67,14 @@ class LocalSpeaker:
         self._path = resolve_model(settings.model)
         self._vlm: VisionLanguageModel | None = None
         if settings.adapter and not Path(settings.adapter).is_dir():
-            raise ModelError(f"There is no adapter folder `{settings.adapter}`. Give the folder of a run's adapter.")
+            raise ModelError(
+                f"There is no adapter folder `{settings.adapter}`. Give the folder of a run's"
+                " adapter."
+            )
         self.identity = (
-            f"{_identify(self._path)} + {_identify(settings.adapter)}" if settings.adapter else _identify(self._path)
+            f"{_identify(self._path)} + {_identify(settings.adapter)}"
+            if settings.adapter
+            else _identify(self._path)
         )
 
     def answer(self, prompts: Sequence[Prompt], preset: Preset, *, seed: int) -> list[Response]:
@@ -86,7 +95,11 @@ class LocalSpeaker:
             self._vlm,
             [prompt.question for prompt in prompts],
             [
-                None if prompt.image == NO_IMAGE else open_image(prompt.image, root=Path("/"), outside=True)
+                (
+                    None
+                    if prompt.image == NO_IMAGE
+                    else open_image(prompt.image, root=Path("/"), outside=True)
+                )
                 for prompt in prompts
             ],
             temperature=preset.temperature,
@@ -122,7 +135,11 @@ class EndpointSpeaker:
         requests = [self._request(prompt, preset, seed) for prompt in prompts]
         unique = {request.key: request for request in requests}
         with self._cache.lock():
-            kept = {key: answer for key, one in unique.items() if (answer := self._cache.read(one)) is not None}
+            kept = {
+                key: answer
+                for key, one in unique.items()
+                if (answer := self._cache.read(one)) is not None
+            }
             todo = [request for key, request in unique.items() if key not in kept]
 
             def keep(request: ChatRequest, completion: Mapping[str, Any]) -> None:
@@ -133,11 +150,13 @@ class EndpointSpeaker:
         problems = [outcome.problem for outcome in outcomes if outcome.completion is None]
         if problems:
             raise ModelError(
-                f"The endpoint {self._settings.url} left {len(problems)} of {len(todo)} prompts unanswered, the first: "
-                f"{problems[0]}. Answers are kept; run the same command again."
+                f"The endpoint {self._settings.url} left {len(problems)} of {len(todo)} prompts"
+                f" unanswered, the first: {problems[0]}. Answers are kept; run the same command"
+                " again."
             )
         return [
-            self._read(prompt, kept[request.key], preset) for prompt, request in zip(prompts, requests, strict=True)
+            self._read(prompt, kept[request.key], preset)
+            for prompt, request in zip(prompts, requests, strict=True)
         ]
 
     def close(self) -> None:
@@ -159,7 +178,9 @@ class EndpointSpeaker:
     def _request(self, prompt: Prompt, preset: Preset, seed: int) -> ChatRequest:
         content: list[dict[str, Any]] = [{"type": "text", "text": prompt.question}]
         if prompt.image != NO_IMAGE:
-            content.insert(0, {"type": "image_url", "image_url": {"url": _data_url(Path(prompt.image.path))}})
+            content.insert(
+                0, {"type": "image_url", "image_url": {"url": _data_url(Path(prompt.image.path))}}
+            )
         body: dict[str, Any] = {
             "model": self._settings.model,
             "messages": [{"role": "user", "content": content}],
@@ -173,11 +194,16 @@ class EndpointSpeaker:
     def _read(self, prompt: Prompt, completion: Mapping[str, Any], preset: Preset) -> Response:
         """An answer without text (a refusal) is an empty response, counted as such where it is scored."""
         text = read_completion(completion).text or ""
-        cut = bool(completion["choices"]) and completion["choices"][0].get("finish_reason") == "length"
+        cut = (
+            bool(completion["choices"])
+            and completion["choices"][0].get("finish_reason") == "length"
+        )
         return _response(prompt, text, self._settings.label, preset, "length" if cut else "stop")
 
 
-def _response(prompt: Prompt, text: str, model: str, preset: Preset, finish: Literal["stop", "length"]) -> Response:
+def _response(
+    prompt: Prompt, text: str, model: str, preset: Preset, finish: Literal["stop", "length"]
+) -> Response:
     return Response(
         id=f"{prompt.id}#0",
         prompt_id=prompt.id,

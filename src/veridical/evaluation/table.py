@@ -23,7 +23,9 @@ def evaluation_table(runs: Sequence[ScoredRun], *, seed: int = 0) -> str:
     for (benchmark, variant, way), members in groups.items():
         lines += ["", f"{benchmark} · {variant}{f' · {way}' if way else ''}"]
         lines += _values(members)
-        lines += [line for one in comparisons if one.second in members for line in _differences(one)]
+        lines += [
+            line for one in comparisons if one.second in members for line in _differences(one)
+        ]
         lines += _notes(members)
     for (model, benchmark, variant), metrics in spread(runs).items():
         lines += ["", f"{benchmark} · {variant} · {model} over rounds: mean [least, greatest]"]
@@ -40,12 +42,18 @@ def _values(runs: Sequence[ScoredRun]) -> Iterator[str]:
     names = [name for name in runs[0].scored.total.metrics if is_headline(name)]
     width = max(len(name) for name in [*names, "metric"])
     column = max(28, *(len(run.model) for run in runs))
-    yield "  ".join([f"  {'metric':<{width}}", *(f"{run.model:<{column}}" for run in runs)]).rstrip()
+    yield "  ".join(
+        [f"  {'metric':<{width}}", *(f"{run.model:<{column}}" for run in runs)]
+    ).rstrip()
     for name in names:
         cells = []
         for run in runs:
             metric = run.scored.total.metrics.get(name)
-            text = f"{metric.value:.4f} [{metric.low:.4f}, {metric.high:.4f}]" if metric and metric.n else "–"
+            text = (
+                f"{metric.value:.4f} [{metric.low:.4f}, {metric.high:.4f}]"
+                if metric and metric.n
+                else "–"
+            )
             cells.append(f"{text:<{column}}")
         yield "  ".join([f"  {name:<{width}}", *cells]).rstrip()
 

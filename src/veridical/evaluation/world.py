@@ -52,7 +52,8 @@ __all__ = [
 ]
 
 MAX_NEW_TOKENS = 96
-"""Longest answer; descriptions have 24–42 tokens, so that only a model that repeats itself is cut off."""
+"""Longest answer; descriptions have 24–42 tokens, so that only a model that repeats itself is cut
+off."""
 
 Said = tuple[str, int | None, bool]
 """What a model said: text, length in tokens where known, whether the length limit cut it off."""
@@ -79,7 +80,9 @@ class WorldEvaluation(NamedTuple):
     """By context; None without descriptions."""
 
 
-def answer_benchmark(generate: Generate, items: Sequence[WorldItem], *, model: str) -> list[Response]:
+def answer_benchmark(
+    generate: Generate, items: Sequence[WorldItem], *, model: str
+) -> list[Response]:
     """Let a model answer.
 
     Args:
@@ -91,7 +94,11 @@ def answer_benchmark(generate: Generate, items: Sequence[WorldItem], *, model: s
 
 
 def score_world(
-    items: Sequence[WorldItem], responses: Sequence[Response], *, seed: int, tokens: Sequence[int | None] | None = None
+    items: Sequence[WorldItem],
+    responses: Sequence[Response],
+    *,
+    seed: int,
+    tokens: Sequence[int | None] | None = None,
 ) -> WorldEvaluation:
     """Judge answers and make the metrics.
 
@@ -105,12 +112,16 @@ def score_world(
         ConfigError: An item has no answer or several, or a response belongs to no item.
     """
     lengths = tokens or [None] * len(responses)
-    said = {response.prompt_id: (response, length) for response, length in zip(responses, lengths, strict=True)}
+    said = {
+        response.prompt_id: (response, length)
+        for response, length in zip(responses, lengths, strict=True)
+    }
     missing = [item.prompt.id for item in items if item.prompt.id not in said]
     if missing or len(said) != len(items) or len(responses) != len(items):
         example = f", for instance none to {missing[0]!r}" if missing else ""
         raise ConfigError(
-            f"Each of the {len(items)} prompts needs one response, got {len(responses)}{example}. Answer them all."
+            f"Each of the {len(items)} prompts needs one response, got {len(responses)}{example}."
+            " Answer them all."
         )
     ordered = [said[item.prompt.id] for item in items]
     descriptions: list[DescriptionRow] = []
@@ -119,14 +130,20 @@ def score_world(
         name = item.prompt.id
         if item.question is None:
             cut = response.finish == "length"
-            descriptions.append(judge_description_row(item.scene, response.text, id=name, tokens=length, cut=cut))
+            descriptions.append(
+                judge_description_row(item.scene, response.text, id=name, tokens=length, cut=cut)
+            )
         else:
             row = judge_answer_row(item.scene, item.question, response.text, id=name)
             answers[item.prompt.task].append(row)
     return _evaluation(
-        tuple(items), tuple(response for response, _ in ordered), descriptions, answers["yes_no"], answers["mmhal"],
+        tuple(items),
+        tuple(response for response, _ in ordered),
+        descriptions,
+        answers["yes_no"],
+        answers["mmhal"],
         seed=seed,
-    )  # fmt: skip
+    )
 
 
 def evaluate_world(
@@ -153,11 +170,18 @@ def evaluate_world(
         out: Folder for `items.jsonl`, `responses.jsonl`, the rows and `metrics.json`.
     """
     generate = _generator(
-        vlm, batch_size=batch_size, max_new_tokens=max_new_tokens, feature_cache=feature_cache, label=label
+        vlm,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        feature_cache=feature_cache,
+        label=label,
     )
     answers = _answers(generate, items, model=vlm.name)
     evaluation = score_world(
-        items, [response for response, _ in answers], seed=seed, tokens=[length for _, length in answers]
+        items,
+        [response for response, _ in answers],
+        seed=seed,
+        tokens=[length for _, length in answers],
     )
     if out is not None:
         write_evaluation(out, evaluation)
@@ -185,7 +209,11 @@ def hallucination_and_coverage(
     """Describe scenes greedily: how often with a hallucination, and with how much of what is there."""
     items = describe_items(scenes, seed=seed)
     generate = _generator(
-        vlm, batch_size=batch_size, max_new_tokens=max_new_tokens, feature_cache=feature_cache, label=None
+        vlm,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        feature_cache=feature_cache,
+        label=None,
     )
     responses = answer_benchmark(generate, items, model=vlm.name)
     rows = [
@@ -194,7 +222,8 @@ def hallucination_and_coverage(
     ]
     measures = description_measures(rows)
     return CheckpointScores(
-        measures["hallucination_rate"].metric(seed=seed), measures["object_coverage"].metric(seed=seed)
+        measures["hallucination_rate"].metric(seed=seed),
+        measures["object_coverage"].metric(seed=seed),
     )
 
 
@@ -206,28 +235,40 @@ def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> Wo
     """
     asked = {tuple(item.prompt.id for item in one.items) for one in evaluations}
     if len(asked) != 1:
-        raise ConfigError(f"Models are pooled over the same prompts, got {len(asked)} sets. Evaluate all on one set.")
+        raise ConfigError(
+            f"Models are pooled over the same prompts, got {len(asked)} sets. Evaluate all on one"
+            " set."
+        )
     if len(evaluations) == 1:
         return evaluations[0]
     descriptions, yes_no, mmhal = (
         tuple(row for part in parts for row in part)
-        for parts in zip(*((one.descriptions, one.yes_no, one.mmhal) for one in evaluations), strict=True)
+        for parts in zip(
+            *((one.descriptions, one.yes_no, one.mmhal) for one in evaluations), strict=True
+        )
     )
     return _evaluation(
         tuple(item for one in evaluations for item in one.items),
         tuple(response for one in evaluations for response in one.responses),
-        descriptions, yes_no, mmhal, seed=seed,
-    )  # fmt: skip
+        descriptions,
+        yes_no,
+        mmhal,
+        seed=seed,
+    )
 
 
-def compare_world(base: WorldEvaluation, aligned: WorldEvaluation, *, seed: int = 0) -> dict[str, Difference]:
+def compare_world(
+    base: WorldEvaluation, aligned: WorldEvaluation, *, seed: int = 0
+) -> dict[str, Difference]:
     """Test two runs on the same items against each other: aligned minus base for every metric.
 
     Raises:
         ConfigError: The runs answered different items.
     """
     if [item.prompt.id for item in base.items] != [item.prompt.id for item in aligned.items]:
-        raise ConfigError("Two runs are compared on the same prompts in the same order. Evaluate both on one set.")
+        raise ConfigError(
+            "Two runs are compared on the same prompts in the same order. Evaluate both on one set."
+        )
     first = _measures(base.descriptions, base.yes_no, base.mmhal)
     second = _measures(aligned.descriptions, aligned.yes_no, aligned.mmhal)
     differences = {
@@ -237,7 +278,9 @@ def compare_world(base: WorldEvaluation, aligned: WorldEvaluation, *, seed: int 
     }
     if base.descriptions:
         differences |= compare_over_generalisation(
-            base.descriptions, aligned.descriptions, seed=child_seed(seed, "difference", "over_generalisation")
+            base.descriptions,
+            aligned.descriptions,
+            seed=child_seed(seed, "difference", "over_generalisation"),
         )
     return differences
 
@@ -262,11 +305,19 @@ def _evaluation(
     seed: int,
 ) -> WorldEvaluation:
     measures = _measures(descriptions, yes_no, mmhal)
-    metrics = {name: m.metric(seed=child_seed(seed, "metric", name)) for name, m in measures.items()}
-    table = over_generalisation(descriptions, seed=child_seed(seed, "over_generalisation")) if descriptions else None
+    metrics = {
+        name: m.metric(seed=child_seed(seed, "metric", name)) for name, m in measures.items()
+    }
+    table = (
+        over_generalisation(descriptions, seed=child_seed(seed, "over_generalisation"))
+        if descriptions
+        else None
+    )
     if table is not None:
         metrics |= over_generalisation_metrics(table)
-    return WorldEvaluation(items, responses, tuple(descriptions), tuple(yes_no), tuple(mmhal), metrics, table)
+    return WorldEvaluation(
+        items, responses, tuple(descriptions), tuple(yes_no), tuple(mmhal), metrics, table
+    )
 
 
 def _measures(
@@ -280,16 +331,26 @@ def _measures(
     return measures
 
 
-def _answers(generate: Generate, items: Sequence[WorldItem], *, model: str) -> list[tuple[Response, int | None]]:
+def _answers(
+    generate: Generate, items: Sequence[WorldItem], *, model: str
+) -> list[tuple[Response, int | None]]:
     drawn: dict[str, Image] = {}
     for item in items:
         if item.scene.id not in drawn:
             drawn[item.scene.id] = render(item.scene)
-    said = generate([item.prompt.question for item in items], [drawn[item.scene.id] for item in items])
+    said = generate(
+        [item.prompt.question for item in items], [drawn[item.scene.id] for item in items]
+    )
     answers = []
     for item, (text, length, cut) in zip(items, said, strict=True):
         name = item.prompt.id
-        response = Response(id=f"{name}#0", prompt_id=name, text=text, model=model, finish="length" if cut else "stop")
+        response = Response(
+            id=f"{name}#0",
+            prompt_id=name,
+            text=text,
+            model=model,
+            finish="length" if cut else "stop",
+        )
         answers.append((response, length))
     return answers
 

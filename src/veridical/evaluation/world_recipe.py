@@ -30,9 +30,11 @@ class EvaluateRecipe(Recipe):
     out: Path
     """Folder for responses, judged rows, `metrics.json`, `recipe.toml` and `manifest.json`."""
     compare_with: Path | None = None
-    """Folder of an earlier evaluation of the same items; gives `comparison.json`, this run minus that one, paired."""
+    """Folder of an earlier evaluation of the same items; gives `comparison.json`, this run minus
+    that one, paired."""
     benchmark: Literal["world"] = "world"
-    """What is measured: descriptions, yes/no probes and MMHal-style questions on scenes of the embedded world."""
+    """What is measured: descriptions, yes/no probes and MMHal-style questions on scenes of the
+    embedded world."""
     split: str = "test"
     """Which scenes; "train" and "validation" are those that the demo learns from and chooses on."""
     scenes: int = Field(default=1000, ge=1)
@@ -77,7 +79,8 @@ def evaluate(recipe: EvaluateRecipe) -> Evaluated:
         responses = recipe.compare_with / "responses.jsonl"
         if not responses.is_file():
             raise ConfigError(
-                f"`compare_with` names `{recipe.compare_with}`, which holds no evaluation. Give its `out`."
+                f"`compare_with` names `{recipe.compare_with}`, which holds no evaluation. Give its"
+                " `out`."
             )
         earlier = score_world(items, read_records(responses, Response), seed=recipe.seed)
     vlm = load_model(recipe.model, adapter=recipe.adapter or None)
@@ -90,7 +93,10 @@ def evaluate(recipe: EvaluateRecipe) -> Evaluated:
         table = {name: difference.model_dump() for name, difference in comparison.items()}
         write_json_atomically(recipe.out / "comparison.json", table)
     manifest = build_manifest(
-        verb="evaluate", seed=recipe.seed, recipe=recipe, seconds={"evaluate": time.monotonic() - started}
+        verb="evaluate",
+        seed=recipe.seed,
+        recipe=recipe,
+        seconds={"evaluate": time.monotonic() - started},
     )
     write_json_atomically(recipe.out / "manifest.json", manifest.model_dump(mode="json"))
     return Evaluated(evaluation, comparison)

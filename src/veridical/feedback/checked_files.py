@@ -72,7 +72,11 @@ def faults_of(path: Path, rows: Iterable[CheckedRow[R]]) -> list[Fault]:
 
 
 def good_records(
-    path: Path, rows: Iterable[CheckedRow[R]], *, skip_bad: bool = False, quarantine: Path | None = None
+    path: Path,
+    rows: Iterable[CheckedRow[R]],
+    *,
+    skip_bad: bool = False,
+    quarantine: Path | None = None,
 ) -> list[R]:
     """Give the records of a file's checked rows.
 
@@ -94,5 +98,7 @@ def good_records(
     if not good:
         raise DataError([*faults, Fault(path, None, "no usable row. Give another file.")])
     if bad:
-        quarantine_rows(path, [(row.line, row.raw, " ".join(row.messages)) for row in bad], to=quarantine)
+        quarantine_rows(
+            path, [(row.line, row.raw, " ".join(row.messages)) for row in bad], to=quarantine
+        )
     return good

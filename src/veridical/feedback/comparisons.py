@@ -1,7 +1,7 @@
 """Folders of comparisons, read with every check: what reward models learn from.
 
-A folder holds `comparisons.jsonl`, `prompts.jsonl`, `responses.jsonl`, `facts.jsonl` (where facts are known) and the
-images. All faults of all of its files are gathered before anything is raised.
+A folder holds `comparisons.jsonl`, `prompts.jsonl`, `responses.jsonl`, `facts.jsonl` (where facts
+are known) and the images. All faults of all of its files are gathered before anything is raised.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,8 @@ class ComparedPair(NamedTuple):
     second: Response
     """The response shown second."""
     facts: tuple[Facts, ...]
-    """What is known true, in one order for both responses: first what was told for this prompt, then of its image."""
+    """What is known true, in one order for both responses: first what was told for this prompt,
+    then of its image."""
 
 
 class _BadRow(NamedTuple):
@@ -62,12 +63,14 @@ def read_compared_pairs(
 
     Args:
         folder: The folder, see above.
-        faults: Gets all faults, where given; nothing is raised then, and pairs at fault are left out.
+        faults: Gets all faults, where given; nothing is raised then, and pairs at fault are left
+            out.
         need_facts: A pair without facts is at fault.
         images: Read and decode every image, too, and compare its hash.
         outside: Accept images outside of the folder.
         skip_bad: Put bad rows aside and go on instead of raising.
-        quarantine: Folder for bad rows with `skip_bad`; by default the folder itself; files `NAME.bad.jsonl`.
+        quarantine: Folder for bad rows with `skip_bad`; by default the folder itself; files
+            `NAME.bad.jsonl`.
 
     Returns:
         The pairs in the comparisons' order.
@@ -80,14 +83,17 @@ def read_compared_pairs(
     pairs = list(_pairs(folder, bad, need_facts=need_facts, images=images, outside=outside))
     found = [Fault(row.file, row.line, row.message) for row in bad]
     if not pairs:
-        found.append(Fault(folder / COMPARISONS_FILE, None, "no usable comparison. Give another folder."))
+        found.append(
+            Fault(folder / COMPARISONS_FILE, None, "no usable comparison. Give another folder.")
+        )
     if faults is not None:
         faults += found
         return pairs
     if not pairs or (bad and not skip_bad) or any(row.line is None for row in bad):
         raise DataError(found, advice="Mend these rows, or leave them out with --skip-bad.")
     put_rows_aside(
-        [(SourceRow(row.file, row.line, None, raw=row.raw), [row.message]) for row in bad], quarantine or folder
+        [(SourceRow(row.file, row.line, None, raw=row.raw), [row.message]) for row in bad],
+        quarantine or folder,
     )
     return pairs
 
@@ -102,7 +108,10 @@ def _pairs(
         prompt = data.prompts.get(comparison.prompt_id)
         first, second = (data.responses.get(response_id) for response_id in comparison.response_ids)
         facts = data.facts.of(prompt) if prompt is not None else ()
-        messages = [*_prompt_faults(comparison, prompt), *_response_faults(comparison, first, second)]
+        messages = [
+            *_prompt_faults(comparison, prompt),
+            *_response_faults(comparison, first, second),
+        ]
         if prompt is not None:
             if need_facts and not facts:
                 messages.append(
@@ -112,38 +121,57 @@ def _pairs(
             if images:
                 key = f"{prompt.image.path}\0{prompt.image.sha256}"
                 if key not in image_faults:
-                    image_faults[key] = judged_image_fault(prompt.image, root=folder, outside=outside)
+                    image_faults[key] = judged_image_fault(
+                        prompt.image, root=folder, outside=outside
+                    )
                 messages += filter(None, [image_faults[key]])
         bad += [_BadRow(file, line, raw, message) for message in messages]
         if not messages and prompt is not None and first is not None and second is not None:
-            image = prompt.image.model_copy(update={"path": str(folder.absolute() / prompt.image.path)})
-            yield ComparedPair(comparison, prompt.model_copy(update={"image": image}), first, second, facts)
+            image = prompt.image.model_copy(
+                update={"path": str(folder.absolute() / prompt.image.path)}
+            )
+            yield ComparedPair(
+                comparison, prompt.model_copy(update={"image": image}), first, second, facts
+            )
 
 
 def _prompt_faults(comparison: Comparison, prompt: Prompt | None) -> list[str]:
     if prompt is not None:
         return []
-    return [f"there is no prompt {comparison.prompt_id!r} in {PROMPTS_FILE}. Add it or leave the row out."]
+    return [
+        f"there is no prompt {comparison.prompt_id!r} in {PROMPTS_FILE}. Add it or leave the row"
+        " out."
+    ]
 
 
-def _response_faults(comparison: Comparison, first: Response | None, second: Response | None) -> list[str]:
+def _response_faults(
+    comparison: Comparison, first: Response | None, second: Response | None
+) -> list[str]:
     messages = []
     if comparison.response_ids[0] == comparison.response_ids[1]:
-        return [f"a response is compared with itself, got {comparison.response_ids[0]!r} twice. Leave the row out."]
+        return [
+            f"a response is compared with itself, got {comparison.response_ids[0]!r} twice. Leave"
+            " the row out."
+        ]
     for response_id, response in zip(comparison.response_ids, (first, second), strict=True):
         if response is None:
-            messages.append(f"there is no response {response_id!r} in {RESPONSES_FILE}. Add it or leave the row out.")
+            messages.append(
+                f"there is no response {response_id!r} in {RESPONSES_FILE}. Add it or leave the row"
+                " out."
+            )
         elif response.prompt_id != comparison.prompt_id:
             messages.append(
-                f"response {response_id!r} answers prompt {response.prompt_id!r}, the comparison is about "
-                f"{comparison.prompt_id!r}. Mend the ids."
+                f"response {response_id!r} answers prompt {response.prompt_id!r}, the comparison is"
+                f" about {comparison.prompt_id!r}. Mend the ids."
             )
         elif not response.text.strip():
-            messages.append(f"the text of response {response_id!r} is empty. Give a text or leave the row out.")
+            messages.append(
+                f"the text of response {response_id!r} is empty. Give a text or leave the row out."
+            )
     if not messages and first is not None and second is not None and first.text == second.text:
         messages.append(
-            f"both responses say the same, got {first.text[:40]!r} twice: such a pair teaches nothing. "
-            "Leave the row out."
+            f"both responses say the same, got {first.text[:40]!r} twice: such a pair teaches"
+            " nothing. Leave the row out."
         )
     return messages
 
@@ -151,7 +179,9 @@ def _response_faults(comparison: Comparison, first: Response | None, second: Res
 def _read_folder(folder: Path, bad: list[_BadRow], *, need_facts: bool) -> _Folder:
     comparisons = list(_good_rows(folder / COMPARISONS_FILE, Comparison, bad))
     prompts = {record.id: record for _, _, record in _good_rows(folder / PROMPTS_FILE, Prompt, bad)}
-    responses = {record.id: record for _, _, record in _good_rows(folder / RESPONSES_FILE, Response, bad)}
+    responses = {
+        record.id: record for _, _, record in _good_rows(folder / RESPONSES_FILE, Response, bad)
+    }
     facts_file = folder / FACTS_FILE
     facts: list[Facts] = []
     if need_facts or facts_file.is_file():
@@ -162,7 +192,9 @@ def _read_folder(folder: Path, bad: list[_BadRow], *, need_facts: bool) -> _Fold
     return _Folder(comparisons, prompts, responses, FactsIndex(facts))
 
 
-def _good_rows(path: Path, record_type: type[R], bad: list[_BadRow]) -> Iterator[tuple[int, str, R]]:
+def _good_rows(
+    path: Path, record_type: type[R], bad: list[_BadRow]
+) -> Iterator[tuple[int, str, R]]:
     try:
         for row in scan_records(path, record_type):
             if row.record is not None:

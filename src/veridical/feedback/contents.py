@@ -58,8 +58,12 @@ def check_folder(folder: Path | str, *, outside: bool = False) -> list[Fault]:
     faults: list[Fault] = []
     present = [name for name in _KINDS if (folder / name).is_file()]
     if folders.COMPARISONS_FILE in present:
-        read_compared_pairs(folder, faults=faults, need_facts=folders.FACTS_FILE in present, outside=outside)
-        present = [name for name in present if name == folders.CONVERSATIONS_FILE]  # the others are read with them
+        read_compared_pairs(
+            folder, faults=faults, need_facts=folders.FACTS_FILE in present, outside=outside
+        )
+        present = [
+            name for name in present if name == folders.CONVERSATIONS_FILE
+        ]  # the others are read with them
     for name in present:
         faults += _file_faults(folder / name, _KINDS[name], outside=outside)
     return faults
@@ -72,31 +76,55 @@ def read_contents(folder: Path | str) -> Contents:
         DataError: Lines that are no valid record.
     """
     folder = Path(folder)
-    found = (read_records(folder / name, kind) if (folder / name).is_file() else () for name, kind in _KINDS.items())
+    found = (
+        read_records(folder / name, kind) if (folder / name).is_file() else ()
+        for name, kind in _KINDS.items()
+    )
     return Contents(*(tuple(records) for records in found))  # type: ignore[arg-type]
 
 
 def content_statistics(contents: Contents) -> ContentStatistics:
     """Count what a data set holds."""
-    images = {one.image.sha256 or one.image.path for one in contents.prompts if one.image != NO_IMAGE}
-    images |= {row.image.sha256 or row.image.path for row in contents.conversations if row.image is not None}
-    counts = {name: len(records) for name, records in zip(Contents._fields, contents, strict=True) if records}
+    images = {
+        one.image.sha256 or one.image.path for one in contents.prompts if one.image != NO_IMAGE
+    }
+    images |= {
+        row.image.sha256 or row.image.path
+        for row in contents.conversations
+        if row.image is not None
+    }
+    counts = {
+        name: len(records)
+        for name, records in zip(Contents._fields, contents, strict=True)
+        if records
+    }
     sections: dict[str, Counter[str]] = {
         "preferred": Counter(row.preferred for row in contents.comparisons),
         "decided by": Counter(_decided_by(row) for row in contents.comparisons),
         "the preferred response is": _lengths_of_preferred(contents),
         "judged by": Counter(row.source for row in contents.comparisons),
         "task": Counter(_task(row) for row in contents.prompts),
-        "length bonus": Counter(f"{row.length_bonus:g}" for row in contents.prompts if row.length_bonus is not None),
+        "length bonus": Counter(
+            f"{row.length_bonus:g}" for row in contents.prompts if row.length_bonus is not None
+        ),
         "earlier turns": Counter(str(len(row.history)) for row in contents.prompts),
-        "questions of a conversation": Counter(str(len(row.turns) // 2) for row in contents.conversations),
-        "conversation": Counter("about an image" if row.image else "about no image" for row in contents.conversations),
+        "questions of a conversation": Counter(
+            str(len(row.turns) // 2) for row in contents.conversations
+        ),
+        "conversation": Counter(
+            "about an image" if row.image else "about no image" for row in contents.conversations
+        ),
         "facts of kind": Counter(item.kind for item in contents.facts),
         "statements of facts": Counter(str(len(item.texts)) for item in contents.facts),
     }
     texts = {
         "responses": [row.text for row in contents.responses],
-        "answers": [turn.text for row in contents.conversations for turn in row.turns if turn.role == "assistant"],
+        "answers": [
+            turn.text
+            for row in contents.conversations
+            for turn in row.turns
+            if turn.role == "assistant"
+        ],
         "facts": [text for item in contents.facts for text in item.texts],
     }
     return ContentStatistics(
@@ -114,7 +142,9 @@ def _file_faults(path: Path, kind: type[Record], *, outside: bool) -> list[Fault
             image = getattr(row.record, "image", None)
             if row.fault is not None:
                 faults.append(Fault(path, row.line, row.fault))
-            elif isinstance(image, ImageRef) and not (isinstance(row.record, Prompt) and image == NO_IMAGE):
+            elif isinstance(image, ImageRef) and not (
+                isinstance(row.record, Prompt) and image == NO_IMAGE
+            ):
                 if image not in known:
                     known[image] = judged_image_fault(image, root=path.parent, outside=outside)
                 message = known[image]
@@ -132,7 +162,11 @@ def _decided_by(row: Comparison) -> str:
 
 def _task(row: Prompt) -> str:
     short = row.reference is not None and len(row.reference) <= _LONGEST_TRUTH
-    return f"{row.task}, {row.reference}" if short and row.task in {"yes_no", "multiple_choice"} else row.task
+    return (
+        f"{row.task}, {row.reference}"
+        if short and row.task in {"yes_no", "multiple_choice"}
+        else row.task
+    )
 
 
 def _lengths_of_preferred(contents: Contents) -> Counter[str]:
@@ -143,7 +177,9 @@ def _lengths_of_preferred(contents: Contents) -> Counter[str]:
         lengths = [words.get(name) for name in row.response_ids]
         if row.preferred == "tie" or lengths[0] is None or lengths[1] is None:
             continue
-        difference = lengths[0] - lengths[1] if row.preferred == "first" else lengths[1] - lengths[0]
+        difference = (
+            lengths[0] - lengths[1] if row.preferred == "first" else lengths[1] - lengths[0]
+        )
         found["longer" if difference > 0 else "shorter" if difference < 0 else "as long"] += 1
     return found
 

@@ -8,7 +8,9 @@ from veridical.feedback.checked_files import CheckedRow, checked_rows, faults_of
 from veridical.records import Conversation
 
 
-def check_conversations(path: Path | str, *, images: bool = True, outside: bool = False) -> list[Fault]:
+def check_conversations(
+    path: Path | str, *, images: bool = True, outside: bool = False
+) -> list[Fault]:
     """Say everything that is wrong with a file of conversations.
 
     Args:
@@ -23,7 +25,11 @@ def check_conversations(path: Path | str, *, images: bool = True, outside: bool 
 
 
 def read_conversations(
-    path: Path | str, *, outside: bool = False, skip_bad: bool = False, quarantine: Path | None = None
+    path: Path | str,
+    *,
+    outside: bool = False,
+    skip_bad: bool = False,
+    quarantine: Path | None = None,
 ) -> list[Conversation]:
     """Read a file of conversations that training can rely on; see `check_conversations`.
 
@@ -47,7 +53,12 @@ def read_conversations(
 
 def _rows(path: Path, *, images: bool, outside: bool) -> Iterator[CheckedRow[Conversation]]:
     return checked_rows(
-        path, Conversation, content_faults=_turn_faults, image_of=lambda row: row.image, images=images, outside=outside
+        path,
+        Conversation,
+        content_faults=_turn_faults,
+        image_of=lambda row: row.image,
+        images=images,
+        outside=outside,
     )
 
 

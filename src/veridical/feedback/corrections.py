@@ -9,7 +9,9 @@ from veridical.feedback.pairs import pair_faults
 from veridical.records import Correction
 
 
-def check_corrections(path: Path | str, *, images: bool = True, outside: bool = False) -> list[Fault]:
+def check_corrections(
+    path: Path | str, *, images: bool = True, outside: bool = False
+) -> list[Fault]:
     """Say everything that is wrong with a file of corrections.
 
     Args:
@@ -50,5 +52,10 @@ def read_corrections(
 
 def _rows(path: Path, *, images: bool, outside: bool) -> Iterator[CheckedRow[Correction]]:
     return checked_rows(
-        path, Correction, content_faults=pair_faults, image_of=lambda row: row.image, images=images, outside=outside
+        path,
+        Correction,
+        content_faults=pair_faults,
+        image_of=lambda row: row.image,
+        images=images,
+        outside=outside,
     )

@@ -1,7 +1,8 @@
 """Facts found by sample id: those told for the very prompt first, then those of its image.
 
-The released code of LLaVA-RLHF (arXiv 2309.14525) keys facts by image alone, so that rationales of two questions about
-one image overwrite each other. Here a fact may belong to one prompt, and then to no other.
+The released code of LLaVA-RLHF (arXiv 2309.14525) keys facts by image alone, so that rationales of
+two questions about one image overwrite each other. Here a fact may belong to one prompt, and then
+to no other.
 """
 
 from collections.abc import Iterable
@@ -24,12 +25,18 @@ class FactsIndex:
 
     def of(self, prompt: Prompt) -> tuple[Facts, ...]:
         """Facts told for this prompt, then those of its image; those told for another prompt never."""
-        own = [item for item in self._by_prompt.get(prompt.id, ()) if item.image_id == prompt.known_image]
+        own = [
+            item
+            for item in self._by_prompt.get(prompt.id, ())
+            if item.image_id == prompt.known_image
+        ]
         return (*own, *self._by_image.get(prompt.known_image, ()))
 
     def fault(self, prompt: Prompt) -> str | None:
         """Say which facts told for this prompt are of another image, so that it never gets them; None: none are."""
-        others = {item.image_id for item in self._by_prompt.get(prompt.id, ())} - {prompt.known_image}
+        others = {item.image_id for item in self._by_prompt.get(prompt.id, ())} - {
+            prompt.known_image
+        }
         return _of_another_image(prompt, min(others)) if others else None
 
 
@@ -42,12 +49,17 @@ def facts_faults(facts: Facts, prompts: dict[str, Prompt]) -> list[str]:
     """
     messages = []
     if not facts.texts or any(not text.strip() for text in facts.texts):
-        messages.append(f"`texts` holds no text or an empty one, got {list(facts.texts)!r:.60}. Give statements.")
+        messages.append(
+            f"`texts` holds no text or an empty one, got {list(facts.texts)!r:.60}. Give"
+            " statements."
+        )
     if facts.prompt_id is None:
         return messages
     prompt = prompts.get(facts.prompt_id)
     if prompt is None:
-        messages.append(f"there is no prompt {facts.prompt_id!r}. Give the prompts that the facts are for.")
+        messages.append(
+            f"there is no prompt {facts.prompt_id!r}. Give the prompts that the facts are for."
+        )
     elif prompt.known_image != facts.image_id:
         messages.append(_of_another_image(prompt, facts.image_id))
     return messages
@@ -55,6 +67,6 @@ def facts_faults(facts: Facts, prompts: dict[str, Prompt]) -> list[str]:
 
 def _of_another_image(prompt: Prompt, image_id: str) -> str:
     return (
-        f"these facts for prompt {prompt.id!r} are of another image: {image_id!r}, the prompt asks about "
-        f"{prompt.known_image!r}. Mend `image_id` or `prompt_id`."
+        f"these facts for prompt {prompt.id!r} are of another image: {image_id!r}, the prompt asks"
+        f" about {prompt.known_image!r}. Mend `image_id` or `prompt_id`."
     )

@@ -1,8 +1,9 @@
 """Kinds of segments: a guess from the words, and statistics over corrections.
 
-RLHF-V (arXiv 2312.00849, section 2) counts 2.65 corrected segments a response: objects 41.2 %, positions 20.3 %,
-numbers 16.5 %, attributes 10.0 %, actions 5.3 %, other 6.8 %. Its data carries no kinds; the guess fills that gap
-for statistics. It goes by short word lists, is English only, and is never presented as a person's judgement.
+RLHF-V (arXiv 2312.00849, section 2) counts 2.65 corrected segments a response: objects 41.2 %,
+positions 20.3 %, numbers 16.5 %, attributes 10.0 %, actions 5.3 %, other 6.8 %. Its data carries no
+kinds; the guess fills that gap for statistics. It goes by short word lists, is English only, and is
+never presented as a person's judgement.
 """
 
 from collections import Counter
@@ -19,39 +20,45 @@ def _set(words: str) -> frozenset[str]:
 
 
 _NUMBERS = _set(
-    "zero one two three four five six seven eight nine ten eleven twelve dozen dozens several few many multiple couple "
-    "pair single numerous hundred hundreds no another both some"
+    "zero one two three four five six seven eight nine ten eleven twelve dozen dozens several few"
+    " many multiple couple pair single numerous hundred hundreds no another both some"
 )
 _POSITIONS = _set(
-    "left right top bottom upper lower middle center centre centered corner side above below under beneath over behind "
-    "front near next beside between inside outside on in at background foreground far close edge across against around "
-    "underneath nearby opposite toward towards into onto along facing"
+    "left right top bottom upper lower middle center centre centered corner side above below under"
+    " beneath over behind front near next beside between inside outside on in at background"
+    " foreground far close edge across against around underneath nearby opposite toward towards"
+    " into onto along facing"
 )
 _ATTRIBUTES = _set(
-    "red orange yellow green blue purple violet pink brown black white gray grey beige golden gold silver dark light "
-    "bright big small large little tiny huge tall short long wide narrow old young new round square striped spotted "
-    "wooden metal plastic glass empty full open closed clean dirty wet dry beautiful colorful colourful sunny cloudy "
-    "male female happy sad"
+    "red orange yellow green blue purple violet pink brown black white gray grey beige golden gold"
+    " silver dark light bright big small large little tiny huge tall short long wide narrow old"
+    " young new round square striped spotted wooden metal plastic glass empty full open closed"
+    " clean dirty wet dry beautiful colorful colourful sunny cloudy male female happy sad"
 )
 _ACTIONS = _set(
-    "sit sits stand stands walk walks run runs ride rides hold holds wear wears eat eats look looks play plays watch "
-    "watches drive drives fly flies jump jumps lie lies smile smiles talk talks"
+    "sit sits stand stands walk walks run runs ride rides hold holds wear wears eat eats look looks"
+    " play plays watch watches drive drives fly flies jump jumps lie lies smile smiles talk talks"
 )
 _EMPTY_WORDS = _set(
-    "a an the of and or but with to for from by as is are was were be been being it its this that these those there "
-    "they he she his her their which who while has have had not can could may might appears appear seems "
-    "least most more less than about approximately very also only"
+    "a an the of and or but with to for from by as is are was were be been being it its this that"
+    " these those there they he she his her their which who while has have had not can could may"
+    " might appears appear seems least most more less than about approximately very also only"
 )
-_NOT_ACTIONS = _set("thing things something anything nothing building ceiling morning evening king ring")
+_NOT_ACTIONS = _set(
+    "thing things something anything nothing building ceiling morning evening king ring"
+)
 
 
 def guess_kind(rejected_text: str, chosen_text: str) -> SegmentKind:
     """Guess the kind of a segment from its words on both sides (English).
 
-    The words that stand on one side only decide: a word that names a thing makes it "object", else number, position,
-    attribute and action words are asked in this order; without any word that tells, "other".
+    The words that stand on one side only decide: a word that names a thing makes it "object", else
+    number, position, attribute and action words are asked in this order; without any word that
+    tells, "other".
     """
-    sides = [{word.text.lower() for word in find_words(text)} for text in (rejected_text, chosen_text)]
+    sides = [
+        {word.text.lower() for word in find_words(text)} for text in (rejected_text, chosen_text)
+    ]
     votes = {_kind_of_word(word) for word in sides[0] ^ sides[1]}
     order: tuple[SegmentKind, ...] = ("object", "number", "position", "attribute", "action")
     return next((kind for kind in order if kind in votes), "other")
@@ -60,10 +67,16 @@ def guess_kind(rejected_text: str, chosen_text: str) -> SegmentKind:
 def guess_kinds(rejected: str, chosen: str, segments: Sequence[Segment]) -> tuple[Segment, ...]:
     """Give every segment of kind "other" its guessed kind; kinds that somebody set are kept."""
     pairs = zip(
-        segment_texts(rejected, segments, side="rejected"), segment_texts(chosen, segments, side="chosen"), strict=True
+        segment_texts(rejected, segments, side="rejected"),
+        segment_texts(chosen, segments, side="chosen"),
+        strict=True,
     )
     return tuple(
-        segment.model_copy(update={"kind": guess_kind(*texts)}) if segment.kind == "other" else segment
+        (
+            segment.model_copy(update={"kind": guess_kind(*texts)})
+            if segment.kind == "other"
+            else segment
+        )
         for segment, texts in zip(segments, pairs, strict=True)
     )
 
@@ -133,7 +146,9 @@ def correction_statistics(corrections: Iterable[Correction]) -> CorrectionStatis
         edits.update(_edit_of(segment) for segment in segments)
         rejected_words.append(len(find_words(row.rejected)))
         chosen_words.append(len(find_words(row.chosen)))
-        changed_words += sum(len(find_words(t)) for t in segment_texts(row.rejected, segments, side="rejected"))
+        changed_words += sum(
+            len(find_words(t)) for t in segment_texts(row.rejected, segments, side="rejected")
+        )
     return CorrectionStatistics(
         corrections=len(rejected_words),
         images=len(images),

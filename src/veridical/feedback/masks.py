@@ -1,8 +1,8 @@
 """From changed spans to changed tokens: the mask that dense DPO (RLHF-V, arXiv 2312.00849, Eq. 5) weighs.
 
-Ours (`changed_token_masks`) carries segments over through the tokenizer's offsets. The original release's
-(`original_changed_tokens`) compares token ids and passes over every correction that only deletes or only inserts; it is
-kept, exactly, for comparison.
+Ours (`changed_token_masks`) carries segments over through the tokenizer's offsets. The original
+release's (`original_changed_tokens`) compares token ids and passes over every correction that only
+deletes or only inserts; it is kept, exactly, for comparison.
 """
 
 import difflib
@@ -33,17 +33,17 @@ def changed_token_masks(
 ) -> ChangedMasks:
     """Mark the tokens that a correction touched.
 
-    A token is changed if its range shares a code point with a changed span. End tokens and other special tokens have
-    ranges of no width; they are changed only as a seam.
+    A token is changed if its range shares a code point with a changed span. End tokens and other
+    special tokens have ranges of no width; they are changed only as a seam.
 
     Args:
         rejected_offsets: Range (start, end) of each token in the rejected response, in code points.
         chosen_offsets: The same for the chosen response.
         segments: The changed spans.
-        one_sided: What a pure insertion or deletion marks. "anchor": also the *seam* on the side that has nothing,
-            which is the token right after the edit, or the end token: where the model has to go on as corrected
-            instead of adding what was deleted. "mark": only the side that has words. "ignore": nothing, as in the
-            original release.
+        one_sided: What a pure insertion or deletion marks. "anchor": also the *seam* on the side
+            that has nothing, which is the token right after the edit, or the end token: where the
+            model has to go on as corrected instead of adding what was deleted. "mark": only the
+            side that has words. "ignore": nothing, as in the original release.
 
     Returns:
         Masks. With "anchor" every segment marks at least one token on each side that has any token.
@@ -59,7 +59,9 @@ def changed_token_masks(
         if one_sided == "ignore" and any(start == end for _, _, (start, end) in sides):
             continue
         for mask, offsets, (start, end) in sides:
-            touched = [t for t, (first, last) in enumerate(offsets) if max(first, start) < min(last, end)]
+            touched = [
+                t for t, (first, last) in enumerate(offsets) if max(first, start) < min(last, end)
+            ]
             # A span can have no token although it has text: some tokenizers drop white space.
             if not touched and one_sided == "anchor" and offsets:
                 touched = [_seam_token(offsets, end)]
@@ -84,9 +86,10 @@ def original_changed_tokens(
 ) -> ChangedMasks:
     """Mark changed tokens as RLHF-V's released training code does, shortcomings included.
 
-    Matching blocks of the two id sequences (Ratcliff-Obershelp, with Python's "autojunk") that are shorter than
-    `min_match` count as changed; a changed region marks its tokens only if it has tokens on *both* sides, so that a
-    deleted sentence gets no weight at all. The release compares whole sequences; give it those to reproduce it.
+    Matching blocks of the two id sequences (Ratcliff-Obershelp, with Python's "autojunk") that are
+    shorter than `min_match` count as changed; a changed region marks its tokens only if it has
+    tokens on *both* sides, so that a deleted sentence gets no weight at all. The release compares
+    whole sequences; give it those to reproduce it.
 
     Args:
         rejected_ids: Token ids of the rejected sequence.

@@ -40,15 +40,17 @@ def pair_faults(correction: Correction) -> list[str]:
     ]
     if not faults and correction.chosen == correction.rejected:
         faults.append(
-            f"`chosen` equals `rejected`, got {correction.chosen[:40]!r} twice: such a pair teaches nothing. "
-            "Leave the row out."
+            f"`chosen` equals `rejected`, got {correction.chosen[:40]!r} twice: such a pair teaches"
+            " nothing. Leave the row out."
         )
     if correction.segments:
         faults += check_segments(correction.rejected, correction.chosen, correction.segments)
     return faults
 
 
-def pairs_from_corrections(corrections: Iterable[Correction], *, file: Path | str | None = None) -> list[Pair]:
+def pairs_from_corrections(
+    corrections: Iterable[Correction], *, file: Path | str | None = None
+) -> list[Pair]:
     """Turn corrections into preference pairs; segments are derived where a correction has none.
 
     Args:
@@ -56,7 +58,8 @@ def pairs_from_corrections(corrections: Iterable[Correction], *, file: Path | st
         file: The file they come from: image paths are then made absolute, and faults name it.
 
     Raises:
-        DataError: Corrections that give no pair (empty text, both texts equal, wrong segments), all of them.
+        DataError: Corrections that give no pair (empty text, both texts equal, wrong segments), all
+            of them.
     """
     path = Path(file) if file is not None else None
     pairs: list[Pair] = []
@@ -64,7 +67,10 @@ def pairs_from_corrections(corrections: Iterable[Correction], *, file: Path | st
     for row in corrections:
         messages = pair_faults(row)
         if messages:
-            faults += [Fault(path or Path("corrections"), None, f"row {row.id!r}: {message}") for message in messages]
+            faults += [
+                Fault(path or Path("corrections"), None, f"row {row.id!r}: {message}")
+                for message in messages
+            ]
             continue
         image = row.image
         if path is not None:
@@ -82,7 +88,9 @@ def pairs_from_corrections(corrections: Iterable[Correction], *, file: Path | st
             )
         )
     if faults:
-        raise DataError(faults, advice="`veridical data check` finds such rows, and --skip-bad leaves them out.")
+        raise DataError(
+            faults, advice="`veridical data check` finds such rows, and --skip-bad leaves them out."
+        )
     return pairs
 
 
@@ -97,10 +105,13 @@ class HasImage(Protocol):
 I = TypeVar("I", bound=HasImage)  # noqa: E741 (an item)
 
 
-def split_by_image(items: Sequence[I], fractions: Mapping[str, float], *, seed: int) -> dict[str, list[I]]:
+def split_by_image(
+    items: Sequence[I], fractions: Mapping[str, float], *, seed: int
+) -> dict[str, list[I]]:
     """Split items into named parts so that no image is in two of them.
 
-    Which part an image goes to depends on the set of images and the seed, not on the order of the items.
+    Which part an image goes to depends on the set of images and the seed, not on the order of the
+    items.
 
     Args:
         items: Pairs, corrections, prompts.
@@ -111,10 +122,16 @@ def split_by_image(items: Sequence[I], fractions: Mapping[str, float], *, seed: 
         The items of each part, in their order.
 
     Raises:
-        ConfigError: The fractions do not sum to 1, or there are too few images to give each part one.
+        ConfigError: The fractions do not sum to 1, or there are too few images to give each part
+            one.
     """
-    if any(not 0 <= share <= 1 for share in fractions.values()) or abs(sum(fractions.values()) - 1) > 1e-6:
-        raise ConfigError(f"The shares of a split must lie in [0, 1] and sum to 1, got {dict(fractions)}.")
+    if (
+        any(not 0 <= share <= 1 for share in fractions.values())
+        or abs(sum(fractions.values()) - 1) > 1e-6
+    ):
+        raise ConfigError(
+            f"The shares of a split must lie in [0, 1] and sum to 1, got {dict(fractions)}."
+        )
     hash_of = {item.image.path: item.image.sha256 for item in items if item.image.sha256}
     keys = [item.image.sha256 or hash_of.get(item.image.path) or item.image.path for item in items]
     images = sorted(set(keys))
@@ -126,8 +143,8 @@ def split_by_image(items: Sequence[I], fractions: Mapping[str, float], *, seed: 
         end = round(total * len(images))
         if share > 0 and end == start and images:
             raise ConfigError(
-                f"{len(images)} images are too few for a split {dict(fractions)}: {name!r} would get none. "
-                "Give more images or a larger share."
+                f"{len(images)} images are too few for a split {dict(fractions)}: {name!r} would"
+                " get none. Give more images or a larger share."
             )
         part_of |= dict.fromkeys(images[start:end], name)
         start = end

@@ -1,12 +1,14 @@
 """Segments: what changed between a response and its correction, found, applied, checked.
 
 Laws (tests hold them for any Unicode text):
-- putting the chosen texts of the segments into `rejected` gives `chosen`, and the way back gives `rejected`;
-- a span begins and ends on word boundaries; the white space around a change is not part of it where it did not change.
+- putting the chosen texts of the segments into `rejected` gives `chosen`, and the way back gives
+  `rejected`;
+- a span begins and ends on word boundaries; the white space around a change is not part of it where
+  it did not change.
 
-The comparison is made on words, so it does not depend on a tokenizer (`feedback.masks` carries the spans over to
-tokens). It is made without `difflib`'s "autojunk", which from 200 elements on ignores the frequent ones, and
-thereby changes what counts as corrected in longer texts only.
+The comparison is made on words, so it does not depend on a tokenizer (`feedback.masks` carries the
+spans over to tokens). It is made without `difflib`'s "autojunk", which from 200 elements on ignores
+the frequent ones, and thereby changes what counts as corrected in longer texts only.
 """
 
 import difflib
@@ -51,17 +53,20 @@ def find_segments(rejected: str, chosen: str, *, min_match: int = 1) -> tuple[Se
     Args:
         rejected: The response as the model gave it.
         chosen: The response after correction.
-        min_match: Changes with fewer unchanged words (or punctuation signs) than this between them become one
-            segment. 1 keeps exactly what changed; 3 is the smoothing of RLHF-V's released code.
+        min_match: Changes with fewer unchanged words (or punctuation signs) than this between them
+            become one segment. 1 keeps exactly what changed; 3 is the smoothing of RLHF-V's
+            released code.
 
     Returns:
-        Segments in order, of kind "other" (`feedback.kinds` guesses kinds); empty for equal texts. A pure insertion
-        has an empty `rejected_span`, a pure deletion an empty `chosen_span`.
+        Segments in order, of kind "other" (`feedback.kinds` guesses kinds); empty for equal texts.
+        A pure insertion has an empty `rejected_span`, a pure deletion an empty `chosen_span`.
     """
     if min_match < 1:
         raise ValueError(f"min_match must be at least 1, got {min_match}.")
     a, b = find_words(rejected), find_words(chosen)
-    matcher = difflib.SequenceMatcher(None, [word.text for word in a], [word.text for word in b], autojunk=False)
+    matcher = difflib.SequenceMatcher(
+        None, [word.text for word in a], [word.text for word in b], autojunk=False
+    )
     edits = [_Edit(*code[1:]) for code in matcher.get_opcodes() if code[0] != "equal"]
     edits = _slide_edits(edits, a, b)
     end = _Kept(len(rejected), len(rejected), len(chosen), len(chosen))
@@ -69,7 +74,9 @@ def find_segments(rejected: str, chosen: str, *, min_match: int = 1) -> tuple[Se
     merged: list[_Change] = []
     for change in changes:
         if merged and change.kept_before - merged[-1].kept_before < min_match:
-            merged[-1] = change._replace(rejected_start=merged[-1].rejected_start, chosen_start=merged[-1].chosen_start)
+            merged[-1] = change._replace(
+                rejected_start=merged[-1].rejected_start, chosen_start=merged[-1].chosen_start
+            )
         else:
             merged.append(change)
     return tuple(
@@ -99,7 +106,8 @@ def revert_segments(chosen: str, segments: Sequence[Segment], originals: Sequenc
 def check_segments(rejected: str, chosen: str, segments: Sequence[Segment]) -> list[str]:
     """Say what is wrong with given segments; an empty list means that they rebuild both texts.
 
-    Segments may be wider than need be (people mark whole phrases); text outside of them must be unchanged.
+    Segments may be wider than need be (people mark whole phrases); text outside of them must be
+    unchanged.
     """
     faults: list[str] = []
     for side, text in (("rejected", rejected), ("chosen", chosen)):
@@ -107,13 +115,13 @@ def check_segments(rejected: str, chosen: str, segments: Sequence[Segment]) -> l
         for number, (start, end) in enumerate(_spans(segments, side), start=1):
             if end > len(text):
                 faults.append(
-                    f"segment {number} ends at {end} of the {side} text, which has {len(text)} code points. "
-                    "Offsets are Unicode code points, not bytes or UTF-16 units."
+                    f"segment {number} ends at {end} of the {side} text, which has {len(text)} code"
+                    " points. Offsets are Unicode code points, not bytes or UTF-16 units."
                 )
             elif start < last_end:
                 faults.append(
-                    f"segment {number} starts at {start} of the {side} text, before segment {number - 1} ends "
-                    f"({last_end}). Put segments in order, without overlap."
+                    f"segment {number} starts at {start} of the {side} text, before segment"
+                    f" {number - 1} ends ({last_end}). Put segments in order, without overlap."
                 )
             last_end = max(last_end, end)
     if faults:
@@ -121,12 +129,18 @@ def check_segments(rejected: str, chosen: str, segments: Sequence[Segment]) -> l
     last_a = last_b = 0
     ends = Segment(rejected_span=(len(rejected),) * 2, chosen_span=(len(chosen),) * 2)
     for number, segment in enumerate([*segments, ends], start=1):
-        kept, other = rejected[last_a : segment.rejected_span[0]], chosen[last_b : segment.chosen_span[0]]
+        kept, other = (
+            rejected[last_a : segment.rejected_span[0]],
+            chosen[last_b : segment.chosen_span[0]],
+        )
         if kept != other:
-            where = f"before segment {number}" if number <= len(segments) else "after the last segment"
+            where = (
+                f"before segment {number}" if number <= len(segments) else "after the last segment"
+            )
             faults.append(
-                f"the text {where} differs: {_shown(kept)} (rejected) against {_shown(other)} (chosen). "
-                "Give that change a segment, or leave segments out to have them derived."
+                f"the text {where} differs: {_shown(kept)} (rejected) against {_shown(other)}"
+                " (chosen). Give that change a segment, or leave segments out to have them"
+                " derived."
             )
         last_a, last_b = segment.rejected_span[1], segment.chosen_span[1]
     return faults
@@ -135,12 +149,17 @@ def check_segments(rejected: str, chosen: str, segments: Sequence[Segment]) -> l
 def _spans(segments: Sequence[Segment], side: str) -> list[tuple[int, int]]:
     if side not in ("rejected", "chosen"):
         raise ValueError(f'side must be "rejected" or "chosen", got {side!r}.')
-    return [segment.rejected_span if side == "rejected" else segment.chosen_span for segment in segments]
+    return [
+        segment.rejected_span if side == "rejected" else segment.chosen_span for segment in segments
+    ]
 
 
 def _rebuild(text: str, spans: Sequence[tuple[int, int]], replacements: Sequence[str]) -> str:
     if len(spans) != len(replacements):
-        raise ValueError(f"There are {len(spans)} segments and {len(replacements)} texts to put in; give one for each.")
+        raise ValueError(
+            f"There are {len(spans)} segments and {len(replacements)} texts to put in; give one for"
+            " each."
+        )
     parts = []
     last = 0
     for (start, end), replacement in zip(spans, replacements, strict=True):
@@ -154,7 +173,8 @@ def _kept_words(edits: list[_Edit], a: list[Word], b: list[Word]) -> list[_Kept]
     i = j = 0
     for edit in [*edits, _Edit(len(a), len(a), len(b), len(b))]:
         kept += [
-            _Kept(x.start, x.end, y.start, y.end) for x, y in zip(a[i : edit.a_start], b[j : edit.b_start], strict=True)
+            _Kept(x.start, x.end, y.start, y.end)
+            for x, y in zip(a[i : edit.a_start], b[j : edit.b_start], strict=True)
         ]
         i, j = edit.a_end, edit.b_end
     return kept
@@ -185,7 +205,8 @@ def _changes_between(rejected: str, chosen: str, kept: list[_Kept]) -> list[_Cha
 def _slide_edits(edits: list[_Edit], a: list[Word], b: list[Word]) -> list[_Edit]:
     """Move pure insertions and deletions to sentence borders where the same change can be told in several ways.
 
-    "A dog. [A cat.] A bird." and "A dog. A [cat. A] bird." are the same change; the first is what was meant.
+    "A dog. [A cat.] A bird." and "A dog. A [cat. A] bird." are the same change; the first is what
+    was meant.
     """
     slid: list[_Edit] = []
     for number, edit in enumerate(edits):
@@ -206,13 +227,22 @@ def _slide_edits(edits: list[_Edit], a: list[Word], b: list[Word]) -> list[_Edit
 
 def _best_shift(words: list[Word], start: int, end: int, room_before: int, room_after: int) -> int:
     shifts = [0]
-    while shifts[-1] > -room_before and words[start + shifts[-1] - 1].text == words[end + shifts[-1] - 1].text:
+    while (
+        shifts[-1] > -room_before
+        and words[start + shifts[-1] - 1].text == words[end + shifts[-1] - 1].text
+    ):
         shifts.append(shifts[-1] - 1)
     forward = 0
     while forward < room_after and words[start + forward].text == words[end + forward].text:
         forward += 1
         shifts.append(forward)
-    return max(shifts, key=lambda shift: (_border(words, start + shift) + _border(words, end + shift), -abs(shift)))
+    return max(
+        shifts,
+        key=lambda shift: (
+            _border(words, start + shift) + _border(words, end + shift),
+            -abs(shift),
+        ),
+    )
 
 
 def _border(words: list[Word], place: int) -> int:

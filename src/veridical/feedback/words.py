@@ -1,7 +1,8 @@
 """Cut a text into words and punctuation, in code points, without ever cutting through what a reader sees as one sign.
 
-A combining mark stays with its letter, an emoji with its skin colour, joiner and variation selector, a flag with both
-of its letters; ideographs and kana, which are written without spaces, stand alone. White space belongs to no word.
+A combining mark stays with its letter, an emoji with its skin colour, joiner and variation
+selector, a flag with both of its letters; ideographs and kana, which are written without spaces,
+stand alone. White space belongs to no word.
 """
 
 import unicodedata
@@ -60,10 +61,17 @@ def _kind_of(sign: str) -> str:
         return "letter" if sign.isalnum() or sign == "_" else "sign"
     code = ord(sign)
     category = unicodedata.category(sign)
-    if category[0] == "M" or sign == _JOINER or 0x1F3FB <= code <= 0x1F3FF or 0xE0020 <= code <= 0xE007F:
+    if (
+        category[0] == "M"
+        or sign == _JOINER
+        or 0x1F3FB <= code <= 0x1F3FF
+        or 0xE0020 <= code <= 0xE007F
+    ):
         return "extend"
     if 0x1F1E6 <= code <= 0x1F1FF:
         return "flag"
-    if category == "Lo" and (0x3040 <= code <= 0x30FF or 0x3400 <= code <= 0x9FFF or code >= 0x20000):
+    if category == "Lo" and (
+        0x3040 <= code <= 0x30FF or 0x3400 <= code <= 0x9FFF or code >= 0x20000
+    ):
         return "sign"
     return "letter" if sign.isalnum() else "sign"

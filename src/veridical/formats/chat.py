@@ -1,9 +1,10 @@
 """Chat-style pairs: messages and a list of images, as TRL, LLaMA-Factory and ms-swift write them.
 
-- `trl-lib/rlaif-v`, `HuggingFaceH4/rlaif-v_formatted`: `prompt`, `chosen`, `rejected` are lists of messages
-  {role, content}, where content is a text or a list of parts {type, text}; `images` a list. Without `prompt`, the
-  messages before the last are the prompt, equal on both sides.
-- `llamafactory/RLHF-V`: `conversations` [{from, value}], `chosen` and `rejected` one {from, value} each, `images`.
+- `trl-lib/rlaif-v`, `HuggingFaceH4/rlaif-v_formatted`: `prompt`, `chosen`, `rejected` are lists of
+  messages {role, content}, where content is a text or a list of parts {type, text}; `images` a
+  list. Without `prompt`, the messages before the last are the prompt, equal on both sides.
+- `llamafactory/RLHF-V`: `conversations` [{from, value}], `chosen` and `rejected` one {from, value}
+  each, `images`.
 - ms-swift: `messages` whose last one is the preferred answer, `rejected_response` a text, `images`.
 
 One image and one question a row are read; a system message is put before the question.
@@ -38,7 +39,9 @@ def fields(row: Mapping[str, Any]) -> Fields:
         if told is None:  # the prompt stands at the head of both answers
             prompt = _messages(row.get("chosen"), "chosen")[:-1]
         else:
-            prompt = _messages([{"role": "user", "content": told}] if isinstance(told, str) else told, "prompt")
+            prompt = _messages(
+                [{"role": "user", "content": told}] if isinstance(told, str) else told, "prompt"
+            )
         head = prompt if told is None else []
         chosen, rejected = (_answer(row.get(name), name, head) for name in ("chosen", "rejected"))
     origin, own = join_origin(row.get("origin"), None)
@@ -59,7 +62,8 @@ def _question(prompt: list[tuple[str, str]]) -> str:
     others = [role for role, _ in prompt if role not in _USER and role != "system"]
     if len(asked) != 1 or others:
         raise RowFault(
-            f"the prompt must be one question, got the turns {[role for role, _ in prompt]}. Leave several turns out."
+            f"the prompt must be one question, got the turns {[role for role, _ in prompt]}. Leave"
+            " several turns out."
         )
     return "\n\n".join([*(text for role, text in prompt if role == "system"), *asked])
 
@@ -78,19 +82,26 @@ def _answer(value: Any, name: str, head: list[tuple[str, str]]) -> tuple[str, st
 
 def _messages(value: Any, name: str) -> list[tuple[str, str]]:
     if not isinstance(value, list):
-        raise RowFault(f"`{name}` must be a list of messages, got {repr(value)[:60]}. Mend the row.")
+        raise RowFault(
+            f"`{name}` must be a list of messages, got {repr(value)[:60]}. Mend the row."
+        )
     return [_message(item, name) for item in value]
 
 
 def _message(message: Any, name: str) -> tuple[str, str]:
     if isinstance(message, dict):
         role = message.get("role") or message.get("from")
-        content = message.get("content") if message.get("content") is not None else message.get("value")
+        content = (
+            message.get("content") if message.get("content") is not None else message.get("value")
+        )
         if isinstance(role, str) and isinstance(content, str):
             return role, content
         if isinstance(role, str) and isinstance(content, list):
             return role, "".join(_part(part, name) for part in content)
-    raise RowFault(f"`{name}` must hold messages with role and content, got {repr(message)[:60]}. Mend the row.")
+    raise RowFault(
+        f"`{name}` must hold messages with role and content, got {repr(message)[:60]}. Mend the"
+        " row."
+    )
 
 
 def _part(part: Any, name: str) -> str:
@@ -99,4 +110,7 @@ def _part(part: Any, name: str) -> str:
         return ""
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
-    raise RowFault(f"`{name}` holds a part that is neither text nor image, got {repr(part)[:60]}. Mend the row.")
+    raise RowFault(
+        f"`{name}` holds a part that is neither text nor image, got {repr(part)[:60]}. Mend the"
+        " row."
+    )

@@ -1,7 +1,8 @@
 """Data sets of corrections in, records out, and back: which formats there are, and how a source becomes records.
 
-An import writes `corrections.jsonl` and `images/` (files named by the sha256 of their bytes). Rows are read one at a
-time; only texts stay in memory. All faults are gathered before anything is raised, and then nothing is left behind.
+An import writes `corrections.jsonl` and `images/` (files named by the sha256 of their bytes). Rows
+are read one at a time; only texts stay in memory. All faults are gathered before anything is
+raised, and then nothing is left behind.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,13 @@ from veridical.formats.fields import Fields, clean_question, own_fields, text_fa
 from veridical.formats.sources import SourceRow, put_rows_aside
 from veridical.progress import track
 from veridical.records import Correction, Source, read_records, write_records
-from veridical.records.images import ImageStore, RowFault, gather_row_errors, read_image, read_row_image
+from veridical.records.images import (
+    ImageStore,
+    RowFault,
+    gather_row_errors,
+    read_image,
+    read_row_image,
+)
 from veridical.records.storage import describe_validation
 
 RECORDS_FILE = "corrections.jsonl"
@@ -40,10 +47,22 @@ class Format(NamedTuple):
 
 FORMATS: dict[str, Format] = {
     "rlhf-v": Format("RLHF-V on the hub, Parquet", rlhf_v.rows, rlhf_v.fields, "human"),
-    "rlhf-v-tsv": Format("RLHF-V of 2023, tab-separated", rlhf_v_tsv.rows, rlhf_v_tsv.fields, "human"),
+    "rlhf-v-tsv": Format(
+        "RLHF-V of 2023, tab-separated", rlhf_v_tsv.rows, rlhf_v_tsv.fields, "human"
+    ),
     "rlaif-v": Format("RLAIF-V on the hub, Parquet", rlaif_v.rows, rlaif_v.fields, "model"),
-    "chat": Format("messages and images (TRL, LLaMA-Factory, ms-swift), Parquet or JSON", chat.rows, chat.fields, None),
-    "plain": Format("image, prompt, chosen, rejected; JSON, JSON lines or Parquet", plain.rows, plain.fields, None),
+    "chat": Format(
+        "messages and images (TRL, LLaMA-Factory, ms-swift), Parquet or JSON",
+        chat.rows,
+        chat.fields,
+        None,
+    ),
+    "plain": Format(
+        "image, prompt, chosen, rejected; JSON, JSON lines or Parquet",
+        plain.rows,
+        plain.fields,
+        None,
+    ),
 }
 """Every format that can be imported, by its name."""
 
@@ -95,7 +114,8 @@ def import_corrections(
         format_name: A key of `FORMATS`.
         judged_by: Who judged; needed where the format does not tell.
         images_root: Folder that holds the images, where they lie elsewhere than beside the source.
-        skip_bad: Leave bad rows out, keep them in `SOURCE.bad.jsonl` in `out`, and count them aloud.
+        skip_bad: Leave bad rows out, keep them in `SOURCE.bad.jsonl` in `out`, and count them
+            aloud.
 
     Raises:
         ConfigError: No such format, or nobody says who judged.
@@ -106,21 +126,28 @@ def import_corrections(
     made_by = judged_by or get_format(format_name).judged_by
     if made_by is None:
         raise ConfigError(
-            f"The format {format_name!r} does not tell who judged. Say it: --source human, model or simulated."
+            f"The format {format_name!r} does not tell who judged. Say it: --source human, model or"
+            " simulated."
         )
     store = ImageStore(out / "images")
     corrections: list[Correction] = []
     bad: list[_Examined] = []
     try:
-        for examined in _examine(source, format_name, store, images_root, made_by, overrule=judged_by is not None):
+        for examined in _examine(
+            source, format_name, store, images_root, made_by, overrule=judged_by is not None
+        ):
             if examined.correction is not None:
                 corrections.append(examined.correction)
             else:
                 bad.append(examined)
         if bad and not (skip_bad and all(item.row.line is not None for item in bad)):
-            raise DataError(_faults(bad), advice="Mend these rows, or leave them out with --skip-bad.")
+            raise DataError(
+                _faults(bad), advice="Mend these rows, or leave them out with --skip-bad."
+            )
         if not corrections:
-            raise DataError([*_faults(bad), Fault(source, None, "no usable row. Give another file.")])
+            raise DataError(
+                [*_faults(bad), Fault(source, None, "no usable row. Give another file.")]
+            )
         path = write_records(out / RECORDS_FILE, corrections, kind="Correction")
     except BaseException:  # an interrupted import leaves nothing behind, either
         store.remove_written()
@@ -129,21 +156,29 @@ def import_corrections(
     return ImportResult(path, len(corrections), len(store), len(bad))
 
 
-def check_source(source: Path | str, *, format_name: str, images_root: Path | None = None) -> list[Fault]:
+def check_source(
+    source: Path | str, *, format_name: str, images_root: Path | None = None
+) -> list[Fault]:
     """Say everything that an import of a data set would find wrong; writes nothing."""
     get_format(format_name)
-    return _faults(_examine(Path(source), format_name, ImageStore(None), images_root, "human", overrule=False))
+    return _faults(
+        _examine(Path(source), format_name, ImageStore(None), images_root, "human", overrule=False)
+    )
 
 
 def read_corrections_of_source(source: Path | str, *, format_name: str) -> Iterator[Correction]:
     """The usable corrections of a data set, without writing anything; their images are not kept."""
     made_by = get_format(format_name).judged_by or "human"
-    for examined in _examine(Path(source), format_name, ImageStore(None), None, made_by, overrule=False):
+    for examined in _examine(
+        Path(source), format_name, ImageStore(None), None, made_by, overrule=False
+    ):
         if examined.correction is not None:
             yield examined.correction
 
 
-def put_bad_rows_aside(source: Path | str, *, format_name: str, images_root: Path | None = None) -> int:
+def put_bad_rows_aside(
+    source: Path | str, *, format_name: str, images_root: Path | None = None
+) -> int:
     """Write the bad rows of a data set into `NAME.bad.jsonl` beside it, and say how many rows are good.
 
     Raises:
@@ -152,7 +187,9 @@ def put_bad_rows_aside(source: Path | str, *, format_name: str, images_root: Pat
     source = Path(source)
     get_format(format_name)
     good, bad = 0, []
-    for examined in _examine(source, format_name, ImageStore(None), images_root, "human", overrule=False):
+    for examined in _examine(
+        source, format_name, ImageStore(None), images_root, "human", overrule=False
+    ):
         if examined.correction is not None:
             good += 1
         else:
@@ -168,11 +205,19 @@ def _put_aside(bad: list[_Examined], folder: Path) -> None:
 
 
 def _faults(items: Any) -> list[Fault]:
-    return [Fault(item.row.file, item.row.line, message) for item in items for message in item.messages]
+    return [
+        Fault(item.row.file, item.row.line, message) for item in items for message in item.messages
+    ]
 
 
 def _examine(
-    source: Path, format_name: str, store: ImageStore, images_root: Path | None, made_by: Source, *, overrule: bool
+    source: Path,
+    format_name: str,
+    store: ImageStore,
+    images_root: Path | None,
+    made_by: Source,
+    *,
+    overrule: bool,
 ) -> Iterator[_Examined]:
     chosen_format = get_format(format_name)
     place_of_id: dict[str, str] = {}
@@ -182,10 +227,14 @@ def _examine(
             continue
         try:
             fields = chosen_format.fields(row.values)
-            correction, image = _correction(row, fields, store, images_root, made_by, overrule=overrule)
+            correction, image = _correction(
+                row, fields, store, images_root, made_by, overrule=overrule
+            )
             place = f"{row.file.name}:{row.line}"
             if place_of_id.setdefault(correction.id, place) != place:
-                raise RowFault(f"the id {correction.id!r} stands in {place_of_id[correction.id]} already.")
+                raise RowFault(
+                    f"the id {correction.id!r} stands in {place_of_id[correction.id]} already."
+                )
         except RowFault as fault:
             yield _Examined(row, None, fault.messages)
             continue
@@ -194,7 +243,13 @@ def _examine(
 
 
 def _correction(
-    row: SourceRow, fields: Fields, store: ImageStore, images_root: Path | None, made_by: Source, *, overrule: bool
+    row: SourceRow,
+    fields: Fields,
+    store: ImageStore,
+    images_root: Path | None,
+    made_by: Source,
+    *,
+    overrule: bool,
 ) -> tuple[Correction, bytes]:
     """Check one row wholly, so that all its faults are told at once; give its record and the bytes of its image."""
     messages = text_faults(fields)
@@ -212,7 +267,9 @@ def _correction(
     own = own_fields(fields.own)
     settings = {
         "id": row_id,
-        "prompt_id": f"prompt-{hash_bytes(f'{image.sha256} {question}'.encode('utf-8', 'surrogatepass'))[:16]}",
+        "prompt_id": (
+            f"prompt-{hash_bytes(f'{image.sha256} {question}'.encode('utf-8', 'surrogatepass'))[:16]}"
+        ),
         "source": made_by,
         "image": image,
         "question": question,
@@ -221,7 +278,9 @@ def _correction(
         "origin": fields.origin,
     }
     try:
-        correction = Correction.model_validate(settings | own | ({"source": made_by} if overrule else {}))
+        correction = Correction.model_validate(
+            settings | own | ({"source": made_by} if overrule else {})
+        )
         correction.model_dump_json()  # what cannot be written must show here, with its row
     except ValidationError as error:
         raise RowFault(f"{describe_validation(error)}. Mend the row.") from error
@@ -246,7 +305,10 @@ def export_corrections(records: Path | str, out: Path | str) -> Path:
     """
     records, out = Path(records), Path(out)
     if out.suffix != ".parquet":
-        raise ConfigError(f"The format rlhf-v is one Parquet file, got `{out}`. Give a name that ends in .parquet.")
+        raise ConfigError(
+            f"The format rlhf-v is one Parquet file, got `{out}`. Give a name that ends in"
+            " .parquet."
+        )
     corrections = read_records(records, Correction)
     missing: list[Fault] = []
 

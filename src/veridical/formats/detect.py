@@ -40,7 +40,11 @@ def records_path(path: Path | str) -> Path:
 def folder_files(path: Path | str) -> list[Path]:
     """Files of records other than corrections in a folder that an import, a collection or the world wrote."""
     path = Path(path)
-    return [path / name for name in folders.ALL_FILES if (path / name).is_file()] if path.is_dir() else []
+    return (
+        [path / name for name in folders.ALL_FILES if (path / name).is_file()]
+        if path.is_dir()
+        else []
+    )
 
 
 def detect_format(path: Path | str) -> Detected:
@@ -66,7 +70,10 @@ def detect_format(path: Path | str) -> Detected:
         elif row.raw and '"veridical"' in row.raw:
             return "records"
     formats = ", ".join(get_args(Detected)[1:])
-    raise ConfigError(f"The first rows of `{path}` do not tell its format. Name it with --format; formats: {formats}.")
+    raise ConfigError(
+        f"The first rows of `{path}` do not tell its format. Name it with --format; formats:"
+        f" {formats}."
+    )
 
 
 def _by_keys(keys: Collection[str]) -> Detected | None:

@@ -18,9 +18,14 @@ PLACEHOLDERS = (
     "<IMG_CONTEXT>",
     "<|image_1|>",
 )
-"""What models put where the image goes. A question loses it (the chat template sets it), a response must have none."""
+"""What models put where the image goes. A question loses it (the chat template sets it), a response
+must have none."""
 
-_ENDS = ("<|vision_start|>", "<|vision_end|>", "<end_of_image>")  # these come with another placeholder
+_ENDS = (
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<end_of_image>",
+)  # these come with another placeholder
 _OWN_KEY = "veridical"
 _OWN_FIELDS = ("prompt_id", "source", "annotator", "seconds", "segments")
 
@@ -53,14 +58,20 @@ def clean_question(question: str) -> str:
     found = [sign for sign in PLACEHOLDERS for _ in range(question.count(sign))]
     starts = [sign for sign in found if sign not in _ENDS]
     if len(starts) > 1:
-        raise RowFault(f"the question asks about {len(starts)} images, got {question[:60]!r}. One image a row is read.")
+        raise RowFault(
+            f"the question asks about {len(starts)} images, got {question[:60]!r}. One image a row"
+            " is read."
+        )
     if not found:
         return question
     bare = question
     for sign in found:
         bare = bare.replace(sign, "")
     if not bare.strip():
-        raise RowFault(f"`question` is empty but for the image placeholder, got {question[:60]!r}. Give a question.")
+        raise RowFault(
+            f"`question` is empty but for the image placeholder, got {question[:60]!r}. Give a"
+            " question."
+        )
     return bare.strip()
 
 
@@ -72,8 +83,8 @@ def text_faults(fields: Fields) -> list[str]:
         faults += [fault] if fault is not None else []
     if not faults and fields.chosen == fields.rejected:
         faults.append(
-            f"`chosen` equals `rejected`, got {_shown(fields.chosen)} twice: such a pair teaches nothing. "
-            "Leave the row out."
+            f"`chosen` equals `rejected`, got {_shown(fields.chosen)} twice: such a pair teaches"
+            " nothing. Leave the row out."
         )
     return faults
 
@@ -93,7 +104,10 @@ def text_fault(text: Any, name: str, *, response: bool) -> str | None:
     if (place := _lone_surrogate(text)) is not None:
         return f"`{name}` is no valid Unicode: half of a surrogate pair at {place}. Mend the text."
     if response and (found := [sign for sign in PLACEHOLDERS if sign in text]):
-        return f"`{name}` holds the image placeholder {found[0]!r}, which no response may. Take it out."
+        return (
+            f"`{name}` holds the image placeholder {found[0]!r}, which no response may. Take it"
+            " out."
+        )
     return None
 
 
@@ -118,8 +132,14 @@ def parse_json_cell(text: Any, name: str, kind: type[dict[str, Any]] | type[list
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise RowFault(f"`{name}` is not valid JSON: {reason}, got {_shown(text)}. Mend the row.") from error
+        reason = (
+            f"{error.msg} at column {error.colno}"
+            if isinstance(error, json.JSONDecodeError)
+            else str(error)
+        )
+        raise RowFault(
+            f"`{name}` is not valid JSON: {reason}, got {_shown(text)}. Mend the row."
+        ) from error
     if not isinstance(value, kind):
         noun = "object" if kind is dict else "array"
         raise RowFault(f"`{name}` must be a JSON {noun}, got {_shown(value)}. Mend the row.")
@@ -133,7 +153,13 @@ def join_origin(dataset: Any, meta: Any) -> tuple[str, Mapping[str, Any]]:
     ('coco {"model": "muffin"}', {})
     """
     own: Mapping[str, Any] = {}
-    text = meta if isinstance(meta, str) else "" if meta is None else json.dumps(meta, ensure_ascii=False)
+    text = (
+        meta
+        if isinstance(meta, str)
+        else ""
+        if meta is None
+        else json.dumps(meta, ensure_ascii=False)
+    )
     try:
         parsed = json.loads(text) if text else {}
     except (ValueError, RecursionError):
@@ -158,7 +184,9 @@ def split_origin(origin: str, own: Mapping[str, Any]) -> tuple[str, str]:
     if not isinstance(meta, dict) or not meta:
         dataset, meta = origin, {}
     kept = {name: own[name] for name in ("id", *_OWN_FIELDS) if name in own}
-    return dataset.removesuffix(" "), json.dumps(meta | ({_OWN_KEY: kept} if kept else {}), ensure_ascii=False)
+    return dataset.removesuffix(" "), json.dumps(
+        meta | ({_OWN_KEY: kept} if kept else {}), ensure_ascii=False
+    )
 
 
 def own_fields(own: Mapping[str, Any]) -> dict[str, Any]:

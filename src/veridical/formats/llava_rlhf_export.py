@@ -1,7 +1,7 @@
 """Records out into LLaVA-RLHF's files: JSON, and the images under the names that the JSON uses.
 
-What comes from such a file goes back without loss, see `llava_rlhf`; ties, and facts that would collide under one key,
-are faults, since the original would read them wrongly.
+What comes from such a file goes back without loss, see `llava_rlhf`; ties, and facts that would
+collide under one key, are faults, since the original would read them wrongly.
 """
 
 import json
@@ -11,17 +11,34 @@ from typing import Any, TypeVar
 
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import write_bytes_atomically, write_text_atomically
-from veridical.formats.llava_rlhf import read_origin, write_conversation, write_preference, write_prompt
+from veridical.formats.llava_rlhf import (
+    read_origin,
+    write_conversation,
+    write_preference,
+    write_prompt,
+)
 from veridical.formats.llava_rlhf_facts import facts_object
 from veridical.formats.llava_rlhf_import import FORMATS
-from veridical.progress import say, track
-from veridical.records import Comparison, Conversation, Facts, ImageRef, Prompt, Record, Response, folders, read_records
+from veridical.progress import log, track
+from veridical.records import (
+    Comparison,
+    Conversation,
+    Facts,
+    ImageRef,
+    Prompt,
+    Record,
+    Response,
+    folders,
+    read_records,
+)
 from veridical.records.images import RowFault, read_judged_image
 
 R = TypeVar("R", bound=Record)
 
 
-def export_llava_rlhf(folder: Path | str, out: Path | str, *, format_name: str, skip_bad: bool = False) -> Path:
+def export_llava_rlhf(
+    folder: Path | str, out: Path | str, *, format_name: str, skip_bad: bool = False
+) -> Path:
     """Write a folder of records as one of LLaVA-RLHF's files; its images go into `images/` beside it.
 
     Args:
@@ -37,9 +54,14 @@ def export_llava_rlhf(folder: Path | str, out: Path | str, *, format_name: str, 
     """
     folder, out = Path(folder), Path(out)
     if format_name not in FORMATS:
-        raise ConfigError(f"Cannot export to the format {format_name!r}. Formats: {', '.join(FORMATS)}.")
+        raise ConfigError(
+            f"Cannot export to the format {format_name!r}. Formats: {', '.join(FORMATS)}."
+        )
     if out.suffix != ".json":
-        raise ConfigError(f"The format {format_name} is one JSON file, got `{out}`. Give a name that ends in .json.")
+        raise ConfigError(
+            f"The format {format_name} is one JSON file, got `{out}`. Give a name that ends in"
+            " .json."
+        )
     faults: list[Fault] = []
     value: Any
     if format_name == "llava-rlhf-facts":
@@ -59,18 +81,22 @@ def export_llava_rlhf(folder: Path | str, out: Path | str, *, format_name: str, 
     if faults and not (skip_bad and value):
         raise DataError(faults, advice="Mend them, or leave them out with --skip-bad.")
     if faults:
-        say(f"{len(faults)} left out of {out}: {'; '.join(fault.message for fault in faults[:3])}")
+        log(f"{len(faults)} left out of {out}: {'; '.join(fault.message for fault in faults[:3])}")
     return write_text_atomically(out, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def _preferences(folder: Path, images: "_Images", faults: list[Fault]) -> Iterator[dict[str, Any]]:
     prompts = {record.id: record for record in read_records(folder / folders.PROMPTS_FILE, Prompt)}
-    responses = {record.id: record for record in read_records(folder / folders.RESPONSES_FILE, Response)}
+    responses = {
+        record.id: record for record in read_records(folder / folders.RESPONSES_FILE, Response)
+    }
     file = folder / folders.COMPARISONS_FILE
     for comparison in track(read_records(file, Comparison), label=f"Writing {file.name}"):
         try:
             prompt = _known(prompts, comparison.prompt_id, "prompt")
-            first, second = (_known(responses, name, "response") for name in comparison.response_ids)
+            first, second = (
+                _known(responses, name, "response") for name in comparison.response_ids
+            )
             row = write_preference(comparison, prompt, first, second)
             row["image"] = images.copy(prompt.image, prompt.image_id)
             yield row
@@ -91,12 +117,18 @@ def _prompts(folder: Path, images: "_Images", faults: list[Fault]) -> Iterator[d
             faults.append(Fault(file, None, f"row {prompt.id!r}: {fault}"))
 
 
-def _conversations(folder: Path, images: "_Images", faults: list[Fault]) -> Iterator[dict[str, Any]]:
+def _conversations(
+    folder: Path, images: "_Images", faults: list[Fault]
+) -> Iterator[dict[str, Any]]:
     file = folder / folders.CONVERSATIONS_FILE
     for row in track(read_records(file, Conversation), label=f"Writing {file.name}"):
         try:
             named = read_origin(row.origin).get("image")
-            name = images.copy(row.image, named if isinstance(named, str) else None) if row.image is not None else None
+            name = (
+                images.copy(row.image, named if isinstance(named, str) else None)
+                if row.image is not None
+                else None
+            )
             yield write_conversation(row, name)
         except RowFault as fault:
             faults.append(Fault(file, None, f"row {row.id!r}: {fault}"))
@@ -113,7 +145,10 @@ def _under_file_names(facts: list[Facts], folder: Path) -> list[Facts]:
     file = folder / folders.PROMPTS_FILE
     prompts = read_records(file, Prompt) if file.is_file() else []
     names = {prompt.known_image: _file_name(prompt.image, prompt.image_id) for prompt in prompts}
-    return [item.model_copy(update={"image_id": names.get(item.image_id, item.image_id)}) for item in facts]
+    return [
+        item.model_copy(update={"image_id": names.get(item.image_id, item.image_id)})
+        for item in facts
+    ]
 
 
 def _file_name(ref: ImageRef, name: str | None) -> str:
@@ -141,7 +176,8 @@ class _Images:
             raise RowFault(f"the image's name {name!r} leads out of `{self._folder}`. Rename it.")
         if self._path_of_name.setdefault(name, ref.path) != ref.path:
             raise RowFault(
-                f"two images have the name {name!r}: {self._path_of_name[name]!r} and {ref.path!r}. Rename one."
+                f"two images have the name {name!r}: {self._path_of_name[name]!r} and {ref.path!r}."
+                " Rename one."
             )
         data = read_judged_image(ref, root=self._root)
         if not target.exists() or target.read_bytes() != data:

@@ -1,8 +1,9 @@
 """LLaVA-RLHF's public files in: a folder of records with their images and facts, or all that is wrong with the files.
 
-An import writes `comparisons.jsonl`, `prompts.jsonl`, `responses.jsonl`, `facts.jsonl` or `conversations.jsonl`,
-whichever the file tells, and `images/`. A row is read whole with its own image and facts, so that nothing shifts when
-rows are left out (the original drops long prompts from one of two lists, and pairs the rest with wrong images).
+An import writes `comparisons.jsonl`, `prompts.jsonl`, `responses.jsonl`, `facts.jsonl` or
+`conversations.jsonl`, whichever the file tells, and `images/`. A row is read whole with its own
+image and facts, so that nothing shifts when rows are left out (the original drops long prompts from
+one of two lists, and pairs the rest with wrong images).
 """
 
 import json
@@ -17,7 +18,13 @@ from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import hash_bytes
 from veridical.formats import llava_rlhf
 from veridical.formats.llava_rlhf import Contents
-from veridical.formats.llava_rlhf_facts import BadRow, FactsFile, GoodRow, join_facts, read_facts_file
+from veridical.formats.llava_rlhf_facts import (
+    BadRow,
+    FactsFile,
+    GoodRow,
+    join_facts,
+    read_facts_file,
+)
 from veridical.formats.sources import SourceRow, put_rows_aside, table_rows
 from veridical.progress import track
 from veridical.records import Facts, ImageRef, Source, folders, write_records
@@ -76,8 +83,10 @@ def import_llava_rlhf(
         source: The file.
         out: Folder to write into; an earlier import there is replaced.
         format_name: A key of `FORMATS`.
-        facts: Captions and rationales by image, for preferences and prompts; every row then needs facts.
-        judged_by: Who judged, or wrote the answers of conversations, where it is not who the format says.
+        facts: Captions and rationales by image, for preferences and prompts; every row then needs
+            facts.
+        judged_by: Who judged, or wrote the answers of conversations, where it is not who the format
+            says.
         images_root: Folder of the images, where they lie elsewhere than beside the source.
         skip_bad: Leave bad rows out, keep them in `NAME.bad.jsonl` in `out`, and count them aloud.
 
@@ -89,36 +98,63 @@ def import_llava_rlhf(
     source, out = Path(source), Path(out)
     store = ImageStore(out / "images")
     try:
-        read = _read(source, format_name, store, facts=facts, judged_by=judged_by, images_root=images_root)
+        read = _read(
+            source, format_name, store, facts=facts, judged_by=judged_by, images_root=images_root
+        )
         if read.bad and not (skip_bad and all(row.line is not None for row, _ in read.bad)):
-            raise DataError(_faults(read.bad), advice="Mend these rows, or leave them out with --skip-bad.")
+            raise DataError(
+                _faults(read.bad), advice="Mend these rows, or leave them out with --skip-bad."
+            )
         contents = read.contents()
         if not any(contents):
-            raise DataError([*_faults(read.bad), Fault(source, None, "no usable row. Give another file.")])
+            raise DataError(
+                [*_faults(read.bad), Fault(source, None, "no usable row. Give another file.")]
+            )
         counts = _write(out, contents)
     except BaseException:  # an interrupted import leaves nothing behind, either
         store.remove_written()
         raise
     put_rows_aside(read.bad, out)
-    return FolderImport(out, counts | ({"images": len(store)} if len(store) else {}), _count_rows(read.bad))
-
-
-def check_llava_rlhf(
-    source: Path | str, *, format_name: str, facts: Path | None = None, images_root: Path | None = None
-) -> list[Fault]:
-    """Say everything that an import of a file would find wrong; writes nothing."""
-    return _faults(
-        _read(Path(source), format_name, ImageStore(None), facts=facts, judged_by=None, images_root=images_root).bad
+    return FolderImport(
+        out, counts | ({"images": len(store)} if len(store) else {}), _count_rows(read.bad)
     )
 
 
-def contents_of_source(source: Path | str, *, format_name: str, facts: Path | None = None) -> Contents:
+def check_llava_rlhf(
+    source: Path | str,
+    *,
+    format_name: str,
+    facts: Path | None = None,
+    images_root: Path | None = None,
+) -> list[Fault]:
+    """Say everything that an import of a file would find wrong; writes nothing."""
+    return _faults(
+        _read(
+            Path(source),
+            format_name,
+            ImageStore(None),
+            facts=facts,
+            judged_by=None,
+            images_root=images_root,
+        ).bad
+    )
+
+
+def contents_of_source(
+    source: Path | str, *, format_name: str, facts: Path | None = None
+) -> Contents:
     """The usable records of a file, without writing anything and without looking at its images."""
-    return _read(Path(source), format_name, None, facts=facts, judged_by=None, images_root=None).contents()
+    return _read(
+        Path(source), format_name, None, facts=facts, judged_by=None, images_root=None
+    ).contents()
 
 
 def put_bad_rows_aside(
-    source: Path | str, *, format_name: str, facts: Path | None = None, images_root: Path | None = None
+    source: Path | str,
+    *,
+    format_name: str,
+    facts: Path | None = None,
+    images_root: Path | None = None,
 ) -> int:
     """Write the bad rows of a file into `NAME.bad.jsonl` beside it, and say how many rows are good.
 
@@ -126,7 +162,9 @@ def put_bad_rows_aside(
         DataError: A whole file cannot be read.
     """
     source = Path(source)
-    read = _read(source, format_name, ImageStore(None), facts=facts, judged_by=None, images_root=images_root)
+    read = _read(
+        source, format_name, ImageStore(None), facts=facts, judged_by=None, images_root=images_root
+    )
     if any(row.line is None for row, _ in read.bad):
         raise DataError(_faults(read.bad))
     put_rows_aside(read.bad, source.parent)
@@ -153,7 +191,9 @@ def _read(
     good: list[GoodRow] = []
     bad: list[BadRow] = []
     made_by = judged_by or FORMATS[format_name][1]
-    for row, contents, image, messages in _examine(source, format_name, store, known, made_by, images_root):
+    for row, contents, image, messages in _examine(
+        source, format_name, store, known, made_by, images_root
+    ):
         if contents is None:
             bad.append((row, messages))
         else:
@@ -184,8 +224,16 @@ def _examine(
             if row_of_text.setdefault(text, row.line) != row.line:
                 raise RowFault(f"the row repeats row {row_of_text[text]}. Leave it out.")
             record_id = _record_id(row, seen)
-            image = _image(row, store, images_root, messages, optional=format_name == "llava-rlhf-conversations")
-            contents = _contents(row, format_name, record_id, image[0] if image else None, made_by, messages)
+            image = _image(
+                row,
+                store,
+                images_root,
+                messages,
+                optional=format_name == "llava-rlhf-conversations",
+            )
+            contents = _contents(
+                row, format_name, record_id, image[0] if image else None, made_by, messages
+            )
             messages += known.row_faults(contents) if known is not None else []
             if messages:
                 raise RowFault(*messages)
@@ -196,14 +244,21 @@ def _examine(
 
 
 def _image(
-    row: SourceRow, store: ImageStore | None, images_root: Path | None, messages: list[str], *, optional: bool
+    row: SourceRow,
+    store: ImageStore | None,
+    images_root: Path | None,
+    messages: list[str],
+    *,
+    optional: bool,
 ) -> tuple[ImageRef, bytes] | None:
     value = (row.values or {}).get("image")
     if value is None and optional:
         return None
     try:
         if not isinstance(value, str):
-            raise RowFault(f"`image` must be the name of a file, got {repr(value)[:60]}. Mend the row.")
+            raise RowFault(
+                f"`image` must be the name of a file, got {repr(value)[:60]}. Mend the row."
+            )
         if store is None:
             return ImageRef(path=value), b""
         data = read_row_image(value, root=images_root or row.file.parent)
@@ -214,10 +269,16 @@ def _image(
 
 
 def _contents(
-    row: SourceRow, format_name: str, record_id: str, image: ImageRef | None, made_by: Source, messages: list[str]
+    row: SourceRow,
+    format_name: str,
+    record_id: str,
+    image: ImageRef | None,
+    made_by: Source,
+    messages: list[str],
 ) -> Contents:
     values = row.values or {}
-    # A row whose image is at fault is read all the same, so that all of its faults are told at once.
+    # A row whose image is at fault is read all the same, so that all of its faults are told at
+    # once.
     told = image or ImageRef(path="missing")
     try:
         if format_name == "llava-rlhf-preference":
@@ -225,9 +286,13 @@ def _contents(
                 {"image": ""} | dict(values), record_id=record_id, image=told, judged_by=made_by
             )
         elif format_name == "llava-rlhf-prompts":
-            contents = llava_rlhf.read_prompt({"image": ""} | dict(values), record_id=record_id, image=told)
+            contents = llava_rlhf.read_prompt(
+                {"image": ""} | dict(values), record_id=record_id, image=told
+            )
         else:
-            contents = llava_rlhf.read_conversation(values, record_id=record_id, image=image, judged_by=made_by)
+            contents = llava_rlhf.read_conversation(
+                values, record_id=record_id, image=image, judged_by=made_by
+            )
         for record in (record for records in contents for record in records):
             record.model_dump_json()  # what cannot be written must show here, with its row
     except RowFault as fault:

@@ -1,7 +1,7 @@
 """Plain pairs: one JSON object (or Parquet row) with image, prompt, chosen and rejected.
 
-The customised-data format of VL-RLHF and of many hub copies. `question` is taken for `prompt`, `idx` for `id`. The
-image is a path inside the data set's folder (JSON) or bytes (Parquet).
+The customised-data format of VL-RLHF and of many hub copies. `question` is taken for `prompt`,
+`idx` for `id`. The image is a path inside the data set's folder (JSON) or bytes (Parquet).
 """
 
 from collections.abc import Iterable, Iterator, Mapping

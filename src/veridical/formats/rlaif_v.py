@@ -1,7 +1,7 @@
 """The RLAIF-V data set: like RLHF-V's Parquet, with question, chosen and rejected as columns.
 
-`openbmb/RLAIF-V-Dataset`, 83k pairs ranked by models (arXiv 2405.17220), so that corrections made of them are of
-source "model". `idx` is a string there.
+`openbmb/RLAIF-V-Dataset`, 83k pairs ranked by models (arXiv 2405.17220), so that corrections made
+of them are of source "model". `idx` is a string there.
 """
 
 from collections.abc import Iterator, Mapping

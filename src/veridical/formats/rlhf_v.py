@@ -1,9 +1,10 @@
 """The RLHF-V data set as it lies on the hub: Parquet with image bytes and one JSON text a row.
 
-`HaoyeZhang/RLHF-V-Dataset` (equal to `openbmb/RLHF-V-Dataset`), about 5.7k corrections by people, CC BY-NC 4.0.
-Columns: `ds_name`, `image` {bytes, path}, `text` (JSON object: question, chosen, rejected), `origin_dataset`,
-`origin_split` (JSON: model that answered, type of question), `idx` (int64), `image_path`. Cached log-probabilities (a
-fourth key of `text`) belong to one model and are not read.
+`HaoyeZhang/RLHF-V-Dataset` (equal to `openbmb/RLHF-V-Dataset`), about 5.7k corrections by people,
+CC BY-NC 4.0. Columns: `ds_name`, `image` {bytes, path}, `text` (JSON object: question, chosen,
+rejected), `origin_dataset`, `origin_split` (JSON: model that answered, type of question), `idx`
+(int64), `image_path`. Cached log-probabilities (a fourth key of `text`) belong to one model and are
+not read.
 """
 
 import json
@@ -43,8 +44,9 @@ def fields(row: Mapping[str, Any]) -> Fields:
 def write(path: Path, corrections: Iterable[tuple[Correction, bytes]]) -> Path:
     """Write corrections and the bytes of their images in this format.
 
-    What the format has no column for (segments with kinds, annotator, ids that are no numbers) goes into the JSON of
-    `origin_split` under the key "veridical", which other readers pass over; `fields` reads it back.
+    What the format has no column for (segments with kinds, annotator, ids that are no numbers) goes
+    into the JSON of `origin_split` under the key "veridical", which other readers pass over;
+    `fields` reads it back.
     """
     import pyarrow
     from pyarrow import parquet
@@ -62,7 +64,9 @@ def write(path: Path, corrections: Iterable[tuple[Correction, bytes]]) -> Path:
         ]
     )
     # `datasets` decodes a column as images only where the file says so.
-    features = {name: {"dtype": str(schema.field(name).type), "_type": "Value"} for name in schema.names}
+    features = {
+        name: {"dtype": str(schema.field(name).type), "_type": "Value"} for name in schema.names
+    }
     features["image"] = {"_type": "Image"}
     schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     with atomic_path(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
@@ -78,10 +82,18 @@ def write(path: Path, corrections: Iterable[tuple[Correction, bytes]]) -> Path:
 
 def _row(number: int, correction: Correction, data: bytes) -> dict[str, Any]:
     own = correction.model_dump(mode="json", exclude_defaults=True)
-    if correction.id.isascii() and correction.id.isdecimal() and str(int(correction.id)) == correction.id:
+    if (
+        correction.id.isascii()
+        and correction.id.isdecimal()
+        and str(int(correction.id)) == correction.id
+    ):
         number = int(own.pop("id"))
     dataset, meta = split_origin(correction.origin, own)
-    texts = {"question": correction.question, "chosen": correction.chosen, "rejected": correction.rejected}
+    texts = {
+        "question": correction.question,
+        "chosen": correction.chosen,
+        "rejected": correction.rejected,
+    }
     name = Path(correction.image.path).name
     return {
         "ds_name": "RLHF-V",

@@ -1,7 +1,7 @@
 """Rows of foreign files, one at a time and with their place: Parquet, JSON, JSON lines, tab-separated.
 
-Never more than one page of a Parquet row group, or one line, is held at once; JSON is read whole, since it holds texts
-and paths and no images.
+Never more than one page of a Parquet row group, or one line, is held at once; JSON is read whole,
+since it holds texts and paths and no images.
 """
 
 import json
@@ -35,7 +35,11 @@ def show_row(row: SourceRow) -> str:
     """A row as one line of JSON for people to look at; bytes are told by their number."""
     if row.values is None:
         return row.raw
-    return json.dumps(row.values, ensure_ascii=False, default=lambda value: f"<{type(value).__name__}, {len(value)}>")
+    return json.dumps(
+        row.values,
+        ensure_ascii=False,
+        default=lambda value: f"<{type(value).__name__}, {len(value)}>",
+    )
 
 
 def put_rows_aside(rows: Iterable[tuple[SourceRow, Sequence[str]]], folder: Path) -> None:
@@ -49,7 +53,10 @@ def put_rows_aside(rows: Iterable[tuple[SourceRow, Sequence[str]]], folder: Path
     for row, messages in rows:
         by_file.setdefault(row.file, {}).setdefault(row.line or 0, (row, []))[1].extend(messages)
     for file, found in by_file.items():
-        lines = [(line, show_row(row), " ".join(messages)) for line, (row, messages) in sorted(found.items())]
+        lines = [
+            (line, show_row(row), " ".join(messages))
+            for line, (row, messages) in sorted(found.items())
+        ]
         quarantine_rows(file, lines, to=folder / f"{file.stem}.bad.jsonl")
 
 
@@ -63,7 +70,9 @@ def table_rows(source: Path, *, columns: tuple[str, ...] = ()) -> Iterator[Sourc
     if source.is_dir():
         files = sorted(source.rglob("*.parquet"))
         if not files:
-            yield SourceRow(source, None, None, "the folder holds no Parquet file. Name the file or its folder.")
+            yield SourceRow(
+                source, None, None, "the folder holds no Parquet file. Name the file or its folder."
+            )
         for file in files:
             yield from _parquet_rows(file, columns)
     elif source.suffix == ".parquet":
@@ -99,7 +108,9 @@ def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[SourceRow]:
     except (pyarrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:120]
         read = f" after row {number}" if number else ""
-        yield SourceRow(file, None, None, f"no readable Parquet file{read}: {reason}. Download it again.")
+        yield SourceRow(
+            file, None, None, f"no readable Parquet file{read}: {reason}. Download it again."
+        )
 
 
 def _quoted(names: list[str]) -> str:
@@ -125,7 +136,9 @@ def _json_rows(file: Path) -> Iterator[SourceRow]:
 def _object_row(file: Path, line: int, value: Any, raw: str) -> SourceRow:
     if isinstance(value, dict):
         return SourceRow(file, line, value)
-    return SourceRow(file, line, None, f"a row must be a JSON object, got {raw[:60]}. Mend the row.", raw)
+    return SourceRow(
+        file, line, None, f"a row must be a JSON object, got {raw[:60]}. Mend the row.", raw
+    )
 
 
 def _json_array(file: Path) -> list[Any] | None:
@@ -138,7 +151,9 @@ def _json_array(file: Path) -> list[Any] | None:
     try:
         value = json.loads(data)
     except UnicodeDecodeError as error:
-        raise DataError([Fault(file, None, f"not UTF-8: {error.reason}. Save the file as UTF-8.")]) from error
+        raise DataError(
+            [Fault(file, None, f"not UTF-8: {error.reason}. Save the file as UTF-8.")]
+        ) from error
     except RecursionError as error:
         raise DataError([Fault(file, None, "JSON nested too deeply. Mend the file.")]) from error
     except json.JSONDecodeError as error:
@@ -164,15 +179,24 @@ def tsv_rows(
                 try:
                     cells = line.rstrip(b"\r\n").decode("utf-8").split("\t")
                 except UnicodeDecodeError:
-                    yield SourceRow(source, number, None, "not UTF-8. Save the file as UTF-8.", repr(line[:200]))
+                    yield SourceRow(
+                        source, number, None, "not UTF-8. Save the file as UTF-8.", repr(line[:200])
+                    )
                     continue
                 if len(cells) != len(columns):
-                    fault = f"{len(columns)} tab-separated columns expected, got {len(cells)}. Download the file again."
-                    yield SourceRow(source, number, None, fault, "\t".join(cell[:200] for cell in cells))
+                    fault = (
+                        f"{len(columns)} tab-separated columns expected, got {len(cells)}. Download"
+                        " the file again."
+                    )
+                    yield SourceRow(
+                        source, number, None, fault, "\t".join(cell[:200] for cell in cells)
+                    )
                 else:
                     yield SourceRow(source, number, dict(zip(columns, cells, strict=True)))
     except OSError as error:
-        yield SourceRow(source, None, None, f"cannot be read: {error.strerror or error}. Check the path.")
+        yield SourceRow(
+            source, None, None, f"cannot be read: {error.strerror or error}. Check the path."
+        )
         return
     whole = check(source, number)
     if whole is not None:

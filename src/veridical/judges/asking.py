@@ -1,7 +1,8 @@
 """Ask an endpoint many things at once, patiently: bounded concurrency, time-outs, retries, and one gate for all.
 
-An answer is handed over the moment it is there, so that a kill loses no more than what is under way. Each try of a
-request carries the request's key as `Idempotency-Key`: an endpoint that knows the header bills such a request once.
+An answer is handed over the moment it is there, so that a kill loses no more than what is under
+way. Each try of a request carries the request's key as `Idempotency-Key`: an endpoint that knows
+the header bills such a request once.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from veridical.judges.completions import read_completion
 from veridical.judges.requests import ChatRequest
 from veridical.judges.settings import JudgeSettings
 from veridical.judges.waiting import back_off, retry_after
-from veridical.progress import say
+from veridical.progress import log
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -55,7 +56,8 @@ class Asker:
     Args:
         settings: Whom, and how patiently.
         on_answer: Told each answer as it comes, before anything else happens.
-        stop_before: Says why a request must not be asked any more, or "" to go on; asked before each first try.
+        stop_before: Says why a request must not be asked any more, or "" to go on; asked before
+            each first try.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Asker:
                 outcomes[number] = await self._ask_one(client, request)
                 if time.monotonic() - told > _SECONDS_BETWEEN_LINES:
                     told = time.monotonic()
-                    say(f"judge: {len(outcomes)} of {len(requests)}")
+                    log(f"judge: {len(outcomes)} of {len(requests)}")
 
         async with _client(self.settings) as client:
             count = min(self.settings.concurrency, len(requests))
@@ -122,7 +124,12 @@ class Asker:
                 self._stopped = self._stopped or self._stop_before(request)
             await asyncio.sleep(max(0.0, self._gate - time.monotonic()))
             if self._stopped:
-                return Outcome(None, f"not asked: {self._stopped}" if attempt == 1 else problem, attempt - 1, lost)
+                return Outcome(
+                    None,
+                    f"not asked: {self._stopped}" if attempt == 1 else problem,
+                    attempt - 1,
+                    lost,
+                )
             got = await self._try(client, request)
             if not isinstance(got, _Failure):
                 self._in_a_row = 0
@@ -132,9 +139,13 @@ class Asker:
             if not got.again:
                 return self._failed(problem, attempt, lost)
             if got.wait is not None and got.wait > settings.longest_wait:
-                self._stopped = f"the endpoint asks to wait {got.wait:.0f} s. Run the same command again then."
+                self._stopped = (
+                    f"the endpoint asks to wait {got.wait:.0f} s. Run the same command again then."
+                )
                 return Outcome(None, f"{problem}; {self._stopped}", attempt - 1, lost)
-            wait = back_off(attempt, first=settings.first_wait, longest=settings.longest_wait, rng=self._rng)
+            wait = back_off(
+                attempt, first=settings.first_wait, longest=settings.longest_wait, rng=self._rng
+            )
             if got.wait is not None:
                 self._gate = max(self._gate, time.monotonic() + got.wait)  # it speaks to all of us
                 wait = max(wait, got.wait * self._rng.uniform(1.0, 1.1))
@@ -148,7 +159,9 @@ class Asker:
             self._stopped = f"{self._in_a_row} requests in a row failed, the last with: {problem}"
         return Outcome(None, problem, attempts - 1, lost)
 
-    async def _try(self, client: "AsyncOpenAI", request: ChatRequest) -> Mapping[str, Any] | _Failure:
+    async def _try(
+        self, client: "AsyncOpenAI", request: ChatRequest
+    ) -> Mapping[str, Any] | _Failure:
         """Ask once: the answer, or what went wrong."""
         import openai
 
@@ -169,7 +182,9 @@ class Asker:
             return _Failure(f"no answer within {self.settings.timeout:g} s", lost=True)
         except openai.APIConnectionError as error:
             reason = error.__cause__ or error
-            return _Failure(f"connection failed: {type(reason).__name__}: {reason}"[:200], lost=True)
+            return _Failure(
+                f"connection failed: {type(reason).__name__}: {reason}"[:200], lost=True
+            )
         except ValueError:  # no JSON, or no UTF-8
             return _Failure("the answer is broken off: no valid JSON", lost=True)
         read = read_completion(completion)
@@ -183,12 +198,15 @@ class Asker:
         status, said = error.status_code, str(error.message)[:200]
         if status in _REFUSES_ALL or error.code == "insufficient_quota":
             raise ConfigError(
-                f"The endpoint {self.settings.url} refuses with HTTP {status}: {said}. Check the address, the model "
-                f"{self.settings.model!r} and the key in {self.settings.key_variable}; what was answered is kept."
+                f"The endpoint {self.settings.url} refuses with HTTP {status}: {said}. Check the"
+                f" address, the model {self.settings.model!r} and the key in"
+                f" {self.settings.key_variable}; what was answered is kept."
             ) from error
         again = status in _TRY_AGAIN or status >= 500
         return _Failure(
-            f"HTTP {status}: {said}", again=again, wait=retry_after(error.response.headers) if again else None
+            f"HTTP {status}: {said}",
+            again=again,
+            wait=retry_after(error.response.headers) if again else None,
         )
 
 
@@ -200,7 +218,10 @@ def _client(settings: JudgeSettings) -> "AsyncOpenAI":
     key = os.environ.get(settings.key_variable, "")
     if not key and "api.openai.com" in settings.url:
         raise ConfigError(
-            f"The endpoint {settings.url} needs a key. Put it into the environment: {settings.key_variable}."
+            f"The endpoint {settings.url} needs a key. Put it into the environment:"
+            f" {settings.key_variable}."
         )
     # A local endpoint takes any key; the client refuses to have none.
-    return AsyncOpenAI(api_key=key or "none", base_url=settings.url, timeout=settings.timeout, max_retries=0)
+    return AsyncOpenAI(
+        api_key=key or "none", base_url=settings.url, timeout=settings.timeout, max_retries=0
+    )

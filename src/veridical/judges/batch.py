@@ -1,7 +1,7 @@
 """Judging by batch file: write the requests as an OpenAI batch, and take its output into the cache.
 
-A batch costs about half, and nothing is asked from here. The `custom_id` of a line is the request's key, so that an
-answer can only be taken for the request that it is of.
+A batch costs about half, and nothing is asked from here. The `custom_id` of a line is the request's
+key, so that an answer can only be taken for the request that it is of.
 """
 
 import json
@@ -38,7 +38,9 @@ def write_batch(path: Path, requests: Sequence[ChatRequest]) -> Path:
         requests: What is to be asked.
     """
     lines = [
-        json.dumps({"custom_id": key, "method": "POST", "url": _ENDPOINT, "body": body}, ensure_ascii=False)
+        json.dumps(
+            {"custom_id": key, "method": "POST", "url": _ENDPOINT, "body": body}, ensure_ascii=False
+        )
         for key, body in {request.key: request.body for request in requests}.items()
     ]
     return write_text_atomically(path, "".join(f"{line}\n" for line in lines))
@@ -48,12 +50,14 @@ def read_batch(path: Path, requests: Sequence[ChatRequest], cache: AnswerCache) 
     """Take the output of a batch into the cache.
 
     Args:
-        path: Output (or error) file of the batch: JSON lines of `custom_id`, `response` and `error`.
+        path: Output (or error) file of the batch: JSON lines of `custom_id`, `response` and
+            `error`.
         requests: What was asked.
         cache: Where the answers go.
 
     Raises:
-        DataError: Lines that are none of a batch's output, or answer what was not asked; nothing is taken then.
+        DataError: Lines that are none of a batch's output, or answer what was not asked; nothing is
+            taken then.
     """
     faults = Faults()
     asked = {request.key: request for request in requests}
@@ -63,7 +67,9 @@ def read_batch(path: Path, requests: Sequence[ChatRequest], cache: AnswerCache) 
         key = field(row, "custom_id", str, faults, otherwise="")
         if key and key not in asked:
             faults.add(
-                row, f"answers {key[:16]}…, which is not asked here. Give the responses, template and judge of then."
+                row,
+                f"answers {key[:16]}…, which is not asked here. Give the responses, template and"
+                " judge of then.",
             )
         elif key in answers:
             faults.add(row, f"answers {key[:16]}… a second time. Keep one of the two lines.")
@@ -74,7 +80,9 @@ def read_batch(path: Path, requests: Sequence[ChatRequest], cache: AnswerCache) 
             else:
                 answers[key] = body
     if faults.found:
-        raise DataError(faults.found, advice="Nothing was taken over. Mend these lines and import again.")
+        raise DataError(
+            faults.found, advice="Nothing was taken over. Mend these lines and import again."
+        )
     with cache.lock():
         new = {key: body for key, body in answers.items() if cache.read(asked[key]) is None}
         for key, body in new.items():

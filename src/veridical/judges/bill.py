@@ -9,7 +9,8 @@ from veridical.judges.requests import ChatRequest
 from veridical.judges.settings import JudgeSettings
 
 _BYTES_PER_TOKEN = 3
-"""English has about 4 to 5 bytes a token, Chinese 3 or less: an estimate from above for most texts."""
+"""English has about 4 to 5 bytes a token, Chinese 3 or less: an estimate from above for most
+texts."""
 
 
 class Tokens(NamedTuple):
@@ -58,7 +59,9 @@ class Bill(NamedTuple):
             f"{self.tokens.read:,} tokens read, {self.tokens.written:,} written",
         ]
         parts += [f"{cost:.2f} USD"] if cost is not None else []
-        parts += [f"{self.lost} tries broke off, which the endpoint may bill too"] if self.lost else []
+        parts += (
+            [f"{self.lost} tries broke off, which the endpoint may bill too"] if self.lost else []
+        )
         return f"judge {settings.model}: " + ", ".join(parts)
 
 
@@ -67,7 +70,9 @@ def estimate_tokens(request: ChatRequest, settings: JudgeSettings) -> Tokens:
     return Tokens(math.ceil(request.characters / _BYTES_PER_TOKEN) + 8, settings.max_tokens)
 
 
-def used_tokens(request: ChatRequest, completion: Mapping[str, Any], settings: JudgeSettings) -> Tokens:
+def used_tokens(
+    request: ChatRequest, completion: Mapping[str, Any], settings: JudgeSettings
+) -> Tokens:
     """Tokens that an answer took, as the endpoint says; the estimate where it says nothing."""
     read = read_completion(completion)
     told = Tokens(read.prompt_tokens, read.completion_tokens)

@@ -45,7 +45,8 @@ class AnswerCache:
                     Fault(
                         path,
                         None,
-                        "not the answer that was kept here. Restore it, or delete it to ask (and pay) again.",
+                        "not the answer that was kept here. Restore it, or delete it to ask (and"
+                        " pay) again.",
                     )
                 ]
             )
@@ -72,7 +73,8 @@ class AnswerCache:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError as error:
                     raise ConfigError(
-                        f"Another run is judging with the cache `{self.folder}`. Wait for it, or name another folder."
+                        f"Another run is judging with the cache `{self.folder}`. Wait for it, or"
+                        " name another folder."
                     ) from error
             yield
 

@@ -41,14 +41,22 @@ def read_completion(body: Any) -> Completion:
     choice = body["choices"][0]
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
-        return Completion(None, "the first choice holds no message", model, read, written, malformed=True)
+        return Completion(
+            None, "the first choice holds no message", model, read, written, malformed=True
+        )
     if choice.get("finish_reason") == "content_filter" or message.get("refusal"):
         return Completion(
-            None, f"the judge refused: {message.get('refusal') or 'content filter'}", model, read, written
+            None,
+            f"the judge refused: {message.get('refusal') or 'content filter'}",
+            model,
+            read,
+            written,
         )
     content = message.get("content")
     if not isinstance(content, str):
-        return Completion(None, "the message holds no text", model, read, written, malformed=content is not None)
+        return Completion(
+            None, "the message holds no text", model, read, written, malformed=content is not None
+        )
     return Completion(content, "", model, read, written)
 
 

@@ -11,7 +11,7 @@ from veridical.judges.completions import is_model, read_completion
 from veridical.judges.protocol import Case, Review, Template
 from veridical.judges.requests import ChatRequest, build_requests
 from veridical.judges.settings import JudgeSettings
-from veridical.progress import say
+from veridical.progress import log
 
 
 class Plan(NamedTuple):
@@ -55,10 +55,14 @@ class EndpointJudge:
         answers = {}
         for key, request in unique.items():
             answer = self.cache.read(request)
-            if answer is not None and not (self.settings.ask_again and self._review("", answer).text is None):
+            if answer is not None and not (
+                self.settings.ask_again and self._review("", answer).text is None
+            ):
                 answers[key] = answer
         missing = [request for key, request in unique.items() if key not in answers]
-        spent = total(used_tokens(unique[key], answer, self.settings) for key, answer in answers.items())
+        spent = total(
+            used_tokens(unique[key], answer, self.settings) for key, answer in answers.items()
+        )
         ahead = total(estimate_tokens(request, self.settings) for request in missing)
         return Plan(requests, answers, missing, spent, ahead)
 
@@ -66,24 +70,36 @@ class EndpointJudge:
         """Judge cases.
 
         Raises:
-            ConfigError: The estimate is above the budget, or the endpoint refuses whatever is asked.
+            ConfigError: The estimate is above the budget, or the endpoint refuses whatever is
+                asked.
             MissingPackageError: The package `openai` is not installed.
         """
         with self.cache.lock():
             plan = self.plan(cases, template)
             if self.offline:
-                outcomes = {request.key: "not in the cache, and nothing is asked" for request in plan.missing}
+                outcomes = {
+                    request.key: "not in the cache, and nothing is asked"
+                    for request in plan.missing
+                }
                 self.bill = Bill(len(plan.answers), 0, len(plan.missing), 0, 0, Tokens())
             else:
                 self.check_budget(plan)
                 outcomes = self._ask(plan)
-        cut = sum(answer["choices"][0].get("finish_reason") == "length" for answer in plan.answers.values())
+        cut = sum(
+            answer["choices"][0].get("finish_reason") == "length"
+            for answer in plan.answers.values()
+        )
         if cut:
-            say(f"{cut} answers were cut at {self.settings.max_tokens} tokens; a rating at their end is lost.")
+            log(
+                f"{cut} answers were cut at {self.settings.max_tokens} tokens; a rating at their"
+                " end is lost."
+            )
         return [
-            self._review(case.id, plan.answers[request.key])
-            if request.key in plan.answers
-            else Review(case.id, None, outcomes[request.key], self.name)
+            (
+                self._review(case.id, plan.answers[request.key])
+                if request.key in plan.answers
+                else Review(case.id, None, outcomes[request.key], self.name)
+            )
             for case, request in zip(cases, plan.requests, strict=True)
         ]
 
@@ -93,19 +109,32 @@ class EndpointJudge:
         Raises:
             ConfigError: It is above the budget.
         """
-        say(f"judge {self.name}: {self.estimate(plan)}")
-        spent, ahead, budget = plan.spent.cost(self.settings), plan.ahead.cost(self.settings), self.settings.budget
-        if budget is None or spent is None or ahead is None or not plan.missing or spent + ahead <= budget:
+        log(f"judge {self.name}: {self.estimate(plan)}")
+        spent, ahead, budget = (
+            plan.spent.cost(self.settings),
+            plan.ahead.cost(self.settings),
+            self.settings.budget,
+        )
+        if (
+            budget is None
+            or spent is None
+            or ahead is None
+            or not plan.missing
+            or spent + ahead <= budget
+        ):
             return
         raise ConfigError(
-            f"Judging may cost {spent + ahead:.2f} USD ({spent:.2f} spent already), the budget is {budget:.2f} USD. "
-            "Nothing was asked. Raise the budget, lower `max_tokens`, or judge fewer items."
+            f"Judging may cost {spent + ahead:.2f} USD ({spent:.2f} spent already), the budget is"
+            f" {budget:.2f} USD. Nothing was asked. Raise the budget, lower `max_tokens`, or judge"
+            " fewer items."
         )
 
     def estimate(self, plan: Plan) -> str:
         """What is ahead, in a line."""
         cost = plan.ahead.cost(self.settings)
-        price = "; set price_in and price_out for an amount" if cost is None else f", {cost:.2f} USD"
+        price = (
+            "; set price_in and price_out for an amount" if cost is None else f", {cost:.2f} USD"
+        )
         return (
             f"{len(plan.missing)} requests to ask, {len(plan.answers)} in the cache; at most about "
             f"{plan.ahead.read:,} tokens read and {plan.ahead.written:,} written{price}"
@@ -115,7 +144,9 @@ class EndpointJudge:
         """Ask what is missing; answers go into the cache and the plan. Returns problems by key."""
         used = Tokens()
         reserved: dict[str, Tokens] = {}
-        useless: list[str] = []  # problems of the last answers in a row that were paid for and cannot be used
+        useless: list[
+            str
+        ] = []  # problems of the last answers in a row that were paid for and cannot be used
 
         def keep(request: ChatRequest, completion: Mapping[str, Any]) -> None:
             nonlocal used
@@ -133,7 +164,10 @@ class EndpointJudge:
             bound = total((plan.spent, used, *reserved.values())).cost(self.settings)
             if self.settings.budget is None or bound is None or bound <= self.settings.budget:
                 return ""
-            return f"the budget of {self.settings.budget:.2f} USD could be overdrawn. Raise it and run again."
+            return (
+                f"the budget of {self.settings.budget:.2f} USD could be overdrawn. Raise it and run"
+                " again."
+            )
 
         kept = len(plan.answers)
         asker = Asker(self.settings, on_answer=keep, stop_before=stop_before)
@@ -146,12 +180,18 @@ class EndpointJudge:
             lost=sum(outcome.lost for outcome in outcomes),
             tokens=used,
         )
-        say(self.bill.text(self.settings))
-        return {request.key: outcome.problem for request, outcome in zip(plan.missing, outcomes, strict=True)}
+        log(self.bill.text(self.settings))
+        return {
+            request.key: outcome.problem
+            for request, outcome in zip(plan.missing, outcomes, strict=True)
+        }
 
     def _review(self, case_id: str, completion: Mapping[str, Any]) -> Review:
         read = read_completion(completion)
         if read.model and not is_model(read.model, self.name, accepted=self.settings.accept_models):
-            problem = f"answered by {read.model!r}, not by {self.name!r}; name it in accept_models if that is right"
+            problem = (
+                f"answered by {read.model!r}, not by {self.name!r}; name it in accept_models if"
+                " that is right"
+            )
             return Review(case_id, None, problem, read.model)
         return Review(case_id, read.text, read.problem, read.model or self.name, completion)

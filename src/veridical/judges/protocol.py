@@ -1,6 +1,7 @@
 """What a judge is: it reads cases and gives a review for each, or says why there is none. A review is no score yet.
 
-Reading a score out of a review is the benchmark's matter, so that every judge's words go through the same parser.
+Reading a score out of a review is the benchmark's matter, so that every judge's words go through
+the same parser.
 """
 
 from collections.abc import Mapping, Sequence

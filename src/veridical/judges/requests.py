@@ -20,10 +20,14 @@ class ChatRequest(NamedTuple):
     @property
     def characters(self) -> int:
         """UTF-8 bytes of the messages, from which tokens are estimated."""
-        return sum(len(message["content"].encode("utf-8", "replace")) for message in self.body["messages"])
+        return sum(
+            len(message["content"].encode("utf-8", "replace")) for message in self.body["messages"]
+        )
 
 
-def build_requests(cases: Sequence[Case], template: Template, settings: JudgeSettings) -> list[ChatRequest]:
+def build_requests(
+    cases: Sequence[Case], template: Template, settings: JudgeSettings
+) -> list[ChatRequest]:
     """Build the request of each case, in their order."""
     return [_build(template.messages(case), template, settings) for case in cases]
 
@@ -34,19 +38,26 @@ def request_key(url: str, body: Mapping[str, Any]) -> str:
     >>> request_key("http://a/v1/", {"model": "m"}) == request_key("http://a/v1", {"model": "m"})
     True
     """
-    text = json.dumps({"url": url.rstrip("/"), "body": body}, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        {"url": url.rstrip("/"), "body": body}, sort_keys=True, ensure_ascii=False, allow_nan=False
+    )
     return hash_bytes(text.encode("utf-8", "surrogatepass"))
 
 
 def _build(messages: Sequence[Message], template: Template, settings: JudgeSettings) -> ChatRequest:
     if settings.system:
-        messages = (Message("system", settings.system), *(one for one in messages if one.role != "system"))
+        messages = (
+            Message("system", settings.system),
+            *(one for one in messages if one.role != "system"),
+        )
     body: dict[str, Any] = {
         "model": settings.model,
         "messages": [message._asdict() for message in messages],
         settings.token_limit_field: settings.max_tokens,
     }
     if settings.send_temperature:
-        body["temperature"] = template.temperature if settings.temperature is None else settings.temperature
+        body["temperature"] = (
+            template.temperature if settings.temperature is None else settings.temperature
+        )
     body |= settings.extra
     return ChatRequest(request_key(settings.url, body), body)

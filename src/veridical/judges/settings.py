@@ -12,13 +12,17 @@ class JudgeSettings(Recipe):
     """A judge at an OpenAI-compatible endpoint: who, where, how patiently, for how much."""
 
     model: str = Field(min_length=1)
-    """Name of the model at the endpoint. MMHal-Bench and LLaVA-RLHF: gpt-4-0314; RLAIF-V: gpt-4-1106-preview."""
+    """Name of the model at the endpoint. MMHal-Bench and LLaVA-RLHF: gpt-4-0314; RLAIF-V:
+    gpt-4-1106-preview."""
     url: str = Field(default="https://api.openai.com/v1", min_length=1)
-    """Base address of the endpoint; vLLM, llama.cpp, Ollama and most providers offer one that ends in /v1."""
+    """Base address of the endpoint; vLLM, llama.cpp, Ollama and most providers offer one that ends
+    in /v1."""
     cache: Path
-    """Folder of all answers ever paid for, by content of the request. What is in it is never asked again."""
+    """Folder of all answers ever paid for, by content of the request. What is in it is never asked
+    again."""
     key_variable: str = "OPENAI_API_KEY"
-    """Environment variable that holds the key; a local endpoint needs none. The key is written nowhere."""
+    """Environment variable that holds the key; a local endpoint needs none. The key is written
+    nowhere."""
     template: Path | None = None
     """File with the prompt. None: our own, whose scores compare to no published ones."""
     system: str = ""
@@ -34,9 +38,11 @@ class JudgeSettings(Recipe):
     extra: dict[str, Any] = Field(default_factory=dict)
     """Further fields of every request, for instance a seed."""
     accept_models: tuple[str, ...] = ()
-    """Names that the endpoint may answer under beside the model's own and its dated snapshots; "*" for any."""
+    """Names that the endpoint may answer under beside the model's own and its dated snapshots; "*"
+    for any."""
     ask_again: bool = False
-    """Ask anew where an answer was paid for but is of another model or holds no text. It costs again."""
+    """Ask anew where an answer was paid for but is of another model or holds no text. It costs
+    again."""
     concurrency: int = Field(default=8, ge=1, le=256)
     """Requests at a time."""
     timeout: float = Field(default=120.0, gt=0)
@@ -44,9 +50,11 @@ class JudgeSettings(Recipe):
     attempts: int = Field(default=6, ge=1)
     """How often one request is tried."""
     first_wait: float = Field(default=1.0, ge=0)
-    """Wait after the first failure, in seconds; doubled each time, of which a random half to whole is waited."""
+    """Wait after the first failure, in seconds; doubled each time, of which a random half to whole
+    is waited."""
     longest_wait: float = Field(default=120.0, ge=0)
-    """Longest wait between two tries, in seconds; an endpoint that asks for more ends the run, to be gone on with."""
+    """Longest wait between two tries, in seconds; an endpoint that asks for more ends the run, to
+    be gone on with."""
     give_up_after: int = Field(default=20, ge=1)
     """Requests in a row that fail for good until no more is asked."""
     price_in: float | None = Field(default=None, ge=0)
@@ -54,13 +62,15 @@ class JudgeSettings(Recipe):
     price_out: float | None = Field(default=None, ge=0)
     """Price of a million tokens written, in USD."""
     budget: float | None = Field(default=None, ge=0)
-    """Most that these judgements may cost in USD, those in the cache included; nothing is asked where the estimate is
-    above it."""
+    """Most that these judgements may cost in USD, those in the cache included; nothing is asked
+    where the estimate is above it."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError(f"`url` must start with http:// or https://, got {self.url!r}")
         if self.budget is not None and (self.price_in is None or self.price_out is None):
-            raise ValueError("a `budget` needs `price_in` and `price_out`, USD for a million tokens")
+            raise ValueError(
+                "a `budget` needs `price_in` and `price_out`, USD for a million tokens"
+            )
         return self

@@ -1,5 +1,5 @@
 """Models: loading, prompts, branches, feature cache, generation, adapters.
 
-Everything here works on plain `transformers` and `peft` objects. This file imports nothing, so that a caller pays only
-for what it uses.
+Everything here works on plain `transformers` and `peft` objects. This file imports nothing, so that
+a caller pays only for what it uses.
 """

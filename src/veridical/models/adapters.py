@@ -1,8 +1,8 @@
 """Several adapters on one base, worn one at a time: policy, reward, value.
 
-Which adapter a forward goes through and which weights learn are two different things; PEFT's own switch changes both
-(the active adapter becomes trainable, the others frozen), so that looking at a reward would stop the policy from
-learning. Here a switch leaves alone who learns.
+Which adapter a forward goes through and which weights learn are two different things; PEFT's own
+switch changes both (the active adapter becomes trainable, the others frozen), so that looking at a
+reward would stop the policy from learning. Here a switch leaves alone who learns.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,12 +35,20 @@ def wearing(model: nn.Module, adapter: str | None) -> Iterator[None]:
     layers = _tuned_layers(model)
     if adapter is not None and adapter not in adapter_names(model):
         raise ModelError(
-            f"The model has no adapter {adapter!r}, got {', '.join(adapter_names(model)) or 'none'}. Attach it first."
+            f"The model has no adapter {adapter!r}, got"
+            f" {', '.join(adapter_names(model)) or 'none'}. Attach it first."
         )
     before = [_worn(layer) for layer in layers]
     try:
         for layer, worn in zip(layers, before, strict=True):
-            _wear(layer, worn._replace(disabled=True) if adapter is None else _Worn((adapter,), disabled=False))
+            _wear(
+                layer,
+                (
+                    worn._replace(disabled=True)
+                    if adapter is None
+                    else _Worn((adapter,), disabled=False)
+                ),
+            )
         yield
     finally:
         for layer, worn in zip(layers, before, strict=True):
@@ -49,7 +57,9 @@ def wearing(model: nn.Module, adapter: str | None) -> Iterator[None]:
 
 def adapter_names(model: nn.Module) -> tuple[str, ...]:
     """Names of the adapters that a model has, worn or not."""
-    return tuple(sorted({name for layer in _tuned_layers(model) for name in layer._get_available_adapters()}))
+    return tuple(
+        sorted({name for layer in _tuned_layers(model) for name in layer._get_available_adapters()})
+    )
 
 
 def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> VisionLanguageModel:
@@ -61,8 +71,8 @@ def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> 
         name: What to call it.
 
     Returns:
-        The same model with one adapter more. A bare base is wrapped for it: go on with what is returned; the base
-        itself gives what it gave before.
+        The same model with one adapter more. A bare base is wrapped for it: go on with what is
+        returned; the base itself gives what it gave before.
 
     Raises:
         ModelError: There is an adapter of this name, or it does not fit the base.
@@ -76,7 +86,9 @@ def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> 
             if isinstance(wrapped, PeftModel):
                 wrapped.load_adapter(str(folder), adapter_name=name, is_trainable=False)
             else:
-                wrapped = PeftModel.from_pretrained(wrapped, str(folder), adapter_name=name, is_trainable=False)
+                wrapped = PeftModel.from_pretrained(
+                    wrapped, str(folder), adapter_name=name, is_trainable=False
+                )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         text = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(

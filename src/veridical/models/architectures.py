@@ -1,7 +1,8 @@
 """What Veridical must know of an architecture: where positions come from, and where its fast paths hold.
 
-The fast paths (branches behind one prompt, lean decoding) reckon positions and masks themselves. They are used only for
-architectures on which they have been shown to agree with the plain forward; for the rest there is always a plain path.
+The fast paths (branches behind one prompt, lean decoding) reckon positions and masks themselves.
+They are used only for architectures on which they have been shown to agree with the plain forward;
+for the rest there is always a plain path.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from veridical.errors import ModelError
 from veridical.models.loading import unwrap
-from veridical.progress import say
+from veridical.progress import log
 
 _CAUSAL_MODELS = frozenset(
     {
@@ -28,8 +29,8 @@ _CAUSAL_MODELS = frozenset(
         "smolvlm",
     }
 )
-"""Image tokens are attended causally, images enter by `mm_encoder_outputs` or pixels at placeholder tokens, and logits
-are the vocabulary head's, neither scaled nor capped."""
+"""Image tokens are attended causally, images enter by `mm_encoder_outputs` or pixels at placeholder
+tokens, and logits are the vocabulary head's, neither scaled nor capped."""
 _ROTARY_TEXT_MODELS = frozenset(
     {"llama", "mistral", "qwen2", "qwen2_5_vl_text", "qwen2_vl_text", "qwen3", "qwen3_vl_text"}
 )
@@ -65,7 +66,11 @@ def why_not_causal(model: Any) -> str | None:
         return f"the language model attends over a sliding window of {text.sliding_window}"
     rope = getattr(text, "rope_parameters", None) or {}
     kind = rope.get("rope_type", rope.get("type", "default"))
-    return None if kind in _FIXED_ROTARY else f"its rotary positions ({kind}) depend on the length of the input"
+    return (
+        None
+        if kind in _FIXED_ROTARY
+        else f"its rotary positions ({kind}) depend on the length of the input"
+    )
 
 
 def prompt_positions(model: Any, prompt: Mapping[str, Tensor]) -> Positions:
@@ -79,7 +84,9 @@ def prompt_positions(model: Any, prompt: Mapping[str, Tensor]) -> Positions:
     backbone = unwrap(model).base_model
     if hasattr(backbone, "get_rope_index"):
         known = signature(backbone.get_rope_index).parameters
-        ids, deltas = backbone.get_rope_index(**{key: value for key, value in prompt.items() if key in known})
+        ids, deltas = backbone.get_rope_index(
+            **{key: value for key, value in prompt.items() if key in known}
+        )
         return Positions(ids, mask.sum(-1) + deltas.reshape(-1))
     return Positions((mask.cumsum(-1) - 1).clamp(min=0), mask.sum(-1))
 
@@ -92,16 +99,21 @@ def encode_images(model: Any, prompt: Mapping[str, Tensor]) -> dict[str, Any]:
     """
     inner = unwrap(model)
     backbone = inner.base_model
-    if "mm_encoder_outputs" not in signature(inner.forward).parameters or not hasattr(backbone, "get_image_features"):
+    if "mm_encoder_outputs" not in signature(inner.forward).parameters or not hasattr(
+        backbone, "get_image_features"
+    ):
         raise ModelError(
-            f"`{inner.config.model_type}` takes no image features from outside. Leave image_outputs out for it."
+            f"`{inner.config.model_type}` takes no image features from outside. Leave image_outputs"
+            " out for it."
         )
     known = signature(backbone.get_image_features).parameters
     arguments = {key: value for key, value in prompt.items() if key in known}
     return {"image": backbone.get_image_features(**arguments, return_dict=True)}
 
 
-def image_arguments(prompt: Mapping[str, Tensor], image_outputs: Mapping[str, Any] | None) -> dict[str, Any]:
+def image_arguments(
+    prompt: Mapping[str, Tensor], image_outputs: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Give the forward arguments that carry the images: as encoded features where there are some, else as pixels."""
     batch_shape = prompt["input_ids"].shape
     others = {key: value for key, value in prompt.items() if value.shape != batch_shape}
@@ -122,7 +134,9 @@ def repeat_images(arguments: Mapping[str, Any], *, prompts: int, times: int) -> 
     repeated: dict[str, Any] = {}
     for key, value in arguments.items():
         if key == "mm_encoder_outputs":
-            repeated[key] = {"image": _repeat_features(value["image"], prompts=prompts, times=times)}
+            repeated[key] = {
+                "image": _repeat_features(value["image"], prompts=prompts, times=times)
+            }
         elif key == "pixel_values" and "image_grid_thw" in arguments:
             pieces = value.split(arguments["image_grid_thw"].prod(-1).tolist())
             _check_one_image_each(key, len(pieces), prompts)
@@ -137,17 +151,23 @@ def _repeat_features(outputs: Any, *, prompts: int, times: int) -> Any:
     features = outputs.pooler_output
     _check_one_image_each("mm_encoder_outputs", len(features), prompts)
     again = [feature for feature in features for _ in range(times)]
-    repeated = type(outputs)(pooler_output=torch.stack(again) if isinstance(features, Tensor) else again)
+    repeated = type(outputs)(
+        pooler_output=torch.stack(again) if isinstance(features, Tensor) else again
+    )
     layers = getattr(outputs, "deepstack_features", None)
     if layers is not None:
         # One entry a layer, in it one tensor an image (Qwen3-VL).
-        repeated.deepstack_features = [[piece for piece in layer for _ in range(times)] for layer in layers]
+        repeated.deepstack_features = [
+            [piece for piece in layer for _ in range(times)] for layer in layers
+        ]
     return repeated
 
 
 def _check_one_image_each(key: str, found: int, prompts: int) -> None:
     if found != prompts:
-        raise ModelError(f"`{key}` holds {found} images for {prompts} prompts; one image a prompt is needed.")
+        raise ModelError(
+            f"`{key}` holds {found} images for {prompts} prompts; one image a prompt is needed."
+        )
 
 
 def language_model(model: Any) -> nn.Module:
@@ -173,7 +193,8 @@ def vision_tower(model: Any) -> nn.Module:
 def project_to_vocabulary(model: Any, hidden: Tensor) -> Tensor:
     """Turn last hidden states (… D) into logits (… V), in float32.
 
-    For checked architectures this is all that the model's own forward does; others may scale or cap their logits.
+    For checked architectures this is all that the model's own forward does; others may scale or cap
+    their logits.
     """
     inner = unwrap(model)
     logits: Tensor = inner.get_output_embeddings()(hidden).float()
@@ -184,4 +205,4 @@ def say_once(text: str) -> None:
     """Tell the user something that would be said again for every batch."""
     if text not in _said:
         _said.add(text)
-        say(text)
+        log(text)

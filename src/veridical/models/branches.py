@@ -1,17 +1,18 @@
 r"""One prompt, many responses: K branches behind a prompt that is encoded once.
 
-A comparison, a correction, k samples for PPO or best-of-n: always one image and one question (576 image tokens and
-more) with a few short responses. Laid out as one row
+A comparison, a correction, k samples for PPO or best-of-n: always one image and one question (576
+image tokens and more) with a few short responses. Laid out as one row
 
     prompt | response 1 | response 2 | … | response K
 
-under a tree mask (a response's token sees the prompt and its own response's past, nothing else) and with positions that
-go on from the prompt's end in every branch, one forward gives what K forwards over prompt + response give: for a
-600-token prompt and two 100-token responses 800 tokens instead of 1,400. Vocabulary logits are made at the scored
-positions only, in chunks, so that memory does not grow with V times the length of the prompt.
+under a tree mask (a response's token sees the prompt and its own response's past, nothing else) and
+with positions that go on from the prompt's end in every branch, one forward gives what K forwards
+over prompt + response give: for a 600-token prompt and two 100-token responses 800 tokens instead
+of 1,400. Vocabulary logits are made at the scored positions only, in chunks, so that memory does
+not grow with V times the length of the prompt.
 
-Where an architecture or attention kernel does not allow it, every response gets its own copy of the prompt (the plain
-path); the result is the same to rounding.
+Where an architecture or attention kernel does not allow it, every response gets its own copy of the
+prompt (the plain path); the result is the same to rounding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,8 +49,8 @@ class BranchBatch:
         """Check shapes, and that a mask has no holes (a hole would take context from what follows it)."""
         if self.response_ids.ndim != 3 or self.response_ids.shape != self.response_mask.shape:
             raise ModelError(
-                f"response_ids and response_mask must both be (B K T), got {tuple(self.response_ids.shape)} "
-                f"and {tuple(self.response_mask.shape)}."
+                "response_ids and response_mask must both be (B K T), got"
+                f" {tuple(self.response_ids.shape)} and {tuple(self.response_mask.shape)}."
             )
         if self.response_ids.shape[0] != self.prompt["input_ids"].shape[0]:
             raise ModelError(
@@ -58,7 +59,9 @@ class BranchBatch:
             )
         mask = self.response_mask
         if mask.device.type == "cpu" and bool((mask[..., 1:] & ~mask[..., :-1]).any()):
-            raise ModelError("response_mask must be True from the first token to the last, without holes.")
+            raise ModelError(
+                "response_mask must be True from the first token to the last, without holes."
+            )
 
     def to(self, device: torch.device | str) -> "BranchBatch":
         """Move all tensors."""
@@ -106,14 +109,19 @@ class BranchReadings(NamedTuple):
 
 
 def score_branches(
-    model: Any, batch: BranchBatch, *, image_outputs: Mapping[str, Any] | None = None, plain: bool = False
+    model: Any,
+    batch: BranchBatch,
+    *,
+    image_outputs: Mapping[str, Any] | None = None,
+    plain: bool = False,
 ) -> Tensor:
     """Log-probabilities of the responses' tokens, each given image, question and its own response's past.
 
     Args:
         model: The model, with adapters or without.
         batch: Prompts and responses, on the model's device.
-        image_outputs: Images encoded before (`FeatureCache.image_outputs`, `encode_images`), instead of the pixels.
+        image_outputs: Images encoded before (`FeatureCache.image_outputs`, `encode_images`),
+            instead of the pixels.
         plain: Score each response behind its own prompt copy, even where branches hold.
 
     Returns:
@@ -152,16 +160,23 @@ def _read(
     entropies: bool,
 ) -> BranchReadings:
     layout, mask = _lay_out(model, batch, image_outputs, plain=plain), batch.response_mask
-    rows, columns, ids = layout.rows.expand_as(mask)[mask], layout.before[mask], batch.response_ids[mask]
+    rows, columns, ids = (
+        layout.rows.expand_as(mask)[mask],
+        layout.before[mask],
+        batch.response_ids[mask],
+    )
     if why_not_causal(model) is None:
         hidden = unwrap(model).base_model(**layout.arguments, use_cache=False).last_hidden_state
         states = hidden[rows, columns]
         scores = score_tokens(model, states, ids, sampling=sampling, with_entropies=entropies)
     else:
-        # Some architectures scale or cap their logits; one that has not been checked makes them itself.
+        # Some architectures scale or cap their logits; one that has not been checked makes them
+        # itself.
         output = unwrap(model)(**layout.arguments, use_cache=False, output_hidden_states=entropies)
         states = output.hidden_states[-1][rows, columns] if entropies else output.logits
-        scores = score_logits(output.logits[rows, columns], ids, sampling=sampling, with_entropies=entropies)
+        scores = score_logits(
+            output.logits[rows, columns], ids, sampling=sampling, with_entropies=entropies
+        )
 
     def spread(values: Tensor) -> Tensor:
         return values.new_zeros(mask.shape).masked_scatter(mask, values)
@@ -210,7 +225,9 @@ class _Layout(NamedTuple):
     """Column of the token before it (B K T); 0 where masked."""
 
 
-def _lay_out(model: Any, batch: BranchBatch, image_outputs: Mapping[str, Any] | None, *, plain: bool) -> _Layout:
+def _lay_out(
+    model: Any, batch: BranchBatch, image_outputs: Mapping[str, Any] | None, *, plain: bool
+) -> _Layout:
     reason = None if plain else supports_branches(model)
     if reason is not None:
         say_once(f"Each response is scored behind its own copy of the prompt: {reason}.")
@@ -232,14 +249,18 @@ def _lay_out_branches(model: Any, batch: BranchBatch, images: dict[str, Any]) ->
     at = torch.where(flat, slots, 0).reshape(B, K, T)
     columns = torch.arange(L, device=mask.device)
     last = torch.where(prompt["attention_mask"].bool(), columns, 0).amax(-1)
-    before = torch.where(mask, torch.cat([last.reshape(B, 1, 1).expand(B, K, 1), at[..., :-1]], dim=-1), 0)
+    before = torch.where(
+        mask, torch.cat([last.reshape(B, 1, 1).expand(B, K, 1), at[..., :-1]], dim=-1), 0
+    )
 
     positions = prompt_positions(model, prompt)
     steps = positions.next.unsqueeze(1) + order % T
     steps = torch.where(valid, steps, 0)
     if positions.ids.ndim == 3:
         steps = steps.unsqueeze(0).expand(positions.ids.shape[0], -1, -1)
-    segments = torch.cat([prompt["attention_mask"].long() - 1, torch.where(valid, order // T + 1, -1)], dim=-1)
+    segments = torch.cat(
+        [prompt["attention_mask"].long() - 1, torch.where(valid, order // T + 1, -1)], dim=-1
+    )
     arguments = {
         **images,
         **_extend(prompt, batch.response_ids.reshape(B, K * T).gather(1, order)),
@@ -266,11 +287,19 @@ def _lay_out_plain(batch: BranchBatch, images: dict[str, Any]) -> _Layout:
     prompt, mask = batch.prompt, batch.response_mask
     B, K, T = mask.shape
     R = B * K
-    copies = {key: value.repeat_interleave(K, dim=0) for key, value in prompt.items() if _is_sequence(prompt, key)}
+    copies = {
+        key: value.repeat_interleave(K, dim=0)
+        for key, value in prompt.items()
+        if _is_sequence(prompt, key)
+    }
     rows = _extend(copies, batch.response_ids.reshape(R, T))
-    attention = torch.cat([copies["attention_mask"], mask.reshape(R, T).to(copies["attention_mask"].dtype)], dim=-1)
+    attention = torch.cat(
+        [copies["attention_mask"], mask.reshape(R, T).to(copies["attention_mask"].dtype)], dim=-1
+    )
     # Without gaps and padded on the right, every architecture finds the positions by itself.
-    order = attention.argsort(dim=-1, descending=True, stable=True)[:, : int(attention.sum(-1).max())]
+    order = attention.argsort(dim=-1, descending=True, stable=True)[
+        :, : int(attention.sum(-1).max())
+    ]
     arguments = {key: value.gather(1, order) for key, value in rows.items()}
     arguments["attention_mask"] = attention.gather(1, order)
     length = copies["attention_mask"].sum(-1).reshape(B, K, 1)

@@ -2,12 +2,14 @@
 
 Behind the first question's generation prompt stand, token for token,
 
-    answer 1 · end | what the template puts between, question 2, generation prompt | answer 2 · end | …
+    answer 1 · end | what the template puts between, question 2, generation prompt | answer 2 · end
+    | …
 
-so that a whole conversation is scored in one forward, as a branch like any other. Every answer is tokenised as it is
-when it is the only one, and ends with the token that ends a turn: also where the template (that of LLaVA-1.5 on the
-hub) writes none, since an answer without it teaches the model never to stop. LLaVA-RLHF's SFT does the same
-(arXiv 2309.14525): the loss is on answers and their ends, questions are context.
+so that a whole conversation is scored in one forward, as a branch like any other. Every answer is
+tokenised as it is when it is the only one, and ends with the token that ends a turn: also where the
+template (that of LLaVA-1.5 on the hub) writes none, since an answer without it teaches the model
+never to stop. LLaVA-RLHF's SFT does the same (arXiv 2309.14525): the loss is on answers and their
+ends, questions are context.
 """
 
 from collections.abc import Sequence
@@ -44,16 +46,19 @@ def encode_conversation(
         max_tokens: Longest result; what is longer is cut, and ends with an answer's token.
 
     Raises:
-        ModelError: A text holds a placeholder, or an answer an end token; or the template leaves answers out.
+        ModelError: A text holds a placeholder, or an answer an end token; or the template leaves
+            answers out.
     """
     questions, answers = texts[2::2], texts[1::2]
     frame = response_frame(vlm)
-    told = render_turns(vlm, [_MARKER if number % 2 else text for number, text in enumerate(texts)], generate=False)
+    told = render_turns(
+        vlm, [_MARKER if number % 2 else text for number, text in enumerate(texts)], generate=False
+    )
     parts = told.split(_MARKER)
     if len(parts) != len(answers) + 1:
         raise ModelError(
-            f"The chat template of `{vlm.name}` shows {len(parts) - 1} of {len(answers)} answers of a conversation. "
-            "Mend the template, or give conversations of one turn."
+            f"The chat template of `{vlm.name}` shows {len(parts) - 1} of {len(answers)} answers of"
+            " a conversation. Mend the template, or give conversations of one turn."
         )
     closing = _closing(vlm, parts[-1], frame.end_token_id)
     ids: list[int] = []
@@ -62,7 +67,10 @@ def encode_conversation(
         if number:
             between = parts[number].removeprefix(closing).removesuffix(frame.separator)
             if questions[number - 1].strip() not in between:
-                raise ModelError(f"The chat template of `{vlm.name}` changes or drops questions. Mend the template.")
+                raise ModelError(
+                    f"The chat template of `{vlm.name}` changes or drops questions. Mend the"
+                    " template."
+                )
             context = _behind_end(vlm, between, frame.end_token_id)
             ids, learnt = [*ids, *context], [*learnt, *(False for _ in context)]
         ids, learnt = [*ids, *answer.ids], [*learnt, *(True for _ in answer.ids)]
@@ -80,7 +88,9 @@ def encode_question(vlm: VisionLanguageModel, question: str) -> dict[str, Tensor
     """
     text = render_turns(vlm, [question], with_image=False)
     begin = vlm.tokenizer.bos_token
-    inputs = vlm.processor(text=[text], add_special_tokens=not (begin and text.startswith(begin)), return_tensors="pt")
+    inputs = vlm.processor(
+        text=[text], add_special_tokens=not (begin and text.startswith(begin)), return_tensors="pt"
+    )
     return {key: value for key, value in inputs.items() if isinstance(value, Tensor)}
 
 

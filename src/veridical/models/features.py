@@ -1,11 +1,13 @@
 """Features of a frozen vision tower, computed once an image and kept, in memory and on disk.
 
-Policy, reference, reward and value all look at an image through the same frozen tower, epoch after epoch. What is kept
-is what the tower gives *before* the projector: smaller than after it on real models (1,024 wide against 4,096 for
-LLaVA-1.5), and right whether the projector is frozen, trained or wears an adapter, since it is run live.
+Policy, reference, reward and value all look at an image through the same frozen tower, epoch after
+epoch. What is kept is what the tower gives *before* the projector: smaller than after it on real
+models (1,024 wide against 4,096 for LLaVA-1.5), and right whether the projector is frozen, trained
+or wears an adapter, since it is run live.
 
-A feature's key holds the image's pixels, the tower's weights and its settings; a changed weight, size or
-normalisation gives a new key. Nothing stale is ever read, so a folder may be shared between runs.
+A feature's key holds the image's pixels, the tower's weights and its settings; a changed weight,
+size or normalisation gives a new key. Nothing stale is ever read, so a folder may be shared between
+runs.
 """
 
 import json
@@ -32,7 +34,9 @@ _MEMORY = 2 * 2**30
 class FeatureCache:
     """Features of images that were seen before."""
 
-    def __init__(self, folder: Path | str | None, vlm: VisionLanguageModel, *, memory_bytes: int = _MEMORY) -> None:
+    def __init__(
+        self, folder: Path | str | None, vlm: VisionLanguageModel, *, memory_bytes: int = _MEMORY
+    ) -> None:
         """Set up a cache.
 
         Args:
@@ -55,13 +59,19 @@ class FeatureCache:
     def why_not(self) -> str | None:
         """Say why features cannot be kept for this model as it is now; None where they can.
 
-        A tower whose weights take gradients is no obstacle where no gradients are taken (generation, evaluation).
+        A tower whose weights take gradients is no obstacle where no gradients are taken
+        (generation, evaluation).
         """
         inner = unwrap(self._vlm.model)
         if inner.config.model_type != "llava":
-            return f"the architecture `{inner.config.model_type}` has no tower and projector that can be told apart"
+            return (
+                f"the architecture `{inner.config.model_type}` has no tower and projector that can"
+                " be told apart"
+            )
         tower = vision_tower(inner)
-        if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in tower.parameters()):
+        if torch.is_grad_enabled() and any(
+            parameter.requires_grad for parameter in tower.parameters()
+        ):
             return "its vision tower is being trained"
         if any("lora_" in name for name, _ in tower.named_parameters()):
             return "its vision tower wears an adapter"
@@ -76,8 +86,8 @@ class FeatureCache:
             prompt: What `encode_prompts` gives; `pixel_values` (B C H W) may lie on any device.
 
         Returns:
-            Encoded images on the model's device, or None where the features cannot be kept (the reason is said once):
-            then pass the pixels as ever.
+            Encoded images on the model's device, or None where the features cannot be kept (the
+            reason is said once): then pass the pixels as ever.
         """
         reason = self.why_not()
         if reason is not None:
@@ -103,15 +113,20 @@ class FeatureCache:
         """Give what a forward takes as `image_outputs` from keys alone.
 
         Raises:
-            ModelError: A feature is no longer there (memory too small and no folder), or the tower has changed.
+            ModelError: A feature is no longer there (memory too small and no folder), or the tower
+                has changed.
         """
         self._follow_weights()
-        found = {key: self._find(key) if key.startswith(self._prefix) else None for key in dict.fromkeys(keys)}
+        found = {
+            key: self._find(key) if key.startswith(self._prefix) else None
+            for key in dict.fromkeys(keys)
+        }
         kept = {key: feature for key, feature in found.items() if feature is not None}
         if len(kept) < len(found):
             raise ModelError(
-                f"{len(found) - len(kept)} of {len(found)} images' features are not there any more. "
-                "Give the cache a folder or more memory, and do not change the vision tower between."
+                f"{len(found) - len(kept)} of {len(found)} images' features are not there any more."
+                " Give the cache a folder or more memory, and do not change the vision tower"
+                " between."
             )
         self.hits += len(keys)
         return self._project(keys, kept)
@@ -171,7 +186,9 @@ class FeatureCache:
         finally:
             handle.remove()
         if len(seen) != 1 or len(seen[0]) != len(pixels):
-            raise ModelError("The projector did not receive one block of features an image. Leave the cache out.")
+            raise ModelError(
+                "The projector did not receive one block of features an image. Leave the cache out."
+            )
         return list(seen[0].clone())
 
     def _find(self, key: str) -> Tensor | None:
@@ -184,7 +201,8 @@ class FeatureCache:
         try:
             feature = load_file(path)["feature"]
         except (SafetensorError, KeyError, OSError):
-            # A file that cannot be read is worth no more than one that is not there: encode again, write anew.
+            # A file that cannot be read is worth no more than one that is not there: encode again,
+            # write anew.
             return None
         self._hold(key, feature)
         return feature

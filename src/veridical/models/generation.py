@@ -1,11 +1,12 @@
 """Responses of a model to questions about images, greedy or sampled.
 
-For architectures that are known (see `architectures`) a lean loop over the model's own forward and key-value cache
-decodes: images and prompt once for all samples of a prompt, finished rows dropped as they finish. For the rest
-`transformers`' `generate` does. Both choose tokens by the same rule, `_choose`, so that they agree.
+For architectures that are known (see `architectures`) a lean loop over the model's own forward and
+key-value cache decodes: images and prompt once for all samples of a prompt, finished rows dropped
+as they finish. For the rest `transformers`' `generate` does. Both choose tokens by the same rule,
+`_choose`, so that they agree.
 
-Image and video placeholders are never chosen: a model can rate its own placeholder highly, and a response that holds
-one would take image features when it is read again.
+Image and video placeholders are never chosen: a model can rate its own placeholder highly, and a
+response that holds one would take image features when it is read again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,8 +74,9 @@ def generate_responses(
 ) -> list[list[GeneratedText]]:
     """Let the model answer every question about its image.
 
-    Sampled responses depend on the seed and on the question's place in the list, not on the batch size: every response
-    draws from a stream of its own. (Between batch sizes the logits differ by rounding, which can turn a near tie.)
+    Sampled responses depend on the seed and on the question's place in the list, not on the batch
+    size: every response draws from a stream of its own. (Between batch sizes the logits differ by
+    rounding, which can turn a near tie.)
 
     Args:
         vlm: The model.
@@ -96,13 +98,22 @@ def generate_responses(
     Raises:
         ModelError: Settings that contradict each other, or prompts that cannot be laid out.
     """
-    if num_samples < 1 or max_new_tokens < 1 or batch_size < 1 or temperature < 0 or not 0 < top_p <= 1:
+    if (
+        num_samples < 1
+        or max_new_tokens < 1
+        or batch_size < 1
+        or temperature < 0
+        or not 0 < top_p <= 1
+    ):
         raise ModelError(
-            "num_samples, max_new_tokens and batch_size must be at least 1, temperature at least 0 and top_p in (0, 1]"
-            f", got {num_samples}, {max_new_tokens}, {batch_size}, {temperature} and {top_p}."
+            "num_samples, max_new_tokens and batch_size must be at least 1, temperature at least 0"
+            f" and top_p in (0, 1], got {num_samples}, {max_new_tokens}, {batch_size},"
+            f" {temperature} and {top_p}."
         )
     if temperature == 0 and num_samples > 1:
-        raise ModelError(f"{num_samples} greedy responses would all be the same. Set a temperature above 0.")
+        raise ModelError(
+            f"{num_samples} greedy responses would all be the same. Set a temperature above 0."
+        )
     if len(questions) != len(images):
         raise ModelError(f"One image a question is needed, got {len(questions)} and {len(images)}.")
     answers: dict[int, list[GeneratedText]] = {}
@@ -114,8 +125,12 @@ def generate_responses(
         ids = generate_tokens(
             vlm,
             {key: value.to(vlm.device) for key, value in prompt.items()},
-            image_outputs=feature_cache.image_outputs(prompt) if shown and feature_cache is not None else None,
-            streams=[[child_seed(seed, "response", n, k) for k in range(num_samples)] for n in numbers],
+            image_outputs=(
+                feature_cache.image_outputs(prompt) if shown and feature_cache is not None else None
+            ),
+            streams=[
+                [child_seed(seed, "response", n, k) for k in range(num_samples)] for n in numbers
+            ],
             temperature=temperature,
             top_p=top_p,
             max_new_tokens=max_new_tokens,
@@ -152,8 +167,8 @@ def generate_tokens(
         vlm: The model, in whatever mode; it answers in evaluation mode.
         prompt: What `encode_prompts` gives, on the model's device: B prompts.
         image_outputs: Images encoded before (`FeatureCache.recall`), instead of the pixels.
-        streams: For each prompt the seeds of its K samples, as many for each; what a response says depends on its
-            seed and on nothing else that is drawn.
+        streams: For each prompt the seeds of its K samples, as many for each; what a response says
+            depends on its seed and on nothing else that is drawn.
         temperature: 0 is greedy.
         top_p: Sample from the smallest set of tokens that holds this much probability.
         max_new_tokens: Longest response, in tokens.
@@ -167,7 +182,9 @@ def generate_tokens(
     if reason is not None:
         say_once(f"transformers' generate decodes, not the lean loop: {reason}.")
     decode = _generate_generally if general or reason is not None else _generate_lean
-    choice = _Choice(temperature, top_p, torch.tensor(forbidden, dtype=torch.long, device=vlm.device))
+    choice = _Choice(
+        temperature, top_p, torch.tensor(forbidden, dtype=torch.long, device=vlm.device)
+    )
     noise = None
     if temperature > 0:
         noise = _noise([seed for row in streams for seed in row], max_new_tokens).to(vlm.device)
@@ -190,7 +207,10 @@ def _noise(seeds: Sequence[int], steps: int) -> Tensor:
     """Uniform numbers (seeds, steps), each row from a stream of its own."""
     generator = torch.Generator()
     return torch.stack(
-        [torch.rand(steps, generator=generator.manual_seed(seed), dtype=torch.float64) for seed in seeds]
+        [
+            torch.rand(steps, generator=generator.manual_seed(seed), dtype=torch.float64)
+            for seed in seeds
+        ]
     )
 
 
@@ -206,7 +226,11 @@ def _choose(logits: Tensor, noise: Tensor | None, choice: _Choice) -> Tensor:
         probabilities = probabilities.masked_fill(beyond.gather(-1, order.argsort(-1)), 0.0)
     reached = probabilities.cumsum(-1)
     threshold = noise.unsqueeze(-1) * reached[:, -1:]
-    return torch.searchsorted(reached, threshold, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
+    return (
+        torch.searchsorted(reached, threshold, right=True)
+        .squeeze(-1)
+        .clamp(max=logits.shape[-1] - 1)
+    )
 
 
 def _generate_lean(
@@ -290,12 +314,15 @@ def _generate_generally(
     num_samples: int,
     max_new_tokens: int,
 ) -> Tensor:
-    sequences = {key: value for key, value in prompt.items() if value.shape == prompt["input_ids"].shape}
+    sequences = {
+        key: value for key, value in prompt.items() if value.shape == prompt["input_ids"].shape
+    }
     length = prompt["input_ids"].shape[1]
     ids = vlm.model.generate(
         **sequences,
         **image_arguments(prompt, image_outputs),
-        # With several samples `generate` must believe that it samples; there is one token left to draw from.
+        # With several samples `generate` must believe that it samples; there is one token left to
+        # draw from.
         do_sample=num_samples > 1,
         temperature=1.0 if num_samples > 1 else None,
         top_p=1.0 if num_samples > 1 else None,

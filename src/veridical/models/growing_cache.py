@@ -1,7 +1,7 @@
 """A key-value cache with room to grow: a new token is written in place, where transformers' copies all that is there.
 
-Decoding T tokens behind a prompt of P copies (P + T)·T keys and values in a cache that is put together anew at each
-step; here they are copied once in every block of steps.
+Decoding T tokens behind a prompt of P copies (P + T)·T keys and values in a cache that is put
+together anew at each step; here they are copied once in every block of steps.
 """
 
 from typing import Any
@@ -19,7 +19,9 @@ class _GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignor
 
     _room: tuple[Tensor, Tensor] | None = None
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
         """Write new keys and values behind those that are there, and give all of them."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)

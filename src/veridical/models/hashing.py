@@ -20,8 +20,9 @@ def model_hash(model: nn.Module, *, adapters: bool = True) -> str:
 
     Args:
         model: A model, PEFT-wrapped or not, or any part of one.
-        adapters: Whether adapter weights count. Without them the hash is that of the bare base model: equal before
-            and after an adapter is put on, and the key for anything that the *reference* gives.
+        adapters: Whether adapter weights count. Without them the hash is that of the bare base
+            model: equal before and after an adapter is put on, and the key for anything that the
+            *reference* gives.
 
     Returns:
         64 hex digits. A frozen and a trainable weight of the same value hash alike.
@@ -32,7 +33,9 @@ def model_hash(model: nn.Module, *, adapters: bool = True) -> str:
             continue
         is_adapter = _ADAPTER_PART.search(name) is not None
         if adapters or not is_adapter:
-            named.append((name.replace(".base_layer.", ".").replace(".original_module.", "."), tensor))
+            named.append(
+                (name.replace(".base_layer.", ".").replace(".original_module.", "."), tensor)
+            )
     return _hash_tensors(named)
 
 

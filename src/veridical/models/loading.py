@@ -1,8 +1,9 @@
 """Load a vision-language model with its processor, by its folder or hub id, as plain `transformers` objects.
 
-Model files are data: only safetensors are read, and code from a repository runs only where the caller asks for it by
-name. What the rest of Veridical needs of a model (a chat template, a fast tokenizer, an image placeholder) is checked
-here, once, so that a wrong model fails at the door and says why.
+Model files are data: only safetensors are read, and code from a repository runs only where the
+caller asks for it by name. What the rest of Veridical needs of a model (a chat template, a fast
+tokenizer, an image placeholder) is checked here, once, so that a wrong model fails at the door and
+says why.
 """
 
 import sys
@@ -56,7 +57,9 @@ class VisionLanguageModel:
     @property
     def window(self) -> int | None:
         """How many tokens it reads at most, the image's included; None where its configuration does not say."""
-        window: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        window: int | None = getattr(
+            self.model.config.get_text_config(), "max_position_embeddings", None
+        )
         return window
 
     @property
@@ -67,13 +70,17 @@ class VisionLanguageModel:
             found.add(getattr(config, name, None))
         for name in ("image_token_id", "video_token_id"):
             found.add(getattr(self.processor, name, None))
-        return tuple(sorted(token_id for token_id in found if isinstance(token_id, int) and token_id >= 0))
+        return tuple(
+            sorted(token_id for token_id in found if isinstance(token_id, int) and token_id >= 0)
+        )
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:
         """Ids that end a response: the generation config's and the tokenizer's end tokens."""
         ends = getattr(self.model.generation_config, "eos_token_id", None)
-        found = set(ends if isinstance(ends, list | tuple) else [ends]) | {self.tokenizer.eos_token_id}
+        found = set(ends if isinstance(ends, list | tuple) else [ends]) | {
+            self.tokenizer.eos_token_id
+        }
         return tuple(sorted(token_id for token_id in found if token_id is not None))
 
 
@@ -96,17 +103,20 @@ def load_model(
     """Load a vision-language model, ready to score (`eval` mode).
 
     Args:
-        name_or_path: A folder with model and processor, a hub id, or the name of an offered model ("world").
+        name_or_path: A folder with model and processor, a hub id, or the name of an offered model
+            ("world").
         adapter: A folder (or hub id) with a PEFT adapter to put on top.
         adapter_trainable: Whether the adapter's weights take gradients.
-        dtype: "auto" (the checkpoint's; half precision becomes float32 on a CPU, which computes it slowly), or a torch
-            dtype or its name.
+        dtype: "auto" (the checkpoint's; half precision becomes float32 on a CPU, which computes it
+            slowly), or a torch dtype or its name.
         device: "auto" takes the accelerator where there is one.
         quantization: "4bit" holds the base in NF4 (bitsandbytes, CUDA).
-        trust_remote_code: Run code that the model's repository carries. Off unless you have read that code.
+        trust_remote_code: Run code that the model's repository carries. Off unless you have read
+            that code.
 
     Raises:
-        ModelError: It is no VLM, files are missing, there is no chat template, or no fast tokenizer.
+        ModelError: It is no VLM, files are missing, there is no chat template, or no fast
+            tokenizer.
         MissingPackageError: 4-bit loading without bitsandbytes.
     """
     name = resolve_model(str(name_or_path))
@@ -128,14 +138,15 @@ def load_model(
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"Cannot load the weights of `{name}`: {_first_line(error)}. "
-            "Veridical reads safetensors only; check that the download is complete, or convert the checkpoint."
+            f"Cannot load the weights of `{name}`: {_first_line(error)}. Veridical reads"
+            " safetensors only; check that the download is complete, or convert the checkpoint."
         ) from error
     if report["missing_keys"]:
         some = ", ".join(sorted(report["missing_keys"])[:3])
         raise ModelError(
-            f"The checkpoint `{name}` lacks {len(report['missing_keys'])} weights ({some} …), which would be random. "
-            "Check that the download is complete and that config.json belongs to it."
+            f"The checkpoint `{name}` lacks {len(report['missing_keys'])} weights ({some} …), which"
+            " would be random. Check that the download is complete and that config.json belongs"
+            " to it."
         )
     if quantization == "none":
         model.to(target)
@@ -148,21 +159,26 @@ def load_model(
     model.train(mode=False)
     loaded = VisionLanguageModel(model, processor, name)
     if not loaded.placeholder_token_ids:
-        raise ModelError(f"`{name}` has no image placeholder token in its config. Veridical needs one.")
+        raise ModelError(
+            f"`{name}` has no image placeholder token in its config. Veridical needs one."
+        )
     return loaded
 
 
 def image_only_processor(processor_type: type) -> Any:
     """Give the processor class without its video part.
 
-    Video processors need torchvision; images do not. The class keeps its name, so that what it saves loads anywhere.
+    Video processors need torchvision; images do not. The class keeps its name, so that what it
+    saves loads anywhere.
     """
     parent: Any = processor_type
 
     def get_attributes(_: Any) -> list[str]:
         return [name for name in parent.get_attributes() if name != "video_processor"]
 
-    derived = type(processor_type.__name__, (processor_type,), {"get_attributes": classmethod(get_attributes)})
+    derived = type(
+        processor_type.__name__, (processor_type,), {"get_attributes": classmethod(get_attributes)}
+    )
     derived.__module__ = processor_type.__module__
     return derived
 
@@ -180,7 +196,10 @@ def unwrap(model: Any) -> Any:
 
 def _load_config(name: str, *, trust_remote_code: bool) -> Any:
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
-        raise ModelError(f"`{name}` holds no config.json, so it is no model folder. Give the folder of a saved model.")
+        raise ModelError(
+            f"`{name}` holds no config.json, so it is no model folder. Give the folder of a saved"
+            " model."
+        )
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
@@ -188,11 +207,14 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:
             f"Cannot read the config of `{name}`: {_first_line(error)}. "
             "Give a folder with a saved model or the id of a model on the Hugging Face hub."
         ) from error
-    remote = trust_remote_code and "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
+    remote = trust_remote_code and "AutoModelForImageTextToText" in (
+        getattr(config, "auto_map", None) or {}
+    )
     if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES and not remote:
         raise ModelError(
-            f"`{name}` is a `{config.model_type}`, which is no model of images and text that transformers knows. "
-            "Give a vision-language model, for instance llava-hf/llava-1.5-7b-hf."
+            f"`{name}` is a `{config.model_type}`, which is no model of images and text that"
+            " transformers knows. Give a vision-language model, for instance"
+            " llava-hf/llava-1.5-7b-hf."
         )
     return config
 
@@ -214,18 +236,19 @@ def _check_processor(name: str, processor: Any) -> None:
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None or not hasattr(processor, "image_processor"):
         raise ModelError(
-            f"`{name}` has no processor with tokenizer and image processor, got {type(processor).__name__}. "
-            "Save the model's processor beside its weights."
+            f"`{name}` has no processor with tokenizer and image processor, got"
+            f" {type(processor).__name__}. Save the model's processor beside its weights."
         )
     if not tokenizer.is_fast:
         raise ModelError(
-            f"`{name}` has a slow tokenizer ({type(tokenizer).__name__}), which gives no character offsets. "
-            "Convert it to a tokenizer.json."
+            f"`{name}` has a slow tokenizer ({type(tokenizer).__name__}), which gives no character"
+            " offsets. Convert it to a tokenizer.json."
         )
     if not (getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)):
         raise ModelError(
-            f"`{name}` has no chat template, so prompts cannot be laid out as in its training. "
-            "Put a chat_template.jinja beside the model; instruction-tuned versions usually bring one."
+            f"`{name}` has no chat template, so prompts cannot be laid out as in its training. Put"
+            " a chat_template.jinja beside the model; instruction-tuned versions usually bring"
+            " one."
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -243,7 +266,11 @@ def _pick_dtype(dtype: str | torch.dtype, device: torch.device, config: Any) -> 
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype == "auto":
-        stored = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None) or torch.float32
+        stored = (
+            getattr(config, "dtype", None)
+            or getattr(config.get_text_config(), "dtype", None)
+            or torch.float32
+        )
         stored = getattr(torch, stored) if isinstance(stored, str) else stored
         return torch.float32 if device.type == "cpu" else stored
     found = getattr(torch, dtype, None)
@@ -280,8 +307,8 @@ def _load_adapter(model: Any, adapter: str, *, trainable: bool) -> Any:
         return PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"Cannot put the adapter `{adapter}` on the model: {_first_line(error)}. "
-            "Give a folder with adapter_config.json and adapter_model.safetensors made for this model."
+            f"Cannot put the adapter `{adapter}` on the model: {_first_line(error)}. Give a folder"
+            " with adapter_config.json and adapter_model.safetensors made for this model."
         ) from error
 
 

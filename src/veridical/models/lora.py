@@ -1,8 +1,8 @@
 """LoRA adapters on the language model, what is trained and what is frozen, and the reference inside the policy.
 
-One base, many adapters: policy, value and reward are named adapters over the same frozen base, of which one works at a
-time; the reference is the base with all of them switched off, so that no second copy of the weights is held. (LoRA: Hu
-et al. 2021, arXiv 2106.09685.)
+One base, many adapters: policy, value and reward are named adapters over the same frozen base, of
+which one works at a time; the reference is the base with all of them switched off, so that no
+second copy of the weights is held. (LoRA: Hu et al. 2021, arXiv 2106.09685.)
 """
 
 import re
@@ -32,10 +32,11 @@ class LoraRecipe(Recipe):
     alpha: int = Field(default=16, ge=1)
     """Scale: the update is multiplied by alpha / rank. LLaVA-RLHF: 16."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Dropout on the adapter's input. Keep it 0 for preference training: policy and reference are then compared
-    without noise."""
+    """Dropout on the adapter's input. Keep it 0 for preference training: policy and reference are
+    then compared without noise."""
     target_modules: tuple[str, ...] = ()
-    """Names of the linear layers that get an adapter (such as q_proj), within the language model; empty means all."""
+    """Names of the linear layers that get an adapter (such as q_proj), within the language model;
+    empty means all."""
 
 
 DEFAULT_ADAPTER = "default"
@@ -47,8 +48,9 @@ def add_lora(
 ) -> VisionLanguageModel:
     """Put a fresh LoRA adapter on the language model's linear layers; the base is frozen.
 
-    The vision tower, the projector and the vocabulary head never get one. The adapter starts as the identity. The first
-    one is trainable and works at once; one that joins others is frozen and waits for `wearing`.
+    The vision tower, the projector and the vocabulary head never get one. The adapter starts as the
+    identity. The first one is trainable and works at once; one that joins others is frozen and
+    waits for `wearing`.
 
     Args:
         vlm: The model, bare or with other adapters on.
@@ -62,7 +64,8 @@ def add_lora(
     wears = vlm.model.peft_config if isinstance(vlm.model, PeftModel) else {}
     if name in wears:
         raise ModelError(
-            f"`{vlm.name}` wears an adapter already that is named {name!r}. Merge it, or load the base without it."
+            f"`{vlm.name}` wears an adapter already that is named {name!r}. Merge it, or load the"
+            " base without it."
         )
     config = LoraConfig(
         r=recipe.rank,
@@ -73,7 +76,9 @@ def add_lora(
         task_type=None,
     )
     if not wears:
-        return VisionLanguageModel(get_peft_model(vlm.model, config, adapter_name=name), vlm.processor, vlm.name)
+        return VisionLanguageModel(
+            get_peft_model(vlm.model, config, adapter_name=name), vlm.processor, vlm.name
+        )
     with wearing(vlm.model, None):
         vlm.model.add_adapter(name, config)
     set_trainable_adapters(vlm.model, {name}, trainable=False)
@@ -94,7 +99,9 @@ def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None 
     wears = list(vlm.model.peft_config) if isinstance(vlm.model, PeftModel) else []
     chosen = wears[0] if name is None and len(wears) == 1 else name
     if chosen not in wears:
-        raise ModelError(f"`{vlm.name}` wears no adapter that could be saved ({name!r} of {wears}).")
+        raise ModelError(
+            f"`{vlm.name}` wears no adapter that could be saved ({name!r} of {wears})."
+        )
     folder = Path(folder)
     vlm.model.save_pretrained(str(folder), safe_serialization=True, selected_adapters=[chosen])
     if (folder / chosen).is_dir():  # PEFT puts named adapters one folder down
@@ -123,13 +130,16 @@ def adapter_disabled(model: Any) -> Iterator[None]:
     """
     if not isinstance(model, PeftModel):
         raise ModelError(
-            f"{type(model).__name__} wears no adapter, so it has no reference inside. Keep a frozen copy of the model."
+            f"{type(model).__name__} wears no adapter, so it has no reference inside. Keep a frozen"
+            " copy of the model."
         )
     with wearing(model, None):
         yield
 
 
-def freeze(model: nn.Module, *, vision: bool = True, projector: bool = False, language: bool = False) -> int:
+def freeze(
+    model: nn.Module, *, vision: bool = True, projector: bool = False, language: bool = False
+) -> int:
     """Freeze parts of a model; parts that are not named stay as they are.
 
     Args:
@@ -165,7 +175,8 @@ def _target_pattern(model: Any, names: tuple[str, ...]) -> str:
     unknown = sorted(set(names) - known)
     if unknown:
         raise ModelError(
-            f"The language model has no linear layer named {', '.join(unknown)}. It has: {', '.join(sorted(known))}."
+            f"The language model has no linear layer named {', '.join(unknown)}. It has:"
+            f" {', '.join(sorted(known))}."
         )
     wanted = "|".join(map(re.escape, sorted(names or known)))
     return rf"{re.escape(prefix)}\.(?:.*\.)?(?:{wanted})"

@@ -24,7 +24,7 @@ def resolve_model(name: str) -> str:
             return str(point.load()())
         except (ImportError, AttributeError) as error:
             raise ModelError(
-                f"The model {name!r} is offered by the entry point `{point.value}`, which cannot be loaded: {error}. "
-                "Install what it needs, or give a folder or a hub id."
+                f"The model {name!r} is offered by the entry point `{point.value}`, which cannot be"
+                f" loaded: {error}. Install what it needs, or give a folder or a hub id."
             ) from error
     return name

@@ -1,9 +1,10 @@
 """Questions and images → prompt tensors; response texts → token ids with character offsets.
 
-Both follow the model's own chat template, so that what is scored and trained on is, token for token, what generation
-reads and writes. The template's generation prompt ends where a response begins; what stands between the two in a
-rendered conversation (a space after `ASSISTANT:`, nothing after a ChatML header) is the *separator*: it belongs to the
-response's first token and to no character of its text.
+Both follow the model's own chat template, so that what is scored and trained on is, token for
+token, what generation reads and writes. The template's generation prompt ends where a response
+begins; what stands between the two in a rendered conversation (a space after `ASSISTANT:`, nothing
+after a ChatML header) is the *separator*: it belongs to the response's first token and to no
+character of its text.
 """
 
 from collections.abc import Sequence
@@ -31,8 +32,8 @@ class EncodedResponse(NamedTuple):
     ids: list[int]
     """Token ids; the last one ends the turn, unless the response was truncated."""
     offsets: list[tuple[int, int]]
-    """For each token the half-open span of the text that it covers, in code points; the separator counts for nothing,
-    so a token of nothing else, and the end of the turn, have empty spans."""
+    """For each token the half-open span of the text that it covers, in code points; the separator
+    counts for nothing, so a token of nothing else, and the end of the turn, have empty spans."""
     truncated: bool
     """Whether `max_tokens` cut it off, and with it the end of the turn."""
 
@@ -61,29 +62,40 @@ def encode_prompts(
         vlm: The model to lay them out for.
         questions: B questions, without template and placeholder.
         images: B images.
-        histories: For each question the turns before it; the image then stands in the first of them.
+        histories: For each question the turns before it; the image then stands in the first of
+            them.
 
     Returns:
-        Every tensor that the processor gives, on the CPU: `input_ids` (B L), `attention_mask` (B L), pixels, and what
-        else the architecture wants.
+        Every tensor that the processor gives, on the CPU: `input_ids` (B L), `attention_mask` (B
+        L), pixels, and what else the architecture wants.
 
     Raises:
-        ModelError: A question holds a placeholder, the placeholders of a prompt are not as many as its image's
-            features, or a prompt is longer than the model can read. Prompts are never cut.
+        ModelError: A question holds a placeholder, the placeholders of a prompt are not as many as
+            its image's features, or a prompt is longer than the model can read. Prompts are never
+            cut.
     """
     histories = histories if histories is not None else [()] * len(questions)
     if not len(questions) == len(images) == len(histories) or not questions:
-        raise ModelError(f"One image a question is needed, got {len(questions)} questions and {len(images)} images.")
+        raise ModelError(
+            f"One image a question is needed, got {len(questions)} questions and {len(images)}"
+            " images."
+        )
     refuse_placeholders(vlm, questions, what="Question")
     conversations = [
         [*(text for turn in history for text in turn), question]
         for question, history in zip(questions, histories, strict=True)
     ]
-    return encode_rendered(vlm, [render_turns(vlm, conversation) for conversation in conversations], images)
+    return encode_rendered(
+        vlm, [render_turns(vlm, conversation) for conversation in conversations], images
+    )
 
 
 def render_turns(
-    vlm: VisionLanguageModel, texts: Sequence[str], *, generate: bool = True, with_image: bool = True
+    vlm: VisionLanguageModel,
+    texts: Sequence[str],
+    *,
+    generate: bool = True,
+    with_image: bool = True,
 ) -> str:
     """Render a conversation by the model's chat template, the image before the first text.
 
@@ -98,11 +110,16 @@ def render_turns(
     """
     refuse_placeholders(vlm, texts, what="Turn")
     roles = ("user", "assistant")
-    messages = [_message(roles[n % 2], text, with_image=with_image and n == 0) for n, text in enumerate(texts)]
+    messages = [
+        _message(roles[n % 2], text, with_image=with_image and n == 0)
+        for n, text in enumerate(texts)
+    ]
     return _render(vlm, messages, generate=generate)
 
 
-def encode_rendered(vlm: VisionLanguageModel, texts: Sequence[str], images: Sequence[Image.Image]) -> dict[str, Tensor]:
+def encode_rendered(
+    vlm: VisionLanguageModel, texts: Sequence[str], images: Sequence[Image.Image]
+) -> dict[str, Tensor]:
     """Turn rendered prompts (B), one placeholder each, and their images into tensors; see `encode_prompts`."""
     begin = vlm.tokenizer.bos_token
     inputs = vlm.processor(
@@ -128,7 +145,8 @@ def encode_responses(
         max_tokens: Longest number of tokens; longer ones are cut and marked as truncated.
 
     Raises:
-        ModelError: A response holds an image or video placeholder (features would be put into it) or an end token.
+        ModelError: A response holds an image or video placeholder (features would be put into it)
+            or an end token.
     """
     frame = response_frame(vlm)
     encoded = []
@@ -157,18 +175,25 @@ def tokenise_behind(
         For each response its token ids, and for each of them its span in separator and text.
 
     Raises:
-        ModelError: A response holds an image or video placeholder (features would be put into it) or an end token.
+        ModelError: A response holds an image or video placeholder (features would be put into it)
+            or an end token.
     """
     refuse_placeholders(vlm, texts, what="Response")
     found = []
     ends = frozenset(vlm.end_token_ids)
-    for text, tokens in zip(texts, tokenise(vlm, [anchor + separator + text for text in texts]), strict=True):
+    for text, tokens in zip(
+        texts, tokenise(vlm, [anchor + separator + text for text in texts]), strict=True
+    ):
         said = _behind(tokens, len(anchor)) if text else ([], [])
         if said is None:
-            # The tokenizer melts the prompt's end into the text; generation starts behind the prompt's own tokens.
+            # The tokenizer melts the prompt's end into the text; generation starts behind the
+            # prompt's own tokens.
             said = tokenise(vlm, [separator + text])[0]
         if not ends.isdisjoint(said[0]):
-            raise ModelError(f"A response holds the model's end token as text: {text[:80]!r}. Remove it from the text.")
+            raise ModelError(
+                f"A response holds the model's end token as text: {text[:80]!r}. Remove it from the"
+                " text."
+            )
         found.append(said)
     return found
 
@@ -194,7 +219,10 @@ def response_frame(vlm: VisionLanguageModel) -> ResponseFrame:
     asked = _render(vlm, [question], generate=True)
     told = _render(vlm, [question, _message("assistant", _MARKER)], generate=False)
     if _MARKER not in told:
-        raise ModelError(f"The chat template of `{vlm.name}` leaves out what the assistant says. Mend the template.")
+        raise ModelError(
+            f"The chat template of `{vlm.name}` leaves out what the assistant says. Mend the"
+            " template."
+        )
     anchor = asked[len(plain) :] if asked.startswith(plain) else ""
     before, _, after = told.partition(_MARKER)
     separator = before[len(asked) :] if before.startswith(asked) else ""
@@ -202,7 +230,10 @@ def response_frame(vlm: VisionLanguageModel) -> ResponseFrame:
     tail = vlm.tokenizer(after, add_special_tokens=False)["input_ids"] if after else []
     end = next((token_id for token_id in tail if token_id in ends), vlm.tokenizer.eos_token_id)
     if end is None:
-        raise ModelError(f"`{vlm.name}` names no end token, so no response would end. Set the tokenizer's eos_token.")
+        raise ModelError(
+            f"`{vlm.name}` names no end token, so no response would end. Set the tokenizer's"
+            " eos_token."
+        )
     return ResponseFrame(anchor, separator, end)
 
 
@@ -213,7 +244,9 @@ def _message(role: str, text: str, *, with_image: bool = False) -> dict[str, Any
 
 def _render(vlm: VisionLanguageModel, conversation: list[dict[str, Any]], *, generate: bool) -> str:
     owner = vlm.processor if getattr(vlm.processor, "chat_template", None) else vlm.tokenizer
-    return str(owner.apply_chat_template(conversation, add_generation_prompt=generate, tokenize=False))
+    return str(
+        owner.apply_chat_template(conversation, add_generation_prompt=generate, tokenize=False)
+    )
 
 
 def tokenise(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[Tokens]:
@@ -244,8 +277,8 @@ def refuse_placeholders(vlm: VisionLanguageModel, texts: Sequence[str], *, what:
         found = next((token for token in placeholders if token in text), None)
         if found is not None:
             raise ModelError(
-                f"{what} {number} holds {found!r}, which stands for image features in `{vlm.name}`: {text[:80]!r}. "
-                "Remove it from the text."
+                f"{what} {number} holds {found!r}, which stands for image features in `{vlm.name}`:"
+                f" {text[:80]!r}. Remove it from the text."
             )
 
 
@@ -253,7 +286,8 @@ def _check_lengths(vlm: VisionLanguageModel, prompt: dict[str, Tensor]) -> None:
     lengths = prompt["attention_mask"].sum(-1)
     if vlm.window is not None and int(lengths.max()) > vlm.window:
         raise ModelError(
-            f"A prompt has {int(lengths.max())} tokens, `{vlm.name}` reads at most {vlm.window}. Shorten the question."
+            f"A prompt has {int(lengths.max())} tokens, `{vlm.name}` reads at most {vlm.window}."
+            " Shorten the question."
         )
     placeholders = torch.tensor(vlm.placeholder_token_ids)
     counts = torch.isin(prompt["input_ids"], placeholders).sum(-1)
@@ -261,8 +295,9 @@ def _check_lengths(vlm: VisionLanguageModel, prompt: dict[str, Tensor]) -> None:
     if expected is not None and not torch.equal(counts, expected):
         row = int((counts != expected).nonzero()[0])
         raise ModelError(
-            f"Prompt {row} has {int(counts[row])} image placeholders for {int(expected[row])} image features of "
-            f"`{vlm.name}`. The processor's settings (patch size, feature selection) do not fit the vision tower."
+            f"Prompt {row} has {int(counts[row])} image placeholders for {int(expected[row])} image"
+            f" features of `{vlm.name}`. The processor's settings (patch size, feature selection)"
+            " do not fit the vision tower."
         )
 
 

@@ -1,7 +1,7 @@
 """From hidden states to log-probabilities and entropies of tokens, holding at most a chunk of vocabulary logits.
 
-Logits are V numbers a token (32,000 and more): they are made where a response token is scored, in chunks, and made
-again in the backward pass, so that memory does not grow with V times the length.
+Logits are V numbers a token (32,000 and more): they are made where a response token is scored, in
+chunks, and made again in the backward pass, so that memory does not grow with V times the length.
 """
 
 from typing import Any, NamedTuple
@@ -33,11 +33,17 @@ class TokenScores(NamedTuple):
     logprobs: Tensor
     """Log-probability of each token (N), in nats."""
     entropies: Tensor
-    """Entropy of the distribution that each token was chosen from (N), in nats; detached. Zeros if not asked for."""
+    """Entropy of the distribution that each token was chosen from (N), in nats; detached. Zeros if
+    not asked for."""
 
 
 def score_tokens(
-    model: Any, hidden: Tensor, ids: Tensor, *, sampling: Sampling | None = None, with_entropies: bool = False
+    model: Any,
+    hidden: Tensor,
+    ids: Tensor,
+    *,
+    sampling: Sampling | None = None,
+    with_entropies: bool = False,
 ) -> TokenScores:
     """Score tokens from the states that predict them.
 
@@ -54,7 +60,10 @@ def score_tokens(
 
     def score(states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         return score_logits(
-            project_to_vocabulary(model, states), targets, sampling=sampling, with_entropies=with_entropies
+            project_to_vocabulary(model, states),
+            targets,
+            sampling=sampling,
+            with_entropies=with_entropies,
         )
 
     vocabulary = unwrap(model).get_output_embeddings().weight.shape[0]
@@ -62,7 +71,11 @@ def score_tokens(
     if len(ids) <= size:
         return TokenScores(*score(hidden, ids))
     parts = [
-        checkpoint(score, states, targets, use_reentrant=False) if torch.is_grad_enabled() else score(states, targets)
+        (
+            checkpoint(score, states, targets, use_reentrant=False)
+            if torch.is_grad_enabled()
+            else score(states, targets)
+        )
         for states, targets in zip(torch.split(hidden, size), torch.split(ids, size), strict=True)
     ]
     return TokenScores(*(torch.cat(column) for column in zip(*parts, strict=True)))

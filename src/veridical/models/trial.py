@@ -7,12 +7,20 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from veridical.models.branches import BranchBatch, score_branches, stack_responses, supports_branches
+from veridical.models.branches import (
+    BranchBatch,
+    score_branches,
+    stack_responses,
+    supports_branches,
+)
 from veridical.models.loading import VisionLanguageModel, load_model, unwrap
 from veridical.models.prompting import encode_prompts, encode_responses
 
 QUESTION = "What is in the picture?"
-RESPONSES = ("There is a red circle on the left.", "There are two dogs and a blue square in the picture.")
+RESPONSES = (
+    "There is a red circle on the left.",
+    "There are two dogs and a blue square in the picture.",
+)
 _SIDE = 224
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 _HALF_TOLERANCE = 0.25
@@ -49,17 +57,34 @@ def try_model(name_or_path: str, *, adapter: str | None = None) -> Trial:
     seen = float((plain - blind).abs().max())
     lines = [
         ("model", f"{vlm.name} ({type(base).__name__}, loaded in {seconds:.1f} s)"),
-        ("weights", f"{sum(p.numel() for p in base.parameters()) / 1e6:.1f} M, {vlm.dtype}, on {vlm.device}"),
+        (
+            "weights",
+            (
+                f"{sum(p.numel() for p in base.parameters()) / 1e6:.1f} M, {vlm.dtype}, on"
+                f" {vlm.device}"
+            ),
+        ),
         ("prompt", f"{batch.prompt['input_ids'].shape[1]} tokens"),
-        ("picture", f"changes a token's log-probability by up to {seen:.2g} nats" if seen else "CHANGES NOTHING"),
+        (
+            "picture",
+            (
+                f"changes a token's log-probability by up to {seen:.2g} nats"
+                if seen
+                else "CHANGES NOTHING"
+            ),
+        ),
     ]
     if reason is not None:
         return Trial(seen > 0, [*lines, ("branches", f"plain scoring is used instead: {reason}")])
     gap = float((_score(vlm, batch, plain=False) - plain).abs().max())
     tolerance = _TOLERANCE.get(vlm.dtype, _HALF_TOLERANCE)
     agree = gap <= tolerance
-    verdict = "agree with plain scoring" if agree else "DISAGREE with plain scoring; please report this"
-    lines.append(("branches", f"{verdict}: at most {gap:.2g} nats apart a token, {tolerance:g} allowed"))
+    verdict = (
+        "agree with plain scoring" if agree else "DISAGREE with plain scoring; please report this"
+    )
+    lines.append(
+        ("branches", f"{verdict}: at most {gap:.2g} nats apart a token, {tolerance:g} allowed")
+    )
     return Trial(agree and seen > 0, lines)
 
 
@@ -73,7 +98,9 @@ def _picture() -> Image.Image:
 
 def _example(vlm: VisionLanguageModel, picture: Image.Image) -> BranchBatch:
     responses = [response.ids for response in encode_responses(vlm, RESPONSES)]
-    return BranchBatch(encode_prompts(vlm, [QUESTION], [picture]), *stack_responses([responses])).to(vlm.device)
+    return BranchBatch(
+        encode_prompts(vlm, [QUESTION], [picture]), *stack_responses([responses])
+    ).to(vlm.device)
 
 
 def _score(vlm: VisionLanguageModel, batch: BranchBatch, *, plain: bool) -> Tensor:

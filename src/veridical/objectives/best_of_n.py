@@ -1,15 +1,19 @@
 r"""Best-of-n: what taking the best of n samples gives, from one set of N, and how far it moves from the policy.
 
-Draw n responses from a policy π, keep the one of highest reward. Two facts make it a yardstick of training:
+Draw n responses from a policy π, keep the one of highest reward. Two facts make it a yardstick of
+training:
 
-- **Distance.** KL(best-of-n ‖ π) ≤ log n − (n−1)/n nats. Long taken for the KL itself, it is an upper bound (Beirami et
-  al. 2024, arXiv 2401.01879): near where no response has a probability worth mentioning, loose where a few hold most.
-- **Value at every n from N samples.** With the N samples ordered by reward, the best of n of them drawn without
-  replacement is the i-th smallest with probability C(i−1, n−1) / C(N, n). The mean of another value v (a judge's score)
-  under these weights is an unbiased estimate of what best-of-n scores, for every n ≤ N at once (so does WebGPT, Nakano
-  et al. 2021, arXiv 2112.09332). Samples of one reward share their weights, as if drawn by lot.
+- **Distance.** KL(best-of-n ‖ π) ≤ log n − (n−1)/n nats. Long taken for the KL itself, it is an
+  upper bound (Beirami et al. 2024, arXiv 2401.01879): near where no response has a probability
+  worth mentioning, loose where a few hold most.
+- **Value at every n from N samples.** With the N samples ordered by reward, the best of n of them
+  drawn without replacement is the i-th smallest with probability C(i−1, n−1) / C(N, n). The mean of
+  another value v (a judge's score) under these weights is an unbiased estimate of what best-of-n
+  scores, for every n ≤ N at once (so does WebGPT, Nakano et al. 2021, arXiv 2112.09332). Samples of
+  one reward share their weights, as if drawn by lot.
 
-Worked by hand: rewards 1, 2, 3 with values 6, 0, 3. n = 1: (6+0+3)/3 = 3. n = 2: weights 0, 1/3, 2/3 give 2. n = 3: 3.
+Worked by hand: rewards 1, 2, 3 with values 6, 0, 3. n = 1: (6+0+3)/3 = 3. n = 2: weights 0, 1/3,
+2/3 give 2. n = 3: 3.
 """
 
 import math
@@ -45,7 +49,8 @@ def best_of_n_values(rewards: Tensor, values: Tensor | None = None) -> Tensor:
     values = rewards if values is None else values
     if rewards.shape != values.shape or not rewards.shape[-1:].numel():
         raise ValueError(
-            f"rewards and values must both be (… N) with N >= 1, got {tuple(rewards.shape)} and {tuple(values.shape)}."
+            f"rewards and values must both be (… N) with N >= 1, got {tuple(rewards.shape)} and"
+            f" {tuple(values.shape)}."
         )
     if not bool(rewards.isfinite().all()):
         raise ValueError("Rewards that are not finite have no order. Leave these samples out.")

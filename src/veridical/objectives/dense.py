@@ -1,11 +1,12 @@
 r"""Scores of whole responses from token log-probabilities: what dense DPO (RLHF-V) puts into the DPO loss.
 
-RLHF-V (Yu et al. 2023, arXiv 2312.00849, equation 5) weighs the tokens of corrected segments y_c by γ > 1 and the
-unchanged ones y_u by 1,
+RLHF-V (Yu et al. 2023, arXiv 2312.00849, equation 5) weighs the tokens of corrected segments y_c by
+γ > 1 and the unchanged ones y_u by 1,
 
     s(y) = (1/N)·[Σ_{i ∈ y_u} log p_i + γ·Σ_{i ∈ y_c} log p_i],    N = |y_u| + γ·|y_c|
 
-so that the credit goes to what was corrected and no response scores higher for being longer. Three ways to normalise:
+so that the credit goes to what was corrected and no response scores higher for being longer. Three
+ways to normalise:
 
     sum            no 1/N: with γ = 1 plain DPO; what a shared beginning adds is the same on both sides and cancels
     weighted_mean  1/N as in the paper; a shared beginning leaves a rest (1/N_w − 1/N_l)·prefix, since N differs
@@ -13,8 +14,9 @@ so that the credit goes to what was corrected and no response scores higher for 
 
 With `unchanged_weight` 0 and γ = 1, summed, only changed tokens count (what VL-RLHF calls "ddpo").
 
-Worked by hand, γ = 5: log-probabilities −1, −0.5, −2, −0.7, the middle two changed: sum (−1 − 0.7) + 5·(−0.5 − 2) =
-−14.2; N = 2 + 5·2 = 12; weighted mean −14.2/12 = −1.183333. In DPO with β = 0.5 this is the first row of
+Worked by hand, γ = 5: log-probabilities −1, −0.5, −2, −0.7, the middle two changed: sum (−1 − 0.7)
++ 5·(−0.5 − 2) = −14.2; N = 2 + 5·2 = 12; weighted mean −14.2/12 = −1.183333. In DPO with β = 0.5
+this is the first row of
 
     policy   chosen −1, −0.5, −2, −0.7 (changed 2, 3)      rejected −1, −1.5, −0.9 (changed 2)
     reference       −1.1, −0.6, −2.2, −0.7                          −1, −1.2, −0.8
@@ -47,24 +49,31 @@ def sequence_score(
     """Score responses by their weighted token log-probabilities.
 
     Args:
-        token_logprobs: Token log-probabilities (… T) in nats; values where `response_mask` is False are ignored,
-            whatever they are.
+        token_logprobs: Token log-probabilities (… T) in nats; values where `response_mask` is False
+            are ignored, whatever they are.
         response_mask: True at the responses' tokens (… T).
-        changed_mask: True at the tokens of corrected segments (… T); ignored outside of the response.
+        changed_mask: True at the tokens of corrected segments (… T); ignored outside of the
+            response.
         segment_weight: γ, the weight of changed tokens; not negative.
         normalize: "sum", "weighted_mean" (RLHF-V) or "mean".
         unchanged_weight: Weight of unchanged tokens; 1 in RLHF-V, 0 counts changed tokens only.
 
     Returns:
-        Scores (…) in nats. A response of no tokens, or of no weight, says nothing: its score is 0, with no gradient.
+        Scores (…) in nats. A response of no tokens, or of no weight, says nothing: its score is 0,
+        with no gradient.
 
     Raises:
         ValueError: A negative weight, or an unknown normalisation.
     """
     if not (segment_weight >= 0 and unchanged_weight >= 0):
-        raise ValueError(f"Weights must not be negative, got {segment_weight} and {unchanged_weight}.")
+        raise ValueError(
+            f"Weights must not be negative, got {segment_weight} and {unchanged_weight}."
+        )
     kept = torch.where(response_mask, token_logprobs, 0.0)
-    weights = torch.full_like(kept, unchanged_weight).masked_fill(changed_mask, segment_weight) * response_mask
+    weights = (
+        torch.full_like(kept, unchanged_weight).masked_fill(changed_mask, segment_weight)
+        * response_mask
+    )
     total = (weights * kept).sum(-1)
     if normalize == "sum":
         return total

@@ -4,8 +4,9 @@ With the scores s of a chosen response y_w and a rejected one y_l under policy �
 
     L = −log σ(β·[(s_π(y_w) − s_ref(y_w)) − (s_π(y_l) − s_ref(y_l))])
 
-What a score is (a sum of token log-probabilities, or RLHF-V's weighted mean) is decided by `dense.sequence_score`.
-Label smoothing takes a share ε of the labels to be wrong (cDPO: Mitchell 2023, "A note on DPO with noisy preferences").
+What a score is (a sum of token log-probabilities, or RLHF-V's weighted mean) is decided by
+`dense.sequence_score`. Label smoothing takes a share ε of the labels to be wrong (cDPO: Mitchell
+2023, "A note on DPO with noisy preferences").
 
 Worked by hand: β = 0.1 and scores −4.2, −3.4 (policy), −4.6, −3.0 (reference) for chosen, rejected:
 margin 0.1·[(−4.2 + 4.6) − (−3.4 + 3.0)] = 0.08, loss −log σ(0.08) = 0.653947.

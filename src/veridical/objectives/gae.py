@@ -2,11 +2,11 @@ r"""Generalised advantage estimation (Schulman et al. 2016, arXiv 1506.02438, eq
 
     δ_t = r_t + γ·V_{t+1} − V_t,    A_t = δ_t + γλ·A_{t+1},    R_t = A_t + V_t
 
-Behind the last token of a response there is nothing: V and A are 0 there. λ = 1 is Monte Carlo (what came minus what
-was expected), λ = 0 is one-step temporal difference.
+Behind the last token of a response there is nothing: V and A are 0 there. λ = 1 is Monte Carlo
+(what came minus what was expected), λ = 0 is one-step temporal difference.
 
-Worked by hand: r = 0, 0, 1; V = 0.5, 0.6, 0.8; γ = 1, λ = 0.5: δ = 0.1, 0.2, 0.2; A = 0.25, 0.3, 0.2;
-R = 0.75, 0.9, 1.0.
+Worked by hand: r = 0, 0, 1; V = 0.5, 0.6, 0.8; γ = 1, λ = 0.5: δ = 0.1, 0.2, 0.2; A = 0.25, 0.3,
+0.2; R = 0.75, 0.9, 1.0.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,9 @@ class Advantages(NamedTuple):
     """R_t (… T), the value's target, 0 outside of the mask."""
 
 
-def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, discount: float, gae_lambda: float) -> Advantages:
+def gae(
+    rewards: Tensor, values: Tensor, mask: Tensor, *, discount: float, gae_lambda: float
+) -> Advantages:
     """Estimate advantages from rewards and values of tokens.
 
     Args:
@@ -38,7 +40,9 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, discount: float, gae_l
         ValueError: `discount` or `gae_lambda` out of range.
     """
     if not (0 <= discount <= 1 and 0 <= gae_lambda <= 1):
-        raise ValueError(f"discount and gae_lambda must be in [0, 1], got {discount} and {gae_lambda}.")
+        raise ValueError(
+            f"discount and gae_lambda must be in [0, 1], got {discount} and {gae_lambda}."
+        )
     rewards, values = torch.where(mask, rewards, 0.0), torch.where(mask, values, 0.0)
     following = torch.cat([values[..., 1:], torch.zeros_like(values[..., :1])], dim=-1)
     errors = rewards + discount * following - values

@@ -4,18 +4,19 @@ GRPO (Shao et al. 2024, arXiv 2402.03300, section 4.1.2):
 
     A_k = (s_k − mean(s)) / std(s)
 
-Without the division (Liu et al. 2025, arXiv 2503.20783, "Dr. GRPO") prompts whose responses hardly differ weigh less,
-as they should. No value is learnt.
+Without the division (Liu et al. 2025, arXiv 2503.20783, "Dr. GRPO") prompts whose responses hardly
+differ weigh less, as they should. No value is learnt.
 
-Worked by hand: scores 1, 2, 6: mean 3, standard deviation √7 = 2.645751 (n − 1): −0.755929, −0.377964, 1.133893;
-unscaled −2, −1, 3.
+Worked by hand: scores 1, 2, 6: mean 3, standard deviation √7 = 2.645751 (n − 1): −0.755929,
+−0.377964, 1.133893; unscaled −2, −1, 3.
 """
 
 import torch
 from torch import Tensor
 
 _EPSILON = 1e-4
-"""Added to the standard deviation, so that equal scores give advantages of 0 and not noise over noise."""
+"""Added to the standard deviation, so that equal scores give advantages of 0 and not noise over
+noise."""
 
 
 def grpo(scores: Tensor, valid: Tensor, *, scale: bool = True) -> Tensor:

@@ -1,6 +1,7 @@
 r"""How far the policy has moved from its reference: estimators of KL(π ‖ ref) from sampled tokens, and their price.
 
-With d = log π(y_t) − log ref(y_t) at tokens sampled from π (Schulman 2020, "Approximating KL divergence"):
+With d = log π(y_t) − log ref(y_t) at tokens sampled from π (Schulman 2020, "Approximating KL
+divergence"):
 
     k1       d                 unbiased, of either sign
     k2       d²/2              never negative; biased, little while π is near
@@ -11,9 +12,9 @@ The coefficient is fixed, or follows a target (Ziegler et al. 2019, arXiv 1909.0
 
     e = clip(KL / target − 1, −0.2, 0.2),    coefficient ← coefficient·(1 + e·samples/horizon)
 
-Worked by hand: log π = −1, log ref = −1.5 gives d = 0.5: k1 0.5, k2 0.125, k3 e^(−0.5) − 0.5 = 0.106531, clamped 0.5.
-With d = −0.5: −0.5, 0.125, e^(0.5) − 1.5 = 0.148721, 0. A coefficient of 0.1 at KL 9, target 6, 512 samples of
-horizon 10,000: e = 0.2, 0.1·(1 + 0.2·0.0512) = 0.101024.
+Worked by hand: log π = −1, log ref = −1.5 gives d = 0.5: k1 0.5, k2 0.125, k3 e^(−0.5) − 0.5 =
+0.106531, clamped 0.5. With d = −0.5: −0.5, 0.125, e^(0.5) − 1.5 = 0.148721, 0. A coefficient of 0.1
+at KL 9, target 6, 512 samples of horizon 10,000: e = 0.2, 0.1·(1 + 0.2·0.0512) = 0.101024.
 """
 
 from typing import Literal
@@ -27,7 +28,9 @@ ESTIMATORS: tuple[KlEstimator, ...] = ("k1", "k2", "k3", "clamped")
 """All of them; the log shows each."""
 
 
-def kl_estimate(policy_logprobs: Tensor, reference_logprobs: Tensor, *, estimator: KlEstimator) -> Tensor:
+def kl_estimate(
+    policy_logprobs: Tensor, reference_logprobs: Tensor, *, estimator: KlEstimator
+) -> Tensor:
     """Estimate the divergence at every token.
 
     Args:
@@ -54,7 +57,13 @@ def kl_estimate(policy_logprobs: Tensor, reference_logprobs: Tensor, *, estimato
 
 
 def adapt_kl_coefficient(
-    coefficient: float, *, observed: float, target: float, samples: int, horizon: int, clip: float = 0.2
+    coefficient: float,
+    *,
+    observed: float,
+    target: float,
+    samples: int,
+    horizon: int,
+    clip: float = 0.2,
 ) -> float:
     """Move the coefficient so that the divergence goes towards its target.
 

@@ -1,7 +1,7 @@
 """Means, variances and whitening over response tokens only: padding never enters a statistic.
 
-The released code of LLaVA-RLHF (arXiv 2309.14525) takes them over its whole padded window; whoever wants that passes a
-mask of the window.
+The released code of LLaVA-RLHF (arXiv 2309.14525) takes them over its whole padded window; whoever
+wants that passes a mask of the window.
 """
 
 import torch
@@ -23,13 +23,16 @@ def masked_variance(values: Tensor, mask: Tensor) -> Tensor:
     return masked_mean((values - masked_mean(values, mask)).square(), mask)
 
 
-def masked_whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True, epsilon: float = 1e-8) -> Tensor:
+def masked_whiten(
+    values: Tensor, mask: Tensor, *, shift_mean: bool = True, epsilon: float = 1e-8
+) -> Tensor:
     """Scale to a standard deviation of 1, and shift to a mean of 0.
 
     Args:
         values: Numbers of any shape.
         mask: True where they count, of the same shape.
-        shift_mean: Take the mean away; without it the mean stays, and what lies around it is scaled.
+        shift_mean: Take the mean away; without it the mean stays, and what lies around it is
+            scaled.
         epsilon: Added to the variance. LLaVA-RLHF's released code: 1e-8.
 
     Returns:

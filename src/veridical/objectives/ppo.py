@@ -1,7 +1,7 @@
 r"""Proximal policy optimization: the clipped losses of policy and value, token by token.
 
-Schulman et al. 2017, arXiv 1707.06347, equation 7; the clipped value loss is that of its released code, which
-LLaVA-RLHF (arXiv 2309.14525) uses too. With ρ = π(y_t)/π_old(y_t):
+Schulman et al. 2017, arXiv 1707.06347, equation 7; the clipped value loss is that of its released
+code, which LLaVA-RLHF (arXiv 2309.14525) uses too. With ρ = π(y_t)/π_old(y_t):
 
     policy   max(−A·ρ, −A·clip(ρ, 1 − ε, 1 + ε))
     value    ½·max((V − R)², (clip(V, V_old − ε_v, V_old + ε_v) − R)²)
@@ -9,8 +9,8 @@ LLaVA-RLHF (arXiv 2309.14525) uses too. With ρ = π(y_t)/π_old(y_t):
 At the first step ρ = 1, and the policy's gradient is −A·∇log π: plain policy gradient.
 
 Worked by hand, ε = 0.2: ρ = 1.5, A = 1: max(−1.5, −1.2) = −1.2, no gradient; ρ = 1.5, A = −1: 1.5;
-ρ = 0.5, A = 1: −0.5; ρ = 0.5, A = −1: 0.8, no gradient. V = 1, V_old = 0.5, R = 2, ε_v = 0.2: clipped V = 0.7,
-½·max(1, 1.69) = 0.845.
+ρ = 0.5, A = 1: −0.5; ρ = 0.5, A = −1: 0.8, no gradient. V = 1, V_old = 0.5, R = 2, ε_v = 0.2:
+clipped V = 0.7, ½·max(1, 1.69) = 0.845.
 """
 
 from typing import NamedTuple
@@ -41,7 +41,9 @@ class ValueLoss(NamedTuple):
     """True where the clip holds the gradient back."""
 
 
-def clipped_policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, *, clip_range: float) -> PolicyLoss:
+def clipped_policy_loss(
+    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, *, clip_range: float
+) -> PolicyLoss:
     """Compute the policy's loss of each token.
 
     Args:
@@ -60,19 +62,24 @@ def clipped_policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tens
     plain = -advantages * ratio
     held = -advantages * ratio.clamp(1 - clip_range, 1 + clip_range)
     return PolicyLoss(
-        torch.maximum(plain, held), ratio.detach(), (held > plain).detach(), 0.5 * change.detach().square()
+        torch.maximum(plain, held),
+        ratio.detach(),
+        (held > plain).detach(),
+        0.5 * change.detach().square(),
     )
 
 
-def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, *, clip_range: float) -> ValueLoss:
+def clipped_value_loss(
+    values: Tensor, old_values: Tensor, returns: Tensor, *, clip_range: float
+) -> ValueLoss:
     """Compute the value's loss of each token.
 
     Args:
         values: V now.
         old_values: V at the rollout.
         returns: What the value should have said.
-        clip_range: ε_v, how far a value may usefully move in one rollout, in units of the reward; 0: as far as it
-            likes. LLaVA-RLHF: 0.2 (with rewards scaled by 10).
+        clip_range: ε_v, how far a value may usefully move in one rollout, in units of the reward;
+            0: as far as it likes. LLaVA-RLHF: 0.2 (with rewards scaled by 10).
 
     Raises:
         ValueError: `clip_range` is negative.

@@ -4,12 +4,14 @@ With rewards r₁ and r₂ of the two responses and the probability p that the f
 
     L = −p·log σ(r₁ − r₂) − (1 − p)·log σ(r₂ − r₁)
 
-p is 1 or 0 for a clear judgement, ½ for a tie, anything between where several people judged. Only differences count, so
-rewards may drift; a centring term holds them near 0. LLaVA-RLHF's released code adds 10⁻³·|mean over the batch of
-(r₁ + r₂)|; the mean of (r₁ + r₂)² (Eisenstein et al. 2023, arXiv 2312.09244) does not depend on who shares the batch.
+p is 1 or 0 for a clear judgement, ½ for a tie, anything between where several people judged. Only
+differences count, so rewards may drift; a centring term holds them near 0. LLaVA-RLHF's released
+code adds 10⁻³·|mean over the batch of (r₁ + r₂)|; the mean of (r₁ + r₂)² (Eisenstein et al. 2023,
+arXiv 2312.09244) does not depend on who shares the batch.
 
-Worked by hand: r₁ = 1.0, r₂ = 0.4: margin 0.6, −log σ(0.6) = 0.437488, −log σ(−0.6) = 1.037488; p = 1 gives 0.437488,
-p = 0 gives 1.037488, p = ½ gives 0.737488. Centring by squares adds weight·1.96, by batch mean weight·1.4.
+Worked by hand: r₁ = 1.0, r₂ = 0.4: margin 0.6, −log σ(0.6) = 0.437488, −log σ(−0.6) = 1.037488; p =
+1 gives 0.437488, p = 0 gives 1.037488, p = ½ gives 0.737488. Centring by squares adds weight·1.96,
+by batch mean weight·1.4.
 """
 
 from typing import Literal, NamedTuple
@@ -19,7 +21,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 Centring = Literal["squares", "batch_mean"]
-"""(r₁ + r₂)² of each pair · |mean of r₁ + r₂| over the pairs that are in memory together, as the original has it."""
+"""(r₁ + r₂)² of each pair · |mean of r₁ + r₂| over the pairs that are in memory together, as the
+original has it."""
 
 
 class PairwiseLoss(NamedTuple):
@@ -57,8 +60,8 @@ def pairwise_loss(
     """
     if not first.shape == second.shape == preference.shape or first.ndim != 1:
         raise ValueError(
-            f"Rewards and preferences must be (B) alike, got {tuple(first.shape)}, {tuple(second.shape)} and "
-            f"{tuple(preference.shape)}."
+            f"Rewards and preferences must be (B) alike, got {tuple(first.shape)},"
+            f" {tuple(second.shape)} and {tuple(preference.shape)}."
         )
     if bool(((preference < 0) | (preference > 1)).any()):
         raise ValueError(f"Preferences are probabilities, got {preference.tolist()}.")

@@ -1,11 +1,12 @@
 r"""REINFORCE leave-one-out: a response's baseline is what the prompt's other responses got.
 
-Kool et al. 2019 ("Buy 4 REINFORCE samples, get a baseline for free"); for language models Ahmadian et al. 2024,
-arXiv 2402.14740, equation 8:
+Kool et al. 2019 ("Buy 4 REINFORCE samples, get a baseline for free"); for language models Ahmadian
+et al. 2024, arXiv 2402.14740, equation 8:
 
     A_k = s_k − (1/(K−1))·Σ_{j≠k} s_j
 
-No value is learnt. The baseline does not depend on the response that it is taken from, so the estimate is unbiased.
+No value is learnt. The baseline does not depend on the response that it is taken from, so the
+estimate is unbiased.
 
 Worked by hand: scores 1, 2, 6: baselines 4, 3.5, 1.5; advantages −3, −1.5, 4.5.
 """

@@ -1,8 +1,8 @@
 """What lies on disk: frozen, versioned records. No logic beyond validity, no torch. Imports only errors and files.
 
 `Prompt` (image + question) · `Response` · `Facts` (what is known true of an image) · judgements
-(`Comparison | Correction | Rating`) · `Conversation` (what fine-tuning learns from) · `Manifest` and `Metric` (what a
-run was and measured).
+(`Comparison | Correction | Rating`) · `Conversation` (what fine-tuning learns from) · `Manifest`
+and `Metric` (what a run was and measured).
 """
 
 from veridical.records.base import Record, Source

@@ -37,6 +37,7 @@ class Conversation(Record):
         expected = [("user", "assistant")[number % 2] for number in range(len(roles))]
         if roles != expected or roles[-1] != "assistant":
             raise ValueError(
-                f"turns must alternate, begin with the user and end with the assistant, got {', '.join(roles)}"
+                "turns must alternate, begin with the user and end with the assistant, got"
+                f" {', '.join(roles)}"
             )
         return self

@@ -1,8 +1,9 @@
 """The one shape of the Fact-RLHF loop's `results.json`: every arm's metrics, the reward models, the curves.
 
-`arms` (arm → metric → value, n, low, high), `tests` (first, second, metric, difference …), `reward_model`
-(`without_facts` and `with_facts`, each with `accuracy`), `curves` (arm, seed, step, kl, proxy, judge), `equal_distance`
-(kl, first, second, judge of either, difference …), `seconds`, `seed`, `versions`.
+`arms` (arm → metric → value, n, low, high), `tests` (first, second, metric, difference …),
+`reward_model` (`without_facts` and `with_facts`, each with `accuracy`), `curves` (arm, seed, step,
+kl, proxy, judge), `equal_distance` (kl, first, second, judge of either, difference …), `seconds`,
+`seed`, `versions`.
 """
 
 import json
@@ -76,11 +77,13 @@ class FactRlhfResults(Record):
     """The numbers of one Fact-RLHF loop."""
 
     arms: dict[str, dict[str, Metric]]
-    """Metrics on the test scenes by arm (see `ARMS`), pooled over seeds; all arms state the same ones."""
+    """Metrics on the test scenes by arm (see `ARMS`), pooled over seeds; all arms state the same
+    ones."""
     tests: tuple[ArmTest, ...]
     """Paired tests between arms."""
     reward_model: dict[str, dict[str, Metric]]
-    """"without_facts" and "with_facts", each with "accuracy" on held-out comparisons and what else was measured."""
+    """"without_facts" and "with_facts", each with "accuracy" on held-out comparisons and what else
+    was measured."""
     curves: tuple[CurveMeasurement, ...]
     """Measurements along training."""
     equal_distance: tuple[EqualDistance, ...] = ()
@@ -115,12 +118,20 @@ def write_fact_rlhf_results(path: Path | str, results: FactRlhfResults) -> Path:
         return metric.model_dump(include=_METRIC_KEYS)
 
     def table(of: dict[str, dict[str, Metric]]) -> dict[str, dict[str, dict[str, float]]]:
-        return {name: {key: plain(metric) for key, metric in metrics.items()} for name, metrics in of.items()}
+        return {
+            name: {key: plain(metric) for key, metric in metrics.items()}
+            for name, metrics in of.items()
+        }
 
     value = {
         "arms": table(results.arms),
         "tests": [
-            {"first": test.first, "second": test.second, "metric": test.metric, **test.result.model_dump()}
+            {
+                "first": test.first,
+                "second": test.second,
+                "metric": test.metric,
+                **test.result.model_dump(),
+            }
             for test in results.tests
         ],
         "reward_model": table(results.reward_model),
@@ -157,7 +168,9 @@ def read_fact_rlhf_results(path: Path | str) -> FactRlhfResults:
     path = Path(path)
     path = path / "results.json" if path.is_dir() else path
     if not path.is_file():
-        raise DataError([Fault(path, None, "there is no such file. Give a run directory with a results.json.")])
+        raise DataError(
+            [Fault(path, None, "there is no such file. Give a run directory with a results.json.")]
+        )
     try:
         value = json.loads(read_bytes(path))
         for test in value.get("tests", ()):
@@ -165,7 +178,10 @@ def read_fact_rlhf_results(path: Path | str) -> FactRlhfResults:
             test.update(names, result={key: test.pop(key) for key in [*test]})
         return FactRlhfResults.model_validate(value)
     except ValidationError as error:
-        message = f"no results of a Fact-RLHF loop: {describe_validation(error)}. Run the command again that wrote it."
+        message = (
+            f"no results of a Fact-RLHF loop: {describe_validation(error)}. Run the command again"
+            " that wrote it."
+        )
         raise DataError([Fault(path, None, message)]) from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         message = f"no results of a Fact-RLHF loop ({error}). Run the command again that wrote it."

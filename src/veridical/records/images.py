@@ -48,24 +48,30 @@ def examine_image(data: bytes) -> str:
         raise RowFault(_too_large(len(data)))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own bound is lower
+            warnings.simplefilter(
+                "ignore", Image.DecompressionBombWarning
+            )  # our own bound is lower
             with Image.open(io.BytesIO(data), formats=tuple(_SUFFIXES)) as image:
                 width, height = image.size
                 if width * height > MAX_IMAGE_PIXELS:
                     raise Image.DecompressionBombError
-                suffix = _SUFFIXES.get(str(image.format), "jpg")  # "MPO" is a JPEG with a second image inside
+                suffix = _SUFFIXES.get(
+                    str(image.format), "jpg"
+                )  # "MPO" is a JPEG with a second image inside
                 image.verify()
             with Image.open(io.BytesIO(data), formats=tuple(_SUFFIXES)) as image:
                 image.load()  # `verify` does not see that a JPEG ends too early
     except Image.DecompressionBombError as error:
-        raise RowFault(f"the image has more than {MAX_IMAGE_PIXELS:,} pixels. Scale it down.") from error
+        raise RowFault(
+            f"the image has more than {MAX_IMAGE_PIXELS:,} pixels. Scale it down."
+        ) from error
     except Exception as error:  # Pillow's decoders raise whatever they stumble over
         reason = " ".join(str(error).split())[:80] or type(error).__name__
         if "cannot identify image file" in reason:
             reason = "no known image format"
         raise RowFault(
-            f"the image cannot be decoded: {reason}, got {len(data):,} bytes that begin {data[:8]!r}. "
-            "Replace the file or leave the row out."
+            f"the image cannot be decoded: {reason}, got {len(data):,} bytes that begin"
+            f" {data[:8]!r}. Replace the file or leave the row out."
         ) from error
     return suffix
 
@@ -82,7 +88,10 @@ def read_image(root: Path, path: str, *, outside: bool = False) -> bytes:
         RowFault: No path, no such file, a path that leads out of `root`, a file too large.
     """
     if not path:
-        raise RowFault("no image is named, got an empty path, and one is needed here. Name it or leave the row out.")
+        raise RowFault(
+            "no image is named, got an empty path, and one is needed here. Name it or leave the row"
+            " out."
+        )
     try:
         file = (root / path).resolve()
         if not outside and not file.is_relative_to(root.resolve()):
@@ -91,7 +100,10 @@ def read_image(root: Path, path: str, *, outside: bool = False) -> bytes:
                 "Put images inside it, or name the folder that holds them."
             )
         if not file.is_file():
-            raise RowFault(f"the image {path!r} is missing in `{root}`. Check the path, or name the images' folder.")
+            raise RowFault(
+                f"the image {path!r} is missing in `{root}`. Check the path, or name the images'"
+                " folder."
+            )
         size = file.stat().st_size
         if size > MAX_IMAGE_BYTES:
             raise RowFault(_too_large(size))
@@ -99,7 +111,9 @@ def read_image(root: Path, path: str, *, outside: bool = False) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         if isinstance(error, RowFault):
             raise
-        raise RowFault(f"the image {path!r} cannot be read: {error}. Check the path and your rights.") from error
+        raise RowFault(
+            f"the image {path!r} cannot be read: {error}. Check the path and your rights."
+        ) from error
 
 
 def read_row_image(value: object, *, root: Path) -> bytes:
@@ -118,10 +132,14 @@ def read_row_image(value: object, *, root: Path) -> bytes:
         return value
     if isinstance(value, str) and value:
         if re.match(r"[a-z]+://", value):
-            raise RowFault(f"the image is an address, got {value[:60]!r}; nothing is downloaded. Give a file.")
+            raise RowFault(
+                f"the image is an address, got {value[:60]!r}; nothing is downloaded. Give a file."
+            )
         return read_image(root, value)
     got = "nothing" if value is None or value in ("", b"") else repr(value)[:60]
-    raise RowFault(f"the image is missing: bytes or a path expected, got {got}. Add it or leave the row out.")
+    raise RowFault(
+        f"the image is missing: bytes or a path expected, got {got}. Add it or leave the row out."
+    )
 
 
 def read_judged_image(ref: ImageRef, *, root: Path, outside: bool = False) -> bytes:
@@ -156,7 +174,10 @@ def judged_image_fault(ref: ImageRef, *, root: Path, outside: bool = False) -> s
 
 
 def _too_large(size: int) -> str:
-    return f"the image is too large: {size:,} bytes, at most {MAX_IMAGE_BYTES:,} are read. Scale it down."
+    return (
+        f"the image is too large: {size:,} bytes, at most {MAX_IMAGE_BYTES:,} are read. Scale it"
+        " down."
+    )
 
 
 class ImageStore:

@@ -1,7 +1,8 @@
 """What made a run: versions, machine, commit, peak memory, gathered into a `Manifest`. Imports no torch.
 
-Every verb that writes a run directory calls `build_manifest` and writes the result beside its output with
-`files.write_json_atomically(folder / "manifest.json", manifest.model_dump(mode="json"))`.
+Every verb that writes a run directory calls `build_manifest` and writes the result beside its
+output with `files.write_json_atomically(folder / "manifest.json",
+manifest.model_dump(mode="json"))`.
 """
 
 import os
@@ -17,7 +18,17 @@ from typing import Any
 from veridical.config import Recipe
 from veridical.records import Manifest
 
-LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "numpy", "scipy", "pydantic")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "scipy",
+    "pydantic",
+)
 """The libraries whose versions can change a result."""
 
 
@@ -85,7 +96,9 @@ def describe_machine() -> dict[str, str | int | float]:
         described["memory_gib"] = round(memory / 2**30, 1)
     torch = sys.modules.get("torch")
     if torch is not None:
-        described["accelerator"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+        described["accelerator"] = (
+            torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+        )
         described["torch_threads"] = torch.get_num_threads()
     return described
 
@@ -115,7 +128,9 @@ def git_commit() -> str | None:
     source = Path(__file__).resolve().parent
     root = next((folder for folder in source.parents if (folder / ".git").exists()), None)
     if root is None or not (root / "src" / "veridical").is_dir():
-        return None  # an installed copy inside somebody else's repository says nothing about Veridical
+        return (
+            None  # an installed copy inside somebody else's repository says nothing about Veridical
+        )
     try:
         commit = _git(root, "rev-parse", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=no")
@@ -126,7 +141,10 @@ def git_commit() -> str | None:
 
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()  # noqa: S603
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=True, timeout=20
+    )
+    return done.stdout.strip()
 
 
 def _processor_name() -> str:

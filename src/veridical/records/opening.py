@@ -20,7 +20,8 @@ def open_image(ref: ImageRef, *, root: Path, outside: bool = False) -> "Image":
         outside: Accept an image outside of `root`.
 
     Raises:
-        RowFault: It is missing, broken, too large, outside of `root`, or not the one that the record means.
+        RowFault: It is missing, broken, too large, outside of `root`, or not the one that the
+            record means.
     """
     from PIL import Image, ImageOps
 

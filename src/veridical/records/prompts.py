@@ -12,13 +12,15 @@ class ImageRef(Record):
     """Where an image lies and what its bytes are."""
 
     path: str
-    """Path of the image file, relative to the folder of the file that holds this record (or absolute)."""
+    """Path of the image file, relative to the folder of the file that holds this record (or
+    absolute)."""
     sha256: str | None = None
     """Hash of the file's bytes, where known; a mismatch is a fault."""
 
 
 NO_IMAGE = ImageRef(path="")
-"""What stands in a prompt that is asked without an image, as HallusionBench asks some of its questions."""
+"""What stands in a prompt that is asked without an image, as HallusionBench asks some of its
+questions."""
 
 
 class Prompt(Record):
@@ -27,20 +29,24 @@ class Prompt(Record):
     id: str
     """Unique in its file."""
     image: ImageRef
-    """The image asked about; one with an empty path (`NO_IMAGE`) where the question is asked without any."""
+    """The image asked about; one with an empty path (`NO_IMAGE`) where the question is asked
+    without any."""
     question: str = Field(min_length=1)
     """What is asked, without chat template and without image placeholder."""
     task: str = "description"
-    """What kind of question: description, yes_no, multiple_choice, counting, attribute, comparison …"""
+    """What kind of question: description, yes_no, multiple_choice, counting, attribute, comparison
+    …"""
     reference: str | None = None
-    """A reference answer, where one exists; rule rewards read yes or no, or the right letter, out of it."""
+    """A reference answer, where one exists; rule rewards read yes or no, or the right letter, out
+    of it."""
     image_id: str | None = None
-    """The name under which facts know the image; None: the stem of the image's path, see `known_image`."""
+    """The name under which facts know the image; None: the stem of the image's path, see
+    `known_image`."""
     history: tuple[tuple[str, str], ...] = ()
     """Earlier turns of the conversation, oldest first: what was asked, what was answered."""
     length_bonus: float | None = None
-    """What the length rule's reward is multiplied with for this prompt; None: 1. LLaVA-RLHF: 1, or below 0 where long
-    answers are wanted."""
+    """What the length rule's reward is multiplied with for this prompt; None: 1. LLaVA-RLHF: 1, or
+    below 0 where long answers are wanted."""
     origin: str = ""
     """Where the row comes from: data set, and what else it says of the row."""
 
@@ -75,7 +81,8 @@ class Facts(Record):
     image_id: str
     """The image or scene that the facts are of."""
     prompt_id: str | None = None
-    """The one prompt that the facts are for (a rationale, an answer); None: every prompt about the image."""
+    """The one prompt that the facts are for (a rationale, an answer); None: every prompt about the
+    image."""
     kind: Literal["caption", "rationale", "answer", "objects"]
     """What sort of statement the texts are."""
     texts: tuple[str, ...]

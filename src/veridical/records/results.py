@@ -19,7 +19,8 @@ REQUIRED_METRICS = (
     "yes_no_f1",
     "mmhal_score",
 )
-"""The metrics that every comparison states; others may stand beside them (`hallucination_rate/object`)."""
+"""The metrics that every comparison states; others may stand beside them
+(`hallucination_rate/object`)."""
 
 _METRIC_KEYS = {"value", "n", "low", "high"}
 _DIFFERENCE_KEYS = {"difference", "low", "high", "p", "test"}
@@ -43,22 +44,40 @@ class Results(Record):
 
     @model_validator(mode="after")
     def _metrics_match(self) -> Self:
-        for name, table in (("base", self.base), ("aligned", self.aligned), ("comparison", self.comparison)):
+        for name, table in (
+            ("base", self.base),
+            ("aligned", self.aligned),
+            ("comparison", self.comparison),
+        ):
             missing = [metric for metric in REQUIRED_METRICS if metric not in table]
             if missing:
                 raise ValueError(f"{name} lacks {', '.join(missing)}")
         if not self.base.keys() == self.aligned.keys() >= self.comparison.keys():
-            odd = sorted((self.base.keys() ^ self.aligned.keys()) | (self.comparison.keys() - self.base.keys()))
-            raise ValueError(f"base, aligned and comparison must state the same metrics; {', '.join(odd)} do not match")
+            odd = sorted(
+                (self.base.keys() ^ self.aligned.keys())
+                | (self.comparison.keys() - self.base.keys())
+            )
+            raise ValueError(
+                f"base, aligned and comparison must state the same metrics; {', '.join(odd)} do not"
+                " match"
+            )
         return self
 
 
 def write_results(path: Path | str, results: Results) -> Path:
     """Write `results.json`; `read_results` gives the numbers back."""
     value: dict[str, Any] = {
-        "base": {name: metric.model_dump(include=_METRIC_KEYS) for name, metric in results.base.items()},
-        "aligned": {name: metric.model_dump(include=_METRIC_KEYS) for name, metric in results.aligned.items()},
-        "comparison": {name: row.model_dump(include=_DIFFERENCE_KEYS) for name, row in results.comparison.items()},
+        "base": {
+            name: metric.model_dump(include=_METRIC_KEYS) for name, metric in results.base.items()
+        },
+        "aligned": {
+            name: metric.model_dump(include=_METRIC_KEYS)
+            for name, metric in results.aligned.items()
+        },
+        "comparison": {
+            name: row.model_dump(include=_DIFFERENCE_KEYS)
+            for name, row in results.comparison.items()
+        },
         "seconds": results.seconds,
         "seed": results.seed,
         "versions": results.versions,
@@ -76,7 +95,9 @@ def read_results(path: Path | str) -> Results:
     if path.is_dir():
         path = path / "results.json"
     if not path.is_file():
-        raise DataError([Fault(path, None, "there is no such file. Give a run directory with a results.json.")])
+        raise DataError(
+            [Fault(path, None, "there is no such file. Give a run directory with a results.json.")]
+        )
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
@@ -86,7 +107,10 @@ def read_results(path: Path | str) -> Results:
     try:
         return Results.model_validate(_with_n(value))
     except ValidationError as error:
-        message = f"not a file of results: {describe_validation(error)}. Run the command again that wrote it."
+        message = (
+            f"not a file of results: {describe_validation(error)}. Run the command again that"
+            " wrote it."
+        )
         raise DataError([Fault(path, None, message)]) from error
 
 

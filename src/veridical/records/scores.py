@@ -8,8 +8,9 @@ from veridical.records.base import Record
 from veridical.records.runs import Metric
 
 ItemStatus = Literal["scored", "empty", "unparsed", "refused", "failed"]
-"""How an item ended: it has a score · the response is empty · nothing could be read from it · the model refused · the
-judgement could not be had. How each counts in a total is the variant's matter; that they are counted is everybody's."""
+"""How an item ended: it has a score · the response is empty · nothing could be read from it · the
+model refused · the judgement could not be had. How each counts in a total is the variant's matter;
+that they are counted is everybody's."""
 
 
 class ItemScore(Record):

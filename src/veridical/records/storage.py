@@ -1,7 +1,7 @@
 """Records ↔ JSONL files: a header line with kind and schema version, then one record a line.
 
-Every fault of a file is gathered before anything is raised; with `skip_bad` the bad rows go, unchanged, into
-`NAME.bad.jsonl` beside the file (or into `quarantine`) and are counted aloud.
+Every fault of a file is gathered before anything is raised; with `skip_bad` the bad rows go,
+unchanged, into `NAME.bad.jsonl` beside the file (or into `quarantine`) and are counted aloud.
 """
 
 import json
@@ -36,7 +36,10 @@ def write_records(path: Path | str, records: Iterable[Record], *, kind: str) -> 
     rows = list(records)
     strangers = {type(row).__name__ for row in rows} - {kind}
     if strangers:
-        raise ValueError(f"A file of {kind!r} records cannot hold {', '.join(sorted(strangers))}. Write it apart.")
+        raise ValueError(
+            f"A file of {kind!r} records cannot hold {', '.join(sorted(strangers))}. Write it"
+            " apart."
+        )
     version = max((row.schema_version for row in rows), default=1)
     head = json.dumps({_HEADER_KEY: kind, "schema_version": version})
     lines = [head, *(row.model_dump_json() for row in rows)]
@@ -59,7 +62,8 @@ class ScannedRow(NamedTuple, Generic[R]):
 def scan_records(path: Path | str, record_type: type[R]) -> Iterator[ScannedRow[R]]:
     """Go through a file of records line by line, faults included, with or without header line.
 
-    Types are strict: "3" is no number. Ids are unique in their file; of two rows with one id the second is at fault.
+    Types are strict: "3" is no number. Ids are unique in their file; of two rows with one id the
+        second is at fault.
 
     Raises:
         DataError: The file is missing, not UTF-8, or its header names another kind or version.
@@ -86,7 +90,11 @@ def scan_records(path: Path | str, record_type: type[R]) -> Iterator[ScannedRow[
 
 
 def read_records(
-    path: Path | str, record_type: type[R], *, skip_bad: bool = False, quarantine: Path | None = None
+    path: Path | str,
+    record_type: type[R],
+    *,
+    skip_bad: bool = False,
+    quarantine: Path | None = None,
 ) -> list[R]:
     """Read a file of records, with or without header line.
 
@@ -114,21 +122,31 @@ def _note_id(row: dict[str, Any], line: int, line_of_id: dict[str, int]) -> str 
     if "id" not in row:
         return None
     first = line_of_id.setdefault(row["id"], line)
-    return None if first == line else f"id {row['id']!r} stands in line {first} already. Make ids unique."
+    return (
+        None
+        if first == line
+        else f"id {row['id']!r} stands in line {first} already. Make ids unique."
+    )
 
 
 def describe_validation(error: ValidationError) -> str:
     """Say in one line what a record's validation found: every field at fault and what it got."""
-    return "; ".join(f"`{finding.where or 'record'}`: {finding.text}" for finding in findings(error))
+    return "; ".join(
+        f"`{finding.where or 'record'}`: {finding.text}" for finding in findings(error)
+    )
 
 
 def _check_header(header: dict[str, Any], record_type: type[Record]) -> str | None:
     kind, version = header[_HEADER_KEY], header.get("schema_version")
     if kind != record_type.__name__:
-        return f"the file holds records of kind {kind!r}, {record_type.__name__!r} expected. Give the right file."
+        return (
+            f"the file holds records of kind {kind!r}, {record_type.__name__!r} expected. Give the"
+            " right file."
+        )
     if version != record_type.schema_version:
         return (
-            f"the file has schema version {version!r}, this Veridical reads {record_type.schema_version}. "
-            "Export it again with the version of Veridical that wrote it, or upgrade."
+            f"the file has schema version {version!r}, this Veridical reads"
+            f" {record_type.schema_version}. Export it again with the version of Veridical that"
+            " wrote it, or upgrade."
         )
     return None

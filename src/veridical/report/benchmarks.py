@@ -74,7 +74,8 @@ def all_scored(paths: Sequence[Path]) -> bool:
     if any(found) and not all(found):
         other = paths[found.index(False)]
         raise ConfigError(
-            f"`{other}` holds no scores of benchmarks, and the others do. Compare runs of one sort at a time."
+            f"`{other}` holds no scores of benchmarks, and the others do. Compare runs of one sort"
+            " at a time."
         )
     return all(found)
 
@@ -92,16 +93,24 @@ def compare_benchmarks(runs: Mapping[str, Path], out: Path | str, *, seed: int =
     """
     single = len(runs) == 1
     scored = [
-        run for name, path in runs.items() for run in read_runs(path, name="" if single and path.is_dir() else name)
+        run
+        for name, path in runs.items()
+        for run in read_runs(path, name="" if single and path.is_dir() else name)
     ]
     groups = group_runs(scored, seed=seed)
     forests = [
-        (group.title, run.model, figures.forest(rows, unit="%", title=f"{group.title}: {run.model} minus the first"))
+        (
+            group.title,
+            run.model,
+            figures.forest(rows, unit="%", title=f"{group.title}: {run.model} minus the first"),
+        )
         for group in groups
         for number, run in enumerate(group.runs)
         if number and (rows := _forest_rows(group, number))
     ]
-    return write_page(out, "benchmarks.html.j2", groups=groups, forests=forests, spreads=_spreads(scored))
+    return write_page(
+        out, "benchmarks.html.j2", groups=groups, forests=forests, spreads=_spreads(scored)
+    )
 
 
 def group_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[Group]:
@@ -111,7 +120,11 @@ def group_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[Group]:
         by_group.setdefault((run.benchmark, run.scored.total.variant, run.round), []).append(run)
     comparisons = compare_runs(runs, seed=seed)
     return [
-        _group(" · ".join(part for part in key if part), members, [c for c in comparisons if c.second in members])
+        _group(
+            " · ".join(part for part in key if part),
+            members,
+            [c for c in comparisons if c.second in members],
+        )
         for key, members in by_group.items()
     ]
 
@@ -126,12 +139,19 @@ def _group(title: str, runs: list[ScoredRun], comparisons: Sequence[Comparison])
         runs,
         [row for row in rows if is_headline(row.name)],
         [row for row in rows if not is_headline(row.name)],
-        [f"{one.second.model} and {one.first.model}: {one.problem}" for one in comparisons if one.problem],
+        [
+            f"{one.second.model} and {one.first.model}: {one.problem}"
+            for one in comparisons
+            if one.problem
+        ],
     )
 
 
 def _row(
-    name: str, specs: Mapping[str, MetricSpec], runs: Sequence[ScoredRun], comparisons: Sequence[Comparison | None]
+    name: str,
+    specs: Mapping[str, MetricSpec],
+    runs: Sequence[ScoredRun],
+    comparisons: Sequence[Comparison | None],
 ) -> MetricRow:
     stem = name.partition("/")[0]
     spec = specs.get(name) or specs.get(f"{stem}/*") or specs.get(stem)

@@ -1,7 +1,7 @@
 """Several runs side by side: every metric of every `results.json` with its interval, in one HTML file.
 
-Each run is compared with its own base by a paired test, made when the run was; between runs there is no test here,
-since `results.json` holds no single items. The page says so.
+Each run is compared with its own base by a paired test, made when the run was; between runs there
+is no test here, since `results.json` holds no single items. The page says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,9 @@ def compare_runs(runs: Mapping[str, Path], out: Path | str) -> Path:
         metrics=names,
         forests=[
             figures.forest(
-                rows, unit=metric_info(metric).unit, title=f"{metric_info(metric).label}: aligned minus base, by run"
+                rows,
+                unit=metric_info(metric).unit,
+                title=f"{metric_info(metric).label}: aligned minus base, by run",
             )
             for metric in names
             if (rows := _rows(results, metric))
@@ -57,11 +59,17 @@ def run_names(paths: Sequence[Path]) -> dict[str, Path]:
     Raises:
         ConfigError: A run is given twice.
     """
-    folders = [path.resolve().parent if path.name == "results.json" else path.resolve() for path in paths]
+    folders = [
+        path.resolve().parent if path.name == "results.json" else path.resolve() for path in paths
+    ]
     doubles = sorted({str(folder) for folder in folders if folders.count(folder) > 1})
     if doubles:
-        raise ConfigError(f"The same run is given more than once: {', '.join(doubles)}. Give each run once.")
+        raise ConfigError(
+            f"The same run is given more than once: {', '.join(doubles)}. Give each run once."
+        )
     depth = 1
     while len({folder.parts[-depth:] for folder in folders}) < len(folders):
         depth += 1
-    return {"/".join(folder.parts[-depth:]): path for folder, path in zip(folders, paths, strict=True)}
+    return {
+        "/".join(folder.parts[-depth:]): path for folder, path in zip(folders, paths, strict=True)
+    }

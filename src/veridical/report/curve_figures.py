@@ -1,6 +1,7 @@
 """Figures of reward training: proxy against judge over √KL, lines along training, accuracy above chance.
 
-Without facts is red, with facts ink, anything else blue; marks differ in shape too, so that colour is never needed.
+Without facts is red, with facts ink, anything else blue; marks differ in shape too, so that colour
+is never needed.
 """
 
 import math
@@ -37,7 +38,12 @@ class Look(NamedTuple):
     """One of `svg.SHAPES`."""
 
 
-LOOKS = (Look("before", "circle"), Look("after", "square"), Look("other", "triangle"), Look("more", "diamond"))
+LOOKS = (
+    Look("before", "circle"),
+    Look("after", "square"),
+    Look("other", "triangle"),
+    Look("more", "diamond"),
+)
 """For runs in the order: without facts, with facts, others."""
 
 
@@ -56,7 +62,9 @@ def shared_axes(runs: Sequence[Sequence[Measured]]) -> Axes:
     """Find the axes that hold all runs with their intervals."""
     points = [point for run in runs for point in run]
     ends = {
-        name: span_of([v for p in points for v in (getattr(p, name).low, getattr(p, name).high)], least=0.05)
+        name: span_of(
+            [v for p in points for v in (getattr(p, name).low, getattr(p, name).high)], least=0.05
+        )
         for name in ("proxy", "judge")
     }
     return Axes(max([_root(p.kl) for p in points] + [0.1]) * 1.04, ends["proxy"], ends["judge"])
@@ -84,12 +92,22 @@ def hacking_panel(
         since_kl: Divergence from which on a warning holds; marked in both halves.
     """
     left, right, height = 44.0, WIDTH - 8, 328.0
-    halves = (("proxy", proxy_label, axes.proxy, 34.0, 144.0), ("judge", judge_label, axes.judge, 184.0, 290.0))
+    halves = (
+        ("proxy", proxy_label, axes.proxy, 34.0, 144.0),
+        ("judge", judge_label, axes.judge, 184.0, 290.0),
+    )
     x = Scale(0.0, axes.root_kl, left, right)
     parts: list[Markup] = []
     for name, words, ends, top, bottom in halves:
         y = Scale(*ends, bottom, top)
-        parts.append(text(left, top - 10, f"{'Reward says' if name == 'proxy' else 'Judge says'} ({words})", "label"))
+        parts.append(
+            text(
+                left,
+                top - 10,
+                f"{'Reward says' if name == 'proxy' else 'Judge says'} ({words})",
+                "label",
+            )
+        )
         parts += _frame(x, y, x_words=name == "judge")
         for run in runs:
             parts += _line(run, name, x, y, look, label)
@@ -98,23 +116,46 @@ def hacking_panel(
             parts.append(line(at, top - 4, at, bottom, "kept"))
             if name == "judge":
                 side = "end" if at > (left + right) / 2 else "start"
-                parts.append(text(at + (-5 if side == "end" else 5), bottom - 6, "warned", "tick kept", anchor=side))
-    parts.append(text(right, height - 4, "distance from the start, √KL (nats a response)", "tick", anchor="end"))
+                parts.append(
+                    text(
+                        at + (-5 if side == "end" else 5),
+                        bottom - 6,
+                        "warned",
+                        "tick kept",
+                        anchor=side,
+                    )
+                )
+    parts.append(
+        text(
+            right,
+            height - 4,
+            "distance from the start, √KL (nats a response)",
+            "tick",
+            anchor="end",
+        )
+    )
     return figure_svg(WIDTH, height, _said(runs, label), *parts)
 
 
-def _line(run: Sequence[Measured], name: str, x: Scale, y: Scale, look: Look, label: str) -> list[Markup]:
+def _line(
+    run: Sequence[Measured], name: str, x: Scale, y: Scale, look: Look, label: str
+) -> list[Markup]:
     places = [(x(_root(point.kl)), getattr(point, name)) for point in run]
     upper = [(at, y(metric.high)) for at, metric in places]
     lower = [(at, y(metric.low)) for at, metric in reversed(places)]
     parts = [
         element("polygon", points=_points(upper + lower), class_=f"band {look.style}"),
-        element("polyline", points=_points([(at, y(m.value)) for at, m in places]), class_=f"curve {look.style}"),
+        element(
+            "polyline",
+            points=_points([(at, y(m.value)) for at, m in places]),
+            class_=f"curve {look.style}",
+        ),
     ]
     for (at, metric), point in zip(places, run, strict=True):
         said = (
-            f"{label}, step {point.step}: {name} {decimal(metric.value, digits=2)} "
-            f"({interval_text(metric, '')}), KL {decimal(point.kl, digits=2)}, n = {count_text(metric.n)}"
+            f"{label}, step {point.step}: {name} {decimal(metric.value, digits=2)}"
+            f" ({interval_text(metric, '')}), KL {decimal(point.kl, digits=2)}, n ="
+            f" {count_text(metric.n)}"
         )
         parts.append(mark(at, y(metric.value), look.style, shape=look.shape, size=3.2, title=said))
     return parts
@@ -132,20 +173,27 @@ def _said(runs: Sequence[Sequence[Measured]], label: str) -> str:
     return f"{label} from start to end, by seed: {words}"
 
 
-def training_lines(label: str, unit: str, lines: Mapping[str, Sequence[tuple[int, float]]]) -> Markup:
+def training_lines(
+    label: str, unit: str, lines: Mapping[str, Sequence[tuple[int, float]]]
+) -> Markup:
     """One measure along training, one line a run; the legend stands beside the figures."""
     width, height, left, right, top, bottom = 270.0, 182.0, 40.0, 262.0, 28.0, 150.0
     steps = [step for points in lines.values() for step, _ in points] or [0]
     values = [shown(value, unit) for points in lines.values() for _, value in points] or [0.0]
     x = Scale(min(steps), max(*steps, min(steps) + 1), left, right)
     y = Scale(*span_of(values, least=max(1e-4, 0.02 * max(map(abs, values)))), bottom, top)
-    parts = [text(6, 14, f"{label}{', ' + unit if unit else ''}", "label"), *_frame(x, y, x_words=True)]
+    parts = [
+        text(6, 14, f"{label}{', ' + unit if unit else ''}", "label"),
+        *_frame(x, y, x_words=True),
+    ]
     for look, points in zip(_looks(len(lines)), lines.values(), strict=True):
         places = [(x(step), y(shown(value, unit))) for step, value in points]
         parts.append(element("polyline", points=_points(places), class_=f"curve {look.style}"))
         parts += [mark(px, py, look.style, shape=look.shape, size=3.4) for px, py in places[-1:]]
     parts.append(text(right, height - 2, "step", "tick", anchor="end"))
-    said = "; ".join(f"{name} from {row[0][1]:.3g} to {row[-1][1]:.3g}" for name, row in lines.items() if row)
+    said = "; ".join(
+        f"{name} from {row[0][1]:.3g} to {row[-1][1]:.3g}" for name, row in lines.items() if row
+    )
     return figure_svg(width, height, f"{label} by step: {said}", *parts)
 
 
@@ -188,20 +236,29 @@ def above_chance(rows: Sequence[tuple[str, Metric]], *, title: str) -> Markup:
     for number, (label, metric) in enumerate(rows):
         y = 40.0 * number + 15
         value = scale(100 * metric.value)
-        said = f"{label}: {value_text(metric, '%')}, {interval_text(metric, '%')}, n = {count_text(metric.n)}"
+        said = (
+            f"{label}: {value_text(metric, '%')}, {interval_text(metric, '%')}, n ="
+            f" {count_text(metric.n)}"
+        )
         style = "after" if number == 0 else "before"
         parts += [
             text(6, y, label, "label"),
             text(WIDTH - 8, y, value_text(metric, "%"), "number", anchor="end"),
             line(chance, y + 12, value, y + 12, f"stem {style}"),
-            line(scale(100 * metric.low), y + 12, scale(100 * metric.high), y + 12, f"range {style}"),
+            line(
+                scale(100 * metric.low), y + 12, scale(100 * metric.high), y + 12, f"range {style}"
+            ),
             mark(value, y + 12, style, shape="circle", size=4.4, title=said),
         ]
     return figure_svg(WIDTH, height, title, *parts)
 
 
 def dependence_curve(
-    points: Sequence[tuple[float, Metric]], *, baseline: Metric, axis: str, ends: tuple[float, float]
+    points: Sequence[tuple[float, Metric]],
+    *,
+    baseline: Metric,
+    axis: str,
+    ends: tuple[float, float],
 ) -> Markup:
     """Accuracy over a share of the facts, against the accuracy without facts.
 
@@ -209,7 +266,8 @@ def dependence_curve(
         points: Share in [0, 1] and the accuracy at it.
         baseline: Accuracy without facts, drawn as a line across.
         axis: What the share is of.
-        ends: Lowest and highest accuracy of the scale, in [0, 1]; shared by the figures that stand together.
+        ends: Lowest and highest accuracy of the scale, in [0, 1]; shared by the figures that stand
+            together.
     """
     left, right, top, bottom, height = 44.0, WIDTH - 10, 16.0, 180.0, 222.0
     x = Scale(0.0, 100 * max(points[-1][0], 0.01), left, right)
@@ -218,19 +276,36 @@ def dependence_curve(
     level = y(100 * baseline.value)
     parts += [
         element(
-            "rect", x=left, y=y(100 * baseline.high), width=right - left,
-            height=max(1.0, y(100 * baseline.low) - y(100 * baseline.high)), class_="band before",
+            "rect",
+            x=left,
+            y=y(100 * baseline.high),
+            width=right - left,
+            height=max(1.0, y(100 * baseline.low) - y(100 * baseline.high)),
+            class_="band before",
         ),
         line(left, level, right, level, "level before"),
-        text(right, level - 6, f"no facts {value_text(baseline, '%')}", "tick before-ink", anchor="end"),
-    ]  # fmt: skip
+        text(
+            right,
+            level - 6,
+            f"no facts {value_text(baseline, '%')}",
+            "tick before-ink",
+            anchor="end",
+        ),
+    ]
     places = [(x(100 * share), metric) for share, metric in points]
     upper = [(at, y(100 * m.high)) for at, m in places]
     lower = [(at, y(100 * m.low)) for at, m in reversed(places)]
     parts.append(element("polygon", points=_points(upper + lower), class_="band after"))
-    parts.append(element("polyline", points=_points([(at, y(100 * m.value)) for at, m in places]), class_="curve"))
+    parts.append(
+        element(
+            "polyline", points=_points([(at, y(100 * m.value)) for at, m in places]), class_="curve"
+        )
+    )
     for (at, metric), (share, _) in zip(places, points, strict=True):
-        said = f"{100 * share:.0f} %: {value_text(metric, '%')}, {interval_text(metric, '%')}, n = {metric.n}"
+        said = (
+            f"{100 * share:.0f} %: {value_text(metric, '%')}, {interval_text(metric, '%')}, n ="
+            f" {metric.n}"
+        )
         parts.append(mark(at, y(100 * metric.value), "after", shape="square", size=3.6, title=said))
     parts.append(text(right, height - 4, f"{axis}, %", "tick", anchor="end"))
     first, last = points[0][1], points[-1][1]
@@ -244,9 +319,14 @@ def _frame(x: Scale, y: Scale, *, x_words: bool) -> list[Markup]:
     parts: list[Markup] = []
     for tick in y.ticks(4):
         parts.append(line(left, y(tick), right, y(tick), "grid"))
-        parts.append(text(left - 6, y(tick) + 4, f"{tick:g}".replace("-", "\u2212"), "tick", anchor="end"))
+        parts.append(
+            text(left - 6, y(tick) + 4, f"{tick:g}".replace("-", "\u2212"), "tick", anchor="end")
+        )
     ticks = x.ticks(4) if x_words else []
-    return [*parts, *(text(x(tick), bottom + 16, f"{tick:g}", "tick", anchor="middle") for tick in ticks)]
+    return [
+        *parts,
+        *(text(x(tick), bottom + 16, f"{tick:g}", "tick", anchor="middle") for tick in ticks),
+    ]
 
 
 def _root(kl: float) -> float:

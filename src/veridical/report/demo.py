@@ -10,7 +10,14 @@ from markupsafe import Markup
 from veridical.records import Metric
 from veridical.records.results import REQUIRED_METRICS
 from veridical.report import figures
-from veridical.report.inputs import CurvePoint, DemoReport, MarkedText, ObjectiveRow, ObjectiveTest, Scene
+from veridical.report.inputs import (
+    CurvePoint,
+    DemoReport,
+    MarkedText,
+    ObjectiveRow,
+    ObjectiveTest,
+    Scene,
+)
 from veridical.report.page import write_page
 from veridical.report.wording import Verdict, headline, metric_info, verdict
 from veridical.statistics import holm
@@ -32,16 +39,25 @@ def render_demo_report(inputs: DemoReport, out: Path | str) -> Path:
         report=inputs,
         results=results,
         sentence=headline(
-            results.base[rate], results.aligned[rate], results.comparison[rate], corrections=inputs.corrections.count
+            results.base[rate],
+            results.aligned[rate],
+            results.comparison[rate],
+            corrections=inputs.corrections.count,
         ),
         metric_groups=[("All descriptions", first), (_KINDS_TITLE, kinds), ("More", others)],
         kinds_title=_KINDS_TITLE,
         kinds_figure=_kinds_figure(inputs, kinds),
         forest_figure=_forest_figure(inputs),
-        curves=[figures.curve(series, chosen_step=inputs.chosen_step) for series in _series(inputs.curve)],
+        curves=[
+            figures.curve(series, chosen_step=inputs.chosen_step)
+            for series in _series(inputs.curve)
+        ],
         types_figure=_types_figure(inputs),
         trade_off_figure=_trade_off_figure(inputs),
-        objective_groups=[(name, list(rows)) for name, rows in groupby(inputs.objectives, key=lambda row: row.name)],
+        objective_groups=[
+            (name, list(rows))
+            for name, rows in groupby(inputs.objectives, key=lambda row: row.name)
+        ],
         objective_metrics=_shared_metrics(inputs.objectives),
         objective_tests=_judged(inputs.objective_tests),
         scenes=[GalleryScene(scene, _outcome(scene)) for scene in inputs.gallery],
@@ -103,7 +119,10 @@ def _kinds_seen(scenes: Sequence[Scene]) -> dict[str, int]:
 
 def _kinds_figure(inputs: DemoReport, kinds: Sequence[str]) -> Markup | None:
     base, aligned = inputs.results.base, inputs.results.aligned
-    changes = [figures.Change(name.partition("/")[2].replace("_", " "), base[name], aligned[name]) for name in kinds]
+    changes = [
+        figures.Change(name.partition("/")[2].replace("_", " "), base[name], aligned[name])
+        for name in kinds
+    ]
     if not changes:
         return None
     title = "Descriptions with a hallucination of each kind, per cent, before and after"
@@ -114,7 +133,9 @@ def _types_figure(inputs: DemoReport) -> Markup | None:
     if not inputs.question_types:
         return None
     changes = [figures.Change(row.name, row.before, row.after) for row in inputs.question_types]
-    return figures.dumbbell(changes, unit="of 6", title="Mean score of each question type, before and after", top=6.0)
+    return figures.dumbbell(
+        changes, unit="of 6", title="Mean score of each question type, before and after", top=6.0
+    )
 
 
 def _forest_figure(inputs: DemoReport) -> Markup:
@@ -123,7 +144,9 @@ def _forest_figure(inputs: DemoReport) -> Markup:
         for name, row in inputs.results.comparison.items()
         if metric_info(name).unit == "%" and "/" not in name and row.n
     ]
-    return figures.forest(rows, unit="%", title="Difference of each rate, after minus before, in points")
+    return figures.forest(
+        rows, unit="%", title="Difference of each rate, after minus before, in points"
+    )
 
 
 def _series(points: Sequence[CurvePoint]) -> Iterator[figures.Series]:
@@ -134,7 +157,8 @@ def _series(points: Sequence[CurvePoint]) -> Iterator[figures.Series]:
         "Validation: objects named, %": [(p.step, p.coverage) for p in points],
     }
     rates = [
-        (label, tuple(_with_interval(step, metric) for step, metric in rows if metric)) for label, rows in found.items()
+        (label, tuple(_with_interval(step, metric) for step, metric in rows if metric))
+        for label, rows in found.items()
     ]
     for label, unit, values in (
         ("Training loss", "", loss),
@@ -157,7 +181,9 @@ def _trade_off_figure(inputs: DemoReport) -> Markup | None:
         [
             figures.TradeOff(
                 row.name,
-                ", ".join([f"seed {row.seed}", *(f"{key} {value}" for key, value in row.settings.items())]),
+                ", ".join(
+                    [f"seed {row.seed}", *(f"{key} {value}" for key, value in row.settings.items())]
+                ),
                 row.metrics["object_coverage"],
                 row.metrics[_STEM],
             )
@@ -170,7 +196,11 @@ def _trade_off_figure(inputs: DemoReport) -> Markup | None:
 
 def _shared_metrics(rows: Sequence[ObjectiveRow]) -> list[str]:
     """Metrics that every row has, in the order of the first."""
-    return [name for name in rows[0].metrics if all(name in row.metrics for row in rows)] if rows else []
+    return (
+        [name for name in rows[0].metrics if all(name in row.metrics for row in rows)]
+        if rows
+        else []
+    )
 
 
 def _judged(tests: Sequence[ObjectiveTest]) -> list[JudgedTest]:

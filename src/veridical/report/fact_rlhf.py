@@ -34,7 +34,10 @@ def render_fact_rlhf_report(inputs: FactRlhfReport) -> str:
     arms = {arm.key: arm for arm in inputs.arms}
     missing = sorted({*_MAIN, *arms} - (arms.keys() & results.arms.keys()))
     if missing:
-        raise ConfigError(f"The report needs metrics and a description of the arms {', '.join(missing)}. Add them.")
+        raise ConfigError(
+            f"The report needs metrics and a description of the arms {', '.join(missing)}. Add"
+            " them."
+        )
     labels = {key: arm.label for key, arm in arms.items()}
     headline_test = _test(results.tests, "rlhf", "fact_rlhf", _RATE)
     return render_page(
@@ -42,13 +45,19 @@ def render_fact_rlhf_report(inputs: FactRlhfReport) -> str:
         report=inputs,
         results=results,
         labels=labels,
-        sentence=_headline(results.arms, headline_test, _test(results.tests, "rlhf", "fact_rlhf", _COVERAGE)),
+        sentence=_headline(
+            results.arms, headline_test, _test(results.tests, "rlhf", "fact_rlhf", _COVERAGE)
+        ),
         main=[(arms[key], results.arms[key][_RATE]) for key in _MAIN],
         headline_test=headline_test,
         panels=_panels(inputs, labels),
         warnings=_by_arm(inputs.warnings, labels),
-        accuracy=[results.reward_model[name]["accuracy"] for name in ("without_facts", "with_facts")],
-        remaining=_errors_gone(*(results.reward_model[name]["accuracy"] for name in ("without_facts", "with_facts"))),
+        accuracy=[
+            results.reward_model[name]["accuracy"] for name in ("without_facts", "with_facts")
+        ],
+        remaining=_errors_gone(
+            *(results.reward_model[name]["accuracy"] for name in ("without_facts", "with_facts"))
+        ),
         breakdown_figure=_breakdown(inputs),
         leak_figure=_leaks(inputs),
         dependence_figures=_dependence(inputs),
@@ -56,9 +65,15 @@ def render_fact_rlhf_report(inputs: FactRlhfReport) -> str:
         trade_off_figure=_trade_off(inputs),
         tests=_judged(results.tests),
         equal_distance=list(
-            zip(results.equal_distance, holm([row.result.p for row in results.equal_distance]), strict=True)
+            zip(
+                results.equal_distance,
+                holm([row.result.p for row in results.equal_distance]),
+                strict=True,
+            )
         ),
-        training_figures=[curve_figures.training_lines(row.label, row.unit, row.lines) for row in inputs.training],
+        training_figures=[
+            curve_figures.training_lines(row.label, row.unit, row.lines) for row in inputs.training
+        ],
         training_legend=curve_figures.legend_marks(_lines_drawn(inputs)),
         most_hours=max([row.hours for row in inputs.effort] + [1e-9]),
         most_memory=max([row.memory_bytes for row in inputs.costs] + [1.0]),
@@ -91,12 +106,16 @@ class JudgedArmTest(NamedTuple):
     """What may be said."""
 
 
-def _headline(arms: dict[str, dict[str, Metric]], test: Difference | None, coverage: Difference | None) -> str:
+def _headline(
+    arms: dict[str, dict[str, Metric]], test: Difference | None, coverage: Difference | None
+) -> str:
     """The one sentence, no stronger than the test allows."""
-    start, without, with_facts = (f"{decimal(100 * arms[key][_RATE].value, digits=0)}{_THIN}%" for key in _MAIN)
+    start, without, with_facts = (
+        f"{decimal(100 * arms[key][_RATE].value, digits=0)}{_THIN}%" for key in _MAIN
+    )
     told = (
-        f"Before, {start} of the picture descriptions made something up. Reward training brings that to {without}, "
-        f"with facts at the reward model’s hand to {with_facts}"
+        f"Before, {start} of the picture descriptions made something up. Reward training brings"
+        f" that to {without}, with facts at the reward model’s hand to {with_facts}"
     )
     if test is None:
         return f"{told}."
@@ -106,13 +125,17 @@ def _headline(arms: dict[str, dict[str, Metric]], test: Difference | None, cover
         return f"{told}."
     if coverage is None or not is_shown(coverage) or coverage.difference < 0:
         return f"{told}: here facts made it worse."
-    less, more = (f"{decimal(100 * arms[key][_COVERAGE].value, digits=0)}{_THIN}%" for key in _MAIN[1:])
+    less, more = (
+        f"{decimal(100 * arms[key][_COVERAGE].value, digits=0)}{_THIN}%" for key in _MAIN[1:]
+    )
     return f"{told}, naming {more} of what is there instead of {less}."
 
 
 def _test(tests: Sequence[ArmTest], first: str, second: str, metric: str) -> Difference | None:
     wanted = (first, second, metric)
-    return next((test.result for test in tests if (test.first, test.second, test.metric) == wanted), None)
+    return next(
+        (test.result for test in tests if (test.first, test.second, test.metric) == wanted), None
+    )
 
 
 def _panels(inputs: FactRlhfReport, labels: dict[str, str]) -> list[Panel]:
@@ -142,7 +165,9 @@ def _panels(inputs: FactRlhfReport, labels: dict[str, str]) -> list[Panel]:
     ]
 
 
-def _since(warnings: Sequence[CurveWarning], arm: str, runs: dict[int, list[curve_figures.Measured]]) -> float | None:
+def _since(
+    warnings: Sequence[CurveWarning], arm: str, runs: dict[int, list[curve_figures.Measured]]
+) -> float | None:
     """Divergence at the first step that a warning of reward hacking names."""
     found = [
         point.kl
@@ -154,7 +179,9 @@ def _since(warnings: Sequence[CurveWarning], arm: str, runs: dict[int, list[curv
     return min(found, default=None)
 
 
-def _by_arm(warnings: Sequence[CurveWarning], labels: dict[str, str]) -> list[tuple[str, list[CurveWarning]]]:
+def _by_arm(
+    warnings: Sequence[CurveWarning], labels: dict[str, str]
+) -> list[tuple[str, list[CurveWarning]]]:
     keys = [key for key in labels if any(warning.arm == key for warning in warnings)]
     return [(labels[key], [warning for warning in warnings if warning.arm == key]) for key in keys]
 
@@ -172,22 +199,33 @@ def _breakdown(inputs: FactRlhfReport) -> Markup | None:
     if not rows:
         return None
     changes = [figures.Change(row.name, row.without_facts, row.with_facts) for row in rows]
-    return figures.dumbbell(changes, unit="%", title="Accuracy without and with facts, by comparison", top=100.0)
+    return figures.dumbbell(
+        changes, unit="%", title="Accuracy without and with facts, by comparison", top=100.0
+    )
 
 
 def _leaks(inputs: FactRlhfReport) -> Markup | None:
     rows = [(row.name, row.accuracy) for row in inputs.reward_models.leaks]
-    return curve_figures.above_chance(rows, title="Accuracy when something is taken away, per cent") if rows else None
+    return (
+        curve_figures.above_chance(rows, title="Accuracy when something is taken away, per cent")
+        if rows
+        else None
+    )
 
 
 def _dependence(inputs: FactRlhfReport) -> list[tuple[str, Markup]]:
     baseline = inputs.results.reward_model["without_facts"]["accuracy"]
     rows = inputs.reward_models.dependence
     metrics = [baseline, *(metric for row in rows for _, metric in row.points)]
-    low, high = span_of([end for metric in metrics for end in (metric.low, metric.high)], least=0.005)
+    low, high = span_of(
+        [end for metric in metrics for end in (metric.low, metric.high)], least=0.005
+    )
     ends = (low, min(high, 1.0))
     return [
-        (row.name, curve_figures.dependence_curve(row.points, baseline=baseline, axis=row.name, ends=ends))
+        (
+            row.name,
+            curve_figures.dependence_curve(row.points, baseline=baseline, axis=row.name, ends=ends),
+        )
         for row in rows
     ]
 
@@ -206,15 +244,21 @@ def _trade_off(inputs: FactRlhfReport) -> Markup:
 
     base = next(arm for arm in inputs.arms if arm.key == "sft")
     title = "Hallucination against coverage of every arm, with 95 % intervals"
-    looks = {"sft": ("start", "circle"), "rlhf": ("before", "circle"), "fact_rlhf": ("after", "square")}
+    looks = {
+        "sft": ("start", "circle"),
+        "rlhf": ("before", "circle"),
+        "fact_rlhf": ("after", "square"),
+    }
     others = [("other", "triangle"), ("more", "diamond")]
     for arm in inputs.arms:
         if arm.key not in looks and others:
             looks[arm.key] = others.pop(0)
     return figures.trade_off(
-        [point(arm) for arm in inputs.arms if arm is not base], base=point(base), title=title,
+        [point(arm) for arm in inputs.arms if arm is not base],
+        base=point(base),
+        title=title,
         looks={arm.label: looks[arm.key] for arm in inputs.arms if arm.key in looks},
-    )  # fmt: skip
+    )
 
 
 def _judged(tests: Sequence[ArmTest]) -> list[JudgedArmTest]:

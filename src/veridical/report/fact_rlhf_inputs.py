@@ -190,7 +190,8 @@ class FactRlhfReport(Record):
     results: FactRlhfResults
     """The numbers, as in `results.json`."""
     arms: tuple[Arm, ...]
-    """The arms in the order in which they are shown; "sft", "rlhf" and "fact_rlhf" must be among them."""
+    """The arms in the order in which they are shown; "sft", "rlhf" and "fact_rlhf" must be among
+    them."""
     judge_label: str = "exact judge, 0 to 6"
     """What the judge of the curves is, and its scale."""
     proxy_label: str = "reward model"

@@ -1,7 +1,8 @@
 """The report's figures: before against after, differences, curves, and what is gained against what is lost.
 
-All are drawn about as wide as a phone's screen, so that their text keeps its size; the page sets them side by side
-where there is room. Before is a hollow mark, after a filled one; lines are 95 % intervals.
+All are drawn about as wide as a phone's screen, so that their text keeps its size; the page sets
+them side by side where there is room. Before is a hollow mark, after a filled one; lines are 95 %
+intervals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,15 @@ from markupsafe import Markup
 
 from veridical.records import Difference, Metric
 from veridical.report.svg import SHAPES, Scale, element, figure_svg, line, mark, span_of, text
-from veridical.report.wording import count_text, digits_of, interval_text, p_text, shown, signed, value_text
+from veridical.report.wording import (
+    count_text,
+    digits_of,
+    interval_text,
+    p_text,
+    shown,
+    signed,
+    value_text,
+)
 
 WIDTH = 340.0
 
@@ -27,7 +36,9 @@ class Change(NamedTuple):
     """The aligned model."""
 
 
-def dumbbell(changes: Sequence[Change], *, unit: str, title: str, top: float | None = None) -> Markup:
+def dumbbell(
+    changes: Sequence[Change], *, unit: str, title: str, top: float | None = None
+) -> Markup:
     """One row a metric: hollow mark before, filled mark after, on a common scale from 0.
 
     Args:
@@ -36,7 +47,9 @@ def dumbbell(changes: Sequence[Change], *, unit: str, title: str, top: float | N
         title: What the figure shows, for those who cannot see it.
         top: End of the scale in the unit shown; by default the highest interval.
     """
-    highest = max((shown(m.high, unit) for c in changes for m in (c.before, c.after) if m.n), default=1.0)
+    highest = max(
+        (shown(m.high, unit) for c in changes for m in (c.before, c.after) if m.n), default=1.0
+    )
     scale = Scale(0.0, top or max(highest * 1.05, 1e-6), 6, WIDTH - 6)
     row_height, height = 40.0, 40.0 * len(changes) + 22
     parts = _axis(scale, 4, height - 18, unit)
@@ -44,16 +57,23 @@ def dumbbell(changes: Sequence[Change], *, unit: str, title: str, top: float | N
         y = row * row_height + 14
         parts.append(text(6, y, change.label, "label"))
         numbers = " → ".join(
-            value_text(metric, "%" if unit == "%" else "").removesuffix("\u202f%") for metric in change[1:]
+            value_text(metric, "%" if unit == "%" else "").removesuffix("\u202f%")
+            for metric in change[1:]
         )
         parts.append(text(WIDTH - 6, y, numbers, "number", anchor="end"))
         if change.before.n and change.after.n:
             parts.append(
                 line(
-                    _at(scale, change.before.value, unit), y + 13, _at(scale, change.after.value, unit), y + 13, "link"
+                    _at(scale, change.before.value, unit),
+                    y + 13,
+                    _at(scale, change.after.value, unit),
+                    y + 13,
+                    "link",
                 )
             )
-        parts += _interval(scale, change.before, unit, y + 10.5, "before", f"{change.label}, before")
+        parts += _interval(
+            scale, change.before, unit, y + 10.5, "before", f"{change.label}, before"
+        )
         parts += _interval(scale, change.after, unit, y + 15.5, "after", f"{change.label}, after")
     return figure_svg(WIDTH, height, title, *parts)
 
@@ -117,7 +137,9 @@ def curve(series: Series, *, chosen_step: int | None) -> Markup:
         at = x(chosen_step)
         anchor = "end" if at > (left + right) / 2 else "start"
         parts.append(line(at, top - 4, at, bottom, "kept"))
-        parts.append(text(at + (-5 if anchor == "end" else 5), top + 5, "kept", "tick kept", anchor=anchor))
+        parts.append(
+            text(at + (-5 if anchor == "end" else 5), top + 5, "kept", "tick kept", anchor=anchor)
+        )
     unit = f" in {series.unit}" if series.unit else ""
     first, last = (_tick(round(shown(series.points[end][1], series.unit), 3)) for end in (0, -1))
     title = f"{series.label} by step{unit}, from {first} to {last}"
@@ -138,7 +160,11 @@ class TradeOff(NamedTuple):
 
 
 def trade_off(
-    runs: Sequence[TradeOff], *, base: TradeOff, title: str, looks: Mapping[str, tuple[str, str]] | None = None
+    runs: Sequence[TradeOff],
+    *,
+    base: TradeOff,
+    title: str,
+    looks: Mapping[str, tuple[str, str]] | None = None,
 ) -> Markup:
     """Hallucination (up is worse) against coverage (left is worse): the good corner is at the bottom right.
 
@@ -152,8 +178,14 @@ def trade_off(
     everything = [base, *runs]
     names = list(dict.fromkeys(run.name for run in runs))
     left, right, top, bottom = 44.0, WIDTH - 8, 24.0, 260.0
-    x = Scale(*span_of([100 * v for r in everything for v in (r.coverage.low, r.coverage.high)]), left, right)
-    low, high = span_of([100 * v for r in everything for v in (r.hallucination.low, r.hallucination.high)])
+    x = Scale(
+        *span_of([100 * v for r in everything for v in (r.coverage.low, r.coverage.high)]),
+        left,
+        right,
+    )
+    low, high = span_of(
+        [100 * v for r in everything for v in (r.hallucination.low, r.hallucination.high)]
+    )
     y = Scale(max(0.0, low), high, bottom, top)
     parts: list[Markup] = []
     for tick in y.ticks(4):
@@ -166,28 +198,42 @@ def trade_off(
             line(x(tick), top, x(tick), bottom, "grid"),
             text(x(tick), bottom + 16, _tick(tick), "tick", anchor="middle"),
         ]
-    parts.append(text(right, bottom + 32, "objects named, % (right is better)", "tick", anchor="end"))
+    parts.append(
+        text(right, bottom + 32, "objects named, % (right is better)", "tick", anchor="end")
+    )
     parts.append(text(6, 12, "descriptions with a hallucination, % (lower is better)", "tick"))
     for run in everything:
         across, up = x(100 * run.coverage.value), y(100 * run.hallucination.value)
-        parts.append(line(x(100 * run.coverage.low), up, x(100 * run.coverage.high), up, "range faint"))
         parts.append(
-            line(across, y(100 * run.hallucination.low), across, y(100 * run.hallucination.high), "range faint")
+            line(x(100 * run.coverage.low), up, x(100 * run.coverage.high), up, "range faint")
+        )
+        parts.append(
+            line(
+                across,
+                y(100 * run.hallucination.low),
+                across,
+                y(100 * run.hallucination.high),
+                "range faint",
+            )
         )
     for run in everything:
         own = ("before", "circle") if run is base else _series(names.index(run.name))
         style, shape = looks.get(run.name, own)
         said = (
-            f"{run.name}{', ' if run.run else ''}{run.run}: hallucination {value_text(run.hallucination, '%')} "
-            f"({interval_text(run.hallucination, '%')}), coverage {value_text(run.coverage, '%')} "
-            f"({interval_text(run.coverage, '%')}), n = {count_text(run.hallucination.n)}"
+            f"{run.name}{', ' if run.run else ''}{run.run}: hallucination"
+            f" {value_text(run.hallucination, '%')} ({interval_text(run.hallucination, '%')}),"
+            f" coverage {value_text(run.coverage, '%')} ({interval_text(run.coverage, '%')}), n ="
+            f" {count_text(run.hallucination.n)}"
         )
         place = x(100 * run.coverage.value), y(100 * run.hallucination.value)
         parts.append(mark(*place, style, shape=shape, title=said))
     for row, name in enumerate([base.name, *names]):
         y_legend = bottom + 54 + 19 * row
         style, shape = looks.get(name, ("before", "circle") if row == 0 else _series(row - 1))
-        parts += [mark(left + 4, y_legend - 4, style, shape=shape), text(left + 18, y_legend, name, "label")]
+        parts += [
+            mark(left + 4, y_legend - 4, style, shape=shape),
+            text(left + 18, y_legend, name, "label"),
+        ]
     return figure_svg(WIDTH, bottom + 58 + 19 * (1 + len(names)), title, *parts)
 
 
@@ -200,7 +246,15 @@ def interval_bar(metric: Metric, *, style: str) -> Markup:
         20,
         said,
         element("rect", x=1, y=6, width=WIDTH - 2, height=8, rx=4, class_="track"),
-        element("rect", x=1, y=6, width=max(0.5, scale(metric.value) - 1), height=8, rx=4, class_=f"fill {style}"),
+        element(
+            "rect",
+            x=1,
+            y=6,
+            width=max(0.5, scale(metric.value) - 1),
+            height=8,
+            rx=4,
+            class_=f"fill {style}",
+        ),
         line(scale(metric.low), 10, scale(metric.high), 10, "halo"),
         line(scale(metric.low), 10, scale(metric.high), 10, "whisker"),
         line(scale(metric.low), 4, scale(metric.low), 16, "whisker"),
@@ -212,7 +266,9 @@ def _series(number: int) -> tuple[str, str]:
     return f"series s{number % len(SHAPES)}", SHAPES[(number + 1) % len(SHAPES)]
 
 
-def _axis(scale: Scale, top: float, bottom: float, unit: str, *, signed: bool = False) -> list[Markup]:
+def _axis(
+    scale: Scale, top: float, bottom: float, unit: str, *, signed: bool = False
+) -> list[Markup]:
     parts: list[Markup] = []
     ticks = scale.ticks(4)
     for number, tick in enumerate(ticks):
@@ -220,14 +276,22 @@ def _axis(scale: Scale, top: float, bottom: float, unit: str, *, signed: bool = 
         anchor = "start" if at < 14 else "end" if at > WIDTH - 24 else "middle"
         words = ("+" if signed and tick > 0 else "") + _tick(tick)
         last = f" {unit}" if number == len(ticks) - 1 and unit else ""
-        parts += [line(at, top, at, bottom, "grid"), text(at, bottom + 14, words + last, "tick", anchor=anchor)]
+        parts += [
+            line(at, top, at, bottom, "grid"),
+            text(at, bottom + 14, words + last, "tick", anchor=anchor),
+        ]
     return parts
 
 
-def _interval(scale: Scale, metric: Metric, unit: str, y: float, style: str, label: str) -> list[Markup]:
+def _interval(
+    scale: Scale, metric: Metric, unit: str, y: float, style: str, label: str
+) -> list[Markup]:
     if metric.n == 0:
         return []
-    said = f"{label}: {value_text(metric, unit)}, {interval_text(metric, unit)}, n = {count_text(metric.n)}"
+    said = (
+        f"{label}: {value_text(metric, unit)}, {interval_text(metric, unit)}, n ="
+        f" {count_text(metric.n)}"
+    )
     return [
         line(_at(scale, metric.low, unit), y, _at(scale, metric.high, unit), y, f"range {style}"),
         mark(_at(scale, metric.value, unit), y, style, size=4.2, title=said),

@@ -17,7 +17,9 @@ def _image_bytes(value: Any) -> Any:
 
 
 ImageBytes = Annotated[
-    bytes, BeforeValidator(_image_bytes), PlainSerializer(to_base64, return_type=str, when_used="json")
+    bytes,
+    BeforeValidator(_image_bytes),
+    PlainSerializer(to_base64, return_type=str, when_used="json"),
 ]
 """Bytes of a PNG, JPEG or WebP file; base64 in JSON."""
 
@@ -49,8 +51,8 @@ class MarkedText(Record):
         for span in self.spans:
             if not at <= span.start < span.end <= len(self.text):
                 raise ValueError(
-                    f"spans must be in order within the text of {len(self.text)} code points without overlap, "
-                    f"got [{span.start}, {span.end}] after {at}"
+                    f"spans must be in order within the text of {len(self.text)} code points"
+                    f" without overlap, got [{span.start}, {span.end}] after {at}"
                 )
             at = span.end
         return self
@@ -66,7 +68,8 @@ class Scene(Record):
     image: ImageBytes
     """The picture."""
     alt: str
-    """What the picture shows, in words: for those who cannot see it (and to check the responses against)."""
+    """What the picture shows, in words: for those who cannot see it (and to check the responses
+    against)."""
     question: str
     """What was asked."""
     before: MarkedText
@@ -142,7 +145,8 @@ class CurvePoint(Record):
     loss: float | None = None
     """Training loss, where logged."""
     margin: float | None = None
-    """Implicit reward of the chosen over the rejected response in nats (times beta), where logged."""
+    """Implicit reward of the chosen over the rejected response in nats (times beta), where
+    logged."""
     hallucination: Metric | None = None
     """Hallucination rate on validation scenes, where evaluated."""
     coverage: Metric | None = None

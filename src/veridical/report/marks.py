@@ -17,11 +17,13 @@ def marked_html(marked: MarkedText) -> Markup:
     for span in marked.spans:
         parts.append(escape(marked.text[at : span.start]))
         words = escape(marked.text[span.start : span.end])
-        title = f"not in the picture: {span.kind}" + (f"; it shows {span.truth}" if span.truth else "")
+        title = f"not in the picture: {span.kind}" + (
+            f"; it shows {span.truth}" if span.truth else ""
+        )
         parts.append(
-            Markup('<mark class="wrong{}" data-kind="{}" title="{}">{}<small>{}</small></mark>').format(
-                " short" if " " not in words else "", span.kind, title, words, span.kind
-            )
+            Markup(
+                '<mark class="wrong{}" data-kind="{}" title="{}">{}<small>{}</small></mark>'
+            ).format(" short" if " " not in words else "", span.kind, title, words, span.kind)
         )
         at = span.end
     parts.append(escape(marked.text[at:]))

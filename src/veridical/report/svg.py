@@ -49,7 +49,9 @@ def text(x: float, y: float, words: str, style: str = "", *, anchor: str | None 
     return element("text", words, x=x, y=y, class_=style or None, text_anchor=anchor)
 
 
-def mark(x: float, y: float, style: str, *, shape: str = "circle", size: float = 4.5, title: str = "") -> Markup:
+def mark(
+    x: float, y: float, style: str, *, shape: str = "circle", size: float = 4.5, title: str = ""
+) -> Markup:
     """A mark of one of the `SHAPES`, with a title that shows on hover."""
     inner = (element("title", title),) if title else ()
     if shape == "circle":
@@ -57,14 +59,21 @@ def mark(x: float, y: float, style: str, *, shape: str = "circle", size: float =
     if shape in ("cross", "plus"):
         turn = math.pi / 4 if shape == "cross" else 0.0
         ends = [
-            (size * 1.2 * math.cos(turn + i * math.pi / 2), size * 1.2 * math.sin(turn + i * math.pi / 2))
+            (
+                size * 1.2 * math.cos(turn + i * math.pi / 2),
+                size * 1.2 * math.sin(turn + i * math.pi / 2),
+            )
             for i in range(4)
         ]
         path = "".join(f"M{_text(x)} {_text(y)}L{_text(x + dx)} {_text(y + dy)}" for dx, dy in ends)
         return element("path", *inner, d=path, class_=f"{style} open")
-    corners, start = {"square": (4, 45), "triangle": (3, -90), "diamond": (4, 0), "down": (3, 90), "hexagon": (6, 0)}[
-        shape
-    ]
+    corners, start = {
+        "square": (4, 45),
+        "triangle": (3, -90),
+        "diamond": (4, 0),
+        "down": (3, 90),
+        "hexagon": (6, 0),
+    }[shape]
     radius = size * 1.3
     points = " ".join(
         f"{_text(x + radius * math.cos(math.radians(start + 360 * i / corners)))},"

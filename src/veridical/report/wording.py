@@ -25,20 +25,38 @@ class MetricInfo(NamedTuple):
 
 METRICS: dict[str, MetricInfo] = {
     "hallucination_rate": MetricInfo(
-        "Descriptions with a hallucination", "%", "lower", "Descriptions that say at least one thing that is not so."
+        "Descriptions with a hallucination",
+        "%",
+        "lower",
+        "Descriptions that say at least one thing that is not so.",
     ),
     "mention_hallucination_rate": MetricInfo(
-        "Mentions that are wrong", "%", "lower", "Of all things said, those that are not in the picture or not so."
+        "Mentions that are wrong",
+        "%",
+        "lower",
+        "Of all things said, those that are not in the picture or not so.",
     ),
     "object_coverage": MetricInfo(
-        "Objects named", "%", "higher", "Of the objects in the pictures, those that the description names."
+        "Objects named",
+        "%",
+        "higher",
+        "Of the objects in the pictures, those that the description names.",
     ),
-    "mean_length": MetricInfo("Length of a description", "words", "", "A model that says less errs less: watch this."),
-    "yes_no_f1": MetricInfo("Yes/no questions, F1", "%", "higher", "Questions whether an object is there."),
+    "mean_length": MetricInfo(
+        "Length of a description", "words", "", "A model that says less errs less: watch this."
+    ),
+    "yes_no_f1": MetricInfo(
+        "Yes/no questions, F1", "%", "higher", "Questions whether an object is there."
+    ),
     "yes_no_accuracy": MetricInfo("Yes/no questions, right", "%", "higher"),
-    "yes_ratio": MetricInfo("Yes/no questions answered yes", "%", "", "Half of the questions deserve a yes."),
+    "yes_ratio": MetricInfo(
+        "Yes/no questions answered yes", "%", "", "Half of the questions deserve a yes."
+    ),
     "mmhal_score": MetricInfo(
-        "MMHal-style score", "of 6", "higher", "Eight types of questions, each answer rated from 0 to 6."
+        "MMHal-style score",
+        "of 6",
+        "higher",
+        "Eight types of questions, each answer rated from 0 to 6.",
     ),
     "relative_score": MetricInfo(
         "Score relative to the true answer",
@@ -47,10 +65,14 @@ METRICS: dict[str, MetricInfo] = {
         "As in LLaVA-Bench: 1 to 10, judged beside a reference answer.",
     ),
     "over_generalisation": MetricInfo(
-        "Over-generalisation", "%", "lower", "How much oftener typical objects are invented in their own context."
+        "Over-generalisation",
+        "%",
+        "lower",
+        "How much oftener typical objects are invented in their own context.",
     ),
 }
-"""The metrics that have a wording of their own; others are shown under their own name, as they are."""
+"""The metrics that have a wording of their own; others are shown under their own name, as they
+are."""
 
 
 def metric_info(name: str) -> MetricInfo:
@@ -93,7 +115,9 @@ def value_text(metric: Metric, unit: str) -> str:
 
 def interval_text(metric: Metric | Difference, unit: str) -> str:
     """The 95 % interval without unit: "54.1 to 60.6"."""
-    low, high = (decimal(shown(end, unit), digits=digits_of(unit)) for end in (metric.low, metric.high))
+    low, high = (
+        decimal(shown(end, unit), digits=digits_of(unit)) for end in (metric.low, metric.high)
+    )
     return f"{low} to {high}"
 
 
@@ -102,7 +126,11 @@ def difference_text(difference: Difference, unit: str) -> str:
     if difference.n == 0:
         return "–"
     name = "points" if unit == "%" else "" if unit == "of 6" else unit
-    return f"{signed(shown(difference.difference, unit), digits=digits_of(unit))}{_THIN}{name}".rstrip(_THIN)
+    return (
+        f"{signed(shown(difference.difference, unit), digits=digits_of(unit))}{_THIN}{name}".rstrip(
+            _THIN
+        )
+    )
 
 
 def signed(value: float, *, digits: int = 1) -> str:
@@ -143,12 +171,18 @@ def hours_text(hours: float) -> str:
 
 def memory_text(memory: float) -> str:
     """Memory in MiB or GiB."""
-    return f"{memory / 2**30:.1f}{_THIN}GiB" if memory >= 2**30 else f"{memory / 2**20:.0f}{_THIN}MiB"
+    return (
+        f"{memory / 2**30:.1f}{_THIN}GiB" if memory >= 2**30 else f"{memory / 2**20:.0f}{_THIN}MiB"
+    )
 
 
 def is_shown(difference: Difference, *, p: float | None = None) -> bool:
     """Whether test and interval both say that there is a difference (p: the adjusted one, where there is such)."""
-    return difference.n > 0 and (difference.p if p is None else p) < 0.05 and not difference.low <= 0 <= difference.high
+    return (
+        difference.n > 0
+        and (difference.p if p is None else p) < 0.05
+        and not difference.low <= 0 <= difference.high
+    )
 
 
 def verdict(difference: Difference, better: str, *, p: float | None = None) -> Verdict:

@@ -1,9 +1,10 @@
 """Best-of-n and rejection sampling: what a reward gives without training on it, or with fine-tuning alone.
 
-Sample n responses, keep the one of highest reward: no optimisation, n times the cost of generation, a known bound on
-the distance from the policy (`objectives.best_of_n.kl_bound`). As data for fine-tuning the same responses make
-rejection sampling. Both are the cheap baselines that reinforcement learning must beat; LLaVA-RLHF compares with data
-filtered to the best 30, 50 or 70 % by its reward model (arXiv 2309.14525), which is `threshold_of_share` here.
+Sample n responses, keep the one of highest reward: no optimisation, n times the cost of generation,
+a known bound on the distance from the policy (`objectives.best_of_n.kl_bound`). As data for
+fine-tuning the same responses make rejection sampling. Both are the cheap baselines that
+reinforcement learning must beat; LLaVA-RLHF compares with data filtered to the best 30, 50 or 70 %
+by its reward model (arXiv 2309.14525), which is `threshold_of_share` here.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,8 @@ from veridical.rewards.protocol import Candidate, RewardFunction
 from veridical.seeding import child_seed
 
 _PROMPTS_AT_ONCE = 64
-"""Prompts whose images are open at a time. Sampling streams hang on it: another number gives other samples."""
+"""Prompts whose images are open at a time. Sampling streams hang on it: another number gives other
+samples."""
 
 
 class RewardedSamples(NamedTuple):
@@ -70,7 +72,8 @@ def sample_and_reward(
         reward: What tells good from bad.
         num_samples: N responses a prompt.
         root: Folder that the prompts' image paths start from.
-        temperature: Sampling temperature; the bound on the distance is from the policy at this temperature.
+        temperature: Sampling temperature; the bound on the distance is from the policy at this
+            temperature.
         top_p: Sample from the smallest set of tokens that holds this much probability.
         max_new_tokens: Longest response, in tokens.
         seed: Root of the sampling streams.
@@ -79,13 +82,18 @@ def sample_and_reward(
         outside: Accept images outside of `root`.
 
     Raises:
-        ModelError: Settings that contradict each other, a prompt with earlier turns, or a reward that is no number.
+        ModelError: Settings that contradict each other, a prompt with earlier turns, or a reward
+            that is no number.
     """
     talked = next((prompt.id for prompt in prompts if prompt.history), None)
     if talked is not None:
-        raise ModelError(f"Prompt {talked!r} has earlier turns, which are not sampled behind. Leave it out.")
+        raise ModelError(
+            f"Prompt {talked!r} has earlier turns, which are not sampled behind. Leave it out."
+        )
     found: list[RewardedSamples] = []
-    for start in track(range(0, len(prompts), _PROMPTS_AT_ONCE), label=f"Sampling {num_samples} responses a prompt"):
+    for start in track(
+        range(0, len(prompts), _PROMPTS_AT_ONCE), label=f"Sampling {num_samples} responses a prompt"
+    ):
         some = prompts[start : start + _PROMPTS_AT_ONCE]
         said = generate_responses(
             vlm,
@@ -146,18 +154,23 @@ def rejection_sample(
 ) -> RejectionSample:
     """Keep good responses as conversations to fine-tune on.
 
-    Unfinished and empty responses never count: fine-tuning on them would teach the model not to end.
+    Unfinished and empty responses never count: fine-tuning on them would teach the model not to
+    end.
 
     Args:
         samples: Rewarded responses.
-        best_only: Keep the best of each prompt's; otherwise all that reach the threshold, each text once.
+        best_only: Keep the best of each prompt's; otherwise all that reach the threshold, each text
+            once.
         threshold: Least reward that is kept; None keeps any.
 
     Raises:
         ConfigError: Neither rule is given, or nothing is left.
     """
     if not best_only and threshold is None:
-        raise ConfigError("Without a threshold and not the best alone, every response would be kept. Give a threshold.")
+        raise ConfigError(
+            "Without a threshold and not the best alone, every response would be kept. Give a"
+            " threshold."
+        )
     conversations: list[Conversation] = []
     unfinished = empty = below = repeated = 0
     for prompt, responses, rewards in samples:
@@ -180,11 +193,18 @@ def rejection_sample(
         conversations += [_conversation(prompt, response) for response in kept]
     if not conversations:
         raise ConfigError(
-            f"Nothing is left of {sum(len(row.responses) for row in samples)} responses: {unfinished} unfinished, "
-            f"{empty} empty, {below} below the threshold. Lower the threshold, or allow longer responses."
+            f"Nothing is left of {sum(len(row.responses) for row in samples)} responses:"
+            f" {unfinished} unfinished, {empty} empty, {below} below the threshold. Lower the"
+            " threshold, or allow longer responses."
         )
     return RejectionSample(
-        conversations, len(samples), sum(len(row.responses) for row in samples), unfinished, empty, below, repeated
+        conversations,
+        len(samples),
+        sum(len(row.responses) for row in samples),
+        unfinished,
+        empty,
+        below,
+        repeated,
     )
 
 
@@ -195,7 +215,10 @@ def threshold_of_share(samples: Sequence[RewardedSamples], share: float) -> floa
         ConfigError: The share is not in (0, 1], or there are no responses.
     """
     if not 0 < share <= 1 or not samples:
-        raise ConfigError(f"A share in (0, 1] of some responses is needed, got {share} of {len(samples)} prompts'.")
+        raise ConfigError(
+            f"A share in (0, 1] of some responses is needed, got {share} of {len(samples)}"
+            " prompts'."
+        )
     rewards = torch.cat([row.rewards for row in samples]).sort(descending=True).values
     return float(rewards[max(round(share * len(rewards)), 1) - 1])
 
@@ -214,5 +237,7 @@ def _best(samples: RewardedSamples, n: int | None) -> int:
     count = len(samples.responses)
     n = count if n is None else n
     if not 1 <= n <= count:
-        raise ConfigError(f"Best of {n} cannot be taken of {count} samples to prompt {samples.prompt.id!r}.")
+        raise ConfigError(
+            f"Best of {n} cannot be taken of {count} samples to prompt {samples.prompt.id!r}."
+        )
     return int(samples.rewards[:n].argmax())

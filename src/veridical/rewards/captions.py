@@ -1,7 +1,7 @@
 """Facts that a model writes itself: captions of images of which nobody told what is true.
 
-Such facts are as good as the model; where it invents, so do they. They are marked by nothing but their source in the
-recipe, so keep them apart from facts that people wrote.
+Such facts are as good as the model; where it invents, so do they. They are marked by nothing but
+their source in the recipe, so keep them apart from facts that people wrote.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,11 @@ def own_captions(
         opened = [open_image(images[name], root=Path(images[name].path).parent) for name in some]
         with wearing(vlm.model, None):
             said = generate_responses(
-                vlm, [question] * len(some), opened, max_new_tokens=max_new_tokens, feature_cache=features
+                vlm,
+                [question] * len(some),
+                opened,
+                max_new_tokens=max_new_tokens,
+                feature_cache=features,
             )
         facts += [
             Facts(image_id=name, kind="caption", texts=(answer.text.strip(),))

@@ -10,11 +10,12 @@ from veridical.errors import ModelError
 from veridical.files import hash_bytes
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel, unwrap
-from veridical.progress import say
+from veridical.progress import log
 from veridical.rewards.template import RewardTemplate
 
 Pooling = Literal["last", "mean", "sum"]
-"""The head reads the branch's last token, or all tokens of the response itself, averaged or added up."""
+"""The head reads the branch's last token, or all tokens of the response itself, averaged or added
+up."""
 
 CARD_FILE = "reward_model.json"
 """Name of the file in a reward model's folder."""
@@ -44,7 +45,8 @@ class RewardCard(BaseModel):
     mean: float = 0.0
     """Mean reward on held-out responses: what to subtract where rewards are to be centred."""
     deviation: float = 1.0
-    """Standard deviation of the reward there: what to divide by where rewards are to be of one size."""
+    """Standard deviation of the reward there: what to divide by where rewards are to be of one
+    size."""
 
 
 def read_card(path: Path | str) -> RewardCard:
@@ -58,15 +60,18 @@ def read_card(path: Path | str) -> RewardCard:
         return RewardCard.model_validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:
         raise ModelError(
-            f"`{path}` is no reward model: {file.name} is missing or wrong ({str(error).splitlines()[0]}), and without "
-            "its template a reward model cannot score. Give the folder that `veridical train reward` wrote."
+            f"`{path}` is no reward model: {file.name} is missing or wrong"
+            f" ({str(error).splitlines()[0]}), and without its template a reward model cannot"
+            " score. Give the folder that `veridical train reward` wrote."
         ) from error
 
 
 def tokenizer_hash(vlm: VisionLanguageModel) -> str:
     """Content hash of tokenizer and chat template, without the padding and truncation settings that calls change."""
     tokenizer = json.loads(vlm.tokenizer.backend_tokenizer.to_str())
-    settings = {name: value for name, value in tokenizer.items() if name not in ("padding", "truncation")}
+    settings = {
+        name: value for name, value in tokenizer.items() if name not in ("padding", "truncation")
+    }
     template = getattr(vlm.processor, "chat_template", None) or vlm.tokenizer.chat_template
     return hash_bytes(json.dumps([settings, template], sort_keys=True).encode())
 
@@ -75,8 +80,8 @@ def check_tokenizer(vlm: VisionLanguageModel, card: RewardCard) -> None:
     """Refuse a model whose tokenizer or chat template is not the one that the reward model was trained with."""
     if tokenizer_hash(vlm) != card.tokenizer_hash:
         raise ModelError(
-            f"The reward model was trained with another tokenizer or chat template than that of `{vlm.name}`, so it "
-            f"would be shown other tokens. Give its own base, `{card.base}`."
+            "The reward model was trained with another tokenizer or chat template than that of"
+            f" `{vlm.name}`, so it would be shown other tokens. Give its own base, `{card.base}`."
         )
 
 
@@ -85,9 +90,12 @@ def check_base_weights(vlm: VisionLanguageModel, card: RewardCard) -> None:
     quantised = bool(getattr(unwrap(vlm.model), "is_quantized", False))
     if quantised or str(vlm.dtype) != card.base_dtype:
         held = f"{vlm.dtype}{', quantised' if quantised else ''}"
-        say(f"Not checked whether `{vlm.name}` is the reward model's base: held in {held}, then in {card.base_dtype}.")
+        log(
+            f"Not checked whether `{vlm.name}` is the reward model's base: held in {held}, then in"
+            f" {card.base_dtype}."
+        )
     elif model_hash(vlm.model, adapters=False) != card.base_hash:
         raise ModelError(
-            f"The reward model was trained on other weights than those of `{vlm.name}`. Give its base, `{card.base}`, "
-            'or set check_base = "any" where you know better.'
+            f"The reward model was trained on other weights than those of `{vlm.name}`. Give its"
+            f' base, `{card.base}`, or set check_base = "any" where you know better.'
         )

@@ -2,8 +2,8 @@
 
     total = scale · (bias + Σ weight_i · term_i)
 
-LLaVA-RLHF (arXiv 2309.14525; constants from its released scripts), with R the learned reward, m the prompt's length
-multiplier, n the response's tokens and 896 the longest response:
+LLaVA-RLHF (arXiv 2309.14525; constants from its released scripts), with R the learned reward, m the
+prompt's length multiplier, n the response's tokens and 896 the longest response:
 
     total = 10 · (R − 8·[unfinished] − 10·m·n/896 + 1·yes_no + 2·multiple_choice)
 
@@ -47,8 +47,8 @@ PRESETS: dict[RulePreset, dict[str, Any]] = {
         "repetition_weight": 0.0,
     },
 }
-"""Settings by preset; what a preset leaves out is the field's default. "llava-rlhf" is the released code's, its
-reward of "no" alone included."""
+"""Settings by preset; what a preset leaves out is the field's default. "llava-rlhf" is the released
+code's, its reward of "no" alone included."""
 
 
 class RewardSection(Recipe):
@@ -58,39 +58,45 @@ class RewardSection(Recipe):
     """
 
     preset: RulePreset = "veridical"
-    """Where settings that the recipe leaves out come from: "veridical", "llava-rlhf" (the original's), or "none"."""
+    """Where settings that the recipe leaves out come from: "veridical", "llava-rlhf" (the
+    original's), or "none"."""
     learned_weight: float = 1.0
     """Weight of the reward model's score. Original: 1."""
     correctness: Literal["symmetric", "original"] = "symmetric"
-    """How answers are checked: right 1, wrong −1, unclear 0; or as the original, which rewards and punishes yes/no
-    answers only where the truth is no, and never punishes a wrong letter."""
+    """How answers are checked: right 1, wrong −1, unclear 0; or as the original, which rewards and
+    punishes yes/no answers only where the truth is no, and never punishes a wrong letter."""
     yes_no_weight: float = 1.0
     """Weight of a right or wrong yes or no. Original: 1 (its 2.0 times ±0.5)."""
     multiple_choice_weight: float = 2.0
     """Weight of a right or wrong letter. Original: 2."""
     length_weight: float = 0.0
-    """Weight of multiplier × tokens / `length_window`; the multiplier is the prompt's `length_bonus`. Original: −10, so
-    that a prompt of multiplier −0.5 rewards length."""
+    """Weight of multiplier × tokens / `length_window`; the multiplier is the prompt's
+    `length_bonus`. Original: −10, so that a prompt of multiplier −0.5 rewards length."""
     length_window: int = Field(default=896, ge=1)
     """The longest response in tokens, which the length is a share of. Original: 896."""
     unfinished_weight: float = -8.0
     """Weight of a response that never came to its end token. Original: −8."""
     repetition_weight: float = -1.0
-    """Weight of the share of runs of words that stood in the response before. Original: 0 (it has no such term)."""
+    """Weight of the share of runs of words that stood in the response before. Original: 0 (it has
+    no such term)."""
     repetition_words: int = Field(default=4, ge=1)
-    """Length of such a run in words. Ours: true descriptions in the world repeat 2 % of their runs of 4 words, 15 % of
-    their runs of 2."""
+    """Length of such a run in words. Ours: true descriptions in the world repeat 2 % of their runs
+    of 4 words, 15 % of their runs of 2."""
     bias: float = 0.0
     """Added to every response's sum. Original: 0."""
     scale: float = Field(default=1.0, gt=0)
-    """What the whole sum is multiplied with. Original: 10, and its KL penalty too, so set kl_coef ten times as high."""
+    """What the whole sum is multiplied with. Original: 10, and its KL penalty too, so set kl_coef
+    ten times as high."""
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        return next((settings for name, settings in PRESETS.items() if name == data.get("preset")), {}) | data
+        return (
+            next((settings for name, settings in PRESETS.items() if name == data.get("preset")), {})
+            | data
+        )
 
 
 class Term(NamedTuple):
@@ -116,7 +122,9 @@ class Rewarded(NamedTuple):
 class CompositeReward:
     """The weighted sum of several rewards."""
 
-    def __init__(self, terms: Sequence[Term], *, scale: float = 1.0, bias: float = 0.0, name: str = "reward") -> None:
+    def __init__(
+        self, terms: Sequence[Term], *, scale: float = 1.0, bias: float = 0.0, name: str = "reward"
+    ) -> None:
         """Join terms.
 
         Args:
@@ -130,9 +138,13 @@ class CompositeReward:
         """
         names = [term.reward.name for term in terms]
         if not names:
-            raise ConfigError("A reward needs a term, got none. Give a reward model or set a rule's weight.")
+            raise ConfigError(
+                "A reward needs a term, got none. Give a reward model or set a rule's weight."
+            )
         if len(set(names)) < len(names):
-            raise ConfigError(f"Two rewards have one name, got {', '.join(names)}. Name them apart.")
+            raise ConfigError(
+                f"Two rewards have one name, got {', '.join(names)}. Name them apart."
+            )
         self.terms = tuple(terms)
         self.scale = scale
         self.bias = bias
@@ -167,7 +179,9 @@ class CompositeReward:
         return [" ".join(messages) or None for messages in told]
 
 
-def compose_rewards(section: RewardSection, *, learned: RewardFunction | None = None) -> CompositeReward:
+def compose_rewards(
+    section: RewardSection, *, learned: RewardFunction | None = None
+) -> CompositeReward:
     """Join the reward model with the rules that a recipe asks for.
 
     Args:
@@ -184,10 +198,19 @@ def compose_rewards(section: RewardSection, *, learned: RewardFunction | None = 
     )
     terms = [
         Term(Rule("yes_no", check_yes_no, rules.yes_no_fault), section.yes_no_weight),
-        Term(Rule("multiple_choice", check_choice, rules.multiple_choice_fault), section.multiple_choice_weight),
-        Term(Rule("length", partial(rules.length, window=section.length_window)), section.length_weight),
+        Term(
+            Rule("multiple_choice", check_choice, rules.multiple_choice_fault),
+            section.multiple_choice_weight,
+        ),
+        Term(
+            Rule("length", partial(rules.length, window=section.length_window)),
+            section.length_weight,
+        ),
         Term(Rule("unfinished", rules.unfinished), section.unfinished_weight),
-        Term(Rule("repetition", partial(rules.repetition, words=section.repetition_words)), section.repetition_weight),
+        Term(
+            Rule("repetition", partial(rules.repetition, words=section.repetition_words)),
+            section.repetition_weight,
+        ),
     ]
     chosen = [term for term in terms if term.weight != 0]
     if learned is not None and section.learned_weight != 0:
@@ -204,15 +227,16 @@ def reward_values(reward: RewardFunction, candidates: Sequence[Candidate]) -> Te
     name, value = reward.name, reward(candidates).detach().to("cpu", torch.float32)
     if value.shape != (len(candidates),):
         raise ModelError(
-            f"The reward {name!r} must give one number for each of {len(candidates)} responses, got a tensor of shape "
-            f"{tuple(value.shape)}. Mend the reward."
+            f"The reward {name!r} must give one number for each of {len(candidates)} responses, got"
+            f" a tensor of shape {tuple(value.shape)}. Mend the reward."
         )
     wrong = (~value.isfinite()).nonzero().flatten().tolist()
     if wrong:
         first = candidates[wrong[0]]
         raise ModelError(
-            f"The reward {name!r} of a response to prompt {first.prompt.id!r} is {value[wrong[0]].item()}, and so "
-            f"{len(wrong)} of {len(candidates)} responses have no number; the first says {first.text[:60]!r}. "
-            "Check the reward model, its adapter and its number type (float16 overflows)."
+            f"The reward {name!r} of a response to prompt {first.prompt.id!r} is"
+            f" {value[wrong[0]].item()}, and so {len(wrong)} of {len(candidates)} responses have no"
+            f" number; the first says {first.text[:60]!r}. Check the reward model, its adapter and"
+            " its number type (float16 overflows)."
         )
     return value

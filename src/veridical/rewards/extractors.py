@@ -1,8 +1,9 @@
 """What a response answers: yes or no, or the letter of an option. What is not said clearly is None, never a guess.
 
-The rule rewards stand on these. The released code of LLaVA-RLHF (arXiv 2309.14525) asks whether a text begins with
-"No", which "North" does too, and whether it contains "correct option is B.", which a text that names every option
-does. Here a response that gives two different answers gives none. Only English is read; "B" alone is the same anywhere.
+The rule rewards stand on these. The released code of LLaVA-RLHF (arXiv 2309.14525) asks whether a
+text begins with "No", which "North" does too, and whether it contains "correct option is B.", which
+a text that names every option does. Here a response that gives two different answers gives none.
+Only English is read; "B" alone is the same anywhere.
 """
 
 import re
@@ -20,7 +21,9 @@ _STATED_YES_NO = re.compile(
     re.IGNORECASE,
 )
 _FIRST_YES_NO = re.compile(rf"{_QUOTES}{_YES_NO}", re.IGNORECASE)
-_OPENING_YES_NO = re.compile(rf"(?:[.!?…]|\n){_QUOTES}{_YES_NO}(?=\s*(?:[,.!;:…—–\"'”’)*]|$))", re.IGNORECASE)
+_OPENING_YES_NO = re.compile(
+    rf"(?:[.!?…]|\n){_QUOTES}{_YES_NO}(?=\s*(?:[,.!;:…—–\"'”’)*]|$))", re.IGNORECASE
+)
 _NO_VERDICT = re.compile(
     r"no\s+(?:idea|clue|comment|answer|information|opinion|way\s+(?:of|to)\b)|no\.\s*\d|(?:yes|no)\s*(?:and|or|/)\s*(?:yes|no)\b",
     re.IGNORECASE,
@@ -48,14 +51,17 @@ _LAST_LETTER = re.compile(
     rf"(?:[.!?:]\s+|\n|\b(?i:so|therefore|thus|hence),?\s+){_QUOTES}([{_LETTERS}])[\s\"'“”‘’*_`)\].!]*$"
 )
 _BRACKETED_LETTER = re.compile(rf"(?<!\w)[(\[]([{_LETTERS}])[)\]]")
-_SEVERAL_LETTERS = re.compile(rf"\W*[{_LETTERS}]\W{{0,3}}(?:,|/|&|and|or)\W{{0,3}}[{_LETTERS}](?!\w)", re.IGNORECASE)
+_SEVERAL_LETTERS = re.compile(
+    rf"\W*[{_LETTERS}]\W{{0,3}}(?:,|/|&|and|or)\W{{0,3}}[{_LETTERS}](?!\w)", re.IGNORECASE
+)
 
 
 def extract_yes_no(text: str) -> YesNo | None:
     """Tell whether a response says yes or no.
 
-    The first word counts, and so does a later sentence that opens with the bare word, and "the answer is …". A "no"
-    inside a sentence does not: "Yes, there is no dog" says yes. Different answers in one response give None.
+    The first word counts, and so does a later sentence that opens with the bare word, and "the
+    answer is …". A "no" inside a sentence does not: "Yes, there is no dog" says yes. Different
+    answers in one response give None.
 
     >>> extract_yes_no("Yes, there is no dog in the picture.")
     'yes'
@@ -76,22 +82,27 @@ def extract_yes_no(text: str) -> YesNo | None:
 def extract_choice(text: str) -> str | None:
     """Tell which option a response chooses: a letter from A to H, or None.
 
-    Read are a letter that opens the response or a line ("B.", "(B) a dog"), one that closes it ("… So B."), and
-    "the answer is B" in its usual wordings; failing these, one bracketed letter anywhere. "A" before a word is the
-    article. "Final answer: B" overrides what came before; otherwise different letters give None.
+    Read are a letter that opens the response or a line ("B.", "(B) a dog"), one that closes it ("…
+    So B."), and "the answer is B" in its usual wordings; failing these, one bracketed letter
+    anywhere. "A" before a word is the article. "Final answer: B" overrides what came before;
+    otherwise different letters give None.
 
     >>> extract_choice("There is a dog on the sofa, so the answer is B.")
     'B'
     >>> extract_choice("A dog is on the sofa.") is None
     True
     """
-    stated = [match for match in _STATED_LETTER.finditer(text) if not _is_article(match[2], match[3])]
+    stated = [
+        match for match in _STATED_LETTER.finditer(text) if not _is_article(match[2], match[3])
+    ]
     final = [match[2].upper() for match in stated if match[1]]
     if final:
         return final[-1]
     if _SEVERAL_LETTERS.match(text):
         return None
-    found = {match[2].upper() for match in stated if not _SEVERAL_LETTERS.match(text[match.start(2) :])}
+    found = {
+        match[2].upper() for match in stated if not _SEVERAL_LETTERS.match(text[match.start(2) :])
+    }
     found |= {match[1].upper() for match in _CHOSEN_LETTER.finditer(text)}
     listed = {next(filter(None, match.groups())).upper() for match in _LINE_LETTER.finditer(text)}
     if len(listed) > 1 and found:

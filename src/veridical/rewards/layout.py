@@ -1,7 +1,8 @@
 """Question, facts and responses as tokens: one prompt, encoded once, and a branch for each response.
 
-A branch is the response, the end of its turn where it was reached, and what the template asks about it. Facts before
-the response belong to the prompt, which all responses share; facts after it stand in every branch.
+A branch is the response, the end of its turn where it was reached, and what the template asks about
+it. Facts before the response belong to the prompt, which all responses share; facts after it stand
+in every branch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,20 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.models.branches import BranchBatch, stack_responses
-from veridical.models.encoded_prompts import EncodedPrompt, encode_apart, let_go_of_pixels, stack_prompts
+from veridical.models.encoded_prompts import (
+    EncodedPrompt,
+    encode_apart,
+    let_go_of_pixels,
+    stack_prompts,
+)
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompting import encode_responses, render_turns, response_frame, tokenise_behind
+from veridical.models.prompting import (
+    encode_responses,
+    render_turns,
+    response_frame,
+    tokenise_behind,
+)
 from veridical.records import Facts, ImageRef
 from veridical.records.opening import open_image
 from veridical.rewards.template import RewardTemplate, Shown
@@ -88,12 +99,17 @@ def lay_out(
         max_tokens: Longest prompt with one branch; 0: what the model can read.
 
     Raises:
-        ModelError: A query does not fit the window, holds a placeholder or an end token, or has no response.
+        ModelError: A query does not fit the window, holds a placeholder or an end token, or has no
+            response.
     """
     shown = [template.show(query.question, query.facts) for query in queries]
-    frames = [_frame(vlm, template, query, texts) for query, texts in zip(queries, shown, strict=True)]
+    frames = [
+        _frame(vlm, template, query, texts) for query, texts in zip(queries, shown, strict=True)
+    ]
     images = [_opened(query.image) for query in queries]
-    prompts = let_go_of_pixels(encode_apart(vlm, [frame.head for frame in frames], images), features)
+    prompts = let_go_of_pixels(
+        encode_apart(vlm, [frame.head for frame in frames], images), features
+    )
     said = _tokenise_responses(vlm, template, queries, frames)
     tails = {text: _tokenise_tail(vlm, text) for text in {frame.tail for frame in frames}}
     laid_out = []
@@ -113,7 +129,9 @@ def put_together(rows: Sequence[LaidOut], *, pad_token_id: int) -> LaidOutBatch:
             said[b, k, length:] = False
     prompt = stack_prompts([row.prompt.prompt for row in rows], pad_token_id=pad_token_id)
     keys = [row.prompt.image_key for row in rows if row.prompt.image_key is not None]
-    return LaidOutBatch(BranchBatch(prompt, ids, mask), said, keys if len(keys) == len(rows) else None)
+    return LaidOutBatch(
+        BranchBatch(prompt, ids, mask), said, keys if len(keys) == len(rows) else None
+    )
 
 
 class _Frame(NamedTuple):
@@ -125,15 +143,19 @@ class _Frame(NamedTuple):
     """What is rendered behind the response."""
 
 
-def _frame(vlm: VisionLanguageModel, template: RewardTemplate, query: RewardQuery, shown: Shown) -> _Frame:
+def _frame(
+    vlm: VisionLanguageModel, template: RewardTemplate, query: RewardQuery, shown: Shown
+) -> _Frame:
     if not query.responses or len(query.finished) not in (0, len(query.responses)):
         raise ModelError(
-            f"Query {query.name!r} needs responses and, where it says which are finished, one word for each, got "
-            f"{len(query.responses)} and {len(query.finished)}."
+            f"Query {query.name!r} needs responses and, where it says which are finished, one word"
+            f" for each, got {len(query.responses)} and {len(query.finished)}."
         )
     before = [*(text for turn in query.history for text in turn), shown.before]
     if template.layout == "quote":
-        quoted = render_turns(vlm, [*before[:-1], f"{shown.before} {_MARKER} {shown.after}".rstrip()])
+        quoted = render_turns(
+            vlm, [*before[:-1], f"{shown.before} {_MARKER} {shown.after}".rstrip()]
+        )
         head, _, tail = quoted.partition(f" {_MARKER}")
         return _Frame(head, shown.before.split()[-1], _with_verdict(vlm, tail, template))
     head = render_turns(vlm, before)
@@ -152,25 +174,40 @@ def _with_verdict(vlm: VisionLanguageModel, tail: str, template: RewardTemplate)
 
 
 def _tokenise_responses(
-    vlm: VisionLanguageModel, template: RewardTemplate, queries: Sequence[RewardQuery], frames: Sequence[_Frame]
+    vlm: VisionLanguageModel,
+    template: RewardTemplate,
+    queries: Sequence[RewardQuery],
+    frames: Sequence[_Frame],
 ) -> list[list[list[int]]]:
     """Tokens of every query's responses, with the end of the turn where it was reached."""
     texts = [text for query in queries for text in query.responses]
     if template.layout == "quote":
-        anchors = [frame.anchor for query, frame in zip(queries, frames, strict=True) for _ in query.responses]
+        anchors = [
+            frame.anchor
+            for query, frame in zip(queries, frames, strict=True)
+            for _ in query.responses
+        ]
         by_anchor: dict[str, list[int]] = {}
         for number, anchor in enumerate(anchors):
             by_anchor.setdefault(anchor, []).append(number)
         encoded: list[list[int]] = [[] for _ in texts]
         for anchor, numbers in by_anchor.items():
-            found = tokenise_behind(vlm, anchor, [texts[number] for number in numbers], separator=" ")
+            found = tokenise_behind(
+                vlm, anchor, [texts[number] for number in numbers], separator=" "
+            )
             for number, (ids, _) in zip(numbers, found, strict=True):
                 encoded[number] = ids
     else:
         encoded = [response.ids for response in encode_responses(vlm, texts)]
-        finished = [flag for query in queries for flag in query.finished or (True,) * len(query.responses)]
-        # A response that says nothing is its end, whether it was reached or not: something must be read.
-        encoded = [ids if done or len(ids) == 1 else ids[:-1] for ids, done in zip(encoded, finished, strict=True)]
+        finished = [
+            flag for query in queries for flag in query.finished or (True,) * len(query.responses)
+        ]
+        # A response that says nothing is its end, whether it was reached or not: something must be
+        # read.
+        encoded = [
+            ids if done or len(ids) == 1 else ids[:-1]
+            for ids, done in zip(encoded, finished, strict=True)
+        ]
     found_of, start = [], 0
     for query in queries:
         found_of.append(encoded[start : start + len(query.responses)])
@@ -188,12 +225,14 @@ def _tokenise_tail(vlm: VisionLanguageModel, text: str) -> list[int]:
     return ids
 
 
-def _check_window(vlm: VisionLanguageModel, query: RewardQuery, row: LaidOut, max_tokens: int) -> None:
+def _check_window(
+    vlm: VisionLanguageModel, query: RewardQuery, row: LaidOut, max_tokens: int
+) -> None:
     limits: Mapping[str, int | None] = {vlm.name: vlm.window, "max_tokens": max_tokens or None}
     length = row.prompt.prompt["input_ids"].shape[1] + max(map(len, row.branches))
     for what, limit in limits.items():
         if limit is not None and length > limit:
             raise ModelError(
-                f"Query {query.name!r} takes {length} tokens with its longest response, `{what}` allows {limit}. "
-                "Shorten facts or response, or leave it out."
+                f"Query {query.name!r} takes {length} tokens with its longest response, `{what}`"
+                f" allows {limit}. Shorten facts or response, or leave it out."
             )

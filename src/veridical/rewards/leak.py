@@ -1,8 +1,9 @@
 """The leak check: does a reward model read what it is shown, or judge by the response alone?
 
-The same comparisons are scored again with another image's facts, with no facts, and with another image. Where the
-reward's agreement with people does not fall, it did not read: it has learnt what good responses look like, which is
-what a policy will exploit. (LLaVA-RLHF, arXiv 2309.14525, section 2.3, gives facts so that it cannot.)
+The same comparisons are scored again with another image's facts, with no facts, and with another
+image. Where the reward's agreement with people does not fall, it did not read: it has learnt what
+good responses look like, which is what a policy will exploit. (LLaVA-RLHF, arXiv 2309.14525,
+section 2.3, gives facts so that it cannot.)
 """
 
 from collections.abc import Sequence
@@ -55,12 +56,16 @@ def score_conditions(
     }
     for condition in CONDITIONS[1:] if some else ():
         if condition == "swapped_image" or model.template.reads_facts:
-            scored = model.score(change_queries(some, condition, seed=seed), batch_size=batch_size, features=features)
+            scored = model.score(
+                change_queries(some, condition, seed=seed), batch_size=batch_size, features=features
+            )
             found[condition] = dict(zip(numbers, scored, strict=True))
     return found
 
 
-def change_queries(queries: Sequence[RewardQuery], condition: Condition, *, seed: int) -> list[RewardQuery]:
+def change_queries(
+    queries: Sequence[RewardQuery], condition: Condition, *, seed: int
+) -> list[RewardQuery]:
     """Take facts or image away from queries; nobody gets those of their own image where there is another."""
     partners = _partners(queries, seed)
     changed = []
@@ -81,8 +86,12 @@ def _partners(queries: Sequence[RewardQuery], seed: int) -> list[RewardQuery]:
     place = {number: where for where, number in enumerate(order)}
     partners = []
     for number, query in enumerate(queries):
-        candidates = (queries[order[(place[number] + step) % len(order)]] for step in range(1, len(order)))
-        partners.append(next((other for other in candidates if _image(other) != _image(query)), query))
+        candidates = (
+            queries[order[(place[number] + step) % len(order)]] for step in range(1, len(order))
+        )
+        partners.append(
+            next((other for other in candidates if _image(other) != _image(query)), query)
+        )
     return partners
 
 

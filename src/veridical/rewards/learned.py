@@ -11,7 +11,7 @@ from torch import Tensor
 from veridical.errors import ModelError
 from veridical.feedback.facts import FactsIndex
 from veridical.models.features import FeatureCache
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records import Facts, Prompt
 from veridical.rewards.layout import LaidOut, RewardQuery
 from veridical.rewards.model import RewardModel
@@ -38,17 +38,20 @@ class LearnedReward:
             model: The reward model, perhaps on the policy's base.
             facts: What is known of the prompts' images; None where the model reads no facts.
             name: Under which name the log shows it.
-            missing: What to do about a prompt without facts: refuse it, or reward it without them, counted and said.
+            missing: What to do about a prompt without facts: refuse it, or reward it without them,
+                counted and said.
             batch_size: Prompts at a time.
             features: Where features of images lie that were seen before; may be the policy's.
-            image_of: Gives a prompt's image; None: it is opened where the prompt says, at an absolute path.
+            image_of: Gives a prompt's image; None: it is opened where the prompt says, at an
+                absolute path.
 
         Raises:
             ModelError: The model reads facts and there are none to read.
         """
         if facts is None and model.template.reads_facts and missing == "error":
             raise ModelError(
-                'The reward model reads facts, got none. Give them, or set missing = "without" to see how it fares.'
+                'The reward model reads facts, got none. Give them, or set missing = "without" to'
+                " see how it fares."
             )
         self.name = name
         self.model = model
@@ -65,8 +68,8 @@ class LearnedReward:
         """Reward candidates: (N,) float32 on the CPU, in the candidates' order.
 
         Raises:
-            ModelError: A prompt without facts (where that is refused), a candidate that cannot be laid out, or a reward
-                that is no number.
+            ModelError: A prompt without facts (where that is refused), a candidate that cannot be
+                laid out, or a reward that is no number.
         """
         groups: dict[str, list[int]] = {}
         for number, candidate in enumerate(candidates):
@@ -101,13 +104,19 @@ class LearnedReward:
 
     def _faults(self, prompts: Sequence[Prompt], room: int) -> list[str | None]:
         try:
-            queries = [self._query(prompt, [Candidate(prompt, "", finished=True, tokens=1)]) for prompt in prompts]
+            queries = [
+                self._query(prompt, [Candidate(prompt, "", finished=True, tokens=1)])
+                for prompt in prompts
+            ]
             rows = self.model.lay_out(queries, features=self._features)
         except ModelError as error:
             if len(prompts) == 1:
                 return [str(error)]
             return [fault for prompt in prompts for fault in self._faults([prompt], room)]
-        strays = [self._facts.fault(prompt) if self.model.template.reads_facts else None for prompt in prompts]
+        strays = [
+            self._facts.fault(prompt) if self.model.template.reads_facts else None
+            for prompt in prompts
+        ]
         return [stray or self._no_room(row, room) for stray, row in zip(strays, rows, strict=True)]
 
     def _no_room(self, row: LaidOut, room: int) -> str | None:
@@ -116,8 +125,9 @@ class LearnedReward:
         if window is None or length + room <= window:
             return None
         return (
-            f"with facts and what is asked about the response the reward model reads {length} tokens, which leaves no "
-            f"room for {room} more in its window of {window}. Shorten the facts, or lower the longest response."
+            f"with facts and what is asked about the response the reward model reads {length}"
+            f" tokens, which leaves no room for {room} more in its window of {window}. Shorten the"
+            " facts, or lower the longest response."
         )
 
     def _known(self, prompt: Prompt) -> tuple[Facts, ...]:
@@ -126,14 +136,16 @@ class LearnedReward:
     def _query(self, prompt: Prompt, candidates: Sequence[Candidate]) -> RewardQuery:
         if self._missing == "error" and self.lacks_facts(prompt):
             raise ModelError(
-                f"No facts for prompt {prompt.id!r}, neither of its own nor of its image {prompt.known_image!r}, "
-                'and the reward model reads facts. Add them, or let it do without: data.missing_facts = "without".'
+                f"No facts for prompt {prompt.id!r}, neither of its own nor of its image"
+                f" {prompt.known_image!r}, and the reward model reads facts. Add them, or let it do"
+                ' without: data.missing_facts = "without".'
             )
         image = self._image_of(prompt) if self._image_of is not None else prompt.image
         if not isinstance(image, Image.Image) and not Path(image.path).is_absolute():
             raise ModelError(
-                f"The image of prompt {prompt.id!r} has the relative path {image.path!r}, and it is not said from "
-                "where. Read prompts by a function that makes paths absolute, or give image_of."
+                f"The image of prompt {prompt.id!r} has the relative path {image.path!r}, and it is"
+                " not said from where. Read prompts by a function that makes paths absolute, or"
+                " give image_of."
             )
         return RewardQuery(
             question=prompt.question,
@@ -148,5 +160,8 @@ class LearnedReward:
     def _count_missing(self, prompt: Prompt, candidates: int) -> None:
         self.without_facts += candidates
         if not self._said:
-            say(f"Rewarded without facts: prompt {prompt.id!r} has none. Others are counted, not named.")
+            log(
+                f"Rewarded without facts: prompt {prompt.id!r} has none. Others are counted, not"
+                " named."
+            )
         self._said.add(prompt.id)

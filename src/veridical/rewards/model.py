@@ -1,8 +1,9 @@
 """A reward model: a vision-language model, an adapter (or weights of its own), a scalar head and its template.
 
-The reward of a response is a linear function of the last hidden state at the end of its branch (LLaVA-RLHF, arXiv
-2309.14525, section 2.3), or of all the states at its own tokens. Template, tokenizer and base are saved with it and
-compared at loading: what was learnt under one template says nothing under another.
+The reward of a response is a linear function of the last hidden state at the end of its branch
+(LLaVA-RLHF, arXiv 2309.14525, section 2.3), or of all the states at its own tokens. Template,
+tokenizer and base are saved with it and compared at loading: what was learnt under one template
+says nothing under another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,12 +66,13 @@ class RewardModel:
             deviation: Standard deviation of the reward there.
 
         Raises:
-            ModelError: Facts behind the response cannot be read by a head on the response's own tokens.
+            ModelError: Facts behind the response cannot be read by a head on the response's own
+                tokens.
         """
         if template.facts_position == "after" and pooling != "last":
             raise ModelError(
-                f'Facts stand after the response, whose own tokens cannot see them, got pooling = "{pooling}". '
-                'Set pooling = "last", or facts_position = "before".'
+                "Facts stand after the response, whose own tokens cannot see them, got pooling ="
+                f' "{pooling}". Set pooling = "last", or facts_position = "before".'
             )
         self.vlm = vlm
         self.head = head
@@ -107,7 +109,11 @@ class RewardModel:
         folder, card = Path(path), read_card(path)
         source = folder / "model" if card.weights == "model" else base or card.base
         vlm = load_model(
-            source, dtype=dtype, device=device, quantization=quantization, trust_remote_code=trust_remote_code
+            source,
+            dtype=dtype,
+            device=device,
+            quantization=quantization,
+            trust_remote_code=trust_remote_code,
         )
         if card.weights == "adapter":
             return cls.attach(vlm, folder)
@@ -125,22 +131,25 @@ class RewardModel:
     ) -> "RewardModel":
         """Put a saved reward adapter and its head on a base that is loaded already, beside a policy's adapter, say.
 
-        What wears and learns on the base stays as it is. A bare base is wrapped by PEFT: go on with `.vlm`.
+        What wears and learns on the base stays as it is. A bare base is wrapped by PEFT: go on with
+        `.vlm`.
 
         Args:
             vlm: The base that the reward model was trained on.
             path: What `save` wrote.
             adapter_name: What to call the adapter.
-            check_base: "same" refuses a base of other weights (of another precision, that is said instead).
+            check_base: "same" refuses a base of other weights (of another precision, that is said
+                instead).
 
         Raises:
-            ModelError: It is no reward model, it has weights of its own, or base, tokenizer or head do not fit it.
+            ModelError: It is no reward model, it has weights of its own, or base, tokenizer or head
+                do not fit it.
         """
         folder, card = Path(path), read_card(path)
         if card.weights == "model":
             raise ModelError(
-                f"The reward model `{folder}` has weights of its own, which cannot share a base. Use RewardModel.load, "
-                'or train one with tuning = "lora".'
+                f"The reward model `{folder}` has weights of its own, which cannot share a base."
+                ' Use RewardModel.load, or train one with tuning = "lora".'
             )
         check_tokenizer(vlm, card)
         if check_base == "same":
@@ -157,12 +166,18 @@ class RewardModel:
             head.load_state_dict(load_file(folder / HEAD_FILE))
         except (SafetensorError, OSError, RuntimeError, KeyError) as error:
             raise ModelError(
-                f"Cannot read the head of `{folder}`: {str(error).splitlines()[0]}. Give a whole reward model that "
-                f"belongs to `{vlm.name}`."
+                f"Cannot read the head of `{folder}`: {str(error).splitlines()[0]}. Give a whole"
+                f" reward model that belongs to `{vlm.name}`."
             ) from error
         head.requires_grad_(requires_grad=False)
         return cls(
-            vlm, head, card.template, pooling=card.pooling, adapter=adapter, mean=card.mean, deviation=card.deviation
+            vlm,
+            head,
+            card.template,
+            pooling=card.pooling,
+            adapter=adapter,
+            mean=card.mean,
+            deviation=card.deviation,
         )
 
     def save(self, folder: Path | str, *, base: str, base_hash: str) -> Path:
@@ -196,19 +211,30 @@ class RewardModel:
                 self.vlm.model.save_pretrained(folder / "model")
                 self.vlm.processor.save_pretrained(folder / "model")
             with atomic_path(folder / HEAD_FILE) as temporary:
-                save_file({name: value.detach().cpu() for name, value in self.head.state_dict().items()}, temporary)
+                save_file(
+                    {name: value.detach().cpu() for name, value in self.head.state_dict().items()},
+                    temporary,
+                )
         except (OSError, SafetensorError) as error:
-            raise StorageError(f"Cannot write `{folder}`: {error}. Free space and run the same again.") from error
+            raise StorageError(
+                f"Cannot write `{folder}`: {error}. Free space and run the same again."
+            ) from error
         write_json_atomically(folder / CARD_FILE, card.model_dump(mode="json"))
         return folder
 
     def lay_out(
-        self, queries: Sequence[RewardQuery], *, features: FeatureCache | None = None, max_tokens: int = 0
+        self,
+        queries: Sequence[RewardQuery],
+        *,
+        features: FeatureCache | None = None,
+        max_tokens: int = 0,
     ) -> list[LaidOut]:
         """Turn queries into tokens as this model's template wants them; see `rewards.layout.lay_out`."""
         return lay_out(self.vlm, self.template, queries, features=features, max_tokens=max_tokens)
 
-    def rewards(self, batch: LaidOutBatch, *, image_outputs: Mapping[str, Any] | None = None) -> Tensor:
+    def rewards(
+        self, batch: LaidOutBatch, *, image_outputs: Mapping[str, Any] | None = None
+    ) -> Tensor:
         """Rewards (B K) in float32, with gradients where they are wanted; 0 for missing branches.
 
         Args:
@@ -216,11 +242,15 @@ class RewardModel:
             image_outputs: Images encoded before, instead of the pixels.
         """
         with self._worn():
-            states = branch_hidden_states(self.vlm.model, batch.branches, image_outputs=image_outputs)
+            states = branch_hidden_states(
+                self.vlm.model, batch.branches, image_outputs=image_outputs
+            )
         mask = batch.branches.response_mask
         if self.pooling == "last":
             last = (mask.sum(-1) - 1).clamp(min=0)
-            states = states.gather(2, last[..., None, None].expand(-1, -1, 1, states.shape[-1])).squeeze(2)
+            states = states.gather(
+                2, last[..., None, None].expand(-1, -1, 1, states.shape[-1])
+            ).squeeze(2)
             return self._read(states) * mask.any(-1)
         values = self._read(states) * batch.said
         total = values.sum(-1)
@@ -228,7 +258,11 @@ class RewardModel:
 
     @torch.no_grad()
     def score(
-        self, queries: Sequence[RewardQuery], *, batch_size: int = 16, features: FeatureCache | None = None
+        self,
+        queries: Sequence[RewardQuery],
+        *,
+        batch_size: int = 16,
+        features: FeatureCache | None = None,
     ) -> list[Tensor]:
         """Reward every response of every query; the reward of one does not depend on the others.
 
@@ -252,8 +286,9 @@ class RewardModel:
             ):
                 if not bool(rewards.isfinite().all()):
                     raise ModelError(
-                        f"The reward of query {query.name!r} is no number, got {rewards.tolist()}. The model's weights "
-                        "are broken, or its precision is too low: load it in float32 or bfloat16, or train it anew."
+                        f"The reward of query {query.name!r} is no number, got {rewards.tolist()}."
+                        " The model's weights are broken, or its precision is too low: load it in"
+                        " float32 or bfloat16, or train it anew."
                     )
                 found.append(rewards)
         return found
@@ -275,7 +310,10 @@ class RewardModel:
                 if batch.image_keys is not None and features is not None:
                     outputs = features.recall(batch.image_keys)
                 rewards = self.rewards(batch, image_outputs=outputs).cpu()
-                found |= {number: rewards[b, : len(rows[number].branches)] for b, number in enumerate(numbers)}
+                found |= {
+                    number: rewards[b, : len(rows[number].branches)]
+                    for b, number in enumerate(numbers)
+                }
         finally:
             self.vlm.model.train(was_training)
         return [found[number] for number in range(len(rows))]
@@ -283,10 +321,14 @@ class RewardModel:
     def put_together(self, rows: Sequence[LaidOut]) -> LaidOutBatch:
         """Pad queries to one batch on the model's device."""
         batch = put_together(rows, pad_token_id=self.vlm.tokenizer.pad_token_id)
-        return LaidOutBatch(batch.branches.to(self.vlm.device), batch.said.to(self.vlm.device), batch.image_keys)
+        return LaidOutBatch(
+            batch.branches.to(self.vlm.device), batch.said.to(self.vlm.device), batch.image_keys
+        )
 
     def _read(self, states: Tensor) -> Tensor:
-        with torch.autocast(states.device.type, enabled=False):  # the head is small and its differences are what counts
+        with torch.autocast(
+            states.device.type, enabled=False
+        ):  # the head is small and its differences are what counts
             value: Tensor = self.head(states.to(self.head.weight.dtype)).squeeze(-1)
         return value.float()
 

@@ -6,9 +6,10 @@
     unfinished        1 where the end token was never emitted
     repetition        share of runs of words that stood in the response before, in [0, 1]
 
-LLaVA-RLHF (arXiv 2309.14525, section 2.3) adds the first three and a penalty for unfinished responses. Its released
-code rewards yes/no answers only where the truth is no, so that it teaches to say no; `original_yes_no` and
-`original_multiple_choice` do the same, for comparison. Weights stand in `composition`.
+LLaVA-RLHF (arXiv 2309.14525, section 2.3) adds the first three and a penalty for unfinished
+responses. Its released code rewards yes/no answers only where the truth is no, so that it teaches
+to say no; `original_yes_no` and `original_multiple_choice` do the same, for comparison. Weights
+stand in `composition`.
 """
 
 import re
@@ -38,11 +39,14 @@ class Rule(NamedTuple):
     function: Callable[[Candidate], float]
     """What one response gets."""
     fault: Callable[[Prompt], str | None] = _no_fault
-    """Why responses to a prompt could never get anything although they should; None: they can, or need not."""
+    """Why responses to a prompt could never get anything although they should; None: they can, or
+    need not."""
 
     def __call__(self, candidates: Sequence[Candidate]) -> Tensor:
         """Reward candidates: (N,) float32."""
-        return torch.tensor([self.function(candidate) for candidate in candidates], dtype=torch.float32)
+        return torch.tensor(
+            [self.function(candidate) for candidate in candidates], dtype=torch.float32
+        )
 
     def prompt_faults(self, prompts: Sequence[Prompt], *, room: int) -> list[str | None]:  # noqa: ARG002
         """See `ChecksPrompts`."""
@@ -53,19 +57,26 @@ def yes_no(candidate: Candidate) -> float:
     """1 for the right answer to a yes/no question, −1 for the wrong one, 0 for none."""
     if candidate.prompt.task != "yes_no":
         return 0.0
-    return _verdict(extract_yes_no(candidate.text), extract_yes_no(candidate.prompt.reference or ""))
+    return _verdict(
+        extract_yes_no(candidate.text), extract_yes_no(candidate.prompt.reference or "")
+    )
 
 
 def multiple_choice(candidate: Candidate) -> float:
     """1 for the right letter, −1 for a wrong one, 0 for none or several."""
     if candidate.prompt.task != "multiple_choice":
         return 0.0
-    return _verdict(extract_choice(candidate.text), extract_choice(candidate.prompt.reference or ""))
+    return _verdict(
+        extract_choice(candidate.text), extract_choice(candidate.prompt.reference or "")
+    )
 
 
 def original_yes_no(candidate: Candidate) -> float:
     """As LLaVA-RLHF's code: where the truth is no, 1 for "No…" and −1 for "Yes…"; where it is yes, always 0."""
-    if candidate.prompt.task != "yes_no" or extract_yes_no(candidate.prompt.reference or "") != "no":
+    if (
+        candidate.prompt.task != "yes_no"
+        or extract_yes_no(candidate.prompt.reference or "") != "no"
+    ):
         return 0.0
     text = candidate.text.strip()
     return 1.0 if text.startswith("No") else -1.0 if text.startswith("Yes") else 0.0
@@ -118,12 +129,15 @@ def multiple_choice_fault(prompt: Prompt) -> str | None:
     return _reference_fault(prompt, task="multiple_choice", read=extract_choice, wanted="a letter")
 
 
-def _reference_fault(prompt: Prompt, *, task: str, read: Callable[[str], str | None], wanted: str) -> str | None:
+def _reference_fault(
+    prompt: Prompt, *, task: str, read: Callable[[str], str | None], wanted: str
+) -> str | None:
     if prompt.task != task or read(prompt.reference or "") is not None:
         return None
     return (
-        f"prompt {prompt.id!r} is of task {prompt.task!r}, so its `reference` must say {wanted}, "
-        f"got {prompt.reference!r}. Add the right answer, name another task, or set reward.{task}_weight = 0."
+        f"prompt {prompt.id!r} is of task {prompt.task!r}, so its `reference` must say {wanted},"
+        f" got {prompt.reference!r}. Add the right answer, name another task, or set"
+        f" reward.{task}_weight = 0."
     )
 
 

@@ -1,8 +1,9 @@
 """What a reward model is shown: question, response, facts and the dimensions of quality, laid out by one template.
 
-The template is part of a reward model, saved with it and checked at loading: LLaVA-RLHF's (arXiv 2309.14525, section
-2.3) was a file beside the code, and reward models scored without it gave noise. Facts stand *before* the response
-(read once for all responses of a prompt, and known while the response is read) or *after* it (the original).
+The template is part of a reward model, saved with it and checked at loading: LLaVA-RLHF's (arXiv
+2309.14525, section 2.3) was a file beside the code, and reward models scored without it gave noise.
+Facts stand *before* the response (read once for all responses of a prompt, and known while the
+response is read) or *after* it (the original).
 """
 
 import re
@@ -55,19 +56,23 @@ class RewardTemplate(Recipe):
     """How question, response and facts are laid out for a reward model. Every text may be replaced by one's own."""
 
     name: str = "veridical"
-    """Which shipped template gives what is not said here: "veridical", "llava-rlhf", "world", "world-quote"; or a name
-    of one's own. None of the shipped texts is the published one: to score as LLaVA-RLHF's release does, fill in
-    `after`, `verdict` and `dimensions` from its prompt file."""
+    """Which shipped template gives what is not said here: "veridical", "llava-rlhf", "world",
+    "world-quote"; or a name of one's own. None of the shipped texts is the published one: to score
+    as LLaVA-RLHF's release does, fill in `after`, `verdict` and `dimensions` from its prompt
+    file."""
     layout: Literal["turns", "quote"] = "turns"
-    """The response is the assistant's turn, and a further turn may ask about it; or it is quoted in the user's turn."""
+    """The response is the assistant's turn, and a further turn may ask about it; or it is quoted in
+    the user's turn."""
     facts_position: Literal["before", "after", "none"] = "before"
     """Where facts stand, seen from the response; "none" leaves them out. LLaVA-RLHF: after."""
     before: str = "{facts}{question}"
     """The user's turn up to the response; slots `{facts}`, `{question}` and `{dimensions}`."""
     after: str = ""
-    """What is asked about the response, behind it; slots `{facts}` and `{dimensions}`. Empty: nothing."""
+    """What is asked about the response, behind it; slots `{facts}` and `{dimensions}`. Empty:
+    nothing."""
     verdict: str = ""
-    """How the assistant's answer to that begins; the reward is read from its last token. LLaVA-RLHF has one."""
+    """How the assistant's answer to that begins; the reward is read from its last token. LLaVA-RLHF
+    has one."""
     dimensions: tuple[Dimension, ...] = ()
     """The dimensions of quality, in order; a meaning may hold `{facts}`. LLaVA-RLHF: four."""
     dimension: str = "{number}. {name}: {meaning}\n"
@@ -90,12 +95,17 @@ class RewardTemplate(Recipe):
         for field, known in slots.items():
             unknown = set(_SLOT.findall(getattr(self, field))) - known
             if unknown:
-                raise ValueError(f"`{field}` has no slot {{{min(unknown)}}}; there are {', '.join(sorted(known))}")
+                raise ValueError(
+                    f"`{field}` has no slot {{{min(unknown)}}}; there are"
+                    f" {', '.join(sorted(known))}"
+                )
         if "{question}" not in self.before:
             raise ValueError("`before` must hold {question}")
         for position in ("before", "after"):
             if self.facts_position == position and "{facts}" not in self._whole(position):
-                raise ValueError(f'`facts_position` is "{position}", so `{position}` must hold {{facts}}')
+                raise ValueError(
+                    f'`facts_position` is "{position}", so `{position}` must hold {{facts}}'
+                )
         if self.verdict and not self.after:
             raise ValueError("`verdict` begins the answer to `after`, which is empty")
         return self
@@ -112,7 +122,11 @@ class RewardTemplate(Recipe):
     def readable(self, facts: Sequence[Facts]) -> tuple[Facts, ...]:
         """Those of some facts that are shown: they say something, and the template has a heading for their kind."""
         headings = self.facts.headings if self.reads_facts else {}
-        return tuple(item for item in facts if item.kind in headings and any(text.strip() for text in item.texts))
+        return tuple(
+            item
+            for item in facts
+            if item.kind in headings and any(text.strip() for text in item.texts)
+        )
 
     def show(self, question: str, facts: Sequence[Facts]) -> "Shown":
         """Fill the slots for one prompt.
@@ -122,7 +136,9 @@ class RewardTemplate(Recipe):
             facts: What is known, in the order in which it is to be shown.
         """
         stated = self._write_facts(facts)
-        before = self._fill(self.before, stated if self.facts_position == "before" else "", question=question)
+        before = self._fill(
+            self.before, stated if self.facts_position == "before" else "", question=question
+        )
         after = self._fill(self.after, stated if self.facts_position == "after" else "")
         return Shown(before.strip(), after.strip())
 
@@ -130,7 +146,11 @@ class RewardTemplate(Recipe):
         dimensions = "".join(
             _fill(
                 self.dimension,
-                {"number": str(number), "name": item.name, "meaning": _fill(item.meaning, {"facts": stated}).strip()},
+                {
+                    "number": str(number),
+                    "name": item.name,
+                    "meaning": _fill(item.meaning, {"facts": stated}).strip(),
+                },
             )
             for number, item in enumerate(self.dimensions, start=1)
         )
@@ -140,7 +160,12 @@ class RewardTemplate(Recipe):
         form = self.facts
         parts = []
         for kind, heading in form.headings.items():
-            texts = [_fill(form.fact, {"fact": text}) for item in facts if item.kind == kind for text in item.texts]
+            texts = [
+                _fill(form.fact, {"fact": text})
+                for item in facts
+                if item.kind == kind
+                for text in item.texts
+            ]
             if texts:
                 parts.append(heading + form.separator.join(texts) + form.end)
         return "".join(parts) or form.nothing
@@ -163,7 +188,10 @@ def _fill(text: str, values: dict[str, str]) -> str:
 _QUALITIES = (
     {
         "name": "Truth to the image",
-        "meaning": "all that is said can be seen in the image; nothing is made up and nothing contradicts it. {facts}",
+        "meaning": (
+            "all that is said can be seen in the image; nothing is made up and nothing contradicts"
+            " it. {facts}"
+        ),
     },
     {"name": "Use", "meaning": "the user gets what was asked for, from what the image shows."},
     {"name": "Language", "meaning": "it reads well, repeats nothing and has no odd wording."},
@@ -201,6 +229,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "facts": _WORLD_FACTS,
     },
 }
-"""What the shipped templates say. "llava-rlhf" has the structure of the published one (four dimensions, facts in the
-first of them, behind the response, the reward at the end of an opened verdict) in words of its own; "world" and
-"world-quote" are in the small vocabulary of the embedded world, as its base learnt to read."""
+"""What the shipped templates say. "llava-rlhf" has the structure of the published one (four
+dimensions, facts in the first of them, behind the response, the reward at the end of an opened
+verdict) in words of its own; "world" and "world-quote" are in the small vocabulary of the embedded
+world, as its base learnt to read."""

@@ -44,7 +44,8 @@ def is_headline(name: str) -> bool:
 def compare_scores(first: Scored, second: Scored, *, seed: int = 0) -> dict[str, Compared]:
     """Test the second run against the first, metric by metric, on the items that both have.
 
-    Headline metrics are corrected for each other; those of groups are corrected too, as a family of their own.
+    Headline metrics are corrected for each other; those of groups are corrected too, as a family of
+    their own.
 
     Args:
         first: The run to compare with.
@@ -52,8 +53,8 @@ def compare_scores(first: Scored, second: Scored, *, seed: int = 0) -> dict[str,
         seed: Of the resampling.
 
     Returns:
-        By metric; those that the benchmark gives no sums for are missing, and those that one run leaves undefined (the
-        precision of a run that never says yes).
+        By metric; those that the benchmark gives no sums for are missing, and those that one run
+        leaves undefined (the precision of a run that never says yes).
 
     Raises:
         ConfigError: The runs are of different benchmarks or variants, or share no item.
@@ -82,10 +83,14 @@ def correct(benchmark: AnyBenchmark, tested: Mapping[str, Tested]) -> dict[str, 
     corrected: dict[str, float] = {}
     for family in (False, True):
         names = [name for name in tested if is_headline(name) == family]
-        corrected |= dict(zip(names, holm([tested[name].difference.p for name in names]), strict=True))
+        corrected |= dict(
+            zip(names, holm([tested[name].difference.p for name in names]), strict=True)
+        )
     found = {}
     for name, (first, second, difference, items) in tested.items():
-        spec = benchmark.card.metrics.get(name) or benchmark.card.metrics.get(f"{name.partition('/')[0]}/*")
+        spec = benchmark.card.metrics.get(name) or benchmark.card.metrics.get(
+            f"{name.partition('/')[0]}/*"
+        )
         percent = spec is None or spec.unit == "rate"
         note = ""
         if corrected[name] >= SHOWN_BELOW:
@@ -98,7 +103,9 @@ def correct(benchmark: AnyBenchmark, tested: Mapping[str, Tested]) -> dict[str, 
 def reopen(total: BenchmarkScore) -> AnyBenchmark:
     """The benchmark of a score, set as it was; files that options named are not needed any more."""
     card = find_benchmark(total.benchmark).card
-    options = {name: value for name, value in total.options.items() if card.options[name].kind != "file"}
+    options = {
+        name: value for name, value in total.options.items() if card.options[name].kind != "file"
+    }
     return find_benchmark(total.benchmark, options=options)
 
 
@@ -106,7 +113,9 @@ def _check_same(first: BenchmarkScore, second: BenchmarkScore) -> None:
     for what in ("benchmark", "variant"):
         one, two = getattr(first, what), getattr(second, what)
         if one != two:
-            raise ConfigError(f"Two runs are compared on one {what}, got {one!r} and {two!r}. Score both alike.")
+            raise ConfigError(
+                f"Two runs are compared on one {what}, got {one!r} and {two!r}. Score both alike."
+            )
 
 
 def _common(
@@ -115,7 +124,10 @@ def _common(
     found = {(score.group, score.id): score for score in second}
     pairs = [(score, found[key]) for score in first if (key := (score.group, score.id)) in found]
     if not pairs and first and second:
-        raise ConfigError(f"Two runs of {benchmark!r} share no item, so that nothing can be paired. Score one set.")
+        raise ConfigError(
+            f"Two runs of {benchmark!r} share no item, so that nothing can be paired. Score one"
+            " set."
+        )
     return [one for one, _ in pairs], [two for _, two in pairs]
 
 

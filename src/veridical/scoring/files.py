@@ -71,7 +71,8 @@ def _choose_variant(benchmark: AnyBenchmark, variant: str | None) -> str:
         return next(iter(variants))
     if variant not in variants:
         raise ConfigError(
-            f"The benchmark {benchmark.name!r} has no variant {variant!r}. It has: {', '.join(variants)}."
+            f"The benchmark {benchmark.name!r} has no variant {variant!r}. It has:"
+            f" {', '.join(variants)}."
         )
     return variant
 
@@ -87,14 +88,20 @@ def _check_files(benchmark: AnyBenchmark, files: Files) -> None:
             + " ".join(f"--{role}: {spec.meaning}" for role, spec in specs.items())
         )
     if unknown:
-        raise ConfigError(f"The benchmark {benchmark.name!r} reads no {', '.join(unknown)}. Leave it out.")
+        raise ConfigError(
+            f"The benchmark {benchmark.name!r} reads no {', '.join(unknown)}. Leave it out."
+        )
 
 
 def _inputs(benchmark: AnyBenchmark, files: Files, rows: Mapping[str, int]) -> dict[str, InputFile]:
-    given: dict[str, Path] = {role: path for role in ROLES if (path := getattr(files, role)) is not None}
+    given: dict[str, Path] = {
+        role: path for role in ROLES if (path := getattr(files, role)) is not None
+    }
     return {
         name: InputFile(
-            path=str(path), sha256=hash_folder(path) if path.is_dir() else hash_file(path), rows=rows.get(name)
+            path=str(path),
+            sha256=hash_folder(path) if path.is_dir() else hash_file(path),
+            rows=rows.get(name),
         )
         for name, path in (given | benchmark.option_files()).items()
     }

@@ -34,13 +34,21 @@ def row_id(row: Row, names: tuple[str, ...], faults: Faults) -> str | None:
     name = next((name for name in names if name in row.values), names[0])
     value = row.values.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
-        faults.add(row, f"`{name}` must be a number or a text, got {json.dumps(value)[:60]}. Give the row its id.")
+        faults.add(
+            row,
+            f"`{name}` must be a number or a text, got {json.dumps(value)[:60]}. Give the row"
+            " its id.",
+        )
         return None
     return str(value).strip()
 
 
 def match_answers(
-    answers: list[Row], questions: list[Row], faults: Faults, *, ids: tuple[str, ...] = ("question_id",)
+    answers: list[Row],
+    questions: list[Row],
+    faults: Faults,
+    *,
+    ids: tuple[str, ...] = ("question_id",),
 ) -> Matched:
     """Match answers to questions; each question must have one answer, each answer its question.
 
@@ -50,16 +58,25 @@ def match_answers(
         faults: Where to note what has no partner.
         ids: Names that the id may have.
     """
-    have = [[any(name in row.values for name in ids) for row in rows] for rows in (answers, questions)]
+    have = [
+        [any(name in row.values for name in ids) for row in rows] for rows in (answers, questions)
+    ]
     if not (any(have[0]) and any(have[1])):
         return _match_by_order(answers, questions, faults)
     said, asked = (_by_id(rows, ids, faults) for rows in (answers, questions))
     for name, row in asked.items():
         if name not in said:
-            faults.add(row, f"question {name} has no answer. Let the model answer it, or leave the question out.")
+            faults.add(
+                row,
+                f"question {name} has no answer. Let the model answer it, or leave the question"
+                " out.",
+            )
     for name, row in said.items():
         if name not in asked:
-            faults.add(row, f"answer to question {name}, which is not asked. Give the questions it belongs to.")
+            faults.add(
+                row,
+                f"answer to question {name}, which is not asked. Give the questions it belongs to.",
+            )
     return Matched([Pair(name, row, said[name]) for name, row in asked.items() if name in said], ())
 
 
@@ -75,5 +92,8 @@ def _match_by_order(answers: list[Row], questions: list[Row], faults: Faults) ->
             f"{len(answers)} answers for {len(questions)} questions, and no ids to match them by. "
             "Give one answer a question, or an id (`question_id`) on both sides.",
         )
-    pairs = [Pair(str(question.line), question, answer) for question, answer in zip(questions, answers, strict=False)]
+    pairs = [
+        Pair(str(question.line), question, answer)
+        for question, answer in zip(questions, answers, strict=False)
+    ]
     return Matched(pairs, (BY_ORDER,))

@@ -28,13 +28,16 @@ class Measure(NamedTuple):
     clusters: Sequence[str]
     """What is resampled together: the scene or image of each item."""
     kind: Literal["rate", "mean", "ratio"]
-    """rate: one yes or no a cluster (Wilson, McNemar); mean: one number a cluster (t, permutation); ratio: the rest."""
+    """rate: one yes or no a cluster (Wilson, McNemar); mean: one number a cluster (t, permutation);
+    ratio: the rest."""
     bounds: tuple[float, float] | None = (0.0, 1.0)
     """Least and greatest possible value."""
 
     def metric(self, *, seed: int, resamples: int = RESAMPLES) -> Metric:
         """The value with its interval."""
-        counted = [above for above, below in zip(self.numerators, self.denominators, strict=True) if below]
+        counted = [
+            above for above, below in zip(self.numerators, self.denominators, strict=True) if below
+        ]
         if self.kind == "rate":
             return wilson(int(sum(counted)), len(counted))
         if self.kind == "mean":
@@ -55,7 +58,10 @@ class Measure(NamedTuple):
             ConfigError: The two are not of the same clusters in the same order.
         """
         if list(self.clusters) != list(other.clusters):
-            raise ConfigError("Two runs are compared on the same items in the same order. Evaluate both on one set.")
+            raise ConfigError(
+                "Two runs are compared on the same items in the same order. Evaluate both on one"
+                " set."
+            )
         if self.kind == "ratio":
             return paired_ratio_difference(
                 (self.numerators, self.denominators),
@@ -64,7 +70,11 @@ class Measure(NamedTuple):
                 seed=seed,
                 resamples=resamples,
             )
-        both = [i for i, pair in enumerate(zip(self.denominators, other.denominators, strict=True)) if all(pair)]
+        both = [
+            i
+            for i, pair in enumerate(zip(self.denominators, other.denominators, strict=True))
+            if all(pair)
+        ]
         first, second = ([one.numerators[i] for i in both] for one in (self, other))
         if self.kind == "rate":
             return mcnemar(first, second)
@@ -86,7 +96,10 @@ class Tested(NamedTuple):
 
 
 def means(
-    values: Sequence[float | None], clusters: Sequence[str], *, bounds: tuple[float, float] | None = (0.0, 1.0)
+    values: Sequence[float | None],
+    clusters: Sequence[str],
+    *,
+    bounds: tuple[float, float] | None = (0.0, 1.0),
 ) -> Measure:
     """Mean of what was measured, as a measure of the right kind.
 
@@ -100,5 +113,9 @@ def means(
     yes_or_no = bounds == (0.0, 1.0) and set(found) <= {0, 1}
     kind: Literal["rate", "mean", "ratio"] = ("rate" if yes_or_no else "mean") if alone else "ratio"
     return Measure(
-        [float(value or 0) for value in values], [float(value is not None) for value in values], clusters, kind, bounds
+        [float(value or 0) for value in values],
+        [float(value is not None) for value in values],
+        clusters,
+        kind,
+        bounds,
     )

@@ -9,15 +9,27 @@ def benchmark_page(benchmark: AnyBenchmark) -> str:
     """Everything a card says, as a page."""
     card = benchmark.card
     parts = [f"# {card.title}\n", f"{card.paper}\n", f"```bash\n{_command(benchmark)}\n```\n"]
-    parts += ["## What it measures\n", f"{card.measures}\n", "## What it does not\n", f"{card.leaves_out}\n"]
+    parts += [
+        "## What it measures\n",
+        f"{card.measures}\n",
+        "## What it does not\n",
+        f"{card.leaves_out}\n",
+    ]
     parts += ["## Variants\n", _variants(card), "## Files\n", _inputs(card)]
     if card.options:
         parts += ["## Options\n", _options(card)]
     parts += ["## Metrics\n", _metrics(card)]
     if card.faults:
         rows = [(fault.title, fault.example, fault.remedy) for fault in card.faults]
-        parts += ["## Known faults of the official code and data\n", _table(("fault", "what comes out", "ours"), rows)]
-    parts += ["## What the model is asked\n", f"{card.prompt}\n", *([_presets(card)] if card.presets else [])]
+        parts += [
+            "## Known faults of the official code and data\n",
+            _table(("fault", "what comes out", "ours"), rows),
+        ]
+    parts += [
+        "## What the model is asked\n",
+        f"{card.prompt}\n",
+        *([_presets(card)] if card.presets else []),
+    ]
     parts += ["## Judge\n", f"{card.judge or 'None.'}\n"]
     if card.references:
         parts += ["## Published results\n", *_references(card.references, card)]
@@ -37,24 +49,36 @@ def benchmark_index(benchmarks: Sequence[AnyBenchmark]) -> str:
         )
         for made in benchmarks
     ]
-    return _table(("benchmark", "name", "what it measures", "variants (the first is the default)", "needs"), rows)
+    return _table(
+        ("benchmark", "name", "what it measures", "variants (the first is the default)", "needs"),
+        rows,
+    )
 
 
 def _command(benchmark: AnyBenchmark) -> str:
-    needed = [f"--{role} {role.upper()}" for role, spec in benchmark.card.inputs.items() if spec.required]
+    needed = [
+        f"--{role} {role.upper()}" for role, spec in benchmark.card.inputs.items() if spec.required
+    ]
     return " ".join(["veridical score", benchmark.name, *needed])
 
 
 def _variants(card: Card) -> str:
     rows = [
-        (f"`{name}`" + (" (default)" if number == 0 else ""), "yes" if spec.official else "no", spec.meaning)
+        (
+            f"`{name}`" + (" (default)" if number == 0 else ""),
+            "yes" if spec.official else "no",
+            spec.meaning,
+        )
         for number, (name, spec) in enumerate(card.variants.items())
     ]
     return _table(("variant", "as published code counts", "what it does"), rows)
 
 
 def _inputs(card: Card) -> str:
-    rows = [(f"`--{role}`", "yes" if spec.required else "no", spec.meaning) for role, spec in card.inputs.items()]
+    rows = [
+        (f"`--{role}`", "yes" if spec.required else "no", spec.meaning)
+        for role, spec in card.inputs.items()
+    ]
     return _table(("file", "needed", "what it holds"), rows)
 
 
@@ -62,7 +86,9 @@ def _options(card: Card) -> str:
     rows = []
     for name, spec in card.options.items():
         values = [f"`{choice}`" for choice in spec.choices]
-        values += [{"file": "a file", "number": "a number"}[spec.kind]] if spec.kind != "choice" else []
+        values += (
+            [{"file": "a file", "number": "a number"}[spec.kind]] if spec.kind != "choice" else []
+        )
         rows.append((f"`--{name}`", ", ".join(values), f"`{spec.default}`", spec.meaning))
     return _table(("option", "values", "default", "what it sets"), rows)
 
@@ -80,7 +106,11 @@ def _presets(card: Card) -> str:
         (
             f"`{name}`",
             f"`{preset.template}`".replace("\n", "\\n"),
-            f"temperature {preset.temperature:g}, top-p {preset.top_p:g}" if preset.temperature else "greedy",
+            (
+                f"temperature {preset.temperature:g}, top-p {preset.top_p:g}"
+                if preset.temperature
+                else "greedy"
+            ),
             str(preset.max_new_tokens),
             preset.meaning,
         )
@@ -94,7 +124,12 @@ def _references(references: Sequence[ReferenceResult], card: Card) -> Iterator[s
     shapes = dict.fromkeys(tuple(reference.values) for reference in references)
     for shape in shapes:
         rows = [
-            (one.model, *(_shown(card, name, one.values[name]) for name in shape), f"`{one.variant}`", one.source)
+            (
+                one.model,
+                *(_shown(card, name, one.values[name]) for name in shape),
+                f"`{one.variant}`",
+                one.source,
+            )
             for one in references
             if tuple(one.values) == shape
         ]
@@ -114,4 +149,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _cell(text: str) -> str:
     """Signs that Markdown would take for its own, outside of code."""
     parts = text.replace("|", "\\|").split("`")
-    return "`".join(part.replace("*", "\\*") if number % 2 == 0 else part for number, part in enumerate(parts))
+    return "`".join(
+        part.replace("*", "\\*") if number % 2 == 0 else part for number, part in enumerate(parts)
+    )

@@ -30,15 +30,18 @@ def with_people(scored: Scored, path: Path) -> Scored:
 
     Args:
         scored: A score of MMHal-Bench, whose items hold a rating from 0 to 6.
-        path: JSON lines of `id` (or `prompt_id`) and `score`, such as `Rating` records; of several ratings of an item
-            the (lower) median counts.
+        path: JSON lines of `id` (or `prompt_id`) and `score`, such as `Rating` records; of several
+            ratings of an item the (lower) median counts.
 
     Raises:
         ConfigError: The benchmark's items are not rated from 0 to 6.
         DataError: All faults of the file at once.
     """
     if scored.total.benchmark != "mmhal":
-        raise ConfigError(f"People's ratings are compared on mmhal, not on {scored.total.benchmark!r}. Leave them out.")
+        raise ConfigError(
+            f"People's ratings are compared on mmhal, not on {scored.total.benchmark!r}. Leave them"
+            " out."
+        )
     people = read_people(path, known={item.id for item in scored.items})
     pairs = [
         (item.values["score"], _lower_median(people.by_item[item.id]))
@@ -47,12 +50,16 @@ def with_people(scored: Scored, path: Path) -> Scored:
     ]
     metrics = agreement_metrics([judge for judge, _ in pairs], [person for _, person in pairs])
     note = (
-        f"Agreement with people ({people.source}) rests on {len(pairs)} items, rated by people and by the judge, of "
-        f"{len(scored.items)}; {max(map(len, people.by_item.values()), default=0)} people at most rated one."
+        f"Agreement with people ({people.source}) rests on {len(pairs)} items, rated by people and"
+        f" by the judge, of {len(scored.items)};"
+        f" {max(map(len, people.by_item.values()), default=0)} people at most rated one."
     )
     total = scored.total.model_copy(
         update={
-            "metrics": scored.total.metrics | {f"people/{name}": metric for name, metric in metrics.items()},
+            "metrics": (
+                scored.total.metrics
+                | {f"people/{name}": metric for name, metric in metrics.items()}
+            ),
             "versions": scored.total.versions | {"people": people.source},
             "warnings": (*scored.total.warnings, note),
         }
@@ -68,9 +75,9 @@ def agreement_metrics(judge: Sequence[float], people: Sequence[float]) -> dict[s
         people: The same items, in the same order.
 
     Returns:
-        `same_verdict` (share of items on which both say hallucination, or both none), `kappa` (of that verdict),
-        `weighted_kappa` (of the ratings, quadratic weights), `spearman`, `kendall`, and `bias` (mean of judge minus
-        people, in points).
+        `same_verdict` (share of items on which both say hallucination, or both none), `kappa` (of
+        that verdict), `weighted_kappa` (of the ratings, quadratic weights), `spearman`, `kendall`,
+        and `bias` (mean of judge minus people, in points).
     """
     verdicts = [[float(value < _HALLUCINATES_BELOW) for value in side] for side in (judge, people)]
     same = sum(one == other for one, other in zip(*verdicts, strict=True))
@@ -101,18 +108,28 @@ def read_people(path: Path, *, known: set[str]) -> PeopleRatings:
         if "veridical" in row.values:  # the header line of a file of records
             continue
         key = "prompt_id" if "prompt_id" in row.values else "id"
-        name = str(row.values[key]) if key in row.values else field(row, key, str, faults, otherwise="")
+        name = (
+            str(row.values[key])
+            if key in row.values
+            else field(row, key, str, faults, otherwise="")
+        )
         rating = field(row, "score", float, faults, otherwise=0.0)
         sources.setdefault(str(row.values.get("source", "human")), row)
         if rating not in RATINGS:
-            faults.add(row, f"`score` must be a whole number from 0 to 6, got {rating!r}. Mend the row.")
+            faults.add(
+                row, f"`score` must be a whole number from 0 to 6, got {rating!r}. Mend the row."
+            )
         elif name and name not in known:
             faults.add(row, f"item {name!r} was not judged. Give the ratings of these items.")
         else:
             by_item.setdefault(name, []).append(float(rating))
     if len(sources) > 1:
         row = list(sources.values())[1]
-        faults.add(row, f"sources are mixed: {', '.join(sources)}. No number mixes them; give one file a source.")
+        faults.add(
+            row,
+            f"sources are mixed: {', '.join(sources)}. No number mixes them; give one file a"
+            " source.",
+        )
     faults.stop()
     return PeopleRatings(by_item, next(iter(sources), "human"))
 

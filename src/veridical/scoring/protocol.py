@@ -1,7 +1,7 @@
 """What a benchmark is: it reads files, scores every item, and makes totals; three pure steps apart from each other.
 
-A benchmark of one's own subclasses `Benchmark`, fills in a `Card` and is registered as an entry point of the group
-"veridical.benchmarks"; see docs/benchmarks/own.md.
+A benchmark of one's own subclasses `Benchmark`, fills in a `Card` and is registered as an entry
+point of the group "veridical.benchmarks"; see docs/benchmarks/own.md.
 """
 
 import difflib
@@ -68,7 +68,8 @@ class OptionSpec(NamedTuple):
     choices: tuple[str, ...] = ()
     """The values it takes; empty with another kind than "choice": any."""
     kind: Literal["choice", "file", "number"] = "choice"
-    """"choice": one of the choices · "file": one of them, or else a file, hashed as every input is · "number"."""
+    """"choice": one of the choices · "file": one of them, or else a file, hashed as every input is
+    · "number"."""
 
 
 class MetricSpec(NamedTuple):
@@ -207,7 +208,9 @@ class Benchmark(ABC, Generic[Items]):
     """Under which name a row of responses holds the answer."""
 
     def __init__(self, options: Mapping[str, str] | None = None) -> None:
-        self.options: Mapping[str, str] = _resolve_options(self.name, self.card.options, options or {})
+        self.options: Mapping[str, str] = _resolve_options(
+            self.name, self.card.options, options or {}
+        )
 
     def option_files(self) -> dict[str, Path]:
         """Files that options name, by option."""
@@ -231,7 +234,9 @@ class Benchmark(ABC, Generic[Items]):
         """Score every item; empty, unparsed, refused and failed ones too, with that status."""
 
     @abstractmethod
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """Make the totals. No division by zero: where nothing was measured, n is 0."""
 
     def questions(self, files: Files) -> list[Asked]:
@@ -243,7 +248,8 @@ class Benchmark(ABC, Generic[Items]):
         """
         del files
         raise ConfigError(
-            f"The benchmark {self.name!r} asks no model; it scores answers that exist. Use: veridical score {self.name}"
+            f"The benchmark {self.name!r} asks no model; it scores answers that exist. Use:"
+            f" veridical score {self.name}"
         )
 
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
@@ -271,7 +277,9 @@ class Benchmark(ABC, Generic[Items]):
         del variant
         return {}
 
-    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+    def warnings(
+        self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
+    ) -> tuple[str, ...]:
         """Say where these numbers mean less than they seem."""
         del scores, metrics, variant
         return ()
@@ -280,18 +288,26 @@ class Benchmark(ABC, Generic[Items]):
 AnyBenchmark = Benchmark[Any]
 
 
-def _resolve_options(name: str, specs: Mapping[str, OptionSpec], given: Mapping[str, str]) -> dict[str, str]:
+def _resolve_options(
+    name: str, specs: Mapping[str, OptionSpec], given: Mapping[str, str]
+) -> dict[str, str]:
     for option, value in given.items():
         if option not in specs:
             near = difflib.get_close_matches(option, specs, n=1)
-            hint = f"Did you mean --{near[0]}?" if near else f"It has: {', '.join(specs) or 'none'}."
+            hint = (
+                f"Did you mean --{near[0]}?" if near else f"It has: {', '.join(specs) or 'none'}."
+            )
             raise ConfigError(f"The benchmark {name!r} has no option --{option}. {hint}")
         spec = specs[option]
         if spec.kind == "choice" and value not in spec.choices:
-            raise ConfigError(f"--{option} must be one of {', '.join(spec.choices)}, got {value!r}.")
+            raise ConfigError(
+                f"--{option} must be one of {', '.join(spec.choices)}, got {value!r}."
+            )
         if spec.kind == "file" and value not in spec.choices and not Path(value).is_file():
             kinds = ", ".join((*spec.choices, "a file"))
-            raise ConfigError(f"--{option} must be {kinds}, got {value!r}, which is none. Check the path.")
+            raise ConfigError(
+                f"--{option} must be {kinds}, got {value!r}, which is none. Check the path."
+            )
         if spec.kind == "number" and not _is_number(value):
             raise ConfigError(f"--{option} must be a number, got {value!r}.")
     return {option: given.get(option, spec.default) for option, spec in specs.items()}

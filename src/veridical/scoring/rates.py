@@ -11,7 +11,8 @@ def rate_metric(values: Sequence[float], clusters: Sequence[Hashable], *, seed: 
 
     Args:
         values: One number an item; true and false will do.
-        clusters: What each item belongs to (its image); Wilson's interval where each stands alone and is 0 or 1.
+        clusters: What each item belongs to (its image); Wilson's interval where each stands alone
+            and is 0 or 1.
         seed: Of the bootstrap.
     """
     if len(set(clusters)) == len(values) and set(values) <= {0, 1}:
@@ -36,6 +37,8 @@ def rates_by_group(
     for group in sorted({score.group for score in scores if score.group}):
         groups[f"{name}/{group}"] = [score for score in scores if score.group == group]
     return {
-        label: rate_metric([one.values[value] for one in members], [one.cluster for one in members], seed=seed)
+        label: rate_metric(
+            [one.values[value] for one in members], [one.cluster for one in members], seed=seed
+        )
         for label, members in groups.items()
     }

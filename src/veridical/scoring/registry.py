@@ -36,7 +36,9 @@ def benchmark_names() -> list[str]:
 
 def own_benchmark_names() -> list[str]:
     """Names of the benchmarks of this package; one without a module is not offered."""
-    return [name for name, where in _OWN.items() if importlib.util.find_spec(_module(where)) is not None]
+    return [
+        name for name, where in _OWN.items() if importlib.util.find_spec(_module(where)) is not None
+    ]
 
 
 def find_benchmark(name: str, *, options: Mapping[str, str] | None = None) -> AnyBenchmark:
@@ -47,11 +49,14 @@ def find_benchmark(name: str, *, options: Mapping[str, str] | None = None) -> An
         options: Settings that its card declares; those left out have their defaults.
 
     Raises:
-        ConfigError: There is none of that name, another package's cannot be loaded, or an option is wrong.
+        ConfigError: There is none of that name, another package's cannot be loaded, or an option is
+            wrong.
     """
     if name in own_benchmark_names():
         where = _OWN[name]
-        made: AnyBenchmark = getattr(importlib.import_module(_module(where)), where.partition(":")[2])(options)
+        made: AnyBenchmark = getattr(
+            importlib.import_module(_module(where)), where.partition(":")[2]
+        )(options)
         return made
     for point in entry_points(group=GROUP):
         if point.name == name:
@@ -69,7 +74,9 @@ def _load_foreign(point: EntryPoint) -> type[AnyBenchmark]:
     try:
         cls = point.load()
     except (ImportError, AttributeError, SyntaxError) as error:
-        raise ConfigError(f"{where} cannot be loaded: {error}. Mend or uninstall that package.") from error
+        raise ConfigError(
+            f"{where} cannot be loaded: {error}. Mend or uninstall that package."
+        ) from error
     if not (isinstance(cls, type) and issubclass(cls, Benchmark)):
         raise ConfigError(f"{where} is no Benchmark class, got {cls!r}. Mend that package.")
     return cls

@@ -52,7 +52,9 @@ class Faults:
     def stop(self) -> None:
         """Raise what was gathered, if anything."""
         if self.found:
-            raise DataError(self.found, advice="Nothing was scored. Mend these rows and score again.")
+            raise DataError(
+                self.found, advice="Nothing was scored. Mend these rows and score again."
+            )
 
 
 def read_rows(path: Path, faults: Faults) -> list[Row]:
@@ -68,7 +70,9 @@ def read_rows(path: Path, faults: Faults) -> list[Row]:
             rows.append(Row(path, number, value))
         else:
             shown = json.dumps(value, ensure_ascii=False)[:60]
-            faults.found.append(Fault(path, number, f"a row must be a JSON object, got {shown}. Mend the row."))
+            faults.found.append(
+                Fault(path, number, f"a row must be a JSON object, got {shown}. Mend the row.")
+            )
     return rows
 
 
@@ -93,7 +97,9 @@ def read_document(path: Path, faults: Faults) -> Any:
         return None
 
 
-def field(row: Row, names: str | tuple[str, ...], kind: type[T], faults: Faults, *, otherwise: T) -> T:
+def field(
+    row: Row, names: str | tuple[str, ...], kind: type[T], faults: Faults, *, otherwise: T
+) -> T:
     """A field of a row under the first of its names that is there.
 
     Args:
@@ -113,7 +119,9 @@ def field(row: Row, names: str | tuple[str, ...], kind: type[T], faults: Faults,
     accepted: tuple[type, ...] = (int, float) if kind is float else (kind,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         got = json.dumps(value, ensure_ascii=False)[:60]
-        faults.add(row, f"{shown} must be {_NOUNS.get(kind, kind.__name__)}, got {got}. Mend the row.")
+        faults.add(
+            row, f"{shown} must be {_NOUNS.get(kind, kind.__name__)}, got {got}. Mend the row."
+        )
         return otherwise
     return value  # type: ignore[return-value]
 
@@ -150,7 +158,9 @@ def _numbered(path: Path, faults: Faults) -> list[tuple[int, Any]]:
         try:
             whole = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
-            whole = None  # perhaps lines that are arrays; read line by line, which names the bad one
+            whole = (
+                None  # perhaps lines that are arrays; read line by line, which names the bad one
+            )
         if isinstance(whole, list):
             return list(enumerate(whole, start=1))
     found = []
@@ -164,16 +174,22 @@ def _numbered(path: Path, faults: Faults) -> list[tuple[int, Any]]:
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        what = "is a folder; name a file" if path.is_dir() else "there is no such file. Check the path"
+        what = (
+            "is a folder; name a file" if path.is_dir() else "there is no such file. Check the path"
+        )
         raise DataError([Fault(path, None, f"{what}.")])
     data = read_bytes(path)
     if data.startswith(_GZIP):
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
-            raise DataError([Fault(path, None, f"broken gzip: {error}. Download it again.")]) from error
+            raise DataError(
+                [Fault(path, None, f"broken gzip: {error}. Download it again.")]
+            ) from error
     elif path.suffix == ".gz":
-        raise DataError([Fault(path, None, "named .gz but not gzipped. Rename it, or compress it.")])
+        raise DataError(
+            [Fault(path, None, "named .gz but not gzipped. Rename it, or compress it.")]
+        )
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -183,7 +199,11 @@ def _text(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+    return (
+        f"{error.msg} at column {error.colno}"
+        if isinstance(error, json.JSONDecodeError)
+        else str(error)
+    )
 
 
 def _refuse_constant(name: str) -> None:

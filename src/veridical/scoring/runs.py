@@ -34,7 +34,9 @@ class ScoredRun(NamedTuple):
     @property
     def items_path(self) -> Path:
         """The file of the items' scores beside it."""
-        return self.path.with_name(self.path.name.replace("score", "items", 1)).with_suffix(".jsonl")
+        return self.path.with_name(self.path.name.replace("score", "items", 1)).with_suffix(
+            ".jsonl"
+        )
 
 
 class Comparison(NamedTuple):
@@ -74,7 +76,8 @@ def read_runs(path: Path, *, name: str = "") -> list[ScoredRun]:
 
     Args:
         path: The folder or list of an evaluation, or what `veridical score --json` wrote.
-        name: What to call the model of a single score, and what to put before the models of an evaluation.
+        name: What to call the model of a single score, and what to put before the models of an
+            evaluation.
 
     Raises:
         DataError: It is none of those.
@@ -91,7 +94,9 @@ def read_runs(path: Path, *, name: str = "") -> list[ScoredRun]:
         total = _total(score_path, _read(score_path))
         items = _items(listed.parent / entry["items"])
         model = f"{name}/{entry['model']}" if name else entry["model"]
-        runs.append(ScoredRun(model, entry["benchmark"], entry["round"], Scored(total, items), score_path))
+        runs.append(
+            ScoredRun(model, entry["benchmark"], entry["round"], Scored(total, items), score_path)
+        )
     return runs
 
 
@@ -141,19 +146,31 @@ def spread(runs: Sequence[ScoredRun]) -> dict[tuple[str, str, str], dict[str, Sp
         for run in members:
             for name, metric in run.scored.total.metrics.items():
                 values.setdefault(name, []).append(metric.value)
-        found[key] = {name: Spread(sum(v) / len(v), min(v), max(v), len(v)) for name, v in values.items()}
+        found[key] = {
+            name: Spread(sum(v) / len(v), min(v), max(v), len(v)) for name, v in values.items()
+        }
     return found
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise DataError([Fault(path, None, "there is no such file. Give an evaluation's folder or a score's file.")])
+        raise DataError(
+            [
+                Fault(
+                    path,
+                    None,
+                    "there is no such file. Give an evaluation's folder or a score's file.",
+                )
+            ]
+        )
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError([Fault(path, None, f"not valid JSON: {error}. Make it again.")]) from error
     if not isinstance(value, dict):
-        raise DataError([Fault(path, None, "no score of a benchmark. Give what veridical score --json wrote.")])
+        raise DataError(
+            [Fault(path, None, "no score of a benchmark. Give what veridical score --json wrote.")]
+        )
     return value
 
 
@@ -161,7 +178,10 @@ def _total(path: Path, value: Mapping[str, Any]) -> BenchmarkScore:
     try:
         return BenchmarkScore.model_validate(value)
     except ValidationError as error:
-        message = f"no score of a benchmark: {describe_validation(error)}. Give what veridical score --json wrote."
+        message = (
+            f"no score of a benchmark: {describe_validation(error)}. Give what veridical score"
+            " --json wrote."
+        )
         raise DataError([Fault(path, None, message)]) from error
 
 

@@ -15,7 +15,9 @@ def score_table(total: BenchmarkScore) -> str:
         value = "–" if metric.n == 0 else f"{metric.value:.4f}"
         lines.append(f"{name:<{width}}  {value:>8}  {interval:>20}  {metric.n:>6}")
     lines += ["", "counts: " + ", ".join(f"{name} {count}" for name, count in total.counts.items())]
-    lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in total.versions.items()))
+    lines.append(
+        "versions: " + ", ".join(f"{name} {version}" for name, version in total.versions.items())
+    )
     lines += [f"note: {warning}" for warning in total.warnings]
     return "\n".join(lines)
 

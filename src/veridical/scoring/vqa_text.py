@@ -1,20 +1,33 @@
 """How VQA makes answers comparable: punctuation, number words, articles and contractions.
 
-Behaviour of `processPunctuation` and `processDigitArticle` of the VQA evaluation code (Antol et al. 2015,
-arXiv 1505.00468; GT-Vision-Lab/VQA), faults included. Other toolkits took them over; POPE in VLMEvalKit reads with the
-first.
+Behaviour of `processPunctuation` and `processDigitArticle` of the VQA evaluation code (Antol et al.
+2015, arXiv 1505.00468; GT-Vision-Lab/VQA), faults included. Other toolkits took them over; POPE in
+VLMEvalKit reads with the first.
 """
 
 import re
 
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 _COMMA_IN_NUMBER = re.compile(r"\d,\d")
-# The look-behind of the original, `(?!<=\d)`, was meant to spare decimal points; as written it is always true.
+# The look-behind of the original, `(?!<=\d)`, was meant to spare decimal points; as written it is
+# always true.
 _PERIOD = re.compile(r"\.(?!\d)")
 _PERIODS_AT_MOST = 32  # the original passes re.UNICODE, which is 32, where `sub` takes its count
 
-_NUMBERS = {"none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6",
-            "seven": "7", "eight": "8", "nine": "9", "ten": "10"}  # fmt: skip
+_NUMBERS = {
+    "none": "0",
+    "zero": "0",
+    "one": "1",
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+}
 _ARTICLES = {"a", "an", "the"}
 _CONTRACTED = """
 ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've he's
@@ -31,7 +44,9 @@ def _without_one_apostrophe(word: str) -> list[str]:
     return [word[:place] + word[place + 1 :] for place, letter in enumerate(word) if letter == "'"]
 
 
-_CONTRACTIONS = {bare: word for word in _CONTRACTED.split() for bare in _without_one_apostrophe(word)}
+_CONTRACTIONS = {
+    bare: word for word in _CONTRACTED.split() for bare in _without_one_apostrophe(word)
+}
 # The original writes this entry the wrong way round: it takes the apostrophe out.
 _CONTRACTIONS["somebody'd"] = "somebodyd"
 
@@ -39,8 +54,8 @@ _CONTRACTIONS["somebody'd"] = "somebodyd"
 def strip_punctuation(text: str) -> str:
     """Take out punctuation marks or put blanks in their place, and drop full stops that no digit follows.
 
-    A mark becomes nothing where it stands beside a blank anywhere in the text, or where the text holds a comma between
-    digits; otherwise it becomes a blank.
+    A mark becomes nothing where it stands beside a blank anywhere in the text, or where the text
+    holds a comma between digits; otherwise it becomes a blank.
 
     >>> strip_punctuation("St. Louis, MO"), strip_punctuation("t-shirt"), strip_punctuation("a - b")
     ('St Louis MO', 't shirt', 'a  b')

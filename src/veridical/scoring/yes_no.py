@@ -16,7 +16,8 @@ _WORD = re.compile(r"[a-z']+")
 def strict_answer(text: str) -> Answer:
     """Read an answer that says one of yes and no, in any case and punctuation; all else is unknown.
 
-    The first word decides where it is yes or no; otherwise the text must hold exactly one of the two.
+    The first word decides where it is yes or no; otherwise the text must hold exactly one of the
+    two.
 
     >>> strict_answer("NO!"), strict_answer("No, but yes"), strict_answer("I am not sure"), strict_answer("")
     ('no', 'no', 'unknown', 'unknown')
@@ -35,11 +36,12 @@ def yes_no_metrics(
 ) -> dict[str, Metric]:
     """Accuracy, precision, recall, F1 and share of "yes", resampled by cluster.
 
-    n is the number of items that the ratio is of (yes said, for precision), 0 where it is not defined.
+    n is the number of items that the ratio is of (yes said, for precision), 0 where it is not
+    defined.
 
     Args:
-        scores: Items whose `values` hold `label` and `predicted`: 1 for yes, 0 for no; `predicted` is absent where the
-            answer was neither, which is wrong and no prediction.
+        scores: Items whose `values` hold `label` and `predicted`: 1 for yes, 0 for no; `predicted`
+            is absent where the answer was neither, which is wrong and no prediction.
         positive: The class that precision, recall and F1 are of.
         seed: Of the bootstrap.
     """
@@ -48,7 +50,9 @@ def yes_no_metrics(
     found = clustered_ratios(ratios, clusters, bounds=(0.0, 1.0), seed=seed)
     counted = {name: round(sum(below)) for name, (_, below) in ratios.items()}
     counted["f1"] = len(scores) if any(ratios["f1"][1]) else 0
-    metrics = {name: metric.model_copy(update={"n": counted[name]}) for name, metric in found.items()}
+    metrics = {
+        name: metric.model_copy(update={"n": counted[name]}) for name, metric in found.items()
+    }
     if len(set(clusters)) == len(scores):
         for name in ("accuracy", "yes_ratio"):
             metrics[name] = wilson(round(sum(ratios[name][0])), len(scores))
@@ -69,7 +73,10 @@ def yes_no_measures(
     alone = len(set(clusters)) == len(scores)
     return {
         name + suffix: Measure(
-            above, below, clusters, "rate" if alone and name in ("accuracy", "yes_ratio") else "ratio"
+            above,
+            below,
+            clusters,
+            "rate" if alone and name in ("accuracy", "yes_ratio") else "ratio",
         )
         for name, (above, below) in _ratios(scores, positive).items()
     }

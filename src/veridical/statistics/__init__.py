@@ -1,12 +1,14 @@
 """Intervals and tests: no number stands without its n and its 95 % interval, no two runs without a paired test.
 
-Rates get Wilson's interval; whatever is counted several times an image (mentions, objects, questions) is resampled by
-image, since answers about one picture are not independent. Every rate of that sort is a ratio of sums, and so is F1:
-2·TP / (2·TP + FP + FN) has one numerator and one denominator a question. One bootstrap therefore serves them all.
+Rates get Wilson's interval; whatever is counted several times an image (mentions, objects,
+questions) is resampled by image, since answers about one picture are not independent. Every rate of
+that sort is a ratio of sums, and so is F1: 2·TP / (2·TP + FP + FN) has one numerator and one
+denominator a question. One bootstrap therefore serves them all.
 
-Degenerate input never gives NaN. Nothing measured (n = 0) gives the value 0 and the widest interval that is known
-(the bounds; [0, 0] where there are none); readers must look at n. A sample whose every cluster sits at a bound, which
-a bootstrap would call certain, gets Wilson's interval over its clusters, scaled to the bounds.
+Degenerate input never gives NaN. Nothing measured (n = 0) gives the value 0 and the widest interval
+that is known (the bounds; [0, 0] where there are none); readers must look at n. A sample whose
+every cluster sits at a bound, which a bootstrap would call certain, gets Wilson's interval over its
+clusters, scaled to the bounds.
 
 Papers: McNemar (1947), Psychometrika 12; Holm (1979), Scandinavian Journal of Statistics 6.
 """
@@ -73,7 +75,9 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> Difference:
     both = int((a & b).sum())
     p = min(1.0, 2.0 * float(stats.binom.cdf(min(lost, gained), lost + gained, 0.5)))
     low, high = newcombe_paired(both, gained, lost, n - both - lost - gained)
-    return Difference(difference=(gained - lost) / n, low=low, high=high, p=p, test="mcnemar exact", n=n)
+    return Difference(
+        difference=(gained - lost) / n, low=low, high=high, p=p, test="mcnemar exact", n=n
+    )
 
 
 def fisher(first: tuple[int, int], second: tuple[int, int]) -> Difference:
@@ -97,7 +101,14 @@ def fisher(first: tuple[int, int], second: tuple[int, int]) -> Difference:
         high = difference + math.hypot(two.high - two.value, one.value - one.low)
     else:
         low, high = -1.0, 1.0
-    return Difference(difference=difference, low=low, high=high, p=min(1.0, p), test="fisher exact", n=one.n + two.n)
+    return Difference(
+        difference=difference,
+        low=low,
+        high=high,
+        p=min(1.0, p),
+        test="fisher exact",
+        n=one.n + two.n,
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

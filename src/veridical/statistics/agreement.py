@@ -1,8 +1,8 @@
 """How well two raters agree: κ for categories, rank correlation for grades, each with its interval. Pure functions.
 
-Papers: Cohen (1960), Educational and Psychological Measurement 20; weights and standard error: Fleiss, Cohen and
-Everitt (1969), Psychological Bulletin 72; intervals: Bonett and Wright (2000), Psychometrika 65 (Spearman); Fieller,
-Hartley and Pearson (1957), Biometrika 44 (Kendall).
+Papers: Cohen (1960), Educational and Psychological Measurement 20; weights and standard error:
+Fleiss, Cohen and Everitt (1969), Psychological Bulletin 72; intervals: Bonett and Wright (2000),
+Psychometrika 65 (Spearman); Fieller, Hartley and Pearson (1957), Biometrika 44 (Kendall).
 """
 
 import math
@@ -30,11 +30,12 @@ def cohen_kappa(
         first: One category an item.
         second: The same items, in the same order.
         categories: All categories in order; weights go by their places.
-        weights: "none" counts only equal ratings; "linear" and "quadratic" let near ones count in part.
+        weights: "none" counts only equal ratings; "linear" and "quadratic" let near ones count in
+            part.
 
     Returns:
-        κ in [-1, 1] with the large-sample interval; n = 0 within [-1, 1] where κ is not defined, since both raters
-        always say the same one thing or nothing was rated.
+        κ in [-1, 1] with the large-sample interval; n = 0 within [-1, 1] where κ is not defined,
+        since both raters always say the same one thing or nothing was rated.
 
     Raises:
         ConfigError: A rating is none of the categories.
@@ -52,10 +53,17 @@ def cohen_kappa(
         return Metric(value=0.0, n=0, low=-1.0, high=1.0, method="fleiss-cohen-everitt")
     kappa = (float((credit * p).sum()) - by_chance) / (1 - by_chance)
     expected = (credit @ columns)[:, None] + (credit.T @ rows)[None, :]
-    spread = float((p * (credit - expected * (1 - kappa)) ** 2).sum()) - (kappa - by_chance * (1 - kappa)) ** 2
+    spread = (
+        float((p * (credit - expected * (1 - kappa)) ** 2).sum())
+        - (kappa - by_chance * (1 - kappa)) ** 2
+    )
     half = _Z * math.sqrt(max(0.0, spread) / n) / (1 - by_chance)
     return Metric(
-        value=kappa, n=n, low=max(-1.0, kappa - half), high=min(1.0, kappa + half), method="fleiss-cohen-everitt"
+        value=kappa,
+        n=n,
+        low=max(-1.0, kappa - half),
+        high=min(1.0, kappa + half),
+        method="fleiss-cohen-everitt",
     )
 
 
@@ -67,7 +75,8 @@ def spearman(first: ArrayLike, second: ArrayLike) -> Metric:
         second: The same items, in the same order.
 
     Returns:
-        ρ; n = 0 within [-1, 1] where it is not defined: fewer than two items, or a rater who always says the same.
+        ρ; n = 0 within [-1, 1] where it is not defined: fewer than two items, or a rater who always
+        says the same.
     """
     a, b = vector(first, "first"), vector(second, "second")
     same_length(a, b)
@@ -102,7 +111,9 @@ def _places(values: ArrayLike, categories: Sequence[float], name: str) -> NDArra
     rated = vector(values, name)
     strange = sorted({float(value) for value in rated} - set(place))
     if strange:
-        raise ConfigError(f"`{name}` holds {strange[0]:g}, which is none of the categories. Name all categories.")
+        raise ConfigError(
+            f"`{name}` holds {strange[0]:g}, which is none of the categories. Name all categories."
+        )
     return np.array([place[float(value)] for value in rated], dtype=np.int64)
 
 
@@ -130,4 +141,6 @@ def _transformed(value: float, n: int, variance: float, method: str) -> Metric:
     if abs(value) == 1:
         return Metric(value=value, n=n, low=value, high=value, method=method)
     centre, half = math.atanh(value), _Z * math.sqrt(variance)
-    return Metric(value=value, n=n, low=math.tanh(centre - half), high=math.tanh(centre + half), method=method)
+    return Metric(
+        value=value, n=n, low=math.tanh(centre - half), high=math.tanh(centre + half), method=method
+    )

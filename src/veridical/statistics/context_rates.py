@@ -1,9 +1,10 @@
 """Whether things are invented more often in the context they are typical of: rates, gaps, intervals, paired tests.
 
-After RLHF-V (arXiv 2312.00849, Table 2): H_a is the rate at which the typical objects of a context are hallucinated in
-all responses, H_s the same in responses about the context, Δ = H_s − H_a. The paper does not state the denominator; its
-numbers allow only *responses that mention the object*, which is what is used here. Rates are averaged over objects with
-at least one mention ("macro"), or pooled over mentions. What nobody mentions has no rate: it stays out of every mean.
+After RLHF-V (arXiv 2312.00849, Table 2): H_a is the rate at which the typical objects of a context
+are hallucinated in all responses, H_s the same in responses about the context, Δ = H_s − H_a. The
+paper does not state the denominator; its numbers allow only *responses that mention the object*,
+which is what is used here. Rates are averaged over objects with at least one mention ("macro"), or
+pooled over mentions. What nobody mentions has no rate: it stays out of every mean.
 """
 
 import math
@@ -30,7 +31,8 @@ class ContextCounts(NamedTuple):
     wrong: _Floats
     """[S, C, K]: responses that mention the object, which is not there."""
     mentioned: _Floats
-    """[S, C, K]: responses that mention the object; 0 throughout where a context has fewer than K objects."""
+    """[S, C, K]: responses that mention the object; 0 throughout where a context has fewer than K
+    objects."""
     inside: _Floats
     """[S, C]: 1 where the image is of the context, else 0."""
 
@@ -64,32 +66,45 @@ def measure_contexts(
         counts: Sums by image.
         seed: Seed of the resampling.
         pooled: Pool mentions instead of averaging over objects.
-        resamples: How many resamples; those in which a rate is not defined are left out of its interval.
+        resamples: How many resamples; those in which a rate is not defined are left out of its
+            interval.
 
     Returns:
-        Metrics with n the number of mentions that the rate is of (for Δ those of H_s); 0 where it is not defined.
+        Metrics with n the number of mentions that the rate is of (for Δ those of H_s); 0 where it
+        is not defined.
     """
     size = len(counts.inside)
     values = _statistics(counts, np.ones((1, size)), pooled=pooled)[0]
     drawn = _statistics(counts, _weights(size, seed, resamples), pooled=pooled)
     own = counts.inside[:, :, None] * counts.mentioned
-    mentions = [(counts.mentioned[:, one].sum(), own[:, one].sum()) for one in range(counts.inside.shape[1])]
+    mentions = [
+        (counts.mentioned[:, one].sum(), own[:, one].sum()) for one in range(counts.inside.shape[1])
+    ]
     images = [
         (int(counts.mentioned[:, one].any(axis=1).sum()), int(own[:, one].any(axis=1).sum()))
         for one in range(counts.inside.shape[1])
     ]
     defined = [one for one, (_, inside) in enumerate(mentions) if inside]
     total = (sum(mentions[one][0] for one in defined), sum(mentions[one][1] for one in defined))
-    spread = tuple(int(table[:, defined].any(axis=(1, 2)).sum()) for table in (counts.mentioned, own))
+    spread = tuple(
+        int(table[:, defined].any(axis=(1, 2)).sum()) for table in (counts.mentioned, own)
+    )
     rows = [
         _rates(values[number], drawn[:, number], (int(of[0]), int(of[1])), (within[0], within[1]))
-        for number, (of, within) in enumerate(zip([total, *mentions], [spread, *images], strict=True))
+        for number, (of, within) in enumerate(
+            zip([total, *mentions], [spread, *images], strict=True)
+        )
     ]
     return ContextTable(tuple(rows[1:]), rows[0])
 
 
 def compare_contexts(
-    first: ContextCounts, second: ContextCounts, *, seed: int, pooled: bool = False, resamples: int = RESAMPLES
+    first: ContextCounts,
+    second: ContextCounts,
+    *,
+    seed: int,
+    pooled: bool = False,
+    resamples: int = RESAMPLES,
 ) -> ContextTable[Difference]:
     """Second minus first of every rate and gap, paired by image: bootstrap interval, permutation p.
 
@@ -101,8 +116,8 @@ def compare_contexts(
         resamples: How many resamples and permutations.
 
     Returns:
-        Differences with n the number of images (for H_s and Δ of a context: of images of the context); one that is not
-        defined in both runs is 0 with p = 1 and n = 0.
+        Differences with n the number of images (for H_s and Δ of a context: of images of the
+        context); one that is not defined in both runs is 0 with p = 1 and n = 0.
     """
     size = len(first.inside)
 
@@ -113,7 +128,9 @@ def compare_contexts(
 
     observed = difference(np.ones((1, size)), np.zeros((1, size)))[0]
     drawn = difference(_weights(size, seed, resamples), np.zeros((1, size)))
-    swaps = np.random.default_rng([seed, 1]).integers(0, 2, size=(resamples, size)).astype(np.float64)
+    swaps = (
+        np.random.default_rng([seed, 1]).integers(0, 2, size=(resamples, size)).astype(np.float64)
+    )
     null = difference(np.ones((1, size)), swaps)
     known = ~np.isnan(null)
     # A tie with what was observed counts as reached, in spite of rounding.
@@ -133,7 +150,11 @@ def compare_contexts(
 
 
 def _statistics(
-    counts: ContextCounts, weights: _Floats, *, pooled: bool, other: tuple[ContextCounts, _Floats] | None = None
+    counts: ContextCounts,
+    weights: _Floats,
+    *,
+    pooled: bool,
+    other: tuple[ContextCounts, _Floats] | None = None,
 ) -> _Floats:
     """[R, 1 + C, 3]: mean and contexts by H_a, H_s, Δ of images weighted [R, S]; NaN where nothing is mentioned.
 
@@ -146,7 +167,9 @@ def _statistics(
     inside = _average(sums[2], sums[3], pooled=pooled)
     rates = np.stack([everywhere, inside, inside - everywhere], axis=2)
     defined = ~np.isnan(rates).any(axis=2, keepdims=True)
-    mean = _divide(np.where(defined, rates, 0).sum(axis=1, keepdims=True), defined.sum(axis=1, keepdims=True))
+    mean = _divide(
+        np.where(defined, rates, 0).sum(axis=1, keepdims=True), defined.sum(axis=1, keepdims=True)
+    )
     return np.concatenate([mean, rates], axis=1)
 
 
@@ -177,15 +200,23 @@ def _weights(size: int, seed: int, resamples: int) -> _Floats:
     if size == 0:
         return np.zeros((resamples, 0))
     shares = np.full(size, 1 / size)
-    return np.random.default_rng([seed, 0]).multinomial(size, shares, size=resamples).astype(np.float64)
+    return (
+        np.random.default_rng([seed, 0])
+        .multinomial(size, shares, size=resamples)
+        .astype(np.float64)
+    )
 
 
-def _rates(values: _Floats, drawn: _Floats, mentions: tuple[int, int], images: tuple[int, int]) -> Rates[Metric]:
+def _rates(
+    values: _Floats, drawn: _Floats, mentions: tuple[int, int], images: tuple[int, int]
+) -> Rates[Metric]:
     """A row of the table: values [3], drawn [R, 3]; mentions and images that have any, everywhere and inside."""
     everywhere = _metric(values[0], drawn[:, 0], mentions[0], images[0])
     inside = _metric(values[1], drawn[:, 1], mentions[1], images[1])
     if not mentions[1]:
-        return Rates(everywhere, inside, Metric(value=0.0, n=0, low=_GAP[0], high=_GAP[1], method=_METHOD))
+        return Rates(
+            everywhere, inside, Metric(value=0.0, n=0, low=_GAP[0], high=_GAP[1], method=_METHOD)
+        )
     gap = float(values[2])
     known = drawn[~np.isnan(drawn[:, 2]), 2]
     if len(known) and np.ptp(known) > 0:
@@ -194,7 +225,9 @@ def _rates(values: _Floats, drawn: _Floats, mentions: tuple[int, int], images: t
         low = gap - math.hypot(inside.value - inside.low, everywhere.high - everywhere.value)
         high = gap + math.hypot(inside.high - inside.value, everywhere.value - everywhere.low)
         low, high = max(low, _GAP[0]), min(high, _GAP[1])
-    return Rates(everywhere, inside, Metric(value=gap, n=mentions[1], low=low, high=high, method=_METHOD))
+    return Rates(
+        everywhere, inside, Metric(value=gap, n=mentions[1], low=low, high=high, method=_METHOD)
+    )
 
 
 def _metric(value: float, drawn: _Floats, mentions: int, images: int) -> Metric:

@@ -1,6 +1,7 @@
 """Intervals in closed form: Wilson's for a rate, Student's for a mean, Newcombe's for a difference of rates.
 
-Papers: Wilson (1927), JASA 22; Newcombe (1998), Statistics in Medicine 17, 857-872 (two samples) and 2635-2650 (pairs).
+Papers: Wilson (1927), JASA 22; Newcombe (1998), Statistics in Medicine 17, 857-872 (two samples)
+and 2635-2650 (pairs).
 """
 
 import math
@@ -40,13 +41,16 @@ def mean_metric(values: ArrayLike, *, bounds: tuple[float, float] | None = None)
 
     Args:
         values: One number an item.
-        bounds: Least and greatest possible value, where there are such; the interval is kept within them.
+        bounds: Least and greatest possible value, where there are such; the interval is kept within
+            them.
     """
     x = vector(values, "values")
     n = len(x)
     if n == 0:
         low, high = bounds or (0.0, 0.0)
-        return Metric(value=0.0 if bounds is None else low, n=0, low=low, high=high, method="student t")
+        return Metric(
+            value=0.0 if bounds is None else low, n=0, low=low, high=high, method="student t"
+        )
     mean = float(x.mean())
     if n == 1 or np.ptp(x) == 0:
         low, high = interval_without_spread(mean, n, bounds)
@@ -87,7 +91,9 @@ def _combine(a: float, b: float, correlation: float) -> float:
     return math.sqrt(max(0.0, a * a - 2 * correlation * a * b + b * b))
 
 
-def interval_without_spread(value: float, n: int, bounds: tuple[float, float] | None) -> tuple[float, float]:
+def interval_without_spread(
+    value: float, n: int, bounds: tuple[float, float] | None
+) -> tuple[float, float]:
     """Interval without spread: at a bound Wilson's, scaled; for n = 1 all that is possible; else a point."""
     if bounds is None:
         return value, value
@@ -111,10 +117,14 @@ def vector(values: ArrayLike, name: str) -> _Floats:
     if array.size == 0:
         return np.zeros(0)
     if array.ndim != 1:
-        raise ConfigError(f"`{name}` must be one number an item, got shape {array.shape}. Flatten it.")
+        raise ConfigError(
+            f"`{name}` must be one number an item, got shape {array.shape}. Flatten it."
+        )
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise ConfigError(f"`{name}` holds {array[bad]} at position {bad}. Leave out what could not be measured.")
+        raise ConfigError(
+            f"`{name}` holds {array[bad]} at position {bad}. Leave out what could not be measured."
+        )
     return array
 
 
@@ -122,4 +132,7 @@ def same_length(*columns: NDArray[Any]) -> None:
     """Refuse columns of different lengths."""
     lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1:
-        raise ConfigError(f"Pairs need the same items on both sides, got {lengths} of them. Match them by id first.")
+        raise ConfigError(
+            f"Pairs need the same items on both sides, got {lengths} of them. Match them by id"
+            " first."
+        )

@@ -1,7 +1,7 @@
 """How many items a comparison needs, and how small a change a given number of items can show.
 
-Formula: Fleiss, Levin and Paik (2003), Statistical Methods for Rates and Proportions, section 4.2, without the
-continuity correction.
+Formula: Fleiss, Levin and Paik (2003), Statistical Methods for Rates and Proportions, section 4.2,
+without the continuity correction.
 """
 
 import math
@@ -15,7 +15,8 @@ from veridical.records import Difference
 def needed_n(first: float, second: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
     """Items a run, two runs on different items, to tell one rate from another.
 
-    Pairs need fewer; how many fewer depends on how often the runs disagree, which nobody knows beforehand.
+    Pairs need fewer; how many fewer depends on how often the runs disagree, which nobody knows
+    beforehand.
 
     Args:
         first: Rate of the first run.
@@ -29,11 +30,15 @@ def needed_n(first: float, second: float, *, power: float = 0.8, alpha: float = 
     for rate in (first, second):
         _check_rate(rate)
     if first == second:
-        raise ConfigError(f"No number of items tells a rate of {first} from itself. Give two different rates.")
+        raise ConfigError(
+            f"No number of items tells a rate of {first} from itself. Give two different rates."
+        )
     return math.ceil(_exact_needed_n(first, second, power=power, alpha=alpha) - 1e-9)
 
 
-def minimum_detectable_difference(n: int, rate: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
+def minimum_detectable_difference(
+    n: int, rate: float, *, power: float = 0.8, alpha: float = 0.05
+) -> float:
     """Smallest change of a rate that two runs of n items each would find, in the direction of one half (the harder).
 
     Args:
@@ -60,8 +65,8 @@ def minimum_detectable_difference(n: int, rate: float, *, power: float = 0.8, al
 def needed_pairs(difference: Difference, *, power: float = 0.8, alpha: float = 0.05) -> int | None:
     """How many pairs would show a difference as large as the one observed, if the runs differ as these pairs do.
 
-    From the interval: n · ((z₁₋α⸝₂ + z_power) · standard error / difference)². None where the runs are equal,
-    or where there is no spread to reckon with.
+    From the interval: n · ((z₁₋α⸝₂ + z_power) · standard error / difference)². None where the runs
+    are equal, or where there is no spread to reckon with.
 
     Args:
         difference: What was observed.
@@ -75,14 +80,22 @@ def needed_pairs(difference: Difference, *, power: float = 0.8, alpha: float = 0
     return math.ceil(difference.n * (z * error / difference.difference) ** 2)
 
 
-def detectable_difference(difference: Difference, *, power: float = 0.8, alpha: float = 0.05) -> float:
+def detectable_difference(
+    difference: Difference, *, power: float = 0.8, alpha: float = 0.05
+) -> float:
     """Smallest difference that these pairs would probably have shown, in the metric's unit."""
     error = (difference.high - difference.low) / (2 * float(stats.norm.ppf(0.975)))
     return error * (float(stats.norm.ppf(1 - alpha / 2)) + float(stats.norm.ppf(power)))
 
 
 def power_sentence(
-    first: float, second: float, difference: Difference, *, percent: bool, paired: bool = True, items: str = "items"
+    first: float,
+    second: float,
+    difference: Difference,
+    *,
+    percent: bool,
+    paired: bool = True,
+    items: str = "items",
 ) -> str:
     """Say what a comparison that shows no difference could have shown.
 
@@ -95,7 +108,8 @@ def power_sentence(
         second: The second run's.
         difference: Second minus first, with its test.
         percent: Whether the values are rates, and shown in percent.
-        paired: Whether both runs answered the same items; else n counts the items of both together, half each.
+        paired: Whether both runs answered the same items; else n counts the items of both together,
+            half each.
         items: What n counts.
     """
 

@@ -1,7 +1,8 @@
 """Resampling by cluster: the bootstrap's intervals and the permutation's p, for means and ratios of sums.
 
-Answers about one picture are not independent, so whole pictures are drawn and swapped. A mean is a ratio of sums with
-denominators of 1; one mechanism therefore serves means, rates of mentions, coverage and F1.
+Answers about one picture are not independent, so whole pictures are drawn and swapped. A mean is a
+ratio of sums with denominators of 1; one mechanism therefore serves means, rates of mentions,
+coverage and F1.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,8 +39,8 @@ def clustered_bootstrap(
     Args:
         values: One number an item; the numerators where `denominators` are given.
         clusters: What each item belongs to (the image); None makes every item its own cluster.
-        denominators: One number an item. The statistic is Σ values / Σ denominators (hallucinated mentions over
-            mentions); without them it is the mean of the values.
+        denominators: One number an item. The statistic is Σ values / Σ denominators (hallucinated
+            mentions over mentions); without them it is the mean of the values.
         bounds: Least and greatest possible value of the statistic, (0, 1) for a rate.
         seed: Seed of the resampling.
         resamples: How many resamples.
@@ -48,7 +49,9 @@ def clustered_bootstrap(
         The statistic, with n the number of clusters.
     """
     numerators = vector(values, "values")
-    below = np.ones_like(numerators) if denominators is None else vector(denominators, "denominators")
+    below = (
+        np.ones_like(numerators) if denominators is None else vector(denominators, "denominators")
+    )
     sums = _sum_by_cluster(clusters, numerators, below)
 
     def draw() -> _Floats:
@@ -68,9 +71,9 @@ def clustered_ratios(
 ) -> dict[str, Metric]:
     """Several ratios of sums over the same items, each as `clustered_bootstrap` gives it, from one set of resamples.
 
-    Only how often each *kind* of cluster comes up is drawn (multinomial): clusters with the same sums are
-    interchangeable, so that the distribution is that of drawing clusters one by one. Counts, as benchmarks have them,
-    make few kinds, which is some twenty times as fast.
+    Only how often each *kind* of cluster comes up is drawn (multinomial): clusters with the same
+    sums are interchangeable, so that the distribution is that of drawing clusters one by one.
+    Counts, as benchmarks have them, make few kinds, which is some twenty times as fast.
 
     Args:
         ratios: Numerators and denominators by name, one of each an item.
@@ -102,19 +105,23 @@ def paired_permutation(
 ) -> Difference:
     """Difference of two means on the same items: permutation test, interval from the clustered bootstrap.
 
-    Under the null hypothesis the two runs are exchangeable within a cluster, so whole clusters swap sides.
+    Under the null hypothesis the two runs are exchangeable within a cluster, so whole clusters swap
+    sides.
 
     Args:
         first: One number an item in the first run.
         second: The same items, in the same order, in the second run.
         clusters: What each item belongs to; None makes every item its own cluster.
         seed: Seed of the resampling.
-        resamples: How many resamples; where all 2^n swaps are fewer, they are all gone through instead.
+        resamples: How many resamples; where all 2^n swaps are fewer, they are all gone through
+            instead.
     """
     a, b = vector(first, "first"), vector(second, "second")
     same_length(a, b)
     ones = np.ones_like(a)
-    return _paired((a, ones), (b, ones), clusters, seed=seed, resamples=resamples, test="paired permutation")
+    return _paired(
+        (a, ones), (b, ones), clusters, seed=seed, resamples=resamples, test="paired permutation"
+    )
 
 
 def paired_ratio_difference(
@@ -132,12 +139,15 @@ def paired_ratio_difference(
         second: The same in the second run; items in the same order.
         clusters: What each item belongs to; None makes every item its own cluster.
         seed: Seed of the resampling.
-        resamples: How many resamples of the bootstrap (interval) and of the permutation of whole clusters (p).
+        resamples: How many resamples of the bootstrap (interval) and of the permutation of whole
+            clusters (p).
     """
     a = (vector(first[0], "numerators"), vector(first[1], "denominators"))
     b = (vector(second[0], "numerators"), vector(second[1], "denominators"))
     same_length(a[0], a[1], b[0], b[1])
-    return _paired(a, b, clusters, seed=seed, resamples=resamples, test="paired permutation of clusters")
+    return _paired(
+        a, b, clusters, seed=seed, resamples=resamples, test="paired permutation of clusters"
+    )
 
 
 def _paired(
@@ -184,7 +194,9 @@ def _swap_p(sums: _Floats, observed: float, *, seed: int, resamples: int) -> flo
     return reached / total if exact else (reached + 1) / (total + 1)
 
 
-def _ratio_metric(sums: _Floats, draw: Callable[[], _Floats], *, bounds: tuple[float, float] | None) -> Metric:
+def _ratio_metric(
+    sums: _Floats, draw: Callable[[], _Floats], *, bounds: tuple[float, float] | None
+) -> Metric:
     """Ratio of two rows of sums by cluster [2, C], with the interval that `draw` gives where there is spread."""
     n = sums.shape[1]
     value = _ratio(*sums.sum(axis=1))
@@ -205,7 +217,9 @@ def _draw_kinds(sums: _Floats, *, seed: int, resamples: int) -> _Floats:
     kinds, counts = np.unique(sums, axis=1, return_counts=True)
     random = np.random.default_rng([seed, 2])
     sizes = _chunks(resamples, len(counts))
-    return np.concatenate([kinds @ random.multinomial(n, counts / n, size=size).T for size in sizes], axis=1)
+    return np.concatenate(
+        [kinds @ random.multinomial(n, counts / n, size=size).T for size in sizes], axis=1
+    )
 
 
 def _swaps(count: int, *, exact: bool, seed: int, resamples: int) -> Iterator[_Floats]:
@@ -239,10 +253,16 @@ def _sum_by_cluster(clusters: Sequence[Any] | NDArray[Any] | None, *columns: _Fl
     if clusters is None:
         return np.stack(columns)
     if len(clusters) != len(columns[0]):
-        raise ConfigError(f"Each item needs its cluster: {len(columns[0])} items, {len(clusters)} clusters given.")
+        raise ConfigError(
+            f"Each item needs its cluster: {len(columns[0])} items, {len(clusters)} clusters given."
+        )
     numbers: dict[Any, int] = {}
-    index = np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters], dtype=np.int64)
-    return np.stack([np.bincount(index, weights=column, minlength=len(numbers)) for column in columns])
+    index = np.array(
+        [numbers.setdefault(cluster, len(numbers)) for cluster in clusters], dtype=np.int64
+    )
+    return np.stack(
+        [np.bincount(index, weights=column, minlength=len(numbers)) for column in columns]
+    )
 
 
 def _is_constant(sums: _Floats) -> bool:
@@ -257,7 +277,9 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 def _ratios(numerators: _Floats, denominators: _Floats) -> _Floats:
     """Quotients; 0 where there is nothing to divide by, as in `_ratio`."""
-    return np.divide(numerators, denominators, out=np.zeros_like(numerators), where=denominators != 0)
+    return np.divide(
+        numerators, denominators, out=np.zeros_like(numerators), where=denominators != 0
+    )
 
 
 def _percentiles(drawn: _Floats, value: float) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from veridical.models.generation import generate_responses
 from veridical.models.loading import VisionLanguageModel
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records import Correction, Prompt, Response, write_records
 from veridical.seeding import child_random, child_seed
 from veridical.world.descriptions import DESCRIPTION_QUESTIONS
@@ -59,8 +59,14 @@ def collect_corrections(
     scenes: dict[str, Scene] = {}
     start = 0
     while len(corrections) < count:
-        batch = [sample_scene(seed, split, n, pixels=pixels) for n in range(start, start + _SCENES_AT_ONCE)]
-        questions = [child_random(seed, "question", scene.id).choice(DESCRIPTION_QUESTIONS) for scene in batch]
+        batch = [
+            sample_scene(seed, split, n, pixels=pixels)
+            for n in range(start, start + _SCENES_AT_ONCE)
+        ]
+        questions = [
+            child_random(seed, "question", scene.id).choice(DESCRIPTION_QUESTIONS)
+            for scene in batch
+        ]
         answers = generate_responses(
             vlm,
             questions,
@@ -85,12 +91,14 @@ def collect_corrections(
                     finish=answer.finish,
                 )
             )
-            correction = correct(scene, prompt, answer.text, person, seed=seed, origin="embedded world")
+            correction = correct(
+                scene, prompt, answer.text, person, seed=seed, origin="embedded world"
+            )
             if correction is not None:
                 corrections.append(correction)
                 scenes[scene.id] = scene
         start += _SCENES_AT_ONCE
-        say(f"{len(corrections)} of {count} corrections, {len(responses)} responses shown")
+        log(f"{len(corrections)} of {count} corrections, {len(responses)} responses shown")
     write_records(out / "prompts.jsonl", prompts, kind="Prompt")
     write_records(out / "responses.jsonl", responses, kind="Response")
     path = write_records(out / "corrections.jsonl", corrections, kind="Correction")

@@ -1,7 +1,8 @@
 """Collect comparisons in the world: the model answers twice, simulated people say which answer is better.
 
-LLaVA-RLHF (arXiv 2309.14525, section 2.2) collects 10k of them: two samples at temperature 0.7, less hallucination
-first, then helpfulness. What is known of each scene lies beside them, as complete and as right as one likes.
+LLaVA-RLHF (arXiv 2309.14525, section 2.2) collects 10k of them: two samples at temperature 0.7,
+less hallucination first, then helpfulness. What is known of each scene lies beside them, as
+complete and as right as one likes.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from veridical.errors import ConfigError
 from veridical.files import write_json_atomically
 from veridical.models.generation import GeneratedText, generate_responses
 from veridical.models.loading import VisionLanguageModel
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records import Comparison, Prompt, Response, write_records
 from veridical.records.folders import COMPARISONS_FILE, PROMPTS_FILE, RESPONSES_FILE
 from veridical.seeding import child_seed
@@ -71,8 +72,8 @@ def collect_comparisons(
 
     Args:
         vlm: The model whose responses are compared.
-        out: Folder for `images/`, prompts, responses, comparisons, facts, scenes and `kinds.json` (kinds of
-            hallucination of which one response has more than the other).
+        out: Folder for `images/`, prompts, responses, comparisons, facts, scenes and `kinds.json`
+            (kinds of hallucination of which one response has more than the other).
         count: How many comparisons.
         split: Which scenes; must not be those of an evaluation.
         seed: Root seed.
@@ -80,7 +81,8 @@ def collect_comparisons(
         person: Who compares.
         facts: What is known of the scenes.
         questions: Shares of yes/no and other questions; the rest are descriptions.
-        pairs: "differing_faults" keeps pairs that differ in their number of faults only, which have a right answer.
+        pairs: "differing_faults" keeps pairs that differ in their number of faults only, which have
+            a right answer.
         pixels: Resolution of the pictures.
 
     Raises:
@@ -114,18 +116,22 @@ def collect_comparisons(
             first, second = (_faults(scene, question, answer.text) for answer in (one, two))
             if pairs == "differing_faults" and first.total() == second.total():
                 continue
-            both = (_response(vlm, prompt, one, 0, temperature), _response(vlm, prompt, two, 1, temperature))
+            both = (
+                _response(vlm, prompt, one, 0, temperature),
+                _response(vlm, prompt, two, 1, temperature),
+            )
             judged = compare(scene, prompt, *both, person, seed=seed, question=question)
             kinds = sorted(kind for kind in first | second if first[kind] != second[kind])
             kept.append(_Kept(scene, prompt, both, judged, kinds))
         fruitless = fruitless + 1 if len(kept) == before else 0
         if fruitless == _FRUITLESS:
             raise ConfigError(
-                f"{fruitless * _SCENES_AT_ONCE} scenes in a row gave no two responses to compare; {len(kept)} of "
+                f"{fruitless * _SCENES_AT_ONCE} scenes in a row gave no two responses to compare;"
+                f" {len(kept)} of "
                 f'{count} were found. Raise the temperature, or set pairs = "any".'
             )
         start += _SCENES_AT_ONCE
-        say(f"{len(kept)} of {count} comparisons, {shown} pairs of responses drawn")
+        log(f"{len(kept)} of {count} comparisons, {shown} pairs of responses drawn")
     _write(out, kept, facts, seed=seed)
     scenes_by_prompt = {row.prompt.id: row.scene for row in kept}
     return CollectedComparisons(out, [row.comparison for row in kept], scenes_by_prompt, shown)
@@ -158,7 +164,11 @@ def _response(
 
 def _write(out: Path, kept: Sequence[_Kept], facts: FactsModel, *, seed: int) -> None:
     write_records(out / PROMPTS_FILE, [row.prompt for row in kept], kind="Prompt")
-    write_records(out / RESPONSES_FILE, [response for row in kept for response in row.responses], kind="Response")
+    write_records(
+        out / RESPONSES_FILE,
+        [response for row in kept for response in row.responses],
+        kind="Response",
+    )
     write_records(out / COMPARISONS_FILE, [row.comparison for row in kept], kind="Comparison")
     write_records(out / "scenes.jsonl", [row.scene for row in kept], kind="Scene")
     write_facts(out, (row.scene for row in kept), facts, seed=seed)

@@ -1,8 +1,9 @@
 """Objectives compared on one set of corrections: DPO and dense DPO in the original's way and ours, several seeds each.
 
-Every arm starts from the same base, sees the same corrections once, and its last checkpoint is measured on the same
-test scenes. Each arm is one point of its own trade-off between hallucination and coverage (beta and learning rate move
-along it), so a difference between arms is no ranking of objectives; the paired tests say what differs at all.
+Every arm starts from the same base, sees the same corrections once, and its last checkpoint is
+measured on the same test scenes. Each arm is one point of its own trade-off between hallucination
+and coverage (beta and learning rate move along it), so a difference between arms is no ranking of
+objectives; the paired tests say what differs at all.
 """
 
 import json
@@ -18,7 +19,7 @@ from veridical.evaluation.world import build_world_benchmark, evaluate_world
 from veridical.files import write_json_atomically
 from veridical.models.hashing import model_hash
 from veridical.models.loading import load_model
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records import Record
 from veridical.records.manifests import build_manifest
 from veridical.report.inputs import ObjectiveRow, ObjectiveTest
@@ -48,11 +49,20 @@ ARMS: tuple[Arm, ...] = (
     Arm("DPO", ("objective.name=dpo", "objective.beta=0.1")),
     Arm(
         "dense DPO, original, sum",
-        ("objective.beta=0.1", "objective.normalize=sum", "objective.diff=original", "objective.one_sided=ignore"),
+        (
+            "objective.beta=0.1",
+            "objective.normalize=sum",
+            "objective.diff=original",
+            "objective.one_sided=ignore",
+        ),
     ),
     Arm(
         "dense DPO, original, normalised",
-        ("objective.normalize=weighted_mean", "objective.diff=original", "objective.one_sided=ignore"),
+        (
+            "objective.normalize=weighted_mean",
+            "objective.diff=original",
+            "objective.one_sided=ignore",
+        ),
     ),
     Arm("dense DPO, ours, sum", ("objective.beta=0.1", "objective.normalize=sum")),
     Arm("dense DPO, ours, normalised", ("objective.normalize=weighted_mean",)),
@@ -79,7 +89,12 @@ class _Measured(NamedTuple):
 
 
 def compare_objectives(
-    corrections: Path, out: Path, *, seeds: Sequence[int] = (0, 1, 2), test_scenes: int = 1000, world_seed: int = 0
+    corrections: Path,
+    out: Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    test_scenes: int = 1000,
+    world_seed: int = 0,
 ) -> RecordedObjectives:
     """Train every arm with every seed and measure it.
 
@@ -90,12 +105,20 @@ def compare_objectives(
         test_scenes: Scenes to describe.
         world_seed: Root seed of the test scenes.
     """
-    items = build_world_benchmark(world_seed, "test", n_scenes=test_scenes, n_probe_scenes=0, n_per_type=0)
+    items = build_world_benchmark(
+        world_seed, "test", n_scenes=test_scenes, n_probe_scenes=0, n_per_type=0
+    )
     measured: dict[str, list[_Measured]] = {}
     for arm in ARMS:
         for seed in seeds:
-            overrides = [f"data.corrections='{corrections}'", "data.validation_fraction=0.0", f"train.seed={seed}"]
-            recipe = load_recipe(_TRAINING_RECIPE, PreferenceRecipe, overrides=[*overrides, *arm.settings])
+            overrides = [
+                f"data.corrections='{corrections}'",
+                "data.validation_fraction=0.0",
+                f"train.seed={seed}",
+            ]
+            recipe = load_recipe(
+                _TRAINING_RECIPE, PreferenceRecipe, overrides=[*overrides, *arm.settings]
+            )
             folder = out / f"{arm.name.replace(', ', '-').replace(' ', '-')}-{seed}"
             run = train_dpo(recipe, folder, choose=latest())
             evaluation = evaluate_world(load_model(str(run.weights)), items, seed=world_seed)
@@ -110,17 +133,22 @@ def compare_objectives(
                 metrics={name: evaluation.metrics[name] for name in _METRICS},
             )
             measured.setdefault(arm.name, []).append(_Measured(row, evaluation.descriptions))
-            rate, coverage = (row.metrics[name].value for name in ("hallucination_rate", "object_coverage"))
-            say(f"{arm.name}, seed {seed}: {rate:.1%} hallucinate, coverage {coverage:.1%}")
+            rate, coverage = (
+                row.metrics[name].value for name in ("hallucination_rate", "object_coverage")
+            )
+            log(f"{arm.name}, seed {seed}: {rate:.1%} hallucinate, coverage {coverage:.1%}")
     manifest = build_manifest(verb="compare objectives", seed=world_seed)
     table = RecordedObjectives(
         rows=tuple(one.row for runs in measured.values() for one in runs),
         tests=_tests(measured),
         base=model_hash(load_model(str(base_model_path())).model),
-        note=f"The table of objectives was recorded on {manifest.created[:10]} with this base model "
-        f"({len(seeds)} seeds, {test_scenes:,} test scenes, {manifest.machine.get('processor', 'unknown processor')}); "
-        "it is not part of this run. All arms share one learning rate, and each beta is one point of a trade-off: the "
-        "table does not rank objectives.",
+        note=(
+            f"The table of objectives was recorded on {manifest.created[:10]} with this base model"
+            f" ({len(seeds)} seeds, {test_scenes:,} test scenes,"
+            f" {manifest.machine.get('processor', 'unknown processor')}); it is not part of this"
+            " run. All arms share one learning rate, and each beta is one point of a trade-off:"
+            " the table does not rank objectives."
+        ),
     )
     write_json_atomically(out / "objectives.json", table.model_dump(mode="json"))
     return table
@@ -149,7 +177,9 @@ def _by_scene(runs: Sequence[_Measured], metric: str) -> list[float]:
     """A metric of each scene, averaged over the seeds."""
 
     def value(row: DescriptionRow) -> float:
-        return float(row.hallucinates) if metric == "hallucination_rate" else row.covered / row.objects
+        return (
+            float(row.hallucinates) if metric == "hallucination_rate" else row.covered / row.objects
+        )
 
     values = [[value(row) for row in run.descriptions] for run in runs]
     return [float(value) for value in np.mean(values, axis=0)]

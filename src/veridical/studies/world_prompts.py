@@ -22,8 +22,14 @@ from veridical.world.scenes import IMAGE_PIXELS, Scene, sample_scene
 from veridical.world.tasks import Question, QuestionType, ask
 
 _OTHER_QUESTIONS: tuple[QuestionType, ...] = (
-    "attribute", "adversarial", "comparison", "counting", "relation", "environment", "other",
-)  # fmt: skip
+    "attribute",
+    "adversarial",
+    "comparison",
+    "counting",
+    "relation",
+    "environment",
+    "other",
+)
 
 
 class QuestionMix(Recipe):
@@ -41,7 +47,9 @@ class QuestionMix(Recipe):
             ConfigError: They do not lie within 0 and 1.
         """
         if min(self.yes_no, self.other) < 0 or self.yes_no + self.other > 1:
-            raise ConfigError(f"Shares of questions must lie within 0 and 1, got {self.yes_no} and {self.other}.")
+            raise ConfigError(
+                f"Shares of questions must lie within 0 and 1, got {self.yes_no} and {self.other}."
+            )
 
 
 class Asked(NamedTuple):
@@ -98,7 +106,9 @@ def write_world_prompts(
     """
     mix.check()
     asked = [
-        ask_scene(sample_scene(seed, split, number, pixels=pixels), mix, seed=seed, images=out / "images")
+        ask_scene(
+            sample_scene(seed, split, number, pixels=pixels), mix, seed=seed, images=out / "images"
+        )
         for number in range(count)
     ]
     write_records(out / PROMPTS_FILE, [one.prompt for one in asked], kind="Prompt")
@@ -108,7 +118,9 @@ def write_world_prompts(
 
 def write_facts(out: Path, scenes: Iterable[Scene], facts: FactsModel, *, seed: int) -> Path:
     """Write what is known of scenes to a folder of prompts or comparisons, in place of what was known before."""
-    known = [found for scene in scenes if (found := known_facts(scene, facts, seed=seed)) is not None]
+    known = [
+        found for scene in scenes if (found := known_facts(scene, facts, seed=seed)) is not None
+    ]
     return write_records(out / FACTS_FILE, known, kind="Facts")
 
 
@@ -128,5 +140,7 @@ class ExactJudge:
     def _rate(self, candidate: Candidate) -> int:
         scene, _, question = self._asked[candidate.prompt.id]
         if question is None:
-            return description_quality(judge_description(scene, candidate.text), n_objects=len(scene.groups)).rating
+            return description_quality(
+                judge_description(scene, candidate.text), n_objects=len(scene.groups)
+            ).rating
         return answer_quality(question, judge_answer(scene, question, candidate.text)).rating

@@ -1,7 +1,8 @@
 """The exact judge of answers to questions, and MMHal-Bench's scale of 0–6 for answers and descriptions.
 
-MMHal-Bench (arXiv 2309.14525, appendix) rates informativeness and hallucination together: 3–6 for a response without
-hallucination, 0–2 for one with, more where it informs more. Here both are exact, see `Quality`.
+MMHal-Bench (arXiv 2309.14525, appendix) rates informativeness and hallucination together: 3–6 for a
+response without hallucination, 0–2 for one with, more where it informs more. Here both are exact,
+see `Quality`.
 """
 
 import re
@@ -14,7 +15,8 @@ from veridical.world.scenes import Scene
 from veridical.world.tasks import Question
 
 Outcome = Literal["correct", "refused", "wrong", "unparsed"]
-"""What an answer comes to. "refused": rightly says that what the question takes for granted is not there."""
+"""What an answer comes to. "refused": rightly says that what the question takes for granted is not
+there."""
 
 _WORD = re.compile(r"[a-z]+")
 _SIDE = re.compile(r"\bto the (left|right)( of)?\b", re.IGNORECASE)
@@ -95,7 +97,9 @@ def judge_answer(scene: Scene, question: Question, text: str) -> AnswerVerdict:
             faults = tuple(fault for fault in faults if fault.said not in question.subjects)
     else:
         said = _decide(question, text, words)
-        outcome = "unparsed" if said is None else "correct" if said == question.expected[0] else "wrong"
+        outcome = (
+            "unparsed" if said is None else "correct" if said == question.expected[0] else "wrong"
+        )
         faults = tuple(fault for fault in faults if not _is_the_answer(question, fault))
     return AnswerVerdict(outcome, said, faults, verdict, _names_subjects(question, verdict, words))
 
@@ -103,8 +107,9 @@ def judge_answer(scene: Scene, question: Question, text: str) -> AnswerVerdict:
 def answer_quality(question: Question, verdict: AnswerVerdict) -> Quality:
     """How good an answer is.
 
-    Without hallucination: level 3 where it is right and says of what, 1 for the bare right word, 0 where it does not
-    answer. With one: level 2 where two true groups are described beside it, 1 for one, else 0.
+    Without hallucination: level 3 where it is right and says of what, 1 for the bare right word, 0
+    where it does not answer. With one: level 2 where two true groups are described beside it, 1 for
+    one, else 0.
     """
     if question.type == "holistic":
         there = len(verdict.description.covered) + len(verdict.description.missed)
@@ -121,8 +126,8 @@ def answer_quality(question: Question, verdict: AnswerVerdict) -> Quality:
 def description_quality(verdict: Verdict, *, n_objects: int) -> Quality:
     """How good a description is.
 
-    Level 3 where every object is named with number, colour and place, without repetition; 2 from three quarters of the
-    objects on, 1 from one third on.
+    Level 3 where every object is named with number, colour and place, without repetition; 2 from
+    three quarters of the objects on, 1 from one third on.
 
     Args:
         verdict: What the judge finds.
@@ -151,11 +156,15 @@ def _decide(question: Question, text: str, words: list[str]) -> str | None:
     if question.type == "comparison":
         nouns = {NOUN_BY_WORD[candidate]: candidate for candidate in candidates}
         after = words[words.index("more") + 1 :] if "more" in words else words
-        return next((nouns[NOUN_BY_WORD[word]] for word in after if NOUN_BY_WORD.get(word) in nouns), None)
+        return next(
+            (nouns[NOUN_BY_WORD[word]] for word in after if NOUN_BY_WORD.get(word) in nouns), None
+        )
     found = [word for word in words if word in candidates]
     if question.type == "counting" and not found:
         found = [word for word in ("one",) if any(article in words for article in ("a", "an"))]
-    return next((word for word in found if word != question.expected[0]), found[0] if found else None)
+    return next(
+        (word for word in found if word != question.expected[0]), found[0] if found else None
+    )
 
 
 def _yes_or_no(question: Question, words: list[str]) -> str | None:
@@ -185,10 +194,19 @@ def _asserts(verdict: Verdict, words: Iterable[str]) -> bool:
 
 def _is_the_answer(question: Question, fault: SceneFault) -> bool:
     """Whether a fault is the wrong answer itself, counted by the outcome already."""
-    asked = {"attribute": "colour", "counting": "number", "relation": "place", "environment": "context"}
+    asked = {
+        "attribute": "colour",
+        "counting": "number",
+        "relation": "place",
+        "environment": "context",
+    }
     kind = asked.get(question.type, "object")
     if question.type in ("yes_no", "other", "comparison"):
-        options = {NOUN_BY_WORD[word] for word in _WORD.findall(question.text.lower()) if word in NOUN_BY_WORD}
+        options = {
+            NOUN_BY_WORD[word]
+            for word in _WORD.findall(question.text.lower())
+            if word in NOUN_BY_WORD
+        }
         return fault.kind == kind and fault.said in options
     subject = fault.claim is None or fault.claim.noun in question.subjects
     return fault.kind == kind and subject
@@ -215,4 +233,7 @@ def _true_groups(verdict: Verdict) -> int:
 def _premise(question: Question, verdict: Verdict) -> int:
     """True groups that the question itself named: repeating them tells nothing."""
     wrong = {fault.claim for fault in verdict.faults}
-    return len({claim.noun for claim in verdict.claims.groups if claim not in wrong} & set(question.subjects))
+    return len(
+        {claim.noun for claim in verdict.claims.groups if claim not in wrong}
+        & set(question.subjects)
+    )

@@ -1,7 +1,7 @@
 """The base model of the world: a small, real `LlavaForConditionalGeneration` with its own tokenizer and processor.
 
-It is loaded by `AutoModelForImageTextToText` and `AutoProcessor` like any other; nothing about it is special. The
-shipped checkpoint lies in the package; `veridical world pretrain` makes one anew.
+It is loaded by `AutoModelForImageTextToText` and `AutoProcessor` like any other; nothing about it
+is special. The shipped checkpoint lies in the package; `veridical world pretrain` makes one anew.
 """
 
 from pathlib import Path
@@ -26,8 +26,9 @@ WIDTH = 128
 LANGUAGE_LAYERS = 4
 VISION_LAYERS = 3
 _WEIGHT_SCALE = 0.08
-"""Standard deviation of the language model's first weights, about 1/√width. transformers' default, 0.02, is made for
-widths of thousands: here it leaves attention so flat that matching a word with its like is never learned."""
+"""Standard deviation of the language model's first weights, about 1/√width. transformers' default,
+0.02, is made for widths of thousands: here it leaves attention so flat that matching a word with
+its like is never learned."""
 
 WORLD_MODEL = "world"
 """The name by which recipes ask for the shipped base model."""

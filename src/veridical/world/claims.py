@@ -1,21 +1,31 @@
 """What a text claims about a picture: a parser for the world's language, tolerant of what a model may write.
 
-Works on any text: words that are no number, colour, noun or place are passed over. A claim is read sentence by
-sentence; in one sentence each noun takes the number and colour words that stand between it and the noun before, and
-the sentence's place (where there are several, the nearest one not yet taken, looking forward first). A noun that is
-denied ("there is no knife") is no claim.
+Works on any text: words that are no number, colour, noun or place are passed over. A claim is read
+sentence by sentence; in one sentence each noun takes the number and colour words that stand between
+it and the noun before, and the sentence's place (where there are several, the nearest one not yet
+taken, looking forward first). A noun that is denied ("there is no knife") is no claim.
 """
 
 import re
 from typing import NamedTuple
 
-from veridical.world.inventory import COLOURS, CONTEXT_BY_NAME, NOUN_BY_WORD, NUMBER_WORDS, OBJECT_BY_NOUN, PLACES
+from veridical.world.inventory import (
+    COLOURS,
+    CONTEXT_BY_NAME,
+    NOUN_BY_WORD,
+    NUMBER_WORDS,
+    OBJECT_BY_NOUN,
+    PLACES,
+)
 
 Span = tuple[int, int]
 
 _WORD = re.compile(r"[A-Za-z]+")
 _SENTENCE = re.compile(r"[^.!?;]+[.!?;]?")
-_NUMBERS: dict[str, int] = {word: number for number, word in NUMBER_WORDS.items()} | {"a": 1, "an": 1}
+_NUMBERS: dict[str, int] = {word: number for number, word in NUMBER_WORDS.items()} | {
+    "a": 1,
+    "an": 1,
+}
 _DENIALS = ("no", "not", "without")
 
 

@@ -1,8 +1,9 @@
 """Minimal edits that make a description true: which words a person changes, and the segments that this gives.
 
-A wrong number, colour, place or context word is replaced, with what grammar asks for (article, noun form, "is"/"are",
-"on"/"in"). A sentence that says only what is not there is deleted with the space that joins it, or its object gives
-way to one that the description left out. A sentence that mixes true and absent objects is said anew.
+A wrong number, colour, place or context word is replaced, with what grammar asks for (article, noun
+form, "is"/"are", "on"/"in"). A sentence that says only what is not there is deleted with the space
+that joins it, or its object gives way to one that the description left out. A sentence that mixes
+true and absent objects is said anew.
 """
 
 import re
@@ -62,7 +63,9 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> Corrected:
         length = start + len(edit.text)
         parts += [kept, edit.text]
         segments.append(
-            Segment(rejected_span=(edit.start, edit.end), chosen_span=(start, length), kind=edit.kind),
+            Segment(
+                rejected_span=(edit.start, edit.end), chosen_span=(start, length), kind=edit.kind
+            ),
         )
         last = edit.end
     return Corrected("".join([*parts, text[last:]]), tuple(segments))
@@ -73,7 +76,9 @@ def _merged(text: str, edits: Sequence[Edit]) -> list[Edit]:
     for edit in sorted(edits):
         between = text[merged[-1].end : edit.start] if merged else "x"
         if not between.strip() and merged[-1].kind == edit.kind:
-            merged[-1] = merged[-1]._replace(end=edit.end, text=merged[-1].text + between + edit.text)
+            merged[-1] = merged[-1]._replace(
+                end=edit.end, text=merged[-1].text + between + edit.text
+            )
         else:
             merged.append(edit)
     return merged
@@ -94,8 +99,8 @@ def plan_edits(
         text: The description.
         verdict: What the judge finds in it.
         notices: Asked once for each fault and each repetition: whether the person sees it.
-        replaces: Asked once for each absent object: whether it gives way to an object that was left out (where there
-            is one) instead of being deleted.
+        replaces: Asked once for each absent object: whether it gives way to an object that was left
+            out (where there is one) instead of being deleted.
 
     Returns:
         Edits without overlap; none where the person notices nothing.
@@ -122,8 +127,12 @@ def plan_edits(
                 dropped[claim] = "object"
         if len(dropped) == len(claims):
             deleted[sentence] = "object" if "object" in dropped.values() else "other"
-        elif dropped or (any(edit.kind == "position" for edit in changes) and _shares_place(claims)):
-            edits.append(_say_anew(scene, sentence, [claim for claim in claims if claim not in dropped]))
+        elif dropped or (
+            any(edit.kind == "position" for edit in changes) and _shares_place(claims)
+        ):
+            edits.append(
+                _say_anew(scene, sentence, [claim for claim in claims if claim not in dropped])
+            )
         else:
             edits += changes
     edits += _deletions(text, deleted)
@@ -135,7 +144,12 @@ def plan_edits(
 
 
 def restate(
-    text: str, claim: Claim, mention: Mention, *, kind: SegmentKind | None = None, alone: bool = True
+    text: str,
+    claim: Claim,
+    mention: Mention,
+    *,
+    kind: SegmentKind | None = None,
+    alone: bool = True,
 ) -> list[Edit]:
     """Change the words of a claim so that it states a mention; what the claim does not state stays unstated.
 
@@ -148,7 +162,11 @@ def restate(
     """
     edits: list[Edit] = []
     number = claim.number.value if claim.number else None
-    was_plural = number != 1 if number else text[slice(*claim.noun_span)].lower() == noun_words(claim.noun)[1]
+    was_plural = (
+        number != 1
+        if number
+        else text[slice(*claim.noun_span)].lower() == noun_words(claim.noun)[1]
+    )
     is_plural = mention.number != 1 if number else was_plural
     noun = noun_words(mention.noun)[int(is_plural)]
     if mention.noun != claim.noun:
@@ -165,13 +183,17 @@ def restate(
             wanted = NUMBER_WORDS[mention.number]
         else:
             after = _next_word(text, claim.number.span[1])
-            wanted = with_article(next((e.text for e in edits if (e.start, e.end) == after), text[slice(*after)]))
+            wanted = with_article(
+                next((e.text for e in edits if (e.start, e.end) == after), text[slice(*after)])
+            )
             wanted = wanted.split(" ")[0]
         _replace_word(edits, text, claim.number.span, wanted, kind or "number")
     if alone and is_plural != was_plural:
         for match in _WORD.finditer(text, *claim.sentence):
             if match.group().lower() in _VERBS:
-                _replace_word(edits, text, match.span(), "are" if is_plural else "is", kind or "number")
+                _replace_word(
+                    edits, text, match.span(), "are" if is_plural else "is", kind or "number"
+                )
     if claim.place and claim.place.value != mention.place:
         edits += _move(text, claim.place.span, mention.place, kind or "position")
     return edits
@@ -179,7 +201,9 @@ def restate(
 
 def state(group: Group) -> str:
     """Say one group in a plain sentence."""
-    return f"There {'is' if group.number == 1 else 'are'} {group.phrase} {PLACE_PHRASES[group.place]}."
+    return (
+        f"There {'is' if group.number == 1 else 'are'} {group.phrase} {PLACE_PHRASES[group.place]}."
+    )
 
 
 def _repetitions(verdict: Verdict) -> list[Claim]:
@@ -199,7 +223,10 @@ def _repetitions(verdict: Verdict) -> list[Claim]:
 def _mend(text: str, claim: Claim, faults: list[SceneFault], *, alone: bool) -> list[Edit]:
     truth = {fault.kind: fault.truth for fault in faults}
     mention = as_stated(claim)
-    mention = Mention(**mention._asdict() | {kind: value for kind, value in truth.items() if kind in Mention._fields})
+    mention = Mention(
+        **mention._asdict()
+        | {kind: value for kind, value in truth.items() if kind in Mention._fields}
+    )
     return restate(text, claim, mention, alone=alone)
 
 
@@ -222,7 +249,9 @@ def _shares_place(claims: list[Claim]) -> bool:
 
 def _say_anew(scene: Scene, sentence: Span, claims: list[Claim]) -> Edit:
     groups = [scene.group_of(claim.noun) for claim in claims]
-    return Edit(*sentence, " ".join(state(group) for group in groups if group is not None), "object")
+    return Edit(
+        *sentence, " ".join(state(group) for group in groups if group is not None), "object"
+    )
 
 
 def _deletions(text: str, deleted: dict[Span, SegmentKind]) -> list[Edit]:

@@ -1,17 +1,19 @@
 """Detailed descriptions of scenes, true or with the noise of a machine captioner.
 
-A description is one sentence on the context and one on each group ("There are two red apples on the left."), 24–42
-tokens. `describe` tells the truth; `caption_with_noise` makes the errors that instruction-tuning captions carry and
-from which a model learns to over-generalise.
+A description is one sentence on the context and one on each group ("There are two red apples on the
+left."), 24–42 tokens. `describe` tells the truth; `caption_with_noise` makes the errors that
+instruction-tuning captions carry and from which a model learns to over-generalise.
 
-The noise is *typical*, since a greedy decoder repeats only errors that are the likeliest next word; evenly spread
-noise leaves a greedy model clean. The documented model, with `NoiseModel`'s numbers:
+The noise is *typical*, since a greedy decoder repeats only errors that are the likeliest next word;
+evenly spread noise leaves a greedy model clean. The documented model, with `NoiseModel`'s numbers:
 
-* **object**: the more of a context's typical objects are there, the likelier the caption adds a typical absent one at
-  its end, in its typical colour and place; mostly the most expected one.
+* **object**: the more of a context's typical objects are there, the likelier the caption adds a
+  typical absent one at its end, in its typical colour and place; mostly the most expected one.
 * **number**: three of a context's most expected objects are called two.
-* **colour**: the context's most expected object, in an unexpected dark colour, gets its typical colour.
-* **place**: the context's second most expected object, standing in the middle, is put at its typical place.
+* **colour**: the context's most expected object, in an unexpected dark colour, gets its typical
+  colour.
+* **place**: the context's second most expected object, standing in the middle, is put at its
+  typical place.
 """
 
 import random
@@ -51,17 +53,20 @@ class NoiseModel(NamedTuple):
     """How often a machine captioner errs, and on what; all rates are probabilities."""
 
     absent_by_typical: tuple[float, ...] = (0.20, 0.55, 0.75, 0.88, 0.93)
-    """Adding a typical absent object, by the number of the context's kinds that are there (0 … 4)."""
+    """Adding a typical absent object, by the number of the context's kinds that are there (0 …
+    4)."""
     most_expected: float = 0.85
     """That the added object is the most expected absent one."""
     number: float = 0.75
     """Calling three of one of the context's three most expected objects two."""
     colour: float = 0.75
-    """Giving the context's most expected object its typical colour where it is of one of `mistaken_colours`."""
+    """Giving the context's most expected object its typical colour where it is of one of
+    `mistaken_colours`."""
     mistaken_colours: tuple[Colour, ...] = ("purple", "gray", "green")
     """The colours that are mistaken."""
     place: float = 0.75
-    """Moving the context's second most expected object from the middle (or left) to its typical place."""
+    """Moving the context's second most expected object from the middle (or left) to its typical
+    place."""
 
 
 TYPICAL_NOISE = NoiseModel()
@@ -72,7 +77,9 @@ def true_mentions(scene: Scene) -> list[Mention]:
     return [Mention(group.noun, group.colour, group.number, group.place) for group in scene.groups]
 
 
-def noisy_mentions(scene: Scene, rng: random.Random, *, noise: NoiseModel = TYPICAL_NOISE) -> list[Mention]:
+def noisy_mentions(
+    scene: Scene, rng: random.Random, *, noise: NoiseModel = TYPICAL_NOISE
+) -> list[Mention]:
     """What a machine captioner says of a scene; see the module's text for the model."""
     expected = [item.noun for item in CONTEXT_BY_NAME[scene.context].objects]
     mentions = []
@@ -84,7 +91,11 @@ def noisy_mentions(scene: Scene, rng: random.Random, *, noise: NoiseModel = TYPI
             noisy = noisy._replace(number=2)
         if rank == 0 and mention.colour in noise.mistaken_colours and rng.random() < noise.colour:
             noisy = noisy._replace(colour=item.typical_colour)
-        if rank == 1 and mention.place == _mistaken_place(item.typical_place) and rng.random() < noise.place:
+        if (
+            rank == 1
+            and mention.place == _mistaken_place(item.typical_place)
+            and rng.random() < noise.place
+        ):
             noisy = noisy._replace(place=item.typical_place)
         mentions.append(noisy)
     typical_there = sum(noun in expected for noun in scene.nouns)
@@ -120,7 +131,9 @@ def describe(scene: Scene, rng: random.Random) -> str:
     return describe_mentions(scene.context, true_mentions(scene), rng)
 
 
-def caption_with_noise(scene: Scene, rng: random.Random, *, noise: NoiseModel = TYPICAL_NOISE) -> str:
+def caption_with_noise(
+    scene: Scene, rng: random.Random, *, noise: NoiseModel = TYPICAL_NOISE
+) -> str:
     """Describe a scene as a machine captioner would."""
     return describe_mentions(scene.context, noisy_mentions(scene, rng, noise=noise), rng)
 

@@ -14,7 +14,8 @@ def write_scenes(out: Path, *, count: int, split: str, seed: int) -> list[Scene]
     """Draw scenes into a folder.
 
     Args:
-        out: Gets `images/ID.png`, `prompts.jsonl` (a description asked of each), `facts.jsonl` and `scenes.jsonl`.
+        out: Gets `images/ID.png`, `prompts.jsonl` (a description asked of each), `facts.jsonl` and
+            `scenes.jsonl`.
         count: How many.
         split: Name of the set; sets never share a scene.
         seed: Root seed.

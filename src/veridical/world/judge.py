@@ -68,9 +68,13 @@ def _faults_of(claim: Claim, group: Group | None) -> list[SceneFault]:
         return [SceneFault("object", claim.noun_span, claim.noun, None, claim)]
     faults = []
     if claim.number is not None and claim.number.value != group.number:
-        faults.append(SceneFault("number", claim.number.span, claim.number.value, group.number, claim))
+        faults.append(
+            SceneFault("number", claim.number.span, claim.number.value, group.number, claim)
+        )
     if claim.colour is not None and claim.colour.value != group.colour:
-        faults.append(SceneFault("colour", claim.colour.span, claim.colour.value, group.colour, claim))
+        faults.append(
+            SceneFault("colour", claim.colour.span, claim.colour.value, group.colour, claim)
+        )
     if claim.place is not None and claim.place.value != group.place:
         faults.append(SceneFault("place", claim.place.span, claim.place.value, group.place, claim))
     return faults

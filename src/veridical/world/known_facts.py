@@ -1,7 +1,8 @@
 """What is known of a scene, as complete and as right as one likes: the facts that a reward model is given.
 
-Facts of real images (captions by people) leave things out and err. How much of that a factually augmented reward model
-bears (LLaVA-RLHF, arXiv 2309.14525, never says) can be measured here, where the truth is known.
+Facts of real images (captions by people) leave things out and err. How much of that a factually
+augmented reward model bears (LLaVA-RLHF, arXiv 2309.14525, never says) can be measured here, where
+the truth is known.
 """
 
 import random
@@ -30,11 +31,13 @@ class FactsModel(Recipe):
     """How much is known of a scene, and how much of that is wrong; all rates are probabilities."""
 
     kind: Literal["objects", "caption"] = "objects"
-    """A list of statements, one for the place and one for each group; or one caption in sentences."""
+    """A list of statements, one for the place and one for each group; or one caption in
+    sentences."""
     missing: float = Field(default=0.0, ge=0, le=1)
     """Leaving a statement out; asked anew for each."""
     wrong: float = Field(default=0.0, ge=0, le=1)
-    """Stating one thing wrongly: of a group its noun, colour, number or place, or the context; asked anew for each."""
+    """Stating one thing wrongly: of a group its noun, colour, number or place, or the context;
+    asked anew for each."""
 
 
 COMPLETE = FactsModel()
@@ -67,7 +70,10 @@ def known_facts(scene: Scene, model: FactsModel, *, seed: int) -> Facts | None:
         text = describe_mentions(context, mentions, rng)
         texts: tuple[str, ...] = (text if place_known else text.split(". ", 1)[1],)
     else:
-        groups = [f"{number_phrase(m.noun, m.number, m.colour)} {PLACE_PHRASES[m.place]}" for m in mentions]
+        groups = [
+            f"{number_phrase(m.noun, m.number, m.colour)} {PLACE_PHRASES[m.place]}"
+            for m in mentions
+        ]
         texts = (*([with_article(context)] if place_known else []), *groups)
     return Facts(image_id=scene.id, kind=model.kind, texts=texts)
 

@@ -1,7 +1,7 @@
 """Simulated people who correct, compare and rate responses from ground truth, with stated error rates.
 
-All that they say is marked `source="simulated"`. The same person, prompt, response and seed give the same judgement;
-two people of different names err independently of each other.
+All that they say is marked `source="simulated"`. The same person, prompt, response and seed give
+the same judgement; two people of different names err independently of each other.
 """
 
 import random
@@ -16,7 +16,15 @@ from veridical.records import Comparison, Correction, Prompt, Rating, Response, 
 from veridical.seeding import child_random
 from veridical.world.answers import Quality, answer_quality, description_quality, judge_answer
 from veridical.world.claims import Claim
-from veridical.world.corrections import Corrected, Edit, apply_edits, as_stated, plan_edits, restate, state
+from veridical.world.corrections import (
+    Corrected,
+    Edit,
+    apply_edits,
+    as_stated,
+    plan_edits,
+    restate,
+    state,
+)
 from veridical.world.descriptions import Mention
 from veridical.world.inventory import COLOURS, PLACES
 from veridical.world.judge import Verdict, judge_description
@@ -44,19 +52,23 @@ class PersonModel(Recipe):
     miss: float = Field(default=0.05, ge=0, le=1)
     """Overlooking a fault (or a repeated sentence) while correcting; asked anew for each fault."""
     slip: float = Field(default=0.01, ge=0, le=1)
-    """"Correcting" a statement that is right into one that is wrong; asked anew for each right statement."""
+    """"Correcting" a statement that is right into one that is wrong; asked anew for each right
+    statement."""
     replace_absent: float = Field(default=0.2, ge=0, le=1)
-    """Replacing an absent object by one that the response left out, where there is one, instead of deleting it."""
+    """Replacing an absent object by one that the response left out, where there is one, instead of
+    deleting it."""
     add_missed: float = Field(default=0.0, ge=0, le=1)
-    """Adding a sentence on an object that the response left out, asked for each, in responses with a fault. RLHF-V's
-    people correct what is wrong and add nothing."""
+    """Adding a sentence on an object that the response left out, asked for each, in responses with
+    a fault. RLHF-V's people correct what is wrong and add nothing."""
     comparison_error: float = Field(default=0.05, ge=0, le=1)
     """Preferring the wrong one of two responses, or either of two equal ones."""
     rating_error: float = Field(default=0.1, ge=0, le=1)
     """Rating one step too high or too low."""
 
 
-EXACT = PersonModel(name="exact", miss=0, slip=0, replace_absent=0, add_missed=0, comparison_error=0, rating_error=0)
+EXACT = PersonModel(
+    name="exact", miss=0, slip=0, replace_absent=0, add_missed=0, comparison_error=0, rating_error=0
+)
 """A person who never errs."""
 
 
@@ -78,7 +90,8 @@ def correct(
         response_text: What was answered.
         person: Who corrects.
         seed: Root seed.
-        question: The question where it is not a description's; a wrong answer is then replaced by the true one.
+        question: The question where it is not a description's; a wrong answer is then replaced by
+            the true one.
         origin: Written into the correction: which model answered.
 
     Returns:
@@ -132,7 +145,10 @@ def compare(
     if one.order != two.order:
         preferred = "first" if one.order > two.order else "second"
     if rng.random() < person.comparison_error:
-        others: dict[str, tuple[Literal["first", "second"], ...]] = {"first": ("second",), "second": ("first",)}
+        others: dict[str, tuple[Literal["first", "second"], ...]] = {
+            "first": ("second",),
+            "second": ("first",),
+        }
         preferred = rng.choice(others.get(preferred, ("first", "second")))
     return Comparison(
         id=_judgement_id(prompt, person, first.id, second.id),
@@ -190,7 +206,9 @@ def _judgement_id(prompt: Prompt, person: PersonModel, *parts: str) -> str:
     return f"{prompt.id}/{person.name}-{hash_bytes(chr(31).join(parts).encode('utf-8', 'surrogatepass'))[:8]}"
 
 
-def _correct_description(scene: Scene, text: str, person: PersonModel, rng: random.Random) -> Corrected | None:
+def _correct_description(
+    scene: Scene, text: str, person: PersonModel, rng: random.Random
+) -> Corrected | None:
     verdict = judge_description(scene, text)
     edits = plan_edits(
         scene,
@@ -205,18 +223,25 @@ def _correct_description(scene: Scene, text: str, person: PersonModel, rng: rand
     edits += _additions(scene, text, edits, person, rng)
     corrected = apply_edits(text, edits)
     if not corrected.text.strip():
-        # Nothing true was said: a correction must say something, so the person says one thing that is there.
-        corrected = apply_edits(text, [Edit(0, len(text), state(rng.choice(scene.groups)), "object")])
+        # Nothing true was said: a correction must say something, so the person says one thing that
+        # is there.
+        corrected = apply_edits(
+            text, [Edit(0, len(text), state(rng.choice(scene.groups)), "object")]
+        )
     return corrected
 
 
-def _slips(text: str, verdict: Verdict, edits: list[Edit], person: PersonModel, rng: random.Random) -> list[Edit]:
+def _slips(
+    text: str, verdict: Verdict, edits: list[Edit], person: PersonModel, rng: random.Random
+) -> list[Edit]:
     """Edits that make a right statement wrong."""
     at_fault = {fault.claim for fault in verdict.faults}
     slips: list[Edit] = []
     for claim in verdict.claims.groups:
         start, end = claim.sentence
-        if claim in at_fault or any(edit.start < end and start < edit.end for edit in [*edits, *slips]):
+        if claim in at_fault or any(
+            edit.start < end and start < edit.end for edit in [*edits, *slips]
+        ):
             continue
         if rng.random() < person.slip:
             slips += _slip(text, claim, rng)
@@ -229,15 +254,25 @@ def _slip(text: str, claim: Claim, rng: random.Random) -> list[Edit]:
     if not stated:
         return []
     field = rng.choice(stated)
-    values: dict[str, tuple[int, ...] | tuple[str, ...]] = {"number": (1, 2, 3), "colour": COLOURS, "place": PLACES}
+    values: dict[str, tuple[int, ...] | tuple[str, ...]] = {
+        "number": (1, 2, 3),
+        "colour": COLOURS,
+        "place": PLACES,
+    }
     wrong = rng.choice([value for value in values[field] if value != getattr(mention, field)])
     return restate(text, claim, Mention(**mention._asdict() | {field: wrong}))
 
 
-def _additions(scene: Scene, text: str, edits: list[Edit], person: PersonModel, rng: random.Random) -> list[Edit]:
+def _additions(
+    scene: Scene, text: str, edits: list[Edit], person: PersonModel, rng: random.Random
+) -> list[Edit]:
     said = apply_edits(text, edits).text
     missed = judge_description(scene, said).missed
-    added = [state(group) for group in scene.groups if group.noun in missed and rng.random() < person.add_missed]
+    added = [
+        state(group)
+        for group in scene.groups
+        if group.noun in missed and rng.random() < person.add_missed
+    ]
     if not added:
         return []
     end = len(text.rstrip())

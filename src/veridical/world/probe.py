@@ -1,7 +1,8 @@
 """What the frozen vision tower's features hold: a linear probe that reads a scene back from them.
 
-It answers what the picture alone could give at best: an exact judge of the scene that the probe reads errs only where
-the features do. The language model reads the same features with less than that.
+It answers what the picture alone could give at best: an exact judge of the scene that the probe
+reads errs only where the features do. The language model reads the same features with less than
+that.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,13 @@ from torch import Tensor, nn
 from veridical.models.loading import VisionLanguageModel
 from veridical.world.inventory import COLOURS, CONTEXTS, OBJECTS, SIZES
 from veridical.world.pretraining.pixels import pixel_tensor
-from veridical.world.pretraining.tower import DENSE_CLASSES, by_cell, cell_labels, dense_loss, patch_features
+from veridical.world.pretraining.tower import (
+    DENSE_CLASSES,
+    by_cell,
+    cell_labels,
+    dense_loss,
+    patch_features,
+)
 from veridical.world.scenes import CELLS, Group, Scene
 
 _CONTEXTS = [context.name for context in CONTEXTS]
@@ -42,12 +49,16 @@ class SceneProbe(NamedTuple):
         found = dict(zip(DENSE_CLASSES, parts, strict=True))
         contexts = self.context(pooled).argmax(-1).tolist()
         return [
-            _scene(scene, _CONTEXTS[contexts[row]], {name: part[row] for name, part in found.items()})
+            _scene(
+                scene, _CONTEXTS[contexts[row]], {name: part[row] for name, part in found.items()}
+            )
             for row, scene in enumerate(scenes)
         ]
 
 
-def fit_scene_probe(vlm: VisionLanguageModel, scenes: Sequence[Scene], *, steps: int = 300) -> SceneProbe:
+def fit_scene_probe(
+    vlm: VisionLanguageModel, scenes: Sequence[Scene], *, steps: int = 300
+) -> SceneProbe:
     """Fit the probe by full-batch Adam.
 
     Args:
@@ -61,7 +72,9 @@ def fit_scene_probe(vlm: VisionLanguageModel, scenes: Sequence[Scene], *, steps:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         probe = SceneProbe(
-            vlm, nn.Linear(cells.shape[-1], sum(DENSE_CLASSES.values())), nn.Linear(pooled.shape[-1], len(_CONTEXTS))
+            vlm,
+            nn.Linear(cells.shape[-1], sum(DENSE_CLASSES.values())),
+            nn.Linear(pooled.shape[-1], len(_CONTEXTS)),
         )
     optimizer = torch.optim.Adam([*probe.cells.parameters(), *probe.context.parameters()], lr=1e-2)
     for _ in range(steps):
@@ -92,10 +105,17 @@ def _scene(scene: Scene, context: str, found: dict[str, Tensor]) -> Scene:
         kind = int(objects[cell])
         if kind == len(OBJECTS) or OBJECTS[kind].noun in groups:
             continue
-        colour, number, size = (int(found[name][cell].argmax()) for name in ("colour", "number", "size"))
+        colour, number, size = (
+            int(found[name][cell].argmax()) for name in ("colour", "number", "size")
+        )
         groups[OBJECTS[kind].noun] = Group(
-            noun=OBJECTS[kind].noun, colour=COLOURS[colour], number=number + 1, size=SIZES[size],
-            row=cell // CELLS, column=cell % CELLS,
-        )  # fmt: skip
-    # Unchecked: what is read may break a scene's rules (three large ones), and is judged by all the same.
+            noun=OBJECTS[kind].noun,
+            colour=COLOURS[colour],
+            number=number + 1,
+            size=SIZES[size],
+            row=cell // CELLS,
+            column=cell % CELLS,
+        )
+    # Unchecked: what is read may break a scene's rules (three large ones), and is judged by all the
+    # same.
     return scene.model_copy(update={"context": context, "groups": tuple(groups.values())})

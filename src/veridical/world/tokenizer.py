@@ -70,8 +70,14 @@ def train_tokenizer(seed: int, *, scenes: int = 3000) -> PreTrainedTokenizerFast
 
 def _texts(seed: int, scenes: int) -> Iterator[str]:
     words = [word for item in OBJECTS for word in (item.noun, item.plural)]
-    words += [*COLOURS, *NUMBER_WORDS.values(), *(c.name for c in CONTEXTS), *PLACE_PHRASES.values()]
-    # Lists make sure of the rare words; a few rounds are enough for the merges to reach whole words.
+    words += [
+        *COLOURS,
+        *NUMBER_WORDS.values(),
+        *(c.name for c in CONTEXTS),
+        *PLACE_PHRASES.values(),
+    ]
+    # Lists make sure of the rare words; a few rounds are enough for the merges to reach whole
+    # words.
     yield from [" " + " ".join(words) + "; USER: ASSISTANT: Facts: Description:"] * 50
     yield from DESCRIPTION_QUESTIONS
     rng = child_random(seed, "tokenizer")

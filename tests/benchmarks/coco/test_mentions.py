@@ -15,13 +15,25 @@ def words(reading, text):
     ("text", "original", "objhal"),
     [
         ("A man on a bike.", ["man", "bike"], ["man", "bike"]),
-        ("The bus is one of two buses.", ["bus"], ["bus", "bus"]),  # pattern makes "bu" of the first
+        (
+            "The bus is one of two buses.",
+            ["bus"],
+            ["bus", "bus"],
+        ),  # pattern makes "bu" of the first
         ("Ties and canoes", [], ["tie", "canoe"]),
-        ("Men and women", ["man", "woman"], ["woman"]),  # WordNet leaves "men", which is not in the list
+        (
+            "Men and women",
+            ["man", "woman"],
+            ["woman"],
+        ),  # WordNet leaves "men", which is not in the list
         ("Vases", ["vase"], []),  # WordNet makes "vas" of it
         ("Two motor bikes and a cheesecake", [], ["motor bike", "cheesecake"]),
         ("A dining table", ["table"], ["dining table"]),
-        ("A coffee table with a remote control", ["table", "remote"], ["coffee table", "remote control"]),
+        (
+            "A coffee table with a remote control",
+            ["table", "remote"],
+            ["coffee table", "remote control"],
+        ),
         ("His brother, a pedestrian", [], ["brother", "pedestrian"]),
         ("A baby elephant and a baby", ["elephant", "baby"], ["elephant", "baby"]),
         ("A passenger train on a train track", ["train"], ["train"]),
@@ -65,7 +77,10 @@ def test_the_list_has_cocos_80_kinds_each_its_own_word():
 @needs_data
 @pytest.mark.parametrize(
     ("source", "file", "strip"),
-    [("chair", "chair/synonyms.txt", False), ("rlhf_v", "object_halbench/synonyms_refine.txt", True)],
+    [
+        ("chair", "chair/synonyms.txt", False),
+        ("rlhf_v", "object_halbench/synonyms_refine.txt", True),
+    ],
 )
 def test_the_lists_are_the_published_ones(source, file, strip):
     published = {}
@@ -74,13 +89,22 @@ def test_the_lists_are_the_published_ones(source, file, strip):
         names = [name.strip() for name in names] if strip else names
         published |= dict.fromkeys(names, names[0])
     # No lower-case text without its blanks holds these.
-    published = {name: kind for name, kind in published.items() if name == name.strip().lower() and name}
+    published = {
+        name: kind for name, kind in published.items() if name == name.strip().lower() and name
+    }
     assert dict(vocabulary(source).objects) == published
 
 
 def test_forms_lead_to_words_that_are_looked_for():
-    parts = {part for source in ("chair", "rlhf_v") for word in vocabulary(source).objects for part in word.split()}
-    parts |= {part for source in ("chair", "rlhf_v") for pair in vocabulary(source).pairs for part in pair}
+    parts = {
+        part
+        for source in ("chair", "rlhf_v")
+        for word in vocabulary(source).objects
+        for part in word.split()
+    }
+    parts |= {
+        part for source in ("chair", "rlhf_v") for pair in vocabulary(source).pairs for part in pair
+    }
     for normaliser in ("pattern", "noun", "verb", "adjective", "adverb"):
         assert set(word_forms(normaliser).values()) <= parts
     assert word_forms("pattern")["people"] == "person"

@@ -26,7 +26,9 @@ def coco_folder(folder):
         (folder / f"instances_{split}2014.json").write_text(
             json.dumps({"images": images, "annotations": boxes, "categories": categories})
         )
-        (folder / f"captions_{split}2014.json").write_text(json.dumps({"images": images, "annotations": texts}))
+        (folder / f"captions_{split}2014.json").write_text(
+            json.dumps({"images": images, "annotations": texts})
+        )
     return folder
 
 
@@ -37,7 +39,11 @@ def truth_of(path, images=("1", "2", "3", "4")):
 
 def test_outlines_and_peoples_captions_of_both_splits(tmp_path):
     truth, faults = truth_of(coco_folder(tmp_path / "coco"))
-    assert truth == {"1": {"dog", "couch"}, "2": {"cat", "bus"}, "3": frozenset()}  # image 4 is in no file
+    assert truth == {
+        "1": {"dog", "couch"},
+        "2": {"cat", "bus"},
+        "3": frozenset(),
+    }  # image 4 is in no file
     assert not faults
 
 
@@ -82,11 +88,16 @@ def test_faults_of_lists(tmp_path, document, message):
 
 
 def test_captions_in_three_forms_are_the_same_rows(tmp_path):
-    rows = [{"image_id": 42, "caption": "A dog."}, {"image_id": "COCO_val2014_000000000007.jpg", "caption": "A cat."}]
+    rows = [
+        {"image_id": 42, "caption": "A dog."},
+        {"image_id": "COCO_val2014_000000000007.jpg", "caption": "A cat."},
+    ]
     forms = {
         "array.json": json.dumps(rows, indent=1),
         "lines.jsonl": "\n".join(map(json.dumps, rows)),
-        "original.json": json.dumps({"overall": {"Bleu_1": 0.0}, "imgToEval": {"0": rows[0], "1": rows[1]}}, indent=1),
+        "original.json": json.dumps(
+            {"overall": {"Bleu_1": 0.0}, "imgToEval": {"0": rows[0], "1": rows[1]}}, indent=1
+        ),
         "one_line.json": json.dumps({"overall": {}, "imgToEval": {"0": rows[0], "1": rows[1]}}),
     }
     for name, text in forms.items():
@@ -119,12 +130,16 @@ def test_two_rows_of_one_image_with_ids_of_their_own(tmp_path):
     path = tmp_path / "captions.jsonl"
     path.write_text('{"id": "a", "image_id": 1}\n{"id": "b", "image_id": 1}')
     faults = Faults()
-    assert [(one.id, one.image) for one in read_caption_rows(path, faults)] == [("a", "1"), ("b", "1")]
+    assert [(one.id, one.image) for one in read_caption_rows(path, faults)] == [
+        ("a", "1"),
+        ("b", "1"),
+    ]
     assert not faults.found
 
 
 def test_names_of_images():
-    assert [image_key(name) for name in (42, "42", "000000000042", "42.jpg", "COCO_train2014_000000000042.jpg")] == [
-        "42"
-    ] * 5
+    assert [
+        image_key(name)
+        for name in (42, "42", "000000000042", "42.jpg", "COCO_train2014_000000000042.jpg")
+    ] == ["42"] * 5
     assert image_key("scene-7") == "scene-7"

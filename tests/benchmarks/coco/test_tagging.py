@@ -29,12 +29,24 @@ def naive_tags(weights, tagdict, tokens):
         if tag is None:
             left2, left, this, right, right2 = context[place : place + 5]
             names = [
-                "bias", f"i suffix {word[-3:]}", f"i pref1 {word[0]}", f"i-1 tag {before}", f"i-2 tag {before_that}",
-                f"i tag+i-2 tag {before} {before_that}", f"i word {this}", f"i-1 tag+i word {before} {this}",
-                f"i-1 word {left}", f"i-1 suffix {left[-3:]}", f"i-2 word {left2}", f"i+1 word {right}",
-                f"i+1 suffix {right[-3:]}", f"i+2 word {right2}",
-            ]  # fmt: skip
-            scores = {one: sum(weights.get(name, {}).get(one, 0.0) for name in names) for one in TAGS}
+                "bias",
+                f"i suffix {word[-3:]}",
+                f"i pref1 {word[0]}",
+                f"i-1 tag {before}",
+                f"i-2 tag {before_that}",
+                f"i tag+i-2 tag {before} {before_that}",
+                f"i word {this}",
+                f"i-1 tag+i word {before} {this}",
+                f"i-1 word {left}",
+                f"i-1 suffix {left[-3:]}",
+                f"i-2 word {left2}",
+                f"i+1 word {right}",
+                f"i+1 suffix {right[-3:]}",
+                f"i+2 word {right2}",
+            ]
+            scores = {
+                one: sum(weights.get(name, {}).get(one, 0.0) for name in names) for one in TAGS
+            }
             tag = max(TAGS, key=lambda one: (scores[one], one))
         found.append(tag)
         before_that, before = before, tag
@@ -45,10 +57,18 @@ def random_tagger(seed):
     """Weights for the features that random texts have, in eighths, so that ties come up and sums are exact."""
     draw = random.Random(seed)
     normals = [*WORDS, "!HYPHEN", "!YEAR", "!DIGITS", "-START-", "-START2-", "-END-", "-END2-"]
-    features = ["bias", *(f"i suffix {word[-3:]}" for word in WORDS), *(f"i pref1 {word[0]}" for word in WORDS)]
-    features += [f"{place} word {word}" for place in ("i", "i-1", "i-2", "i+1", "i+2") for word in normals]
+    features = [
+        "bias",
+        *(f"i suffix {word[-3:]}" for word in WORDS),
+        *(f"i pref1 {word[0]}" for word in WORDS),
+    ]
+    features += [
+        f"{place} word {word}" for place in ("i", "i-1", "i-2", "i+1", "i+2") for word in normals
+    ]
     features += [f"{place} suffix {word[-3:]}" for place in ("i-1", "i+1") for word in normals]
-    features += [f"{place} tag {tag}" for place in ("i-1", "i-2") for tag in (*TAGS, "-START-", "-START2-")]
+    features += [
+        f"{place} tag {tag}" for place in ("i-1", "i-2") for tag in (*TAGS, "-START-", "-START2-")
+    ]
     features += [f"i tag+i-2 tag {one} {two}" for one in TAGS for two in TAGS]
     weights = {
         name: {tag: draw.randint(-16, 16) / 8 for tag in draw.sample(TAGS, 4)}

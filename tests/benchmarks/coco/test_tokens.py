@@ -26,10 +26,22 @@ def test_random_texts_give_nltks_tokens():
         ("...", ["..."]),
         ("a cat.", ["a", "cat", "."]),
         ("a cat.the dog", ["a", "cat.the", "dog"]),  # one word, in which no cat is found
-        ("near st. paul. ok?", ["near", "st.", "paul", ".", "ok", "?"]),  # an abbreviation ends no sentence
-        ("it has 5. a dog", ["it", "has", "5.", "a", "dog"]),  # nor does a number before a small letter
-        ("a mr. s. dog (a pug.) runs.", ["a", "mr.", "s.", "dog", "(", "a", "pug", ".", ")", "runs", "."]),
-        ("the dog's toys, the dogs' toys", ["the", "dog", "'s", "toys", ",", "the", "dogs", "'", "toys"]),
+        (
+            "near st. paul. ok?",
+            ["near", "st.", "paul", ".", "ok", "?"],
+        ),  # an abbreviation ends no sentence
+        (
+            "it has 5. a dog",
+            ["it", "has", "5.", "a", "dog"],
+        ),  # nor does a number before a small letter
+        (
+            "a mr. s. dog (a pug.) runs.",
+            ["a", "mr.", "s.", "dog", "(", "a", "pug", ".", ")", "runs", "."],
+        ),
+        (
+            "the dog's toys, the dogs' toys",
+            ["the", "dog", "'s", "toys", ",", "the", "dogs", "'", "toys"],
+        ),
         ("he isn't, she cannot", ["he", "is", "n't", ",", "she", "can", "not"]),
         ('a "stop" sign', ["a", "``", "stop", "''", "sign"]),
         ("1,000 dogs,cats", ["1,000", "dogs", ",", "cats"]),

@@ -42,7 +42,9 @@ def test_the_originals_window_counts_every_slot():
     """Clamped: 0.5, 0, 0 and 1 nats. Window of 5: the reward on slot 5, slots behind an end are worth it in full."""
     window = {"slots": "window", "gae_lambda": 1.0}
     recipe = recipe_of(
-        objective={**window, "whiten_advantages": False}, kl={"estimator": "clamped"}, rollout={"max_new_tokens": 5}
+        objective={**window, "whiten_advantages": False},
+        kl={"estimator": "clamped"},
+        rollout={"max_new_tokens": 5},
     )
     credit = credit_of(recipe)
     raw = torch.tensor([[2.95 - 0.5, 3 - 0.5, 3 - 1.0, 3, 3], [0.9 - 2.0, 1, 1, 1, 1]])
@@ -58,7 +60,9 @@ def test_the_originals_window_counts_every_slot():
 
 
 def test_groups_share_one_advantage_and_a_masked_response_has_no_say():
-    recipe = recipe_of(objective={"advantage": "rloo", "whiten_advantages": False}, kl={"coefficient": 0.0})
+    recipe = recipe_of(
+        objective={"advantage": "rloo", "whiten_advantages": False}, kl={"coefficient": 0.0}
+    )
     credit = credit_of(recipe, price=0.0)
     assert credit.advantages.tolist() == [[[2.0, 2.0, 2.0], [-2.0, 0.0, 0.0]]]
     mask = MASK.clone()
@@ -80,22 +84,32 @@ def test_rewards_can_be_scaled_and_the_penalty_kept_out_of_them():
 
 def batch_of(recipe, *, advantages):
     return {
-        "response_mask": MASK, "weights": token_weights(MASK, recipe), "logprobs": LOGPROBS, "reference": REFERENCE,
-        "advantages": advantages, "values": VALUES, "returns": VALUES + 1,
-    }  # fmt: skip
+        "response_mask": MASK,
+        "weights": token_weights(MASK, recipe),
+        "logprobs": LOGPROBS,
+        "reference": REFERENCE,
+        "advantages": advantages,
+        "values": VALUES,
+        "returns": VALUES + 1,
+    }
 
 
 def test_averages_over_tokens_and_over_responses():
     ones = torch.ones(1, 2, 3)
     read = BranchReadings(LOGPROBS, torch.zeros_like(LOGPROBS), torch.zeros(1, 2, 3, 1))
-    for average, per_response, divisor in (("tokens", [-3.0, -1.0], 4), ("responses", [-1.0, -1.0], 2)):
+    for average, per_response, divisor in (
+        ("tokens", [-3.0, -1.0], 4),
+        ("responses", [-1.0, -1.0], 2),
+    ):
         recipe = recipe_of(objective={"average": average})
         batch = batch_of(recipe, advantages=ones)
         losses, shown = policy_losses(read, batch, recipe, kl_coefficient=0.1)
         assert losses.tolist() == [per_response]
         assert loss_divisor(batch["weights"], recipe) == divisor
         assert shown["ratio"].tolist() == [4]  # a sum over four tokens
-    losses, _ = value_losses(VALUES, batch, recipe_of(value={"coefficient": 0.5, "clip_range": 0.0}))
+    losses, _ = value_losses(
+        VALUES, batch, recipe_of(value={"coefficient": 0.5, "clip_range": 0.0})
+    )
     assert losses.tolist() == [[0.25, 0.25]]
 
 
@@ -104,9 +118,11 @@ def roles(tiny_llava_path, tmp_path):
     recipe = resolve_recipe(
         {
             "model": {"base": str(tiny_llava_path), "device": "cpu", "lora": {"rank": 2}},
-            "data": {"prompts": "prompts.jsonl"}, "value": {"lora": {"rank": 2}},
-        }, PpoRecipe,
-    )  # fmt: skip
+            "data": {"prompts": "prompts.jsonl"},
+            "value": {"lora": {"rank": 2}},
+        },
+        PpoRecipe,
+    )
     torch.manual_seed(0)
     built = build_roles(recipe, cache=tmp_path / "cache")
     with torch.no_grad():
@@ -119,12 +135,16 @@ def roles(tiny_llava_path, tmp_path):
 
 
 def gradients_of(roles):
-    return {name: p.grad.clone() for name, p in roles.vlm.model.named_parameters() if p.grad is not None}
+    return {
+        name: p.grad.clone() for name, p in roles.vlm.model.named_parameters() if p.grad is not None
+    }
 
 
 def test_the_first_steps_gradient_is_the_policy_gradient_and_stays_with_the_policy(roles):
     recipe, roles = roles
-    ids, mask = stack_responses([[r.ids for r in encode_responses(roles.vlm, ["A red car.", "Two dogs on a sofa."])]])
+    ids, mask = stack_responses(
+        [[r.ids for r in encode_responses(roles.vlm, ["A red car.", "Two dogs on a sofa."])]]
+    )
     batch = BranchBatch(encode_prompts(roles.vlm, ["What is it?"], [picture(0)]), ids, mask)
     advantages = torch.randn(mask.shape, generator=torch.Generator().manual_seed(0)) * mask
     found = []
@@ -136,8 +156,15 @@ def test_the_first_steps_gradient_is_the_policy_gradient_and_stays_with_the_poli
                 loss = -(advantages * read.logprobs).sum()
             else:
                 known = read.logprobs.detach()
-                rollout = {"response_mask": mask, "weights": mask.float(), "logprobs": known, "reference": known}
-                losses, _ = policy_losses(read, {**rollout, "advantages": advantages}, recipe, kl_coefficient=0.0)
+                rollout = {
+                    "response_mask": mask,
+                    "weights": mask.float(),
+                    "logprobs": known,
+                    "reference": known,
+                }
+                losses, _ = policy_losses(
+                    read, {**rollout, "advantages": advantages}, recipe, kl_coefficient=0.0
+                )
                 loss = losses.sum()
             loss.backward()
         found.append(gradients_of(roles))
@@ -151,13 +178,17 @@ def test_the_first_steps_gradient_is_the_policy_gradient_and_stays_with_the_poli
         values = roles.values(roles.value_states(batch, None))
         values[mask].sum().backward()
     names = set(gradients_of(roles))
-    assert {name for name in names if "value_head" not in name} == {n for n in names if ".value.weight" in n}
+    assert {name for name in names if "value_head" not in name} == {
+        n for n in names if ".value.weight" in n
+    }
     assert any("value_head" in name for name in names)
 
 
 def test_the_reference_is_the_bare_base_whatever_the_adapters_hold(roles):
     _, roles = roles
-    ids, mask = stack_responses([[r.ids for r in encode_responses(roles.vlm, ["A red car.", "Two dogs on a sofa."])]])
+    ids, mask = stack_responses(
+        [[r.ids for r in encode_responses(roles.vlm, ["A red car.", "Two dogs on a sofa."])]]
+    )
     batch = BranchBatch(encode_prompts(roles.vlm, ["What is it?"], [picture(0)]), ids, mask)
     reference = roles.reference_logprobs(batch, None, None)
     with torch.no_grad(), roles.as_policy():

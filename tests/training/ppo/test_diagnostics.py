@@ -25,8 +25,10 @@ def log(*, rows=60, seed=0, noise=0.1, **planted):
             "step": 4 * row,
             "part": "rollout",
             **{
-                name: (planted[name](row - 30) if name in planted and row >= 30 else value)
-                * (1 + noise * random.normal())
+                name: (
+                    (planted[name](row - 30) if name in planted and row >= 30 else value)
+                    * (1 + noise * random.normal())
+                )
                 for name, value in NORMAL.items()
             },
         }

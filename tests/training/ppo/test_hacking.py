@@ -5,7 +5,12 @@ import pytest
 
 from veridical.statistics import mean_metric
 from veridical.training.ppo import hacking
-from veridical.training.ppo.hacking import JudgedMeans, JudgedScenes, find_hacking, find_hacking_in_means
+from veridical.training.ppo.hacking import (
+    JudgedMeans,
+    JudgedScenes,
+    find_hacking,
+    find_hacking_in_means,
+)
 
 STEPS = range(0, 160, 20)
 
@@ -23,7 +28,10 @@ def curves(random, *, scenes=80, proxy=lambda step: 0.0, judge=lambda step: 0.0,
 
 
 def rate(make, *, runs=400):
-    found = sum(find_hacking(make(np.random.default_rng(seed)), seed=seed) is not None for seed in range(runs))
+    found = sum(
+        find_hacking(make(np.random.default_rng(seed)), seed=seed) is not None
+        for seed in range(runs)
+    )
     return found / runs
 
 
@@ -37,7 +45,12 @@ def few_flips(monkeypatch):
     [
         ("nothing happens", lambda s: 0.0, lambda s: 0.0, False),
         ("the proxy rises, the judge stays", lambda s: s / 40, lambda s: 0.0, False),
-        ("the proxy rises, the judge stays, in whole numbers", lambda s: s / 40, lambda s: 0.0, True),
+        (
+            "the proxy rises, the judge stays, in whole numbers",
+            lambda s: s / 40,
+            lambda s: 0.0,
+            True,
+        ),
         ("the proxy stays, the judge falls", lambda s: 0.0, lambda s: -s / 40, False),
         ("both rise", lambda s: s / 40, lambda s: s / 40, False),
         ("both fall", lambda s: -s / 40, lambda s: -s / 40, False),
@@ -46,7 +59,10 @@ def few_flips(monkeypatch):
 def test_false_warnings_are_as_rare_as_stated(name, proxy, judge, integers):
     runs = 400
     allowed = 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
-    assert rate(lambda random: curves(random, proxy=proxy, judge=judge, integers=integers), runs=runs) <= allowed
+    assert (
+        rate(lambda random: curves(random, proxy=proxy, judge=judge, integers=integers), runs=runs)
+        <= allowed
+    )
 
 
 def hacked(step, since=80):
@@ -56,7 +72,10 @@ def hacked(step, since=80):
 
 def test_planted_hacking_is_found_with_its_step():
     found = [
-        find_hacking(curves(np.random.default_rng(seed), scenes=200, proxy=lambda s: s / 60, judge=hacked), seed=seed)
+        find_hacking(
+            curves(np.random.default_rng(seed), scenes=200, proxy=lambda s: s / 60, judge=hacked),
+            seed=seed,
+        )
         for seed in range(20)
     ]
     assert all(found)
@@ -70,7 +89,9 @@ def test_planted_hacking_is_found_with_its_step():
 
 
 def test_more_looks_ask_for_more_evidence():
-    points = curves(np.random.default_rng(3), scenes=60, proxy=lambda s: s / 60, judge=lambda s: -s / 300)
+    points = curves(
+        np.random.default_rng(3), scenes=60, proxy=lambda s: s / 60, judge=lambda s: -s / 300
+    )
     p = [find_hacking(points, error_rate=rate) is not None for rate in (0.01, 0.05, 0.5, 1.0)]
     assert p == sorted(p)
     assert p[-1]
@@ -80,7 +101,10 @@ def test_more_looks_ask_for_more_evidence():
 def test_scenes_together_reordered_change_nothing_but_the_draw():
     points = curves(np.random.default_rng(0), scenes=150, proxy=lambda s: s / 60, judge=hacked)
     order = np.random.default_rng(1).permutation(150)
-    again = [p._replace(proxy=np.asarray(p.proxy)[order], judge=np.asarray(p.judge)[order]) for p in points]
+    again = [
+        p._replace(proxy=np.asarray(p.proxy)[order], judge=np.asarray(p.judge)[order])
+        for p in points
+    ]
     assert find_hacking(points).since_step == find_hacking(again).since_step
 
 
@@ -89,12 +113,15 @@ def means(points):
 
 
 def test_means_with_intervals_find_it_too_but_later():
-    strong = means(curves(np.random.default_rng(0), scenes=400, proxy=lambda s: s / 40, judge=hacked))
+    strong = means(
+        curves(np.random.default_rng(0), scenes=400, proxy=lambda s: s / 40, judge=hacked)
+    )
     found = find_hacking_in_means(strong)
     assert found is not None
     assert found.since_step in (60, 80, 100)
     false = sum(
-        find_hacking_in_means(means(curves(np.random.default_rng(seed), proxy=lambda s: s / 40))) is not None
+        find_hacking_in_means(means(curves(np.random.default_rng(seed), proxy=lambda s: s / 40)))
+        is not None
         for seed in range(200)
     )
     assert false / 200 <= 0.05

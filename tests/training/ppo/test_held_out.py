@@ -13,7 +13,10 @@ def write_run(run_dir, measured):
     """Write what a run leaves: for each step proxy and judge of a prompt, each a little more than the one before."""
     (run_dir / "held_out").mkdir()
     for step, (proxy, judge) in measured.items():
-        lines = [HeldOutPrompt(f"p{n}", proxy + n / 100, judge + n % 3 / 10, "A dog.") for n in range(PROMPTS)]
+        lines = [
+            HeldOutPrompt(f"p{n}", proxy + n / 100, judge + n % 3 / 10, "A dog.")
+            for n in range(PROMPTS)
+        ]
         text = "".join(json.dumps(line._asdict()) + "\n" for line in lines)
         (run_dir / "held_out" / f"{step:06d}.jsonl").write_text(text)
     curve = [json.dumps({"step": step, "kl": step / 2}) for step in measured]
@@ -30,18 +33,27 @@ def test_a_judge_that_falls_while_the_proxy_rises_is_told_with_its_step(tmp_path
     assert hacking_at(tmp_path, 12, kl=6.0, looks=2) is None
 
 
-def test_prompts_without_a_number_count_in_no_measurement_and_without_a_judge_nothing_is_said(tmp_path):
+def test_prompts_without_a_number_count_in_no_measurement_and_without_a_judge_nothing_is_said(
+    tmp_path,
+):
     write_run(tmp_path, {0: (1.0, 3.0), 8: (3.0, 2.0)})
     file = tmp_path / "held_out" / "000008.jsonl"
     lines = file.read_text().splitlines()
     file.write_text(
-        "\n".join([lines[0].replace("A dog.", "x").replace('"judge": 2.0', '"judge": null'), *lines[2:]]) + "\n"
+        "\n".join(
+            [lines[0].replace("A dog.", "x").replace('"judge": 2.0', '"judge": null'), *lines[2:]]
+        )
+        + "\n"
     )
     assert hacking_at(tmp_path, 8, kl=4.0, looks=1).since_step == 0
-    file.write_text("".join(json.dumps({**json.loads(line), "judge": None}) + "\n" for line in lines))
+    file.write_text(
+        "".join(json.dumps({**json.loads(line), "judge": None}) + "\n" for line in lines)
+    )
     assert hacking_at(tmp_path, 8, kl=4.0, looks=1) is None
 
 
-@pytest.mark.parametrize(("iterations", "every", "looks"), [(20, 0, 1), (20, 4, 5), (20, 6, 4), (3, 10, 1)])
+@pytest.mark.parametrize(
+    ("iterations", "every", "looks"), [(20, 0, 1), (20, 4, 5), (20, 6, 4), (3, 10, 1)]
+)
 def test_the_error_rate_is_shared_among_all_looks(iterations, every, looks):
     assert measurements_of(iterations, every=every) == looks

@@ -21,14 +21,23 @@ LEAST = {"model": {"base": "somewhere"}, "data": {"prompts": "prompts.jsonl"}}
 
 def test_all_are_found():
     assert [path.stem for path in RECIPES] == [
-        "ppo-llava-1.5-7b-24gb", "ppo-llava-1.5-7b-80gb", "ppo-llava-rlhf", "ppo-world",
-    ]  # fmt: skip
+        "ppo-llava-1.5-7b-24gb",
+        "ppo-llava-1.5-7b-80gb",
+        "ppo-llava-rlhf",
+        "ppo-world",
+    ]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_says_what_it_was_run_on_how_to_run_it_and_what_it_takes(path):
     head = path.read_text(encoding="utf-8").split("\n[model]")[0]
-    for word in ("Checked on", f"veridical train ppo {path.stem} ", "One override", "AdamW", "ctivations"):
+    for word in (
+        "Checked on",
+        f"veridical train ppo {path.stem} ",
+        "One override",
+        "AdamW",
+        "ctivations",
+    ):
         assert word in head, word
 
 
@@ -36,15 +45,27 @@ def test_it_says_what_it_was_run_on_how_to_run_it_and_what_it_takes(path):
 def test_it_trains(path, tiny_llava_path, prompts_path, tmp_path):
     asked = load_recipe(path, PpoRecipe)
     mine = {
-        "model.base": tiny_llava_path, "model.device": "cpu", "model.quantization": "none",
-        "data.prompts": prompts_path, "data.held_out_fraction": 0.2, "rollout.prompts": 8,
-        "rollout.max_new_tokens": 5, "train.batch_size": 4, "train.micro_batch_size": 4, "train.iterations": 1,
-        "train.evaluation_iterations": 0, "train.save_steps": 0,
-    }  # fmt: skip
-    recipe = load_recipe(path, PpoRecipe, overrides=[f"{name}={value}" for name, value in mine.items()])
+        "model.base": tiny_llava_path,
+        "model.device": "cpu",
+        "model.quantization": "none",
+        "data.prompts": prompts_path,
+        "data.held_out_fraction": 0.2,
+        "rollout.prompts": 8,
+        "rollout.max_new_tokens": 5,
+        "train.batch_size": 4,
+        "train.micro_batch_size": 4,
+        "train.iterations": 1,
+        "train.evaluation_iterations": 0,
+        "train.save_steps": 0,
+    }
+    recipe = load_recipe(
+        path, PpoRecipe, overrides=[f"{name}={value}" for name, value in mine.items()]
+    )
     for section in ("model", "data", "rollout", "objective", "kl", "value", "reward", "train"):
         ours = {name.split(".")[1] for name in mine if name.startswith(section)}
-        assert getattr(recipe, section).model_dump(exclude=ours) == getattr(asked, section).model_dump(exclude=ours)
+        assert getattr(recipe, section).model_dump(exclude=ours) == getattr(
+            asked, section
+        ).model_dump(exclude=ours)
     result = train_ppo(recipe, tmp_path / "run", judge=Letters())
     assert (result.weights / "adapter_model.safetensors").is_file()
     assert result.manifest.notes["prompts"] == {"train": 6, "held out": 2}
@@ -69,10 +90,16 @@ def test_the_memory_is_reckoned_from_the_models_own_shape(card):
     with torch.device("meta"):
         model = LlavaForConditionalGeneration(LlavaConfig())
     shape = model.config.get_text_config()
-    linear = [module for module in language_model(model).modules() if isinstance(module, torch.nn.Linear)]
-    adapter = recipe.model.lora.rank * sum(module.in_features + module.out_features for module in linear)
+    linear = [
+        module for module in language_model(model).modules() if isinstance(module, torch.nn.Linear)
+    ]
+    adapter = recipe.model.lora.rank * sum(
+        module.in_features + module.out_features for module in linear
+    )
     assert said("# M weights") == pytest.approx(adapter / 1e6, rel=0.01)
-    learning = adapter * (2 if recipe.has_value else 1)  # in float32: weights, gradients and AdamW's two moments
+    learning = adapter * (
+        2 if recipe.has_value else 1
+    )  # in float32: weights, gradients and AdamW's two moments
     assert said("with gradients and AdamW # GB") == pytest.approx(4 * 4 * learning / 1e9, rel=0.03)
     assert said("the reward's adapter # GB") == pytest.approx(4 * adapter / 1e9, rel=0.07)
     a_token = 2 * shape.num_hidden_layers * shape.hidden_size * 2
@@ -87,27 +114,70 @@ def test_the_memory_is_reckoned_from_the_models_own_shape(card):
         in_nf4 = sum(module.weight.numel() for module in linear)
         eyes = sum(p.numel() for p in vision_tower(model).parameters())
         eyes += sum(p.numel() for p in model.model.multi_modal_projector.parameters())
-        base = [said("in NF4 # GB"), said("embeddings and head # GB"), said("tower and projector # GB")]
-        wanted = [0.516 * in_nf4, 2 * (whole - in_nf4 - eyes), 2 * eyes]  # 4.127 bits a weight, constants included
+        base = [
+            said("in NF4 # GB"),
+            said("embeddings and head # GB"),
+            said("tower and projector # GB"),
+        ]
+        wanted = [
+            0.516 * in_nf4,
+            2 * (whole - in_nf4 - eyes),
+            2 * eyes,
+        ]  # 4.127 bits a weight, constants included
         assert base == pytest.approx([one / 1e9 for one in wanted], abs=0.06)
-    at_most = sum(base) + said("AdamW # GB") + said("the reward's adapter # GB") + said("MB a token, # GB")
+    at_most = (
+        sum(base)
+        + said("AdamW # GB")
+        + said("the reward's adapter # GB")
+        + said("MB a token, # GB")
+    )
     assert at_most <= said("In all about # GB") + 0.1
     assert said("In all about # GB") < card
 
 
 def test_llava_rlhf_says_what_the_original_says():
     recipe = load_recipe(next(path for path in RECIPES if path.stem == "ppo-llava-rlhf"), PpoRecipe)
-    rollout, objective, train, kl, value = recipe.rollout, recipe.objective, recipe.train, recipe.kl, recipe.value
+    rollout, objective, train, kl, value = (
+        recipe.rollout,
+        recipe.objective,
+        recipe.train,
+        recipe.kl,
+        recipe.value,
+    )
     assert (rollout.prompts, rollout.samples, rollout.max_new_tokens) == (512, 1, 896)
     assert (rollout.temperature, rollout.top_p, rollout.cut_after) == (1.0, 1.0, ("?",))
-    assert (objective.advantage, objective.discount, objective.gae_lambda, objective.clip_range) == ("gae", 1, 1, 0.2)
-    assert (objective.slots, objective.whiten_advantages, objective.whiten_rewards) == ("window", True, False)
-    assert (train.learning_rate, train.batch_size, train.ppo_epochs, train.epochs) == (3e-5, 256, 2, 4)
+    assert (
+        objective.advantage,
+        objective.discount,
+        objective.gae_lambda,
+        objective.clip_range,
+    ) == ("gae", 1, 1, 0.2)
+    assert (objective.slots, objective.whiten_advantages, objective.whiten_rewards) == (
+        "window",
+        True,
+        False,
+    )
+    assert (train.learning_rate, train.batch_size, train.ppo_epochs, train.epochs) == (
+        3e-5,
+        256,
+        2,
+        4,
+    )
     assert (train.schedule, train.weight_decay, train.max_grad_norm) == ("cosine", 0.0, 1.0)
     assert train.warmup_ratio == pytest.approx(5 / 562, abs=1e-5)
-    assert (value.kind, value.coefficient, value.clip_range, value.warmup_iterations) == ("adapter", 0.1, 0.2, 0)
+    assert (value.kind, value.coefficient, value.clip_range, value.warmup_iterations) == (
+        "adapter",
+        0.1,
+        0.2,
+        0,
+    )
     # 0.1 on a penalty that the original multiplies by 10 with all rewards
-    assert (kl.coefficient, kl.estimator, kl.where, kl.target) == (0.1 * recipe.reward.scale, "clamped", "reward", 0)
+    assert (kl.coefficient, kl.estimator, kl.where, kl.target) == (
+        0.1 * recipe.reward.scale,
+        "clamped",
+        "reward",
+        0,
+    )
     assert (recipe.reward.preset, recipe.data.max_prompt_tokens) == ("llava-rlhf", 128)
     assert recipe.steps_per_iteration == 4
 
@@ -121,13 +191,22 @@ def test_what_is_set_wins_over_the_preset_and_is_written_back(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rollout": {"prompts": 100}, "train": {"batch_size": 64}}, "must divide `rollout.prompts`"),
+        (
+            {"rollout": {"prompts": 100}, "train": {"batch_size": 64}},
+            "must divide `rollout.prompts`",
+        ),
         ({"train": {"batch_size": 64, "micro_batch_size": 48}}, "must divide `batch_size`"),
         ({"objective": {"advantage": "rloo"}, "rollout": {"samples": 1}}, "at least 2"),
         ({"kl": {"where": "loss", "estimator": "k1"}}, "says nothing as a loss"),
         ({"model": {"base": "x", "lora": {"dropout": 0.1}}}, "dropout"),
         ({"model": {"base": "x", "tuning": "full"}}, '"detached" or "shared"'),
-        ({"model": {"base": "x", "tuning": "full", "trainable": ["vision"]}, "value": {"kind": "shared"}}, "vision"),
+        (
+            {
+                "model": {"base": "x", "tuning": "full", "trainable": ["vision"]},
+                "value": {"kind": "shared"},
+            },
+            "vision",
+        ),
         ({"objective": {"advantage": "grpo"}, "value": {"warmup_iterations": 1}}, "has no value"),
         ({"objective": {"advantage": "rloo", "slots": "window"}}, '"window" goes with'),
         ({"preset": "llava"}, "preset"),

@@ -90,28 +90,61 @@ def test_killed_at_six_moments(make_ppo_recipe, tmp_path, one_thread):
     recipe = make_ppo_recipe(
         data={"held_out": str(held)},
         kl={"target": 0.5, "horizon": 8},  # so that the price of a nat is something to forget
-        train={"ppo_epochs": 2, "micro_batch_size": 1, "save_steps": 1, "evaluation_iterations": 1, "cache": ""},
+        train={
+            "ppo_epochs": 2,
+            "micro_batch_size": 1,
+            "save_steps": 1,
+            "evaluation_iterations": 1,
+            "cache": "",
+        },
     )
     untouched = train_ppo(recipe, tmp_path / "untouched", reward=Letters(), judge=Letters())
     file = write_recipe(recipe, tmp_path / "recipe.toml")
     subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", KILLED, str(file), str(tmp_path), str(Path(__file__).parents[2])],
-        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-c",
+            KILLED,
+            str(file),
+            str(tmp_path),
+            str(Path(__file__).parents[2]),
+        ],
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=240,
+    )
 
-    points = {"measuring": 3, "sampling": 4, "scoring": 4, "between epochs": 3, "saving": 2, "result": 8}
+    points = {
+        "measuring": 3,
+        "sampling": 4,
+        "scoring": 4,
+        "between epochs": 3,
+        "saving": 2,
+        "result": 8,
+    }
     for moment, step in points.items():
         assert find_resume_point(tmp_path / moment / "resume").name == f"checkpoint-{step}", moment
     assert not is_complete(tmp_path / "saving" / "resume" / "checkpoint-3")
-    assert (tmp_path / "between epochs" / "resume" / "checkpoint-3" / "rollout.safetensors").is_file()
+    assert (
+        tmp_path / "between epochs" / "resume" / "checkpoint-3" / "rollout.safetensors"
+    ).is_file()
     assert not (tmp_path / "sampling" / "resume" / "checkpoint-4" / "rollout.safetensors").exists()
 
     for moment in points:
-        result = train_ppo(recipe, tmp_path / moment, reward=Letters(), judge=Letters(), resume=True)
+        result = train_ppo(
+            recipe, tmp_path / moment, reward=Letters(), judge=Letters(), resume=True
+        )
         for part in ("adapter", "value"):
             for path in (tmp_path / "untouched" / part).glob("*.safetensors"):
-                assert (tmp_path / moment / part / path.name).read_bytes() == path.read_bytes(), (moment, path)
+                assert (tmp_path / moment / part / path.name).read_bytes() == path.read_bytes(), (
+                    moment,
+                    path,
+                )
         assert metrics(tmp_path / moment) == metrics(tmp_path / "untouched"), moment
         for name in ("curves.jsonl", "memory.json"):
-            assert (tmp_path / moment / name).read_bytes() == (tmp_path / "untouched" / name).read_bytes(), moment
+            assert (tmp_path / moment / name).read_bytes() == (
+                tmp_path / "untouched" / name
+            ).read_bytes(), moment
         assert result.manifest.notes == untouched.manifest.notes

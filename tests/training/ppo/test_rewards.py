@@ -55,7 +55,10 @@ def rollouts_of(run_dir):
 @pytest.fixture
 def make_recipe(make_ppo_recipe, comparisons):
     def make(reward_model, **sections):
-        data = {"prompts": str(comparisons / "prompts.jsonl"), "facts": str(comparisons / "facts.jsonl")}
+        data = {
+            "prompts": str(comparisons / "prompts.jsonl"),
+            "facts": str(comparisons / "facts.jsonl"),
+        }
         return make_ppo_recipe(reward_model=str(reward_model), **{"data": data, **sections})
 
     return make
@@ -68,9 +71,16 @@ def test_reference_and_reward_are_adapters_that_stay_as_they_are(
     """Four adapters on one base: those of policy and value learn, the two others end as they began."""
     base = request.getfixturevalue(miniature)
     reward_model = make_reward_model(base=base)
-    first = train_ppo(make_recipe(reward_model, model={"base": str(base)}, train={"iterations": 1}), tmp_path / "first")
+    first = train_ppo(
+        make_recipe(reward_model, model={"base": str(base)}, train={"iterations": 1}),
+        tmp_path / "first",
+    )
     built = []
-    monkeypatch.setattr(ppo, "build_roles", lambda *args, **more: built.append(build_roles(*args, **more)) or built[0])
+    monkeypatch.setattr(
+        ppo,
+        "build_roles",
+        lambda *args, **more: built.append(build_roles(*args, **more)) or built[0],
+    )
     model = {"base": str(base), "adapter": str(first.weights)}
     result = train_ppo(make_recipe(reward_model, model=model), tmp_path / "run")
     for line in rollouts_of(tmp_path / "run"):
@@ -78,7 +88,13 @@ def test_reference_and_reward_are_adapters_that_stay_as_they_are(
         assert all(math.isfinite(value) for value in line.values() if isinstance(value, float))
     assert str(reward_model) in result.manifest.inputs
     memory = json.loads((tmp_path / "run" / "memory.json").read_text())
-    assert [role["role"] for role in memory["roles"]] == ["base", "policy", "reference", "value", "reward"]
+    assert [role["role"] for role in memory["roles"]] == [
+        "base",
+        "policy",
+        "reference",
+        "value",
+        "reward",
+    ]
     held = get_peft_model_state_dict
     for name, folder in (("reference", first.weights), ("reward", reward_model / "adapter")):
         before = load_file(folder / "adapter_model.safetensors")
@@ -96,31 +112,47 @@ def test_a_value_may_start_from_the_reward(make_recipe, reward_model, tmp_path):
     assert load_file(tmp_path / "run" / "value" / "adapter_model.safetensors")
 
 
-def test_under_full_training_the_reward_stands_on_the_frozen_copy(make_recipe, reward_model, tmp_path):
+def test_under_full_training_the_reward_stands_on_the_frozen_copy(
+    make_recipe, reward_model, tmp_path
+):
     full = {"model": {"tuning": "full"}, "value": {"kind": "detached"}}
     train_ppo(make_recipe(reward_model, **full), tmp_path / "full")
     train_ppo(make_recipe(reward_model, train={"iterations": 1}), tmp_path / "lora")
-    # The same policy before the first step, the same streams: the same responses and the same rewards.
+    # The same policy before the first step, the same streams: the same responses and the same
+    # rewards.
     first, other = rollouts_of(tmp_path / "full")[0], rollouts_of(tmp_path / "lora")[0]
     assert first["reward/learned"] == pytest.approx(other["reward/learned"], abs=1e-4)
 
 
-def test_a_reward_model_of_its_own_weights_is_loaded_apart(make_recipe, make_reward_model, tmp_path):
-    train_ppo(make_recipe(make_reward_model(tuning="full"), train={"iterations": 1}), tmp_path / "run")
+def test_a_reward_model_of_its_own_weights_is_loaded_apart(
+    make_recipe, make_reward_model, tmp_path
+):
+    train_ppo(
+        make_recipe(make_reward_model(tuning="full"), train={"iterations": 1}), tmp_path / "run"
+    )
     assert "reward/learned" in rollouts_of(tmp_path / "run")[0]
 
 
-def test_a_reward_model_of_another_base_is_loaded_with_it(make_recipe, reward_model, tmp_path, capfd):
+def test_a_reward_model_of_another_base_is_loaded_with_it(
+    make_recipe, reward_model, tmp_path, capfd
+):
     other = tiny_llava(tmp_path / "other", seed=5)
-    train_ppo(make_recipe(reward_model, model={"base": str(other)}, train={"iterations": 1}), tmp_path / "run")
+    train_ppo(
+        make_recipe(reward_model, model={"base": str(other)}, train={"iterations": 1}),
+        tmp_path / "run",
+    )
     assert "stands on another base than the policy" in capfd.readouterr().err
 
 
-def test_facts_and_reward_model_must_go_together(make_recipe, make_reward_model, reward_model, comparisons, tmp_path):
+def test_facts_and_reward_model_must_go_together(
+    make_recipe, make_reward_model, reward_model, comparisons, tmp_path
+):
     prompts = {"prompts": str(comparisons / "prompts.jsonl")}
     with pytest.raises(ModelError, match="reads facts, got none"):
         train_ppo(make_recipe(reward_model, data=prompts), tmp_path / "a")
-    with pytest.raises(ConfigError, match="nothing reads facts: the reward model was trained without"):
+    with pytest.raises(
+        ConfigError, match="nothing reads facts: the reward model was trained without"
+    ):
         train_ppo(make_recipe(make_reward_model(position="none")), tmp_path / "b")
     with pytest.raises(ConfigError, match="nothing reads facts: there is no `reward_model`"):
         train_ppo(make_recipe(""), tmp_path / "c")
@@ -132,7 +164,9 @@ def test_prompts_without_facts_or_with_those_of_another_image_are_told_before_th
     make_recipe, reward_model, comparisons, tmp_path, capfd
 ):
     known = [
-        one for one in read_records(comparisons / "facts.jsonl", Facts) if one.image_id not in ("scene1", "scene4")
+        one
+        for one in read_records(comparisons / "facts.jsonl", Facts)
+        if one.image_id not in ("scene1", "scene4")
     ]
     stray = Facts(image_id="scene2", prompt_id="p3", kind="answer", texts=("Red.",))
     write_records(tmp_path / "facts.jsonl", [*known, stray], kind="Facts")
@@ -144,7 +178,9 @@ def test_prompts_without_facts_or_with_those_of_another_image_are_told_before_th
     assert "No facts for prompt 'p1'" in str(caught.value)
     assert "facts for prompt 'p3' are of another image: 'scene2'" in str(caught.value)
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
-    result = train_ppo(make_recipe(reward_model, data={**data, "skip_bad": True}, train=one), tmp_path / "run")
+    result = train_ppo(
+        make_recipe(reward_model, data={**data, "skip_bad": True}, train=one), tmp_path / "run"
+    )
     assert result.manifest.notes["prompts"]["train"] == 5
     assert len((tmp_path / "run" / "unrewardable_prompts.jsonl").read_text().splitlines()) == 3
     write_records(tmp_path / "facts.jsonl", known, kind="Facts")
@@ -169,8 +205,12 @@ def test_a_second_reward_model_rates_what_is_held_out_and_warns(
     monkeypatch.setattr(ppo, "hacking_at", test)
     result = train_ppo(recipe.model_copy(update={"data": data}), tmp_path / "run")
     assert result.manifest.notes["judge"] == "judge"
-    curve = [json.loads(line) for line in (tmp_path / "run" / "curves.jsonl").read_text().splitlines()]
-    assert all(math.isfinite(point["judge"]) and point["judge"] != point["proxy"] for point in curve)
+    curve = [
+        json.loads(line) for line in (tmp_path / "run" / "curves.jsonl").read_text().splitlines()
+    ]
+    assert all(
+        math.isfinite(point["judge"]) and point["judge"] != point["proxy"] for point in curve
+    )
     (warned,) = (text for text in result.manifest.notes["warnings"] if "proxy rises" in text)
     assert "judge falls since step 0: proxy 1 → 2, judge 3 → 2" in warned
     assert {step for step, _ in asked} == {curve[-1]["step"]}
@@ -185,12 +225,31 @@ def run(*words):
 
 def test_from_the_command_line(reward_model, tiny_llava_path, comparisons, tmp_path, capsys):
     words = [
-        "train", "ppo", "ppo-world", f"model.base={tiny_llava_path}", "model.device=cpu", "rollout.prompts=4",
-        "rollout.samples=2", "rollout.max_new_tokens=4", "train.batch_size=4", "train.micro_batch_size=4",
-        "train.iterations=1", f"data.prompts={comparisons / 'prompts.jsonl'}", f"reward_model={reward_model}",
-    ]  # fmt: skip
+        "train",
+        "ppo",
+        "ppo-world",
+        f"model.base={tiny_llava_path}",
+        "model.device=cpu",
+        "rollout.prompts=4",
+        "rollout.samples=2",
+        "rollout.max_new_tokens=4",
+        "train.batch_size=4",
+        "train.micro_batch_size=4",
+        "train.iterations=1",
+        f"data.prompts={comparisons / 'prompts.jsonl'}",
+        f"reward_model={reward_model}",
+    ]
     assert run(*words, f"data.facts={comparisons / 'facts.jsonl'}", "--out", tmp_path / "run") == 0
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
-    assert run(*words, f"data.facts={comparisons / 'facts.jsonl'}", "--out", tmp_path / "run", "--resume") == 0
+    assert (
+        run(
+            *words,
+            f"data.facts={comparisons / 'facts.jsonl'}",
+            "--out",
+            tmp_path / "run",
+            "--resume",
+        )
+        == 0
+    )
     assert run(*words, "--out", tmp_path / "other") == 1
     assert "reads facts, got none" in capsys.readouterr().err

@@ -22,7 +22,9 @@ def setting(request, make_ppo_recipe, tmp_path):
             if "lora_B" in name:
                 parameter.normal_(std=0.1)
         roles.head.weight.normal_(std=0.1)
-    prompts = read_prompts(recipe.data.prompts, roles.vlm, roles.features, recipe.data, room=8, run_dir=tmp_path)[:3]
+    prompts = read_prompts(
+        recipe.data.prompts, roles.vlm, roles.features, recipe.data, room=8, run_dir=tmp_path
+    )[:3]
     collector = RolloutCollector(roles, HfEngine(roles, recipe.rollout), Letters(), recipe)
     return prompts, collector, collector.sample(prompts, stream=("law",))
 
@@ -30,9 +32,13 @@ def setting(request, make_ppo_recipe, tmp_path):
 def told(collector, prompts, sampled):
     """Everything that is said of responses, by name (N K …), padded to one width."""
     scored = collector.score(prompts, sampled)
-    columns = {name: getattr(scored, name) for name in ("logprobs", "entropies", "reference", "values")}
+    columns = {
+        name: getattr(scored, name) for name in ("logprobs", "entropies", "reference", "values")
+    }
     columns = {name: torch.where(scored.response_mask, one, 0) for name, one in columns.items()}
-    columns = {name: torch.nn.functional.pad(one, (0, 8 - one.shape[-1])) for name, one in columns.items()}
+    columns = {
+        name: torch.nn.functional.pad(one, (0, 8 - one.shape[-1])) for name, one in columns.items()
+    }
     return columns | {"reward": collector.reward(prompts, sampled).total}
 
 

@@ -18,22 +18,41 @@ def test_the_rlhf_v_preset_says_what_the_paper_says():
     assert recipe.model.tuning == "full"
     assert "vision" not in recipe.model.trainable
     objective = recipe.objective
-    assert (objective.beta, objective.segment_weight, objective.normalize) == (0.5, 5.0, "weighted_mean")
+    assert (objective.beta, objective.segment_weight, objective.normalize) == (
+        0.5,
+        5.0,
+        "weighted_mean",
+    )
     assert (objective.diff, objective.one_sided) == ("original", "ignore")
     train = recipe.train
-    assert (train.learning_rate, train.epochs, train.batch_size, train.warmup_ratio) == (5e-7, 7, 32, 0.1)
+    assert (train.learning_rate, train.epochs, train.batch_size, train.warmup_ratio) == (
+        5e-7,
+        7,
+        32,
+        0.1,
+    )
     assert train.schedule == "cosine"
 
 
 @pytest.mark.parametrize("preset", ["none", "rlhf-v", "veridical"])
 def test_a_setting_wins_over_every_preset(preset):
-    recipe = resolve("objective.beta=3", "train.learning_rate=1e-3", "model.tuning=lora", preset=preset)
-    assert (recipe.objective.beta, recipe.train.learning_rate, recipe.model.tuning) == (3.0, 1e-3, "lora")
+    recipe = resolve(
+        "objective.beta=3", "train.learning_rate=1e-3", "model.tuning=lora", preset=preset
+    )
+    assert (recipe.objective.beta, recipe.train.learning_rate, recipe.model.tuning) == (
+        3.0,
+        1e-3,
+        "lora",
+    )
 
 
 def test_plain_dpo_brings_its_own_beta_and_sum_whatever_the_preset():
     recipe = resolve("objective.name=dpo", preset="rlhf-v")
-    assert (recipe.objective.beta, recipe.objective.segment_weight, recipe.objective.normalize) == (0.1, 1.0, "sum")
+    assert (recipe.objective.beta, recipe.objective.segment_weight, recipe.objective.normalize) == (
+        0.1,
+        1.0,
+        "sum",
+    )
     assert recipe.train.epochs == 7
     assert resolve("objective.name=dpo", "objective.beta=0.3").objective.beta == 0.3
 

@@ -33,18 +33,25 @@ def vlm(request):
 
 @pytest.fixture
 def pairs(corrections_path, tmp_path):
-    return read_pairs(DataSection(corrections=str(corrections_path)), quarantine=tmp_path / "bad.jsonl")
+    return read_pairs(
+        DataSection(corrections=str(corrections_path)), quarantine=tmp_path / "bad.jsonl"
+    )
 
 
 def encode(vlm, pairs, *, max_response_tokens=64, **objective):
     return encode_pairs(
-        vlm, pairs, ObjectiveSection(**objective), max_response_tokens=max_response_tokens,
+        vlm,
+        pairs,
+        ObjectiveSection(**objective),
+        max_response_tokens=max_response_tokens,
         features=FeatureCache(None, vlm),
-    )  # fmt: skip
+    )
 
 
 def marked_text(text, response, mask):
-    return "".join(text[s:e] for (s, e), changed in zip(response.offsets, mask, strict=True) if changed)
+    return "".join(
+        text[s:e] for (s, e), changed in zip(response.offsets, mask, strict=True) if changed
+    )
 
 
 def test_marked_tokens_cover_what_was_corrected_on_both_sides(vlm, pairs):
@@ -61,7 +68,9 @@ def test_marked_tokens_cover_what_was_corrected_on_both_sides(vlm, pairs):
 
 
 def test_the_original_diff_passes_over_deletions(vlm, pairs):
-    deletion = next(number for number, pair in enumerate(pairs) if len(pair.chosen) < len(pair.rejected) - 15)
+    deletion = next(
+        number for number, pair in enumerate(pairs) if len(pair.chosen) < len(pair.rejected) - 15
+    )
     ours, statistics = encode(vlm, pairs)
     original, statistics_of_original = encode(vlm, pairs, diff="original")
     assert any(ours[deletion].changed[0])
@@ -76,7 +85,9 @@ def test_a_photo_is_turned_upright_as_its_camera_says(vlm, pairs, tmp_path):
     with Image.open(pairs[0].image.path) as file:
         upright = file.convert("RGB")
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6  # the camera was held so that a viewer must turn the pixels clockwise
+    exif[ExifTags.Base.Orientation] = (
+        6  # the camera was held so that a viewer must turn the pixels clockwise
+    )
     path = tmp_path / "turned.png"
     upright.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
     turned = pairs[0].model_copy(update={"image": ImageRef(path=str(path))})
@@ -92,13 +103,19 @@ def test_statistics_count(vlm, pairs):
     assert statistics.pairs == len(pairs) == 12
     assert statistics.segments_per_response == sum(len(pair.segments) for pair in pairs) / 12
     marked = sum(sum(row.changed[1]) for row in prepared)
-    assert statistics.changed_ratio_rejected == marked / sum(len(row.changed[1]) for row in prepared)
+    assert statistics.changed_ratio_rejected == marked / sum(
+        len(row.changed[1]) for row in prepared
+    )
     assert statistics.truncated == 0
     assert encode(vlm, pairs, max_response_tokens=3)[1].truncated == 12
 
 
 def test_prompts_taken_apart_and_stacked_again_are_what_they_were(vlm):
-    questions = ["What?", "Is there a knife in the picture, or a green cup on the table?", "Where is the dog?"]
+    questions = [
+        "What?",
+        "Is there a knife in the picture, or a green cup on the table?",
+        "Where is the dog?",
+    ]
     images = [picture(seed) for seed in range(3)]
     together = encode_prompts(vlm, questions, images)
     apart = encode_apart(vlm, [render_turns(vlm, [question]) for question in questions], images)
@@ -116,7 +133,10 @@ def test_equal_prompts_share_their_tensors(vlm, pairs):
 
 def test_a_batch_holds_chosen_then_rejected(vlm, pairs):
     prepared, _ = encode(vlm, pairs)
-    rows = [(row, torch.full((2, max(map(len, row.response_ids))), -float(n))) for n, row in enumerate(prepared[:3])]
+    rows = [
+        (row, torch.full((2, max(map(len, row.response_ids))), -float(n)))
+        for n, row in enumerate(prepared[:3])
+    ]
     batch = collate(rows, pad_token_id=vlm.tokenizer.pad_token_id)
     shape = batch["response_ids"].shape
     assert shape[:2] == (3, 2)
@@ -133,7 +153,9 @@ def test_a_batch_holds_chosen_then_rejected(vlm, pairs):
 
 def test_pixels_are_let_go_where_features_are_kept(vlm, pairs):
     prepared, _ = encode(vlm, pairs)
-    batch = collate([(row, torch.zeros(2, 1)) for row in prepared[:4]], pad_token_id=vlm.tokenizer.pad_token_id)
+    batch = collate(
+        [(row, torch.zeros(2, 1)) for row in prepared[:4]], pad_token_id=vlm.tokenizer.pad_token_id
+    )
     if vlm.model.config.model_type == "llava":
         assert "pixel_values" not in batch["prompt"]
         assert len(set(batch["image_keys"])) == 2

@@ -33,10 +33,19 @@ def test_training_learns_and_tells_everything(make_recipe, tmp_path):
     assert train[-1]["loss"] < 0.5 * train[0]["loss"]
     assert train[-1]["accuracy"] == 1
     assert train[-1]["reward_margin"] > 0
-    for name in ("chosen_logprob", "rejected_logprob", "grad_norm", "learning_rate", "seconds", "epoch"):
+    for name in (
+        "chosen_logprob",
+        "rejected_logprob",
+        "grad_norm",
+        "learning_rate",
+        "seconds",
+        "epoch",
+    ):
         assert all(math.isfinite(line[name]) for line in train), name
     manifest = result.manifest
-    assert json.loads((tmp_path / "run" / "manifest.json").read_text()) == manifest.model_dump(mode="json")
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text()) == manifest.model_dump(
+        mode="json"
+    )
     assert manifest.verb == "train dpo"
     assert manifest.peak_memory_bytes > 0
     assert {"reference", "training", "reading", "saving"} <= manifest.seconds.keys()
@@ -46,13 +55,17 @@ def test_training_learns_and_tells_everything(make_recipe, tmp_path):
     assert manifest.notes["chosen_step"] == best["step"]
 
 
-def test_full_training_leaves_a_model_that_plain_transformers_loads(make_recipe, tiny_llava_path, tmp_path):
+def test_full_training_leaves_a_model_that_plain_transformers_loads(
+    make_recipe, tiny_llava_path, tmp_path
+):
     result = train_dpo(make_recipe(train={"max_steps": 1, "warmup_ratio": 0.0}), tmp_path / "run")
     assert result.weights == tmp_path / "run" / "model"
     model = AutoModelForImageTextToText.from_pretrained(result.weights)
     AutoProcessor.from_pretrained(result.weights)
     base = AutoModelForImageTextToText.from_pretrained(tiny_llava_path)
-    changed = {name for name, p in model.named_parameters() if not torch.equal(p, base.get_parameter(name))}
+    changed = {
+        name for name, p in model.named_parameters() if not torch.equal(p, base.get_parameter(name))
+    }
     assert changed
     assert not any("vision_tower" in name for name in changed)
     assert any("multi_modal_projector" in name for name in changed)
@@ -62,7 +75,8 @@ def test_full_training_leaves_a_model_that_plain_transformers_loads(make_recipe,
 
 def test_lora_leaves_an_adapter_that_peft_loads(make_recipe, tiny_llava_path, tmp_path):
     result = train_dpo(
-        make_recipe(model={"tuning": "lora"}, train={"max_steps": 2, "warmup_ratio": 0.0}), tmp_path / "run"
+        make_recipe(model={"tuning": "lora"}, train={"max_steps": 2, "warmup_ratio": 0.0}),
+        tmp_path / "run",
     )
     assert result.weights == tmp_path / "run" / "adapter"
     base = AutoModelForImageTextToText.from_pretrained(tiny_llava_path)
@@ -77,10 +91,14 @@ def test_an_adapter_can_be_trained_on(make_recipe, tmp_path):
     second = train_dpo(again, tmp_path / "second")
     assert not same_weights(first, second)
     # The reference is where it starts: base with adapter, not the bare base.
-    assert lines_of(tmp_path / "second", "validation")[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert lines_of(tmp_path / "second", "validation")[0]["loss"] == pytest.approx(
+        math.log(2), abs=1e-5
+    )
 
 
-def test_the_same_recipe_gives_the_same_weights_and_its_written_form_repeats_it(make_recipe, tmp_path, monkeypatch):
+def test_the_same_recipe_gives_the_same_weights_and_its_written_form_repeats_it(
+    make_recipe, tmp_path, monkeypatch
+):
     first = train_dpo(make_recipe(), tmp_path / "first")
     monkeypatch.chdir(tmp_path)
     written = load_recipe(tmp_path / "first" / "recipe.toml", PreferenceRecipe)
@@ -93,7 +111,9 @@ def test_micro_batches_change_nothing_but_rounding(make_recipe, tmp_path):
     """Eight pairs in steps of three: the last step of an epoch has two, which must weigh as two."""
     runs = [
         train_dpo(
-            make_recipe(train={"batch_size": 3, "micro_batch_size": size, "epochs": 1, "warmup_ratio": 0.0}),
+            make_recipe(
+                train={"batch_size": 3, "micro_batch_size": size, "epochs": 1, "warmup_ratio": 0.0}
+            ),
             tmp_path / str(size),
             choose=latest(),
         )
@@ -134,14 +154,20 @@ def test_qwen_with_multimodal_positions_trains_too(make_recipe, tiny_qwen2_5_vl_
 
 def test_gradient_checkpointing_changes_nothing_but_rounding(make_recipe, tmp_path):
     plain = train_dpo(make_recipe(train={"max_steps": 3}), tmp_path / "plain")
-    saving = train_dpo(make_recipe(train={"max_steps": 3, "gradient_checkpointing": True}), tmp_path / "saving")
-    for line, other in zip(lines_of(plain.run_dir, "train"), lines_of(saving.run_dir, "train"), strict=True):
+    saving = train_dpo(
+        make_recipe(train={"max_steps": 3, "gradient_checkpointing": True}), tmp_path / "saving"
+    )
+    for line, other in zip(
+        lines_of(plain.run_dir, "train"), lines_of(saving.run_dir, "train"), strict=True
+    ):
         assert line["loss"] == pytest.approx(other["loss"], abs=1e-4)
 
 
 def measured(values):
     """An `evaluate` that gives (hallucination, coverage) by step."""
-    return lambda vlm, step: dict(zip(("hallucination_rate", "object_coverage"), values[step], strict=True))
+    return lambda vlm, step: dict(
+        zip(("hallucination_rate", "object_coverage"), values[step], strict=True)
+    )
 
 
 def test_the_checkpoint_is_chosen_on_validation_scenes(make_recipe, tmp_path):
@@ -151,7 +177,9 @@ def test_the_checkpoint_is_chosen_on_validation_scenes(make_recipe, tmp_path):
     assert result.manifest.notes["chosen_step"] == 6
     assert "object_coverage is at most 0.02 below" in result.manifest.notes["choice_rule"]
     assert result.manifest.notes["base"]["hallucination_rate"] == 0.6
-    until_then = train_dpo(recipe, tmp_path / "again", evaluate=measured({**values, 8: (0.9, 0.99)}))
+    until_then = train_dpo(
+        recipe, tmp_path / "again", evaluate=measured({**values, 8: (0.9, 0.99)})
+    )
     assert same_weights(result, until_then)
     last = train_dpo(recipe, tmp_path / "last", evaluate=measured(values), choose=latest())
     assert last.manifest.notes["chosen_step"] == 8
@@ -173,7 +201,9 @@ def test_measuring_does_not_disturb_the_training(make_recipe, tmp_path):
 
     recipe = make_recipe(model={"tuning": "lora", "lora": {"rank": 4, "dropout": 0.2}})
     quiet = train_dpo(recipe, tmp_path / "quiet", choose=latest())
-    assert same_weights(quiet, train_dpo(recipe, tmp_path / "noisy", evaluate=noisy, choose=latest()))
+    assert same_weights(
+        quiet, train_dpo(recipe, tmp_path / "noisy", evaluate=noisy, choose=latest())
+    )
 
 
 def test_a_run_directory_is_not_overwritten(make_recipe, tmp_path):
@@ -183,7 +213,9 @@ def test_a_run_directory_is_not_overwritten(make_recipe, tmp_path):
         train_dpo(recipe, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"differ in `objective.beta`, `train.seed`"):
         train_dpo(
-            make_recipe(train={"max_steps": 1, "seed": 3}, objective={"beta": 3.0}), tmp_path / "run", resume=True
+            make_recipe(train={"max_steps": 1, "seed": 3}, objective={"beta": 3.0}),
+            tmp_path / "run",
+            resume=True,
         )
     assert train_dpo(recipe, tmp_path / "run", resume=True).manifest == first.manifest
 
@@ -206,13 +238,16 @@ def test_bad_rows_are_told_all_at_once_or_put_aside(make_recipe, tmp_path):
     assert all(fault.file == path for fault in caught.value.faults)
     # Nothing was begun, so mending the file and running the same command is enough.
     result = train_dpo(
-        recipe.model_copy(update={"data": recipe.data.model_copy(update={"skip_bad": True})}), tmp_path / "run"
+        recipe.model_copy(update={"data": recipe.data.model_copy(update={"skip_bad": True})}),
+        tmp_path / "run",
     )
     assert result.manifest.notes["pairs"]["pairs"] == 6
     assert len((tmp_path / "run" / "bad_rows.jsonl").read_text().splitlines()) == 6
 
 
-def test_a_full_disk_while_saving_is_told_and_the_run_goes_on_from_before(make_recipe, tmp_path, monkeypatch):
+def test_a_full_disk_while_saving_is_told_and_the_run_goes_on_from_before(
+    make_recipe, tmp_path, monkeypatch
+):
     recipe = make_recipe(train={"epochs": 4})
     whole = train_dpo(recipe, tmp_path / "whole")
     saves = [0]
@@ -221,12 +256,16 @@ def test_a_full_disk_while_saving_is_told_and_the_run_goes_on_from_before(make_r
     def full(value, path, *rest, **more):
         saves[0] += 1
         if saves[0] > 4:
-            raise RuntimeError("PytorchStreamWriter failed writing file data/3: no space left on device")
+            raise RuntimeError(
+                "PytorchStreamWriter failed writing file data/3: no space left on device"
+            )
         inner(value, path, *rest, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
-        with pytest.raises(StorageError, match=r"Cannot write the resume point.*no space left.*--resume"):
+        with pytest.raises(
+            StorageError, match=r"Cannot write the resume point.*no space left.*--resume"
+        ):
             train_dpo(recipe, tmp_path / "run")
     assert same_weights(whole, train_dpo(recipe, tmp_path / "run", resume=True))
 
@@ -259,12 +298,15 @@ def test_several_processes_are_refused(make_recipe, tmp_path, monkeypatch):
 
 def test_the_vision_tower_can_be_trained_where_it_is_named(make_recipe, tiny_llava_path, tmp_path):
     recipe = make_recipe(
-        model={"trainable": ["vision", "projector", "language_model"]}, train={"max_steps": 2, "warmup_ratio": 0.0}
+        model={"trainable": ["vision", "projector", "language_model"]},
+        train={"max_steps": 2, "warmup_ratio": 0.0},
     )
     result = train_dpo(recipe, tmp_path / "run")
     base = load_model(tiny_llava_path, device="cpu").model.state_dict()
     trained = load_model(result.weights, device="cpu").model.state_dict()
-    assert any(not torch.equal(trained[name], base[name]) for name in base if "vision_tower" in name)
+    assert any(
+        not torch.equal(trained[name], base[name]) for name in base if "vision_tower" in name
+    )
 
 
 def test_an_early_stop_is_not_undone_by_a_resume(make_recipe, tmp_path, monkeypatch):
@@ -276,7 +318,9 @@ def test_an_early_stop_is_not_undone_by_a_resume(make_recipe, tmp_path, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "load_trainable", die)  # training is over, the best weights were not put back yet
+        patch.setattr(
+            loop, "load_trainable", die
+        )  # training is over, the best weights were not put back yet
         with pytest.raises(KeyboardInterrupt):
             train_dpo(recipe, tmp_path / "run", evaluate=measured(values))
     assert loop.load_trainable is inner
@@ -299,7 +343,9 @@ CHANGED = torch.tensor([[[False, True, True, False], [False, True, False, False]
     ],
 )
 def test_the_recipes_objective_gives_the_values_worked_by_hand(settings, margin, loss):
-    losses, others = preference_losses(POLICY, REFERENCE, MASK, CHANGED, ObjectiveSection(**settings))
+    losses, others = preference_losses(
+        POLICY, REFERENCE, MASK, CHANGED, ObjectiveSection(**settings)
+    )
     assert losses.tolist() == pytest.approx([loss], abs=1e-5)
     assert others["reward_margin"].tolist() == pytest.approx([margin], abs=1e-5)
     assert others["chosen_logprob"].tolist() == pytest.approx([-4.2], abs=1e-5)
@@ -318,7 +364,9 @@ def test_the_model_can_be_evaluated_by_whoever_trains(make_recipe, tiny_llava_pa
     seen = []
 
     def look(vlm, step):
-        seen.append((step, vlm.model.training, vlm.model.get_output_embeddings().weight.detach().clone()))
+        seen.append(
+            (step, vlm.model.training, vlm.model.get_output_embeddings().weight.detach().clone())
+        )
         return {"hallucination_rate": 0.5, "object_coverage": 0.9}
 
     train_dpo(make_recipe(), tmp_path / "run", evaluate=look)

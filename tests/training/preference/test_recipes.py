@@ -25,7 +25,13 @@ def test_all_are_found():
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_says_what_it_was_run_on_how_to_run_it_and_what_it_takes(path):
     head = path.read_text(encoding="utf-8").split("\n\npreset")[0]
-    for word in ("Checked on", f"veridical train dpo {path.stem} ", "One override", "AdamW", "ctivations"):
+    for word in (
+        "Checked on",
+        f"veridical train dpo {path.stem} ",
+        "One override",
+        "AdamW",
+        "ctivations",
+    ):
         assert word in head, word
 
 
@@ -49,7 +55,9 @@ def test_it_trains(path, tiny_llava_path, corrections_path, tmp_path):
         ("data", {"corrections", "validation_fraction"}),
         ("train", {"max_steps"}),
     ):
-        assert getattr(recipe, section).model_dump(exclude=mine) == getattr(asked, section).model_dump(exclude=mine)
+        assert getattr(recipe, section).model_dump(exclude=mine) == getattr(
+            asked, section
+        ).model_dump(exclude=mine)
     assert recipe.objective == asked.objective
     result = train_dpo(recipe, tmp_path / "run")
     (file,) = result.weights.glob("*.safetensors")
@@ -60,4 +68,6 @@ def test_it_trains(path, tiny_llava_path, corrections_path, tmp_path):
 def test_the_quantised_ones_ask_for_lora():
     recipes = [load_recipe(path, PreferenceRecipe) for path in RECIPES]
     assert [recipe.model.quantization for recipe in recipes] == ["4bit", "none", "4bit", "none"]
-    assert all(recipe.model.tuning == "lora" for recipe in recipes if recipe.model.quantization == "4bit")
+    assert all(
+        recipe.model.tuning == "lora" for recipe in recipes if recipe.model.quantization == "4bit"
+    )

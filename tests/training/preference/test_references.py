@@ -32,7 +32,11 @@ def prepare(vlm, path, features=None, *, max_response_tokens=64, **objective):
     features = features or FeatureCache(None, vlm)
     pairs = read_pairs(DataSection(corrections=str(path)), quarantine=path.with_name("bad.jsonl"))
     return encode_pairs(
-        vlm, pairs, ObjectiveSection(**objective), max_response_tokens=max_response_tokens, features=features
+        vlm,
+        pairs,
+        ObjectiveSection(**objective),
+        max_response_tokens=max_response_tokens,
+        features=features,
     )[0]
 
 
@@ -54,7 +58,9 @@ def scored_pairs(monkeypatch):
     return count
 
 
-def test_scores_are_the_models_and_a_second_call_reads_them(vlm, features, corrections_path, tmp_path, scored_pairs):
+def test_scores_are_the_models_and_a_second_call_reads_them(
+    vlm, features, corrections_path, tmp_path, scored_pairs
+):
     prepared = prepare(vlm, corrections_path, features)
     first = score(vlm, prepared, tmp_path, features)
     assert scored_pairs == [12]
@@ -62,14 +68,16 @@ def test_scores_are_the_models_and_a_second_call_reads_them(vlm, features, corre
     assert scored_pairs == [12]
     alone = reference_logprobs(
         vlm, prepared[3:4], tmp_path / "alone", batch_size=1, features=features
-    )  # fmt: skip
+    )
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert first[3].shape == alone[0].shape
     torch.testing.assert_close(first[3], alone[0], atol=1e-5, rtol=1e-5)
     assert bool((first[3] <= 0).all())
 
 
-def test_order_ids_masks_and_file_names_do_not_matter(vlm, features, corrections_path, tmp_path, scored_pairs):
+def test_order_ids_masks_and_file_names_do_not_matter(
+    vlm, features, corrections_path, tmp_path, scored_pairs
+):
     prepared = prepare(vlm, corrections_path, features)
     first = score(vlm, prepared, tmp_path, features)
     moved = write_corrections(tmp_path / "elsewhere")
@@ -112,7 +120,9 @@ def test_a_change_of_a_pair_changes_its_key_and_no_other(vlm, tmp_path, change):
     assert before[2:] == after[2:]
 
 
-def test_a_change_of_weights_template_tokens_or_processing_changes_every_key(vlm, corrections_path, tmp_path):
+def test_a_change_of_weights_template_tokens_or_processing_changes_every_key(
+    vlm, corrections_path, tmp_path
+):
     prepared = prepare(vlm, corrections_path)
     keys = pair_keys(vlm, prepared)
 
@@ -122,7 +132,9 @@ def test_a_change_of_weights_template_tokens_or_processing_changes_every_key(vlm
     assert all_differ(pair_keys(vlm, prepared, autocast_name="bf16"))
     assert all_differ(pair_keys(vlm, prepare(vlm, corrections_path, max_response_tokens=3)))
     template = vlm.processor.chat_template
-    vlm.processor.chat_template = template.replace("USER", "HUMAN").replace("upper()", "upper() + '!'")
+    vlm.processor.chat_template = template.replace("USER", "HUMAN").replace(
+        "upper()", "upper() + '!'"
+    )
     assert all_differ(pair_keys(vlm, prepare(vlm, corrections_path)))
     vlm.processor.chat_template = template
     vlm.processor.image_processor.image_mean = [0.1, 0.2, 0.3]
@@ -140,7 +152,9 @@ def test_one_weight_in_the_vision_tower_counts(vlm, corrections_path):
 
 
 @pytest.mark.parametrize("keep", [0, 100])
-def test_a_file_cut_short_is_made_again(vlm, features, corrections_path, tmp_path, scored_pairs, keep):
+def test_a_file_cut_short_is_made_again(
+    vlm, features, corrections_path, tmp_path, scored_pairs, keep
+):
     prepared = prepare(vlm, corrections_path, features)
     first = score(vlm, prepared, tmp_path, features)
     (file,) = tmp_path.glob("*.safetensors")

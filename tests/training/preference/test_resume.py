@@ -80,7 +80,8 @@ def losses(run_dir: Path) -> list[tuple[int, str, float]]:
 def test_killed_at_three_moments(make_recipe, tmp_path, one_thread, monkeypatch, capfd):
     monkeypatch.setattr(references, "_PAIRS_PER_FILE", 4)
     recipe = make_recipe(
-        # dropout makes the random states matter; two micro-batches a step make the place within a step matter
+        # dropout makes the random states matter; two micro-batches a step make the place within a
+        # step matter
         model={"tuning": "lora", "lora": {"rank": 4, "dropout": 0.2}},
         train={"batch_size": 2, "micro_batch_size": 1, "epochs": 2, "evaluation_steps": 3},
     )
@@ -88,10 +89,14 @@ def test_killed_at_three_moments(make_recipe, tmp_path, one_thread, monkeypatch,
     file = write_recipe(recipe, tmp_path / "recipe.toml")
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KILLED, str(file), str(tmp_path)],
-        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120,
-    )  # fmt: skip
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=120,
+    )
 
-    reference, mid_epoch, saving = (tmp_path / name for name in ("reference", "mid-epoch", "saving"))
+    reference, mid_epoch, saving = (
+        tmp_path / name for name in ("reference", "mid-epoch", "saving")
+    )
     assert len(list((reference / "cache" / "references").glob("[!.]*.safetensors"))) == 1
     assert not (reference / "metrics.jsonl").exists()
     assert find_resume_point(mid_epoch / "resume").name == "checkpoint-3"
@@ -104,7 +109,9 @@ def test_killed_at_three_moments(make_recipe, tmp_path, one_thread, monkeypatch,
     for folder in (reference, mid_epoch, saving):
         result = train_dpo(recipe, folder, resume=True)
         for name in ("adapter_model.safetensors", "adapter_config.json"):
-            assert (result.weights / name).read_bytes() == (untouched.weights / name).read_bytes(), (folder.name, name)
+            assert (result.weights / name).read_bytes() == (
+                untouched.weights / name
+            ).read_bytes(), (folder.name, name)
         assert losses(folder) == losses(tmp_path / "untouched"), folder.name
         assert result.manifest.notes == untouched.manifest.notes
     assert capfd.readouterr().err.count("Going on after step 3.") == 2

@@ -22,7 +22,11 @@ def recipe(folder, **sections):
 def read(folder, *, reads_facts=True, **sections):
     settings = recipe(folder, **sections)
     return read_comparisons(
-        Path(folder), settings.data, settings.facts, reads_facts=reads_facts, quarantine=folder / "bad"
+        Path(folder),
+        settings.data,
+        settings.facts,
+        reads_facts=reads_facts,
+        quarantine=folder / "bad",
     )
 
 
@@ -45,9 +49,12 @@ def test_several_judgements_of_one_pair_become_one_label(folder):
     first = rows[0]  # says: the first
     again = first.model_copy(
         update={
-            "id": "c9", "response_ids": first.response_ids[::-1], "preferred": "second", "hallucination": True,
+            "id": "c9",
+            "response_ids": first.response_ids[::-1],
+            "preferred": "second",
+            "hallucination": True,
         }
-    )  # fmt: skip
+    )
     other = first.model_copy(update={"id": "c10", "preferred": "tie", "hallucination": False})
     write_records(folder / "comparisons.jsonl", [*rows, again, other], kind="Comparison")
     assert len(read(folder).pairs) == 8
@@ -64,7 +71,9 @@ def test_only_kinds_that_are_asked_for_are_read(folder):
     write_records(folder / "facts.jsonl", [*facts, *more], kind="Facts")
     kinds = [item.kind for item in read(folder).pairs[0].query.facts]
     assert sorted(kinds) == ["caption", "rationale"]
-    assert [item.kind for item in read(folder, facts={"kinds": ["caption"]}).pairs[0].query.facts] == ["caption"]
+    assert [
+        item.kind for item in read(folder, facts={"kinds": ["caption"]}).pairs[0].query.facts
+    ] == ["caption"]
     with pytest.raises(DataError, match="no facts of the kinds rationale for 5 comparisons"):
         read(folder, facts={"kinds": ["rationale"]})
     left = read(folder, facts={"kinds": ["rationale"], "missing": "exclude"})
@@ -79,7 +88,8 @@ def test_nothing_left_is_an_error(tmp_path):
 
 def with_statements(folder, count=4):
     facts = [
-        Facts(image_id=f"scene{n}", kind="caption", texts=tuple(f"{n}/{m}" for m in range(count))) for n in range(6)
+        Facts(image_id=f"scene{n}", kind="caption", texts=tuple(f"{n}/{m}" for m in range(count)))
+        for n in range(6)
     ]
     write_records(folder / "facts.jsonl", facts, kind="Facts")
     return read(folder).pairs
@@ -101,8 +111,12 @@ def test_facts_are_shuffled_dropped_and_swapped_by_streams_of_their_own(folder):
     assert texts(disturb_facts(pairs, recipe(folder).facts, seed=1)) != shuffled
     many = pairs * 200
     numbered = [pair._replace(id=str(number)) for number, pair in enumerate(many)]
-    kept = sum(map(len, texts(disturb_facts(numbered, recipe(folder, facts={"drop": 0.25}).facts, seed=0))))
+    kept = sum(
+        map(len, texts(disturb_facts(numbered, recipe(folder, facts={"drop": 0.25}).facts, seed=0)))
+    )
     assert kept / (4 * len(many)) == pytest.approx(0.75, abs=0.03)
-    swapped = texts(disturb_facts(numbered, recipe(folder, facts={"swap": 0.5, "order": "given"}).facts, seed=0))
+    swapped = texts(
+        disturb_facts(numbered, recipe(folder, facts={"swap": 0.5, "order": "given"}).facts, seed=0)
+    )
     strange = sum(row != own for row, own in zip(swapped, texts(many), strict=True))
     assert strange / len(many) == pytest.approx(0.5, abs=0.06)

@@ -28,7 +28,13 @@ def test_all_are_found():
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_says_what_it_was_run_on_how_to_run_it_and_what_it_takes(path):
     head = path.read_text(encoding="utf-8").split("\n\n[model]")[0]
-    for word in ("Checked on", f"veridical train reward {path.stem} ", "One override", "AdamW", "ctivations"):
+    for word in (
+        "Checked on",
+        f"veridical train reward {path.stem} ",
+        "One override",
+        "AdamW",
+        "ctivations",
+    ):
         assert word in head, word
 
 
@@ -37,34 +43,63 @@ def test_it_trains(path, tiny_llava_path, tmp_path):
     asked = load_recipe(path, RewardRecipe)
     folder = write_comparisons(tmp_path / "data", count=9)
     mine = {
-        "model.base": tiny_llava_path, "model.device": "cpu", "model.quantization": "none", "data.comparisons": folder,
-        "data.validation_fraction": 0.3, "train.max_steps": 2,
-    }  # fmt: skip
-    recipe = load_recipe(path, RewardRecipe, overrides=[f"{name}={value}" for name, value in mine.items()])
+        "model.base": tiny_llava_path,
+        "model.device": "cpu",
+        "model.quantization": "none",
+        "data.comparisons": folder,
+        "data.validation_fraction": 0.3,
+        "train.max_steps": 2,
+    }
+    recipe = load_recipe(
+        path, RewardRecipe, overrides=[f"{name}={value}" for name, value in mine.items()]
+    )
     for section in ("model", "data", "train"):
         ours = {name.split(".")[1] for name in mine if name.startswith(section)}
-        assert getattr(recipe, section).model_dump(exclude=ours) == getattr(asked, section).model_dump(exclude=ours)
+        assert getattr(recipe, section).model_dump(exclude=ours) == getattr(
+            asked, section
+        ).model_dump(exclude=ours)
     if "llava-rlhf" in path.stem:
-        # 13B reads longer prompts than the miniature's 512 tokens; the published layout still has to fit here
+        # 13B reads longer prompts than the miniature's 512 tokens; the published layout still has
+        # to fit here
         assert asked.data.max_tokens == 2048
     result = train_reward_model(recipe, tmp_path / "run")
     assert RewardModel.load(result.weights, device="cpu").template == asked.template
 
 
 def test_llava_rlhf_says_what_the_original_says():
-    recipe = load_recipe(next(path for path in RECIPES if path.stem == "reward-llava-rlhf"), RewardRecipe)
+    recipe = load_recipe(
+        next(path for path in RECIPES if path.stem == "reward-llava-rlhf"), RewardRecipe
+    )
     lora, train, objective = recipe.model.lora, recipe.train, recipe.objective
     assert (lora.rank, lora.alpha, lora.dropout) == (64, 16, 0.0)
-    assert (train.learning_rate, train.batch_size, train.micro_batch_size, train.epochs) == (2e-5, 32, 4, 1)
+    assert (train.learning_rate, train.batch_size, train.micro_batch_size, train.epochs) == (
+        2e-5,
+        32,
+        4,
+        1,
+    )
     assert (train.warmup_ratio, train.schedule, train.max_grad_norm) == (0.03, "constant", 0.3)
-    assert (train.weight_decay, train.evaluation_steps, train.bf16, train.gradient_checkpointing) == (
+    assert (
+        train.weight_decay,
+        train.evaluation_steps,
+        train.bf16,
+        train.gradient_checkpointing,
+    ) == (
         0.0,
         50,
         True,
         True,
     )
-    assert (objective.centring, objective.centring_weight, objective.hallucination_weight) == ("batch_mean", 1e-3, 1.0)
-    assert (recipe.template.facts_position, objective.pooling, recipe.facts.kinds) == ("after", "last", ("caption",))
+    assert (objective.centring, objective.centring_weight, objective.hallucination_weight) == (
+        "batch_mean",
+        1e-3,
+        1.0,
+    )
+    assert (recipe.template.facts_position, objective.pooling, recipe.facts.kinds) == (
+        "after",
+        "last",
+        ("caption",),
+    )
     assert len(recipe.template.dimensions) == 4
     assert "{facts}" in recipe.template.dimensions[0].meaning
 
@@ -73,12 +108,18 @@ def test_defaults_are_the_originals_where_it_has_one():
     defaults = resolve_recipe(LEAST, RewardRecipe)
     named = resolve_recipe(LEAST, RewardRecipe, overrides=["template.name=llava-rlhf"])
     assert named.template.facts_position == "after"
-    assert (defaults.train.learning_rate, defaults.train.batch_size, defaults.train.max_grad_norm) == (2e-5, 32, 0.3)
+    assert (
+        defaults.train.learning_rate,
+        defaults.train.batch_size,
+        defaults.train.max_grad_norm,
+    ) == (2e-5, 32, 0.3)
 
 
 @pytest.mark.parametrize("name", ["veridical", "llava-rlhf", "world", "world-quote"])
 def test_the_written_recipe_reads_back_equal(name, tmp_path):
-    recipe = resolve_recipe(LEAST, RewardRecipe, overrides=[f"template.name={name}", "template.facts_position=before"])
+    recipe = resolve_recipe(
+        LEAST, RewardRecipe, overrides=[f"template.name={name}", "template.facts_position=before"]
+    )
     assert load_recipe(write_recipe(recipe, tmp_path / "recipe.toml"), RewardRecipe) == recipe
 
 

@@ -80,28 +80,40 @@ def test_killed_at_three_moments(tiny_llava_path, tmp_path, one_thread):
     folder = write_comparisons(tmp_path / "data", count=15)
     recipe = resolve_recipe(
         {
-            "model": {"base": str(tiny_llava_path), "device": "cpu", "lora": {"rank": 4, "dropout": 0.2}},
+            "model": {
+                "base": str(tiny_llava_path),
+                "device": "cpu",
+                "lora": {"rank": 4, "dropout": 0.2},
+            },
             "data": {"comparisons": str(folder), "validation_fraction": 0.34},
             "template": {"name": "world"},
             "facts": {"drop": 0.3},
             "train": {
-                "learning_rate": 3e-3, "batch_size": 2, "micro_batch_size": 1, "epochs": 2, "evaluation_steps": 3,
+                "learning_rate": 3e-3,
+                "batch_size": 2,
+                "micro_batch_size": 1,
+                "epochs": 2,
+                "evaluation_steps": 3,
             },
         },
         RewardRecipe,
-    )  # fmt: skip
+    )
     untouched = train_reward_model(recipe, tmp_path / "untouched")
     file = write_recipe(recipe, tmp_path / "recipe.toml")
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KILLED, str(file), str(tmp_path)],
-        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120,
-    )  # fmt: skip
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=120,
+    )
     for name in ("mid-epoch", "saving"):
         assert find_resume_point(tmp_path / name / "resume").name == "checkpoint-3", name
     for name in ("mid-epoch", "saving", "before-the-end"):
         result = train_reward_model(recipe, tmp_path / name, resume=True)
         for part in ("head.safetensors", "adapter/adapter_model.safetensors", "reward_model.json"):
-            assert (result.weights / part).read_bytes() == (untouched.weights / part).read_bytes(), (name, part)
+            assert (result.weights / part).read_bytes() == (
+                untouched.weights / part
+            ).read_bytes(), (name, part)
         assert losses(tmp_path / name) == losses(tmp_path / "untouched"), name
         held_out = [run / "held_out.jsonl" for run in (tmp_path / name, tmp_path / "untouched")]
         assert held_out[0].read_bytes() == held_out[1].read_bytes()

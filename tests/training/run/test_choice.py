@@ -22,7 +22,12 @@ def test_least_hallucination_counts_only_among_those_that_keep_coverage():
 
 
 def test_coverage_at_the_very_edge_is_kept():
-    assert choose(least_hallucination(coverage_tolerance=0.02), [row(1, 0.5, 0.99), row(2, 0.4, 0.97)])["step"] == 2
+    assert (
+        choose(
+            least_hallucination(coverage_tolerance=0.02), [row(1, 0.5, 0.99), row(2, 0.4, 0.97)]
+        )["step"]
+        == 2
+    )
 
 
 def test_where_none_keeps_coverage_the_most_coverage_is_chosen():

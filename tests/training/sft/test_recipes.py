@@ -26,7 +26,13 @@ def test_all_are_found():
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_says_what_it_was_run_on_how_to_run_it_and_what_it_takes(path):
     head = path.read_text(encoding="utf-8").split("\n\n[model]")[0]
-    for word in ("Checked on", f"veridical train sft {path.stem} ", "One override", "AdamW", "ctivations"):
+    for word in (
+        "Checked on",
+        f"veridical train sft {path.stem} ",
+        "One override",
+        "AdamW",
+        "ctivations",
+    ):
         assert word in head, word
 
 
@@ -51,7 +57,9 @@ def test_it_trains(path, tiny_llava_path, tmp_path):
         ("data", {"conversations", "validation_fraction"}),
         ("train", {"max_steps"}),
     ):
-        assert getattr(recipe, section).model_dump(exclude=mine) == getattr(asked, section).model_dump(exclude=mine)
+        assert getattr(recipe, section).model_dump(exclude=mine) == getattr(
+            asked, section
+        ).model_dump(exclude=mine)
     result = train_sft(recipe, tmp_path / "run")
     (file,) = result.weights.glob("*.safetensors")
     assert load_file(file)
@@ -61,7 +69,15 @@ def test_it_trains(path, tiny_llava_path, tmp_path):
 def test_the_original_constants_stand_as_published():
     recipe = load_recipe(next(path for path in RECIPES if path.stem == "sft-llava-rlhf"), SftRecipe)
     train = recipe.train
-    assert (train.learning_rate, train.epochs, train.batch_size, train.warmup_ratio) == (2e-5, 3, 128, 0.03)
+    assert (train.learning_rate, train.epochs, train.batch_size, train.warmup_ratio) == (
+        2e-5,
+        3,
+        128,
+        0.03,
+    )
     assert (train.schedule, train.weight_decay, recipe.data.max_tokens) == ("cosine", 0.0, 1280)
-    assert (recipe.model.tuning, recipe.model.trainable) == ("full", ("language_model", "projector"))
+    assert (recipe.model.tuning, recipe.model.trainable) == (
+        "full",
+        ("language_model", "projector"),
+    )
     assert (recipe.model.lora.rank, recipe.model.lora.alpha) == (64, 16)

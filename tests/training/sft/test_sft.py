@@ -40,7 +40,12 @@ def make_recipe(tiny_llava_path, conversations_path):
 
     def make(**sections):
         data = {
-            "model": {"base": str(tiny_llava_path), "tuning": "full", "device": "cpu", "lora": {"rank": 4}},
+            "model": {
+                "base": str(tiny_llava_path),
+                "tuning": "full",
+                "device": "cpu",
+                "lora": {"rank": 4},
+            },
             "data": {"conversations": str(conversations_path), "validation_fraction": 0.34},
             "train": {"learning_rate": 1e-3, "batch_size": 4, "micro_batch_size": 2, "epochs": 2},
         }
@@ -66,8 +71,12 @@ def labels_of(vlm, texts, image):
     inputs = vlm.processor(text=[text], images=[[image]], return_tensors="pt")
     labels = torch.full_like(inputs["input_ids"], -100)
     ids, end = inputs["input_ids"][0].tolist(), vlm.tokenizer.eos_token_id
-    head = {"llava": "ASSISTANT:", "qwen2_5_vl": "<|im_start|>assistant\n"}[vlm.model.config.model_type]
-    start = vlm.tokenizer(f" {head}" if head[0] == "A" else head, add_special_tokens=False)["input_ids"]
+    head = {"llava": "ASSISTANT:", "qwen2_5_vl": "<|im_start|>assistant\n"}[
+        vlm.model.config.model_type
+    ]
+    start = vlm.tokenizer(f" {head}" if head[0] == "A" else head, add_special_tokens=False)[
+        "input_ids"
+    ]
     place = 0
     while place < len(ids):
         if ids[place : place + len(start)] != start:
@@ -84,7 +93,9 @@ def labels_of(vlm, texts, image):
 
 @pytest.mark.parametrize("base", ["tiny_llava_path", "tiny_qwen2_5_vl_path"])
 @pytest.mark.parametrize("texts", TALKS, ids=["one turn", "two", "one long", "three"])
-def test_loss_is_that_of_transformers_with_labels_elsewhere_ignored(base, texts, request, make_recipe, tmp_path):
+def test_loss_is_that_of_transformers_with_labels_elsewhere_ignored(
+    base, texts, request, make_recipe, tmp_path
+):
     path = request.getfixturevalue(base)
     vlm = load_model(path, device="cpu")
     image = picture(3)
@@ -93,7 +104,9 @@ def test_loss_is_that_of_transformers_with_labels_elsewhere_ignored(base, texts,
     features = FeatureCache(None, vlm)
     prepared, statistics = encode_conversations(vlm, [row], max_tokens=300, features=features)
     recipe = make_recipe(model={"base": str(path)})
-    trainer = SftTrainer(vlm, prepared, [], recipe=recipe, features=features, run_dir=tmp_path / "run", rule=latest())
+    trainer = SftTrainer(
+        vlm, prepared, [], recipe=recipe, features=features, run_dir=tmp_path / "run", rule=latest()
+    )
     batch = collate_conversations(prepared, pad_token_id=vlm.tokenizer.pad_token_id)
     with torch.no_grad():
         losses, _ = trainer.batch_loss(batch)
@@ -105,7 +118,9 @@ def test_loss_is_that_of_transformers_with_labels_elsewhere_ignored(base, texts,
 
 
 @pytest.mark.parametrize("base", ["tiny_llava_path", "tiny_qwen2_5_vl_path"])
-def test_padding_company_and_missing_images_change_nothing(base, request, make_recipe, conversations_path, tmp_path):
+def test_padding_company_and_missing_images_change_nothing(
+    base, request, make_recipe, conversations_path, tmp_path
+):
     """Each conversation's loss in a mixed batch, one of it about no image, is its loss alone."""
     path = request.getfixturevalue(base)
     vlm = load_model(path, device="cpu")
@@ -116,7 +131,9 @@ def test_padding_company_and_missing_images_change_nothing(base, request, make_r
     prepared, statistics = encode_conversations(vlm, rows, max_tokens=300, features=features)
     assert statistics.without_image == 1
     recipe = make_recipe(model={"base": str(path)})
-    trainer = SftTrainer(vlm, prepared, [], recipe=recipe, features=features, run_dir=tmp_path / "run", rule=latest())
+    trainer = SftTrainer(
+        vlm, prepared, [], recipe=recipe, features=features, run_dir=tmp_path / "run", rule=latest()
+    )
     pad = vlm.tokenizer.pad_token_id
     trainer.model.requires_grad_(requires_grad=False)
     together, _ = trainer.batch_loss(collate_conversations(prepared, pad_token_id=pad))
@@ -141,14 +158,17 @@ def test_training_learns_and_tells_everything(make_recipe, tmp_path):
     assert manifest.notes["chosen_step"] == min(held_out[1:], key=lambda line: line["loss"])["step"]
     model = AutoModelForImageTextToText.from_pretrained(result.weights)
     base = AutoModelForImageTextToText.from_pretrained(result.base)
-    changed = {name for name, p in model.named_parameters() if not torch.equal(p, base.get_parameter(name))}
+    changed = {
+        name for name, p in model.named_parameters() if not torch.equal(p, base.get_parameter(name))
+    }
     assert changed
     assert not any("vision_tower" in name for name in changed)
 
 
 def test_the_first_logged_loss_is_a_mean_over_tokens_not_over_conversations(make_recipe, tmp_path):
     recipe = make_recipe(
-        data={"validation_fraction": 0.0}, train={"batch_size": 12, "micro_batch_size": 4, "max_steps": 1}
+        data={"validation_fraction": 0.0},
+        train={"batch_size": 12, "micro_batch_size": 4, "max_steps": 1},
     )
     train_sft(recipe, tmp_path / "run")
     vlm = load_model(recipe.model.base, device="cpu")
@@ -157,7 +177,10 @@ def test_the_first_logged_loss_is_a_mean_over_tokens_not_over_conversations(make
         inputs, labels = labels_of(vlm, TALKS[number % 4], picture(number // 2))
         with torch.no_grad():
             loss = vlm.model(**inputs, labels=labels).loss
-        total, count = total + float(loss) * int((labels != -100).sum()), count + int((labels != -100).sum())
+        total, count = (
+            total + float(loss) * int((labels != -100).sum()),
+            count + int((labels != -100).sum()),
+        )
     (line,) = lines_of(tmp_path / "run", "train")
     assert line["loss"] == pytest.approx(total / count, abs=1e-4)
 
@@ -167,7 +190,12 @@ def test_micro_batches_change_nothing_but_rounding(make_recipe, tmp_path):
         train_sft(
             make_recipe(
                 data={"validation_fraction": 0.0},
-                train={"batch_size": 12, "micro_batch_size": size, "epochs": 2, "warmup_ratio": 0.0},
+                train={
+                    "batch_size": 12,
+                    "micro_batch_size": size,
+                    "epochs": 2,
+                    "warmup_ratio": 0.0,
+                },
             ),
             tmp_path / str(size),
         )
@@ -184,11 +212,14 @@ def test_micro_batches_change_nothing_but_rounding(make_recipe, tmp_path):
 def test_lora_leaves_an_adapter_that_peft_loads(base, request, make_recipe, tmp_path):
     path = request.getfixturevalue(base)
     recipe = make_recipe(
-        model={"base": str(path), "tuning": "lora"}, train={"max_steps": 2, "warmup_ratio": 0.0, "by_length": False}
+        model={"base": str(path), "tuning": "lora"},
+        train={"max_steps": 2, "warmup_ratio": 0.0, "by_length": False},
     )
     result = train_sft(recipe, tmp_path / "run")
     assert result.weights == tmp_path / "run" / "adapter"
-    model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(path), result.weights)
+    model = PeftModel.from_pretrained(
+        AutoModelForImageTextToText.from_pretrained(path), result.weights
+    )
     assert any(bool(p.any()) for name, p in model.named_parameters() if "lora_B" in name)
 
 
@@ -214,7 +245,9 @@ def test_a_killed_run_resumes_to_the_same_weights(make_recipe, tmp_path, monkeyp
         assert same_weights(whole, train_sft(recipe, run_dir, resume=True))
 
 
-def test_the_written_recipe_repeats_the_run_and_the_directory_is_not_overwritten(make_recipe, tmp_path):
+def test_the_written_recipe_repeats_the_run_and_the_directory_is_not_overwritten(
+    make_recipe, tmp_path
+):
     recipe = make_recipe(train={"max_steps": 2})
     first = train_sft(recipe, tmp_path / "first")
     written = load_recipe(tmp_path / "first" / "recipe.toml", SftRecipe)
@@ -240,18 +273,25 @@ def test_bad_rows_are_told_all_at_once_or_put_aside(make_recipe, tmp_path, tiny_
     good = json.loads(lines[1])
     lines[1] = lines[1][:-5]
     lines[2] = json.dumps({**good, "id": "a", "turns": good["turns"][::-1]})
-    lines[3] = json.dumps({**good, "id": "b", "turns": [good["turns"][0], {"role": "assistant", "text": " "}]})
+    lines[3] = json.dumps(
+        {**good, "id": "b", "turns": [good["turns"][0], {"role": "assistant", "text": " "}]}
+    )
     lines[4] = json.dumps({**good, "id": "c", "image": {"path": "images/none.png"}})
-    lines += [json.dumps({**good, "id": f"e{n}", "image": {"path": "images/2.png"}}) for n in range(2)]
+    lines += [
+        json.dumps({**good, "id": f"e{n}", "image": {"path": "images/2.png"}}) for n in range(2)
+    ]
     path.write_text("\n".join(lines) + "\n")
-    recipe = make_recipe(data={"conversations": str(path), "validation_fraction": 0.0}, train={"max_steps": 1})
+    recipe = make_recipe(
+        data={"conversations": str(path), "validation_fraction": 0.0}, train={"max_steps": 1}
+    )
     with pytest.raises(DataError) as caught:
         train_sft(recipe, tmp_path / "run")
     assert [fault.line for fault in caught.value.faults] == [2, 3, 4, 5]
     assert "turns must alternate" in str(caught.value)
     assert "turn 2 (assistant) is empty" in str(caught.value)
     skipping = make_recipe(
-        data={"conversations": str(path), "validation_fraction": 0.0, "skip_bad": True}, train={"max_steps": 1}
+        data={"conversations": str(path), "validation_fraction": 0.0, "skip_bad": True},
+        train={"max_steps": 1},
     )
     result = train_sft(skipping, tmp_path / "run")
     assert result.manifest.notes["conversations"]["conversations"] == 4
@@ -259,7 +299,11 @@ def test_bad_rows_are_told_all_at_once_or_put_aside(make_recipe, tmp_path, tiny_
 
 
 def test_texts_with_the_models_own_tokens_are_told_with_their_line(make_recipe, tmp_path):
-    evil = talk(0, id="evil", turns=(Turn(role="user", text="What?"), Turn(role="assistant", text="A <image> cat.")))
+    evil = talk(
+        0,
+        id="evil",
+        turns=(Turn(role="user", text="What?"), Turn(role="assistant", text="A <image> cat.")),
+    )
     path = write_conversations(tmp_path / "data", count=4, rows=[evil])
     with pytest.raises(DataError, match=r"conversations.jsonl:6: .*<image>"):
         train_sft(make_recipe(data={"conversations": str(path)}), tmp_path / "run")
@@ -279,7 +323,8 @@ def test_long_conversations_are_cut_to_the_models_window_and_counted(make_recipe
     turns = (Turn(role="user", text="Describe."), Turn(role="assistant", text=long))
     path = write_conversations(tmp_path / "data", count=2, rows=[talk(0, id="long", turns=turns)])
     vlm_recipe = make_recipe(
-        data={"conversations": str(path), "validation_fraction": 0.0, "max_tokens": 5000}, train={"max_steps": 1}
+        data={"conversations": str(path), "validation_fraction": 0.0, "max_tokens": 5000},
+        train={"max_steps": 1},
     )
     result = train_sft(vlm_recipe, tmp_path / "run")
     assert result.manifest.notes["conversations"]["truncated"] == 1

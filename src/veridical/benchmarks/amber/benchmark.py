@@ -1,7 +1,8 @@
 """AMBER (Wang et al., arXiv 2311.07397): descriptions against annotated words, and yes/no questions, without a judge.
 
-Positive class of the questions: "no" (a hallucination is a yes that should be a no). How totals are made, the official
-way and ours, stands in `amber_totals`; how words are found and compared, in `amber_words`.
+Positive class of the questions: "no" (a hallucination is a yes that should be a no). How totals are
+made, the official way and ours, stands in `amber_totals`; how words are found and compared, in
+`amber_words`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,15 +70,27 @@ class Amber(Benchmark[AmberItems]):
         """The queries of the task, from the folder `query`."""
         faults = Faults()
         folder = data_folder(files.path("reference"))
-        annotations = read_annotations(folder / "annotations.json", read_lexicon(folder, faults), faults)
+        annotations = read_annotations(
+            folder / "annotations.json", read_lexicon(folder, faults), faults
+        )
         asked = []
         for row in query_rows(folder / "query", faults):
             number = field(row, "id", int, faults, otherwise=0)
             if number in annotations and self._wants(annotations[number].dimension):
                 image = field(row, "image", str, faults, otherwise="")
-                asked.append(Asked(str(number), image, field(row, "query", str, faults, otherwise=""), {"id": number}))
+                asked.append(
+                    Asked(
+                        str(number),
+                        image,
+                        field(row, "query", str, faults, otherwise=""),
+                        {"id": number},
+                    )
+                )
         if not asked:
-            faults.add_file(folder / "query", "no query_*.json with queries of the task. Give AMBER's data folder.")
+            faults.add_file(
+                folder / "query",
+                "no query_*.json with queries of the task. Give AMBER's data folder.",
+            )
         faults.stop()
         return asked
 
@@ -94,14 +107,20 @@ class Amber(Benchmark[AmberItems]):
         given = read_nouns(self.option_files().get("nouns"), faults)
         faults.stop()
         asked = [one for one in annotations.values() if self._wants(one.dimension)]
-        find = self._noun_finder(lexicon) if any(one.dimension == GENERATIVE for one in asked) else None
+        find = (
+            self._noun_finder(lexicon)
+            if any(one.dimension == GENERATIVE for one in asked)
+            else None
+        )
         items = []
         for one in asked:
             row = responses.get(one.id)
             if row is None:
                 continue
             said = field(row, "response", str, faults, otherwise="")
-            image = images.get(one.id) or (f"AMBER_{one.id}.jpg" if one.dimension == GENERATIVE else f"item {one.id}")
+            image = images.get(one.id) or (
+                f"AMBER_{one.id}.jpg" if one.dimension == GENERATIVE else f"item {one.id}"
+            )
             item = one._replace(response=said, image=image)
             if find is not None and one.dimension == GENERATIVE:
                 nouns = given_nouns(row, faults) or given.get(one.id)
@@ -109,20 +128,26 @@ class Amber(Benchmark[AmberItems]):
                 item = item._replace(nouns=tuple(find(text)) if nouns is None else nouns)
             items.append(item)
         faults.stop()
-        warnings = self._input_warnings(items, asked=len(asked), unused=len(rows) - len(items), grouped=bool(images))
+        warnings = self._input_warnings(
+            items, asked=len(asked), unused=len(rows) - len(items), grouped=bool(images)
+        )
         return Loaded(AmberItems(items, lexicon, similarity), {"responses": len(rows)}, warnings)
 
     def score_items(self, items: AmberItems, *, variant: str) -> list[ItemScore]:
         """Compare nouns with the truth, and answers with the true ones."""
         official, threshold = variant == "official", float(self.options["threshold"])
         return [
-            _score_description(item, items, threshold=threshold, official=official)
-            if item.dimension == GENERATIVE
-            else _score_answer(item, official=official)
+            (
+                _score_description(item, items, threshold=threshold, official=official)
+                if item.dimension == GENERATIVE
+                else _score_answer(item, official=official)
+            )
             for item in items.items
         ]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """The two halves that the task has, and the AMBER score where it has both."""
         official = variant == "official"
         descriptions = [score for score in scores if score.group == GENERATIVE]
@@ -149,7 +174,9 @@ class Amber(Benchmark[AmberItems]):
         compared = "file" if "similarity" in files else self._compared_by()
         return word_versions(nouns=found, similarity=compared) if self._wants(GENERATIVE) else {}
 
-    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+    def warnings(
+        self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
+    ) -> tuple[str, ...]:
         """Tell where the official way guesses, and where the numbers say little."""
         notes = []
         odd = sum(score.status == "unparsed" for score in scores)
@@ -160,10 +187,18 @@ class Amber(Benchmark[AmberItems]):
             )
         empty = sum(score.status == "empty" for score in scores if score.group == GENERATIVE)
         if empty:
-            notes.append(f"{empty} descriptions are empty; they count as free of hallucination. Look at cover.")
+            notes.append(
+                f"{empty} descriptions are empty; they count as free of hallucination. Look at"
+                " cover."
+            )
         if "chair" in metrics and not metrics["chair"].n:
             notes.append("No description mentions anything that AMBER knows: chair says nothing.")
-        if not odd and "f1" in metrics and metrics["f1"].n and metrics["yes_ratio"].value in (0.0, 1.0):
+        if (
+            not odd
+            and "f1" in metrics
+            and metrics["f1"].n
+            and metrics["yes_ratio"].value in (0.0, 1.0)
+        ):
             notes.append("The model gave one answer to every question: F1 says little here.")
         return tuple(notes)
 
@@ -186,29 +221,55 @@ class Amber(Benchmark[AmberItems]):
         path = self.option_files().get("similarity")
         if path is not None:
             return read_similarity(path, faults)
-        return spacy_similarity() if self._compared_by() == "spacy" and self._wants(GENERATIVE) else exact
+        return (
+            spacy_similarity()
+            if self._compared_by() == "spacy" and self._wants(GENERATIVE)
+            else exact
+        )
 
-    def _input_warnings(self, items: Sequence[AmberItem], *, asked: int, unused: int, grouped: bool) -> tuple[str, ...]:
+    def _input_warnings(
+        self, items: Sequence[AmberItem], *, asked: int, unused: int, grouped: bool
+    ) -> tuple[str, ...]:
         notes = []
         if unused:
             notes.append(f"{unused} responses belong to the other task and were not used.")
         if len(items) < asked:
-            notes.append(f"{len(items)} of the task's {asked} items are answered; the others count nowhere.")
+            notes.append(
+                f"{len(items)} of the task's {asked} items are answered; the others count nowhere."
+            )
         if not grouped and any(item.dimension != GENERATIVE for item in items):
-            notes.append("Without the folder `query` no image is known: intervals take questions as independent.")
+            notes.append(
+                "Without the folder `query` no image is known: intervals take questions as"
+                " independent."
+            )
         if any(item.dimension == GENERATIVE for item in items):
             if self._found_by() == "lexicon":
                 notes.append(
-                    "Nouns that were not given were looked up in AMBER's lexicon; the official code tags words."
+                    "Nouns that were not given were looked up in AMBER's lexicon; the official code"
+                    " tags words."
                 )
             if self._compared_by() != "spacy":
-                notes.append("Words were not compared by spaCy's vectors: do not compare with published chair and hal.")
+                notes.append(
+                    "Words were not compared by spaCy's vectors: do not compare with published"
+                    " chair and hal."
+                )
         return tuple(notes)
 
 
-def _score_description(item: AmberItem, items: AmberItems, *, threshold: float, official: bool) -> ItemScore:
-    truth = item.truth if official else tuple(dict.fromkeys(item.truth))  # a word that stands twice is met once
-    judged = judge_nouns(item.nouns, truth, item.traps, items.lexicon, similarity=items.similarity, threshold=threshold)
+def _score_description(
+    item: AmberItem, items: AmberItems, *, threshold: float, official: bool
+) -> ItemScore:
+    truth = (
+        item.truth if official else tuple(dict.fromkeys(item.truth))
+    )  # a word that stands twice is met once
+    judged = judge_nouns(
+        item.nouns,
+        truth,
+        item.traps,
+        items.lexicon,
+        similarity=items.similarity,
+        threshold=threshold,
+    )
     return ItemScore(
         id=str(item.id),
         cluster=item.image,

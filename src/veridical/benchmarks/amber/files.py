@@ -54,11 +54,15 @@ def read_lexicon(folder: Path, faults: Faults) -> Lexicon:
     related = {}
     for word, others in (table if isinstance(table, dict) else {}).items():
         if not isinstance(others, list) or not all(isinstance(other, str) for other in others):
-            faults.add_file(path, f"the words related to {word!r} must be a list of words. Mend it.")
+            faults.add_file(
+                path, f"the words related to {word!r} must be a list of words. Mend it."
+            )
             continue
         related[word] = tuple(others)
     if table is not None and not isinstance(table, dict):
-        faults.add_file(path, "must be an object: word → related words. Give AMBER's relation.json.")
+        faults.add_file(
+            path, "must be an object: word → related words. Give AMBER's relation.json."
+        )
     safe_path = folder / "safe_words.txt"
     if not safe_path.is_file():
         faults.add_file(safe_path, "there is no such file. Give AMBER's data folder.")
@@ -70,10 +74,14 @@ def read_annotations(path: Path, lexicon: Lexicon, faults: Faults) -> dict[int, 
     """Read the truth of every item, by id."""
     found = {}
     rows = read_rows(path, faults)
-    for number, row in index_rows(rows, lambda row: field(row, "id", int, faults, otherwise=0), faults).items():
+    for number, row in index_rows(
+        rows, lambda row: field(row, "id", int, faults, otherwise=0), faults
+    ).items():
         dimension = _DIMENSIONS.get(field(row, "type", str, faults, otherwise="generative"))
         if dimension is None:
-            faults.add(row, f"unknown `type` {row.values['type']!r}. Known: {', '.join(_DIMENSIONS)}.")
+            faults.add(
+                row, f"unknown `type` {row.values['type']!r}. Known: {', '.join(_DIMENSIONS)}."
+            )
         elif dimension == GENERATIVE:
             truth, traps = (_words(row, name, lexicon, faults) for name in ("truth", "hallu"))
             found[number] = AmberItem(number, "", dimension, "", truth=truth, traps=traps)
@@ -81,7 +89,9 @@ def read_annotations(path: Path, lexicon: Lexicon, faults: Faults) -> dict[int, 
             label = field(row, "truth", str, faults, otherwise="no")
             if label not in ("yes", "no"):
                 faults.add(row, f"`truth` must be yes or no, got {label!r}. Mend the row.")
-            found[number] = AmberItem(number, "", dimension, "", label="yes" if label == "yes" else "no")
+            found[number] = AmberItem(
+                number, "", dimension, "", label="yes" if label == "yes" else "no"
+            )
     return found
 
 
@@ -89,7 +99,10 @@ def _words(row: Row, name: str, lexicon: Lexicon, faults: Faults) -> tuple[str, 
     words: list[Any] = field(row, name, list, faults, otherwise=[])
     unknown = [word for word in words if not isinstance(word, str) or word not in lexicon.related]
     if unknown and lexicon.related:
-        faults.add(row, f"`{name}` holds {unknown[0]!r}, which relation.json lacks. Give files of one release.")
+        faults.add(
+            row,
+            f"`{name}` holds {unknown[0]!r}, which relation.json lacks. Give files of one release.",
+        )
     return tuple(word for word in words if word not in unknown)
 
 
@@ -108,19 +121,25 @@ def read_images(folder: Path, faults: Faults) -> dict[int, str]:
     }
 
 
-def index_responses(rows: Sequence[Row], annotations: Mapping[int, AmberItem], faults: Faults) -> dict[int, Row]:
+def index_responses(
+    rows: Sequence[Row], annotations: Mapping[int, AmberItem], faults: Faults
+) -> dict[int, Row]:
     """Responses by id; one to an item that is not there is a fault."""
     by_id = index_rows(rows, lambda row: field(row, "id", int, faults, otherwise=0), faults)
     for number, row in by_id.items():
         if number not in annotations and annotations and "id" in row.values:
-            faults.add(row, f"there is no item {number}; ids are {min(annotations)} to {max(annotations)}.")
+            faults.add(
+                row, f"there is no item {number}; ids are {min(annotations)} to {max(annotations)}."
+            )
     return by_id
 
 
 def read_nouns(path: Path | None, faults: Faults) -> dict[int, tuple[str, ...]]:
     """Nouns by id, from a file of `id`, `nouns`; empty without a file."""
     rows = [] if path is None else read_rows(path, faults)
-    return {field(row, "id", int, faults, otherwise=0): given_nouns(row, faults) or () for row in rows}
+    return {
+        field(row, "id", int, faults, otherwise=0): given_nouns(row, faults) or () for row in rows
+    }
 
 
 def given_nouns(row: Row, faults: Faults) -> tuple[str, ...] | None:

@@ -1,7 +1,7 @@
 """AMBER's totals: every one a ratio of sums; the official values are those ratios with a bias and roundings.
 
-Official denominators start at 0.001, values are rounded to one decimal of a percent, and F1 is made of rounded
-precision and recall with 0.0001 (existence: 0.001) in its denominator.
+Official denominators start at 0.001, values are rounded to one decimal of a percent, and F1 is made
+of rounded precision and recall with 0.0001 (existence: 0.001) in its denominator.
 """
 
 import math
@@ -26,7 +26,9 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
 _BIAS = 0.001
 
 
-def description_metrics(scores: Sequence[ItemScore], *, official: bool, seed: int) -> dict[str, Metric]:
+def description_metrics(
+    scores: Sequence[ItemScore], *, official: bool, seed: int
+) -> dict[str, Metric]:
     """Make `chair`, `cover`, `hal` and `cog`; what each is of what stands in the card.
 
     Args:
@@ -35,13 +37,17 @@ def description_metrics(scores: Sequence[ItemScore], *, official: bool, seed: in
         seed: Of the bootstrap.
     """
     ratios = _description_ratios(scores)
-    found = clustered_ratios(ratios, [score.cluster for score in scores], bounds=(0.0, 1.0), seed=seed)
+    found = clustered_ratios(
+        ratios, [score.cluster for score in scores], bounds=(0.0, 1.0), seed=seed
+    )
     metrics = {}
     for name, (above, below) in ratios.items():
         metric = found[name].model_copy(update={"n": int(sum(below))})
         if official and name == "hal":
             free = len(scores) - sum(above)
-            metric = _with_value(metric, round(100 - 100 * free / (len(scores) + _BIAS), 1) / 100 if scores else 0.0)
+            metric = _with_value(
+                metric, round(100 - 100 * free / (len(scores) + _BIAS), 1) / 100 if scores else 0.0
+            )
         elif official:
             metric = _with_value(metric, _official_share(sum(above), sum(below)))
         metrics[name] = metric
@@ -61,11 +67,17 @@ def amber_measures(scores: Sequence[ItemScore]) -> dict[str, Measure]:
         part = [score for score in scores if score.group in dimensions]
         if part:
             found = yes_no_measures(part, positive="no", suffix=suffix)
-            measures |= {name: found[name] for name in found if name == "yes_ratio" or not name.startswith("yes_ratio")}
+            measures |= {
+                name: found[name]
+                for name in found
+                if name == "yes_ratio" or not name.startswith("yes_ratio")
+            }
     return measures
 
 
-def question_metrics(scores: Sequence[ItemScore], *, official: bool, seed: int) -> dict[str, Metric]:
+def question_metrics(
+    scores: Sequence[ItemScore], *, official: bool, seed: int
+) -> dict[str, Metric]:
     """Make accuracy, precision, recall and F1 of the answer "no", over all questions and by dimension.
 
     Args:
@@ -80,7 +92,9 @@ def question_metrics(scores: Sequence[ItemScore], *, official: bool, seed: int) 
         if suffix:
             del found["yes_ratio"]
         if official:
-            found |= _official_answers(part, found, epsilon=0.001 if suffix == "/existence" else 0.0001)
+            found |= _official_answers(
+                part, found, epsilon=0.001 if suffix == "/existence" else 0.0001
+            )
         metrics |= {name + suffix: metric for name, metric in found.items()}
     return metrics
 
@@ -95,7 +109,13 @@ def amber_score(chair: Metric, f1: Metric) -> Metric:
     value = (100 - 100 * chair.value + 100 * f1.value) / 2
     n = min(chair.n, f1.n)
     low, high = (max(0.0, value - 50 * down), min(100.0, value + 50 * up)) if n else (0.0, 100.0)
-    return Metric(value=round(value, 10), n=n, low=min(low, value), high=max(high, value), method="squares of parts")
+    return Metric(
+        value=round(value, 10),
+        n=n,
+        low=min(low, value),
+        high=max(high, value),
+        method="squares of parts",
+    )
 
 
 def _description_ratios(scores: Sequence[ItemScore]) -> dict[str, tuple[list[float], list[float]]]:
@@ -110,7 +130,9 @@ def _description_ratios(scores: Sequence[ItemScore]) -> dict[str, tuple[list[flo
     }
 
 
-def _official_answers(scores: Sequence[ItemScore], found: dict[str, Metric], *, epsilon: float) -> dict[str, Metric]:
+def _official_answers(
+    scores: Sequence[ItemScore], found: dict[str, Metric], *, epsilon: float
+) -> dict[str, Metric]:
     said_no = [score.values.get("predicted") == 0.0 for score in scores]
     true_no = [score.values["label"] == 0.0 for score in scores]
     hits = sum(said and true for said, true in zip(said_no, true_no, strict=True))
@@ -129,4 +151,6 @@ def _official_share(above: float, below: float) -> float:
 def _with_value(metric: Metric, value: float) -> Metric:
     """The official value with the interval of the exact ratio, widened where rounding leads out of it."""
     value = min(max(round(value, 3), 0.0), 1.0)  # the digits of one decimal of a percent
-    return metric.model_copy(update={"value": value, "low": min(metric.low, value), "high": max(metric.high, value)})
+    return metric.model_copy(
+        update={"value": value, "low": min(metric.low, value), "high": max(metric.high, value)}
+    )

@@ -1,8 +1,8 @@
 """AMBER's words: the nouns of a description, how alike two of them are, and which of them are true.
 
-The official code finds nouns with nltk (tokens, tags, lemmas) and compares words with spaCy's en_core_web_lg. Both are
-exchangeable here, since neither comes with this package: nouns may be given with the rows or in a file, and alikeness
-as a table.
+The official code finds nouns with nltk (tokens, tags, lemmas) and compares words with spaCy's
+en_core_web_lg. Both are exchangeable here, since neither comes with this package: nouns may be
+given with the rows or in a file, and alikeness as a table.
 """
 
 import importlib
@@ -24,8 +24,29 @@ Similarity = Callable[[str, str], float]
 
 SPACY_MODEL = "en_core_web_lg"
 _WORD = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)*")
-_ENDINGS = (("s", ""), ("ses", "s"), ("xes", "x"), ("zes", "z"), ("ches", "ch"), ("shes", "sh"), ("ies", "y"))
-_BEFORE_NOUNS = {"a", "the", "this", "that", "one", "another", "each", "every", "empty", "trash", "garbage", "tin"}
+_ENDINGS = (
+    ("s", ""),
+    ("ses", "s"),
+    ("xes", "x"),
+    ("zes", "z"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("ies", "y"),
+)
+_BEFORE_NOUNS = {
+    "a",
+    "the",
+    "this",
+    "that",
+    "one",
+    "another",
+    "each",
+    "every",
+    "empty",
+    "trash",
+    "garbage",
+    "tin",
+}
 _IRREGULAR = {
     "women": "woman",
     "children": "child",
@@ -78,8 +99,9 @@ def judge_nouns(
 ) -> Judged:
     """Compare nouns with what is there, as AMBER's inference.py does.
 
-    A noun is looked up among the words related to true words, then among the true words, and the first that fits is
-    named; what is nothing of the sort is looked up among the traps alike, and then by similarity in both.
+    A noun is looked up among the words related to true words, then among the true words, and the
+    first that fits is named; what is nothing of the sort is looked up among the traps alike, and
+    then by similarity in both.
 
     Args:
         nouns: Nouns that were said.
@@ -104,7 +126,11 @@ def judge_nouns(
             continue
         found = _first(noun, true_words)
         if found is None:
-            imagined |= {index for index in (_first(noun, trap_words), like(noun, trap_words)) if index is not None}
+            imagined |= {
+                index
+                for index in (_first(noun, trap_words), like(noun, trap_words))
+                if index is not None
+            }
             found = like(noun, true_words)
         if found is None:
             hallucinated.append(noun)
@@ -115,7 +141,9 @@ def judge_nouns(
 
 def _with_related(words: Sequence[str], lexicon: Lexicon) -> list[tuple[str, int]]:
     """Every word that stands for one of the words, with that one's place; related words come first."""
-    related = [(other, index) for index, word in enumerate(words) for other in lexicon.related[word]]
+    related = [
+        (other, index) for index, word in enumerate(words) for other in lexicon.related[word]
+    ]
     return [*related, *((word, index) for index, word in enumerate(words))]
 
 
@@ -150,8 +178,9 @@ def nltk_nouns() -> FindNouns:
     """
     if not nltk_is_there():
         raise ConfigError(
-            "nltk is not installed with punkt_tab, averaged_perceptron_tagger_eng and wordnet. Install them (set "
-            "NLTK_DATA to their folder), or choose --nouns lexicon, or give nouns with the rows."
+            "nltk is not installed with punkt_tab, averaged_perceptron_tagger_eng and wordnet."
+            " Install them (set NLTK_DATA to their folder), or choose --nouns lexicon, or give"
+            " nouns with the rows."
         )
     nltk = importlib.import_module("nltk")
     lemmatize = importlib.import_module("nltk.stem").WordNetLemmatizer().lemmatize
@@ -166,7 +195,8 @@ def nltk_nouns() -> FindNouns:
 def lexicon_nouns(known: frozenset[str]) -> FindNouns:
     """Words of AMBER's lexicon, in the singular: needs nothing, but takes "watch" and "light" for nouns always.
 
-    "can" is one only behind "a", "the" and the like: as a verb it stands in every other description.
+    "can" is one only behind "a", "the" and the like: as a verb it stands in every other
+    description.
     """
 
     @cache
@@ -180,7 +210,11 @@ def lexicon_nouns(known: frozenset[str]) -> FindNouns:
     def find(text: str) -> list[str]:
         words = _WORD.findall(text)
         pairs = zip(["", *words], words, strict=False)
-        return [singular(word) for before, word in pairs if word != "can" or before.lower() in _BEFORE_NOUNS]
+        return [
+            singular(word)
+            for before, word in pairs
+            if word != "can" or before.lower() in _BEFORE_NOUNS
+        ]
 
     return find
 
@@ -199,14 +233,22 @@ def read_similarity(path: Path, faults: Faults) -> Similarity:
     """
     table: dict[tuple[str, str], float] = {}
     for row in read_rows(path, faults):
-        pair = (field(row, "a", str, faults, otherwise=""), field(row, "b", str, faults, otherwise=""))
-        table[pair] = table[pair[::-1]] = float(field(row, "similarity", float, faults, otherwise=0.0))
+        pair = (
+            field(row, "a", str, faults, otherwise=""),
+            field(row, "b", str, faults, otherwise=""),
+        )
+        table[pair] = table[pair[::-1]] = float(
+            field(row, "similarity", float, faults, otherwise=0.0)
+        )
     return lambda first, second: 1.0 if first == second else table.get((first, second), 0.0)
 
 
 def spacy_is_there() -> bool:
     """Whether spaCy's en_core_web_lg is installed."""
-    return importlib.util.find_spec("spacy") is not None and importlib.util.find_spec(SPACY_MODEL) is not None
+    return (
+        importlib.util.find_spec("spacy") is not None
+        and importlib.util.find_spec(SPACY_MODEL) is not None
+    )
 
 
 def spacy_similarity() -> Similarity:
@@ -217,8 +259,8 @@ def spacy_similarity() -> Similarity:
     """
     if not spacy_is_there():
         raise ConfigError(
-            f"spaCy's {SPACY_MODEL} is not installed. Install it (python -m spacy download {SPACY_MODEL}), or choose "
-            "--similarity exact, or give a table of similarities."
+            f"spaCy's {SPACY_MODEL} is not installed. Install it (python -m spacy download"
+            f" {SPACY_MODEL}), or choose --similarity exact, or give a table of similarities."
         )
     document = cache(importlib.import_module("spacy").load(SPACY_MODEL))
 
@@ -235,9 +277,16 @@ def word_versions(*, nouns: str, similarity: str) -> dict[str, str]:
     if nouns == "nltk":
         found["nltk"] = installed_version("nltk") or "unknown"
     if similarity == "spacy":
-        found |= {"spacy": installed_version("spacy") or "unknown", "vectors": f"{SPACY_MODEL} {_model_version()}"}
+        found |= {
+            "spacy": installed_version("spacy") or "unknown",
+            "vectors": f"{SPACY_MODEL} {_model_version()}",
+        }
     return found
 
 
 def _model_version() -> str:
-    return installed_version(SPACY_MODEL) or installed_version(SPACY_MODEL.replace("_", "-")) or "unknown"
+    return (
+        installed_version(SPACY_MODEL)
+        or installed_version(SPACY_MODEL.replace("_", "-"))
+        or "unknown"
+    )

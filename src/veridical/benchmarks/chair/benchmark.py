@@ -3,8 +3,9 @@
     CHAIR_s = captions with an object that is not there / captions
     CHAIR_i = mentions of objects that are not there / mentions
 
-What is there is known from COCO: outlined objects and those that any of five people named. What a caption mentions is
-read from its words, which published code does in three ways whose numbers differ by up to 3 points.
+What is there is known from COCO: outlined objects and those that any of five people named. What a
+caption mentions is read from its words, which published code does in three ways whose numbers
+differ by up to 3 points.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,12 +49,19 @@ class Chair(Benchmark[list[ChairItem]]):
         """A description of each image of the questions, or of each image that the reference lists."""
         faults = Faults()
         if files.questions is not None:
-            rows = [(one.image, one.row.values) for one in read_caption_rows(files.questions, faults)]
+            rows = [
+                (one.image, one.row.values) for one in read_caption_rows(files.questions, faults)
+            ]
         else:
             rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
         faults.stop()
         return [
-            Asked(image, str(row.get("image", image)), str(row.get("text", DESCRIBE)), {"image_id": image})
+            Asked(
+                image,
+                str(row.get("image", image)),
+                str(row.get("text", DESCRIBE)),
+                {"image_id": image},
+            )
             for image, row in rows
         ]
 
@@ -74,8 +82,14 @@ class Chair(Benchmark[list[ChairItem]]):
         items = []
         for row in rows:
             if readable and row.image not in truth:
-                faults.add(row.row, f"image {row.image} is not in the reference. Give the reference of these images.")
-            caption = field(row.row, ("caption", "text", "answer", "response"), str, faults, otherwise="")
+                faults.add(
+                    row.row,
+                    f"image {row.image} is not in the reference. Give the reference of these"
+                    " images.",
+                )
+            caption = field(
+                row.row, ("caption", "text", "answer", "response"), str, faults, otherwise=""
+            )
             items.append(ChairItem(row.id, row.image, caption, truth.get(row.image, frozenset())))
         faults.stop()
         return Loaded(items, {"responses": len(rows), "reference": len(truth)})
@@ -85,7 +99,9 @@ class Chair(Benchmark[list[ChairItem]]):
         read = self._reader(variant, self._own_words(Faults()))
         return [_score(item, read) for item in items]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """Rates of captions and mentions; captions without an object stay in the denominator of CHAIR_s."""
         return metrics_of(self.measures(scores, variant=variant), seed=seed)
 
@@ -103,7 +119,11 @@ class Chair(Benchmark[list[ChairItem]]):
     def versions(self, *, variant: str) -> dict[str, str]:
         """The list of words, the tokeniser, and what makes words singular."""
         if "words" in self.option_files():
-            return {"words": "file", "normaliser": "none: the words as they are listed", "tokenizer": VERSION}
+            return {
+                "words": "file",
+                "normaliser": "none: the words as they are listed",
+                "tokenizer": VERSION,
+            }
         return reading_versions(variant)
 
     def _own_words(self, faults: Faults) -> dict[str, str]:
@@ -114,23 +134,38 @@ class Chair(Benchmark[list[ChairItem]]):
     def _reader(self, variant: str, own: dict[str, str]) -> Reader:
         return own_words_reader(own) if own else reader_of(variant)
 
-    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+    def warnings(
+        self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
+    ) -> tuple[str, ...]:
         """Say where CHAIR rewards saying little."""
         del variant
         notes = []
         silent = sum(score.values["mentions"] == 0 for score in scores)
         if scores and silent == len(scores):
-            notes.append("No caption mentions an object: CHAIR_i is not defined, and CHAIR_s = 0 praises silence.")
+            notes.append(
+                "No caption mentions an object: CHAIR_i is not defined, and CHAIR_s = 0 praises"
+                " silence."
+            )
         elif silent > 0.05 * len(scores):
-            notes.append(f"{silent} of {len(scores)} captions mention no object; each counts as free of hallucination.")
+            notes.append(
+                f"{silent} of {len(scores)} captions mention no object; each counts as free of"
+                " hallucination."
+            )
         if metrics["recall"].n and metrics["recall"].value < 0.4:
-            notes.append("Less than 40 % of the objects are mentioned: compare only with models that say as much.")
+            notes.append(
+                "Less than 40 % of the objects are mentioned: compare only with models that say as"
+                " much."
+            )
         return tuple(notes)
 
 
 def _score(item: ChairItem, read: Reader) -> ItemScore:
     mentions = read(item.caption)
-    absent = [word for word, kind in zip(mentions.words, mentions.objects, strict=True) if kind not in item.truth]
+    absent = [
+        word
+        for word, kind in zip(mentions.words, mentions.objects, strict=True)
+        if kind not in item.truth
+    ]
     told = ", ".join(dict.fromkeys(mentions.objects))
     return ItemScore(
         id=item.id,

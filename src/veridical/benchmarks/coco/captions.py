@@ -52,7 +52,11 @@ def expand_rows(path: Path, faults: Faults) -> list[Row]:
 
 def name_rows(rows: Sequence[Row], faults: Faults) -> list[CaptionRow]:
     """Find out which image each row is about."""
-    images = {id(row): image_key(image) for row in rows if (image := row_id(row, ("image_id",), faults)) is not None}
+    images = {
+        id(row): image_key(image)
+        for row in rows
+        if (image := row_id(row, ("image_id",), faults)) is not None
+    }
     imaged = [row for row in rows if id(row) in images]
     named = index_rows(imaged, lambda row: _own_id(row) or images[id(row)], faults)
     return [CaptionRow(name, images[id(row)], row) for name, row in named.items()]
@@ -78,6 +82,9 @@ def _rows_of(path: Path, document: Mapping[str, Any], faults: Faults) -> list[Ro
     entries = document["imgToEval"]
     values = list(entries.values()) if isinstance(entries, dict) else []
     if not values or not all(isinstance(value, dict) for value in values):
-        faults.add_file(path, "`imgToEval` must be an object of rows by id. Give the file that the captioner wrote.")
+        faults.add_file(
+            path,
+            "`imgToEval` must be an object of rows by id. Give the file that the captioner wrote.",
+        )
         return []
     return [Row(path, number, value) for number, value in enumerate(values, start=1)]

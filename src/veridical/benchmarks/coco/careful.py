@@ -2,14 +2,16 @@
 
 Same kinds of object and the same list of words, read otherwise:
 
-- every plural of a word counts, and no singular is lost ("bus", "men", "geese", "canoes", "vases", "ties");
-- words that a missing blank or a stroke joins are parted ("a cat.The dog", "pizza/pizzas"); of words with hyphens the
-  last names the thing ("mountain-bike" is a bike, "dog-friendly" and "zebra-striped" are neither), known pairs stay
-  ("teddy-bear");
+- every plural of a word counts, and no singular is lost ("bus", "men", "geese", "canoes", "vases",
+  "ties");
+- words that a missing blank or a stroke joins are parted ("a cat.The dog", "pizza/pizzas"); of
+  words with hyphens the last names the thing ("mountain-bike" is a bike, "dog-friendly" and
+  "zebra-striped" are neither), known pairs stay ("teddy-bear");
 - what is said not to be there is no mention ("there is no dog", "without any cars or people");
 - "orange" is a fruit only where it stands as a noun;
-- phrases that hold the word for another thing are read whole ("bow of the ship", "ski slope", "train car", "computer
-  mouse"; the list is `words.toml`), and only the toilet's own seat is left out.
+- phrases that hold the word for another thing are read whole ("bow of the ship", "ski slope",
+  "train car", "computer mouse"; the list is `words.toml`), and only the toilet's own seat is left
+  out.
 """
 
 import re
@@ -21,7 +23,9 @@ from veridical.benchmarks.coco.denial import Denial
 from veridical.benchmarks.coco.mentions import Mentions, Reader
 from veridical.benchmarks.coco.vocabulary import object_words, word_table
 
-_TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*(?:-[^\W\d_]+(?:['’][^\W\d_]+)*)*|\d+|[.,;:!?()/\n]")
+_TOKEN = re.compile(
+    r"[^\W\d_]+(?:['’][^\W\d_]+)*(?:-[^\W\d_]+(?:['’][^\W\d_]+)*)*|\d+|[.,;:!?()/\n]"
+)
 _POSSESSIVE = re.compile(r"['’]s$")
 _IRREGULAR = {
     "child": ("children",),
@@ -38,7 +42,11 @@ def careful_reader() -> Reader:
     table = word_table()["ours"]
     objects = object_words(table["added"])
     phrases = _phrases(table, objects)
-    parts = {part for name in (*objects, *(" ".join(phrase) for phrase in phrases)) for part in name.split()}
+    parts = {
+        part
+        for name in (*objects, *(" ".join(phrase) for phrase in phrases))
+        for part in name.split()
+    }
     forms = {plural: part for part in sorted(parts, reverse=True) for plural in _plurals(part)} | {
         part: part for part in parts
     }
@@ -57,10 +65,17 @@ def careful_reader() -> Reader:
             size = _phrase_length(normal, place, phrases) if normal[place] in first_words else 1
             word = phrases[tuple(normal[place : place + size])] if size > 1 else normal[place]
             named = word in objects and not (word == "orange" and _is_colour(tokens, place))
-            if not denial.denies(tokens[place], tokens[place + size : place + size + 1], named=named) and named:
+            if (
+                not denial.denies(
+                    tokens[place], tokens[place + size : place + size + 1], named=named
+                )
+                and named
+            ):
                 found.append(word)
             place += size
-        return Mentions(found, [objects[word] for word in found], sum(token[0].isalnum() for token in tokens))
+        return Mentions(
+            found, [objects[word] for word in found], sum(token[0].isalnum() for token in tokens)
+        )
 
     return read
 
@@ -86,7 +101,9 @@ def _is_colour(tokens: Sequence[str], place: int) -> bool:
     grammar = word_table()["ours"]["grammar"]
     before = tokens[place - 1] if place else ""
     after, then = (*tokens[place + 1 : place + 3], "", "")[:2]
-    if before not in grammar["before_fruit"] or (after.isalnum() and after not in grammar["after_fruit"]):
+    if before not in grammar["before_fruit"] or (
+        after.isalnum() and after not in grammar["after_fruit"]
+    ):
         return True
     return after in ("and", "or") and then in grammar["colours"]
 

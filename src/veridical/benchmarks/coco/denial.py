@@ -1,8 +1,9 @@
 """What a text says is *not* there: "no visible cars, people or dogs", "without a hat", "does not show any cats".
 
-A rule of thumb, not a parser. "No" and its like deny the noun among the next four words of their phrase; "not" does so
-from the next "any", or from an "a" close by. A list goes on behind "or", and behind "and" or a comma where the next
-object has no article ("no dog and a cat" denies the dog alone).
+A rule of thumb, not a parser. "No" and its like deny the noun among the next four words of their
+phrase; "not" does so from the next "any", or from an "a" close by. A list goes on behind "or", and
+behind "and" or a comma where the next object has no article ("no dog and a cat" denies the dog
+alone).
 """
 
 import re
@@ -72,4 +73,6 @@ class Denial:
             return True
         if word not in ("and", ","):
             return False
-        return following in ("or", "nor") or (following not in _DETERMINERS and self._is_object(following))
+        return following in ("or", "nor") or (
+            following not in _DETERMINERS and self._is_object(following)
+        )

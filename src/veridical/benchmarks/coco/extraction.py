@@ -1,7 +1,7 @@
 """Objects that a judge lists, as Object HalBench asks for them, reads them and makes them singular.
 
-The official code makes the judge's names singular with spaCy's en_core_web_trf, which is on no package index. It can be
-exchanged for anything that gives lemma and part of speech of each word.
+The official code makes the judge's names singular with spaCy's en_core_web_trf, which is on no
+package index. It can be exchanged for anything that gives lemma and part of speech of each word.
 """
 
 import importlib
@@ -16,7 +16,9 @@ from veridical.judges.protocol import Case, Message
 from veridical.judges.templates import PromptFile
 
 OFFICIAL_PROMPTS = {
-    "9d732f9b73a3cc965bee6eb163b8e5248e58bd9d382eb583e9ece59933e2b580": "RLHF-V, eval_gpt_obj_halbench.py",
+    "9d732f9b73a3cc965bee6eb163b8e5248e58bd9d382eb583e9ece59933e2b580": (
+        "RLHF-V, eval_gpt_obj_halbench.py"
+    ),
 }
 """Hash of the published prompt, with `{question}` and `{answer}` in it."""
 
@@ -92,7 +94,8 @@ def parse_extraction(text: str) -> tuple[str, ...] | None:
             value = json.loads(candidate)
         except (ValueError, RecursionError):
             continue
-        # Of an object the official code takes the keys; a single text or number it would take apart or choke on.
+        # Of an object the official code takes the keys; a single text or number it would take apart
+        # or choke on.
         return tuple(str(name) for name in value) if isinstance(value, (list, dict)) else None
     return None
 
@@ -108,7 +111,9 @@ def analysed_objects(names: Sequence[str], analyse: Analyse) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for name in names:
         words = analyse(f"a {name}")
-        found |= dict.fromkeys(_pairs_only([word.lemma for word in words], pairs) or _noun_runs(words))
+        found |= dict.fromkeys(
+            _pairs_only([word.lemma for word in words], pairs) or _noun_runs(words)
+        )
     return tuple(found)
 
 
@@ -120,9 +125,10 @@ def load_spacy() -> Analyse:
     """
     if any(importlib.util.find_spec(name) is None for name in ("spacy", SPACY_MODEL)):
         raise ConfigError(
-            f"The official variant makes names singular with spaCy's {SPACY_MODEL}, which is not installed. "
-            f"Install spaCy and the model (`python -m spacy download {SPACY_MODEL}`), give rows whose `objs` are "
-            "singular already, or take --variant veridical, which needs neither."
+            f"The official variant makes names singular with spaCy's {SPACY_MODEL}, which is not"
+            f" installed. Install spaCy and the model (`python -m spacy download {SPACY_MODEL}`),"
+            " give rows whose `objs` are singular already, or take --variant veridical, which"
+            " needs neither."
         )
     model = importlib.import_module("spacy").load(SPACY_MODEL)
     return lambda phrase: [TaggedWord(token.lemma_, token.tag_) for token in model(phrase)]

@@ -1,7 +1,7 @@
 """Objects that a text mentions, as the published versions of CHAIR find them.
 
-All three take tokens, make them singular, read certain pairs of words as one, drop "seat" where "toilet" is said, and
-keep what is in the list of words. They differ in how a word becomes singular:
+All three take tokens, make them singular, read certain pairs of words as one, drop "seat" where
+"toilet" is said, and keep what is in the list of words. They differ in how a word becomes singular:
 
     original  pattern's `singularize`                       (CHAIR, Rohrbach et al. 2018, arXiv 1809.02156)
     wordnet   nltk's part of speech, then WordNet's lemma   (OPERA and most papers on large models since)
@@ -89,7 +89,9 @@ def by_part_of_speech() -> Normaliser:
     return normalise
 
 
-def _merge_pairs(normal: Sequence[str | None], pairs: Mapping[tuple[str, str], str]) -> tuple[list[str], int]:
+def _merge_pairs(
+    normal: Sequence[str | None], pairs: Mapping[tuple[str, str], str]
+) -> tuple[list[str], int]:
     """Read pairs as one word, from the left; also count what is left."""
     merged: list[str] = []
     joined = 0

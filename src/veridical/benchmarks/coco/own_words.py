@@ -11,7 +11,8 @@ from veridical.scoring.rows import Faults
 def read_own_words(path: Path, faults: Faults) -> dict[str, str]:
     """Word → kind of object, from a file in the form of CHAIR's synonyms: a line a kind, "knife, knives, dagger".
 
-    Nothing is made singular: a plural counts where it is listed. Up to three words in a row may stand for a kind.
+    Nothing is made singular: a plural counts where it is listed. Up to three words in a row may
+        stand for a kind.
 
     Args:
         path: The file.
@@ -22,9 +23,15 @@ def read_own_words(path: Path, faults: Faults) -> dict[str, str]:
         names = [name.strip().lower() for name in line.split(",") if name.strip()]
         for name in names:
             if words.setdefault(name, names[0]) != names[0]:
-                faults.add_file(path, f"line {number}: {name!r} stands for {words[name]!r} already. Keep one of them.")
+                faults.add_file(
+                    path,
+                    f"line {number}: {name!r} stands for {words[name]!r} already. Keep one of"
+                    " them.",
+                )
     if not words:
-        faults.add_file(path, "holds no words. Write a kind of object and its other names on each line.")
+        faults.add_file(
+            path, "holds no words. Write a kind of object and its other names on each line."
+        )
     return words
 
 
@@ -38,7 +45,14 @@ def own_words_reader(words: dict[str, str]) -> Reader:
         place = 0
         while place < len(tokens):
             sizes = range(min(longest, len(tokens) - place), 0, -1)
-            name = next((name for size in sizes if (name := " ".join(tokens[place : place + size])) in words), None)
+            name = next(
+                (
+                    name
+                    for size in sizes
+                    if (name := " ".join(tokens[place : place + size])) in words
+                ),
+                None,
+            )
             if name is not None:
                 found.append(name)
             place += len(name.split()) if name else 1

@@ -11,7 +11,9 @@ def reader_of(variant: str) -> Reader:
     """What reads texts in a variant of CHAIR."""
     if variant == "veridical":
         return careful_reader()
-    return official_reader("wordnet" if variant == "wordnet" else "objhal" if variant == "objhal" else "original")
+    return official_reader(
+        "wordnet" if variant == "wordnet" else "objhal" if variant == "objhal" else "original"
+    )
 
 
 def reading_versions(variant: str) -> dict[str, str]:

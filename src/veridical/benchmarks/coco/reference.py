@@ -16,33 +16,49 @@ Truth = dict[str, frozenset[str]]
 
 
 def read_truth(
-    path: Path, images: Iterable[str], read: Reader, faults: Faults, *, kinds: Collection[str] | None = None
+    path: Path,
+    images: Iterable[str],
+    read: Reader,
+    faults: Faults,
+    *,
+    kinds: Collection[str] | None = None,
 ) -> Truth:
     """Read what is in some images.
 
     Args:
-        path: COCO's annotation folder: an object is there where it is outlined or where one of the five captions that
-            people wrote names it. Or a JSON file `{image: [objects]}`.
+        path: COCO's annotation folder: an object is there where it is outlined or where one of the
+            five captions that people wrote names it. Or a JSON file `{image: [objects]}`.
         images: The images that are asked about; others are passed over.
         read: Reads the captions, as it reads the model's.
-        faults: Where to note what is wrong with the files; an image that is not in them is not noted here.
+        faults: Where to note what is wrong with the files; an image that is not in them is not
+            noted here.
         kinds: The kinds of object that a list may name; None: COCO's 80.
     """
     wanted = set(images)
-    return _from_folder(path, wanted, read, faults) if path.is_dir() else _from_list(path, wanted, faults, kinds)
+    return (
+        _from_folder(path, wanted, read, faults)
+        if path.is_dir()
+        else _from_list(path, wanted, faults, kinds)
+    )
 
 
 def listed_images(path: Path, faults: Faults) -> list[str]:
     """Images of a JSON reference, in its order; a COCO folder, which holds 120,000, lists none."""
     if path.is_dir():
-        faults.add_file(path, "a folder of COCO's does not say which images are asked about. Name them: --questions.")
+        faults.add_file(
+            path,
+            "a folder of COCO's does not say which images are asked about. Name them: --questions.",
+        )
         return []
     document = read_document(path, faults)
     return [image_key(image) for image in document] if isinstance(document, dict) else []
 
 
 def _from_folder(folder: Path, wanted: set[str], read: Reader, faults: Faults) -> Truth:
-    outlines, captions = sorted(folder.glob("instances_*.json")), sorted(folder.glob("captions_*.json"))
+    outlines, captions = (
+        sorted(folder.glob("instances_*.json")),
+        sorted(folder.glob("captions_*.json")),
+    )
     splits = [{path.stem.partition("_")[2] for path in paths} for paths in (outlines, captions)]
     if not outlines or splits[0] != splits[1]:
         has = ", ".join(path.name for path in (*outlines, *captions)) or "neither"
@@ -60,11 +76,15 @@ def _from_folder(folder: Path, wanted: set[str], read: Reader, faults: Faults) -
         try:
             _add(document, truth, wanted, read)
         except (KeyError, TypeError, AttributeError) as error:
-            faults.add_file(path, f"is not in COCO's format ({error!r}). Download the annotations again.")
+            faults.add_file(
+                path, f"is not in COCO's format ({error!r}). Download the annotations again."
+            )
     return {image: frozenset(objects) for image, objects in truth.items()}
 
 
-def _add(document: Mapping[str, Any], truth: dict[str, set[str]], wanted: set[str], read: Reader) -> None:
+def _add(
+    document: Mapping[str, Any], truth: dict[str, set[str]], wanted: set[str], read: Reader
+) -> None:
     names = {category["id"]: category["name"] for category in document.get("categories", ())}
     for image in document["images"]:
         if (key := str(image["id"])) in wanted:
@@ -85,19 +105,29 @@ def _from_list(path: Path, wanted: set[str], faults: Faults, own: Collection[str
         return {}
     if not isinstance(document, dict):
         faults.add_file(
-            path, f"must be an object {{image: [objects]}}, got {json.dumps(document)[:60]}. Mend the file."
+            path,
+            f"must be an object {{image: [objects]}}, got {json.dumps(document)[:60]}. Mend the"
+            " file.",
         )
         return {}
     truth = {}
     for image, objects in document.items():
         if not isinstance(objects, list) or not all(isinstance(name, str) for name in objects):
             got = json.dumps(objects, ensure_ascii=False)[:60]
-            faults.add_file(path, f"image {image!r}: a list of names of objects is needed, got {got}. Mend it.")
+            faults.add_file(
+                path, f"image {image!r}: a list of names of objects is needed, got {got}. Mend it."
+            )
         elif unknown := sorted(set(objects) - set(kinds)):
             near = difflib.get_close_matches(unknown[0], kinds, n=1)
-            known, other = ("COCO's 80 kinds", "COCO's names") if own is None else ("the given words' kinds", "theirs")
+            known, other = (
+                ("COCO's 80 kinds", "COCO's names")
+                if own is None
+                else ("the given words' kinds", "theirs")
+            )
             hint = f"Did you mean {near[0]!r}?" if near else f"Take {other}."
-            faults.add_file(path, f"image {image!r}: {unknown[0]!r} is none of {known} of object. {hint}")
+            faults.add_file(
+                path, f"image {image!r}: {unknown[0]!r} is none of {known} of object. {hint}"
+            )
         elif (key := image_key(image)) in wanted:
             truth[key] = frozenset(objects)
     return truth

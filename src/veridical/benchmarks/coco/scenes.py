@@ -30,7 +30,8 @@ def read_scene_file(path: Path, known: Collection[str], faults: Faults) -> Scene
     """Read rows of `image_id` and `scene`, or one object `{scene: [image ids]}`.
 
     Args:
-        path: The file. A row's scene is a text, a list of texts, or null for an image that shows none of them.
+        path: The file. A row's scene is a text, a list of texts, or null for an image that shows
+            none of them.
         known: The scenes that there are.
         faults: Where to note scenes that are not known, and what is wrong with the file.
     """
@@ -71,7 +72,9 @@ def scenes_in_captions(folder: Path, known: Iterable[str], images: Iterable[str]
             if not isinstance(row, dict) or (image := str(row.get("image_id"))) not in wanted:
                 continue
             text = str(row.get("caption", "")).lower()
-            found.setdefault(image, set()).update(scene for scene, one in patterns.items() if one.search(text))
+            found.setdefault(image, set()).update(
+                scene for scene, one in patterns.items() if one.search(text)
+            )
     return {image: frozenset(shown) for image, shown in found.items()}
 
 
@@ -86,32 +89,47 @@ def read_typical(path: Path, faults: Faults) -> Typical:
     if document is None:
         return {}
     if not isinstance(document, dict) or not document:
-        faults.add_file(path, f"must be an object {{scene: [objects]}}, got {_shown(document)}. Mend the file.")
+        faults.add_file(
+            path, f"must be an object {{scene: [objects]}}, got {_shown(document)}. Mend the file."
+        )
         return {}
     typical: Typical = {}
     for scene, objects in document.items():
         if not scene.strip() or "/" in scene:
-            faults.add_file(path, f"scene {scene!r}: a name without / is needed. Call it otherwise.")
+            faults.add_file(
+                path, f"scene {scene!r}: a name without / is needed. Call it otherwise."
+            )
         elif not _are_texts(objects) or not objects:
             faults.add_file(
-                path, f"scene {scene!r}: a list of names of objects is needed, got {_shown(objects)}. Mend it."
+                path,
+                f"scene {scene!r}: a list of names of objects is needed, got {_shown(objects)}."
+                " Mend it.",
             )
         elif unknown := sorted(set(objects) - object_kinds()):
             near = difflib.get_close_matches(unknown[0], object_kinds(), n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "Take COCO's names."
-            faults.add_file(path, f"scene {scene!r}: {unknown[0]!r} is none of COCO's 80 kinds of object. {hint}")
+            faults.add_file(
+                path,
+                f"scene {scene!r}: {unknown[0]!r} is none of COCO's 80 kinds of object. {hint}",
+            )
         else:
             typical[scene] = tuple(dict.fromkeys(objects))
     return typical
 
 
-def _by_scene(path: Path, document: dict[str, Any], known: Collection[str], faults: Faults) -> Scenes:
+def _by_scene(
+    path: Path, document: dict[str, Any], known: Collection[str], faults: Faults
+) -> Scenes:
     scenes: dict[str, set[str]] = {}
     for scene, images in document.items():
         if problem := _unknown(scene, known):
             faults.add_file(path, problem)
         elif not isinstance(images, list) or not all(_is_id(image) for image in images):
-            faults.add_file(path, f"scene {scene!r}: a list of ids of images is needed, got {_shown(images)}. Mend it.")
+            faults.add_file(
+                path,
+                f"scene {scene!r}: a list of ids of images is needed, got {_shown(images)}."
+                " Mend it.",
+            )
         else:
             for image in images:
                 scenes.setdefault(image_key(image), set()).add(scene)
@@ -120,12 +138,19 @@ def _by_scene(path: Path, document: dict[str, Any], known: Collection[str], faul
 
 def _scenes_of(row: Row, known: Collection[str], faults: Faults) -> set[str]:
     if "scene" not in row.values:
-        faults.add(row, "`scene` is missing. Add it: a text, a list of texts, or null where the image shows none.")
+        faults.add(
+            row,
+            "`scene` is missing. Add it: a text, a list of texts, or null where the image shows"
+            " none.",
+        )
         return set()
     value = row.values["scene"]
     told = [] if value is None else [value] if isinstance(value, str) else value
     if not _are_texts(told):
-        faults.add(row, f"`scene` must be a text, a list of texts or null, got {_shown(value)}. Mend the row.")
+        faults.add(
+            row,
+            f"`scene` must be a text, a list of texts or null, got {_shown(value)}. Mend the row.",
+        )
         return set()
     for scene in told:
         if problem := _unknown(scene, known):

@@ -1,9 +1,9 @@
 """Parts of speech exactly as nltk's averaged perceptron tags them, only for the words whose tag matters.
 
-The tagger (Honnibal 2013) reads the two tags before a word, so a text is tagged from the left. About half of all
-running words have one tag only, listed in the tagger's dictionary; behind two of those in a row nothing further left
-matters, and tagging can start there. The weights are nltk's data package `averaged_perceptron_tagger_eng`, which is not
-part of this package.
+The tagger (Honnibal 2013) reads the two tags before a word, so a text is tagged from the left.
+About half of all running words have one tag only, listed in the tagger's dictionary; behind two of
+those in a row nothing further left matters, and tagging can start there. The weights are nltk's
+data package `averaged_perceptron_tagger_eng`, which is not part of this package.
 """
 
 import json
@@ -31,7 +31,9 @@ _Row = NDArray[np.float64]
 class Tagger:
     """Tags words of a text with the Penn Treebank's parts of speech."""
 
-    def __init__(self, weights: _Weights, tagdict: Mapping[str, str], classes: Iterable[str], *, version: str) -> None:
+    def __init__(
+        self, weights: _Weights, tagdict: Mapping[str, str], classes: Iterable[str], *, version: str
+    ) -> None:
         """Take what was read.
 
         Args:
@@ -59,7 +61,9 @@ class Tagger:
         for place in wanted:
             for here in range(self._first_needed(tokens, place, known), place + 1):
                 if here not in known:
-                    known[here] = self._tag(here, tokens[here], context, known[here - 1], known[here - 2])
+                    known[here] = self._tag(
+                        here, tokens[here], context, known[here - 1], known[here - 2]
+                    )
         return {place: known[place] for place in wanted}
 
     def _first_needed(self, tokens: Sequence[str], place: int, known: dict[int, str]) -> int:
@@ -73,7 +77,9 @@ class Tagger:
             here -= 1
         return max(here + 1, 0)
 
-    def _tag(self, place: int, word: str, context: Sequence[str], before: str, before_that: str) -> str:
+    def _tag(
+        self, place: int, word: str, context: Sequence[str], before: str, before_that: str
+    ) -> str:
         if word in self._tagdict:
             return self._tagdict[word]
         two_left, left, this, right, two_right = map(_normal, context[place : place + 5])
@@ -125,7 +131,9 @@ def load_tagger() -> Tagger:
         try:
             parts.append(json.loads(read_bytes(path)))
         except (OSError, ValueError) as error:
-            fault = Fault(path, None, f"cannot be read as JSON: {error}. Download `{PACKAGE}` again.")
+            fault = Fault(
+                path, None, f"cannot be read as JSON: {error}. Download `{PACKAGE}` again."
+            )
             raise DataError([fault]) from error
     weights, tagdict, classes = parts
     digest = hash_file(folder / f"{PACKAGE}.weights.json")[:12]
@@ -134,16 +142,25 @@ def load_tagger() -> Tagger:
 
 def _find_folder() -> Path:
     places = [Path(place) for place in os.environ.get("NLTK_DATA", "").split(os.pathsep) if place]
-    places += [Path.home() / "nltk_data", Path(sys.prefix) / "nltk_data", Path(sys.prefix) / "share" / "nltk_data"]
-    places += [Path("/usr/share/nltk_data"), Path("/usr/local/share/nltk_data"), Path("/usr/local/lib/nltk_data")]
+    places += [
+        Path.home() / "nltk_data",
+        Path(sys.prefix) / "nltk_data",
+        Path(sys.prefix) / "share" / "nltk_data",
+    ]
+    places += [
+        Path("/usr/share/nltk_data"),
+        Path("/usr/local/share/nltk_data"),
+        Path("/usr/local/lib/nltk_data"),
+    ]
     for place in places:
         folder = place / "taggers" / PACKAGE
         if folder.is_dir():
             return folder
     raise ConfigError(
-        f"Words are tagged with nltk's data `{PACKAGE}`, which is not in {', '.join(map(str, places))}. "
-        f"Get it with `pip install nltk && python -m nltk.downloader {PACKAGE}`, name its folder in NLTK_DATA, "
-        "or choose a variant that tags no words."
+        f"Words are tagged with nltk's data `{PACKAGE}`, which is not in"
+        f" {', '.join(map(str, places))}. Get it with `pip install nltk && python -m"
+        f" nltk.downloader {PACKAGE}`, name its folder in NLTK_DATA, or choose a variant that tags"
+        " no words."
     )
 
 

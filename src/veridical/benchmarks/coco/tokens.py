@@ -1,9 +1,10 @@
 """Tokens exactly as nltk 3.9.1's `word_tokenize` makes them of lower-case English, without nltk and its data.
 
-CHAIR's numbers depend on the tokeniser: nltk 3.10 splits an opening single quote and the long dash, 3.9.1 does not.
-What 3.9.1 does is therefore written out here: sentences are found as the Punkt algorithm finds them (Kiss & Strunk
-2006) with its English abbreviations, and words as the Penn Treebank splits them. On lower-case text the rest of Punkt's
-English model, which is about capitals, comes down to four words.
+CHAIR's numbers depend on the tokeniser: nltk 3.10 splits an opening single quote and the long dash,
+3.9.1 does not. What 3.9.1 does is therefore written out here: sentences are found as the Punkt
+algorithm finds them (Kiss & Strunk 2006) with its English abbreviations, and words as the Penn
+Treebank splits them. On lower-case text the rest of Punkt's English model, which is about capitals,
+comes down to four words.
 """
 
 import re
@@ -31,10 +32,12 @@ _PUNKT_WORD = re.compile(
 _NUMBER = re.compile(r"-?[.,]?\d[\d,.\-]*\.?$")
 _INITIAL = re.compile(r"[^\W\d]\.$")
 _STARTS_LOWER = frozenset({"administrators", "b-week", "r-revised", "z-holiday"})
-"""Words that Punkt's English model has seen at the start of a sentence in lower case, and never with a capital."""
+"""Words that Punkt's English model has seen at the start of a sentence in lower case, and never
+with a capital."""
 
 _NOT_BY_CHUNKS = re.compile(r"[^\S ]|''|\"\"")
-"""Where the rules below reach from one chunk between blanks into the next; they do at the very end, too."""
+"""Where the rules below reach from one chunk between blanks into the next; they do at the very end,
+too."""
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
@@ -120,7 +123,9 @@ def sentences(text: str) -> Iterator[str]:
             after = slices[place + 1]
             closers = _CLOSERS.match(text[after[0] : after[1]])
             moved = closers.end() if closers else 0
-            sentence = text[begin : after[0] + len(closers[0].rstrip())] if closers else text[begin:stop]
+            sentence = (
+                text[begin : after[0] + len(closers[0].rstrip())] if closers else text[begin:stop]
+            )
         if sentence:
             yield sentence
 
@@ -167,7 +172,9 @@ def _is_break(context: str) -> bool:
     word, sign, rest = context.partition(".")
     if sign and rest[:1].isspace() and _PLAIN_WORD.fullmatch(word) and word not in _ABBREVIATIONS:
         return True
-    tokens = [token for line in context.split("\n") if line.strip() for token in _PUNKT_WORD.findall(line)]
+    tokens = [
+        token for line in context.split("\n") if line.strip() for token in _PUNKT_WORD.findall(line)
+    ]
     return any(_ends_sentence(token, following) for token, following in pairwise(tokens))
 
 

@@ -16,8 +16,9 @@ def object_measures(scores: Sequence[ItemScore]) -> dict[str, Measure]:
     """The metrics of CHAIR and Object HalBench as sums over items.
 
     Args:
-        scores: Items whose `values` hold `mentions`, `hallucinated` (mentions of what is not there), `found`
-            (kinds that are mentioned and there), `truth` (kinds that are there) and `tokens`.
+        scores: Items whose `values` hold `mentions`, `hallucinated` (mentions of what is not
+            there), `found` (kinds that are mentioned and there), `truth` (kinds that are there) and
+            `tokens`.
     """
     clusters = [score.cluster for score in scores]
     mentions, absent = column(scores, "mentions"), column(scores, "hallucinated")
@@ -48,13 +49,18 @@ def metrics_of(measures: Mapping[str, Measure], *, seed: int) -> dict[str, Metri
 def _metric(measure: Measure, *, seed: int) -> Metric:
     if measure.kind != "ratio":
         return measure.metric(seed=seed)
-    # One ratio at a time: counts of one metric make few kinds of caption, and few kinds are drawn fast.
+    # One ratio at a time: counts of one metric make few kinds of caption, and few kinds are drawn
+    # fast.
     ratios = {"ratio": (measure.numerators, measure.denominators)}
-    return clustered_ratios(ratios, measure.clusters, bounds=measure.bounds, seed=seed, resamples=RESAMPLES)["ratio"]
+    return clustered_ratios(
+        ratios, measure.clusters, bounds=measure.bounds, seed=seed, resamples=RESAMPLES
+    )["ratio"]
 
 
 def complement(metric: Metric) -> Metric:
     """One minus a rate; not defined where the rate is not."""
     if metric.n == 0:
         return metric
-    return metric.model_copy(update={"value": 1 - metric.value, "low": 1 - metric.high, "high": 1 - metric.low})
+    return metric.model_copy(
+        update={"value": 1 - metric.value, "low": 1 - metric.high, "high": 1 - metric.low}
+    )

@@ -68,7 +68,8 @@ def word_forms(normaliser: str) -> dict[str, str]:
     """Forms of the words → the word that a normaliser makes of them; a form that is not in it is no word of ours.
 
     Args:
-        normaliser: "pattern", or a part of speech of WordNet's: "noun", "verb", "adjective", "adverb".
+        normaliser: "pattern", or a part of speech of WordNet's: "noun", "verb", "adjective",
+            "adverb".
     """
     table: dict[str, dict[str, str]] = json.loads(_read("forms.json"))
     return {form: word for word, forms in table[normaliser].items() for form in forms.split()}

@@ -1,8 +1,9 @@
 """HallusionBench (Guan et al. 2023, arXiv 2310.14566): does an answer follow the figure when the figure is changed?
 
-Questions are asked with the original figure and with altered ones; questions of kind VS ("visual supplement") also
-without any. A judge says of each answer whether it is right, wrong or unclear. Right are answers judged right, and
-unclear ones where there is no figure: not knowing is right there. What counts stands in `hallusionbench_rates`.
+Questions are asked with the original figure and with altered ones; questions of kind VS ("visual
+supplement") also without any. A judge says of each answer whether it is right, wrong or unclear.
+Right are answers judged right, and unclear ones where there is no figure: not knowing is right
+there. What counts stands in `hallusionbench_rates`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,9 +58,19 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
         asked = []
         for row in read_rows(files.path("questions"), faults):
             item = read_question(row, faults)
-            image = None if item.visual_input == "0" else field(row, "filename", str, faults, otherwise="")
-            kept = {key: value for key, value in row.values.items() if key not in (self.answer_field, *CHECK_FIELDS)}
-            asked.append(Asked(item.id, image, field(row, "question", str, faults, otherwise=""), kept))
+            image = (
+                None
+                if item.visual_input == "0"
+                else field(row, "filename", str, faults, otherwise="")
+            )
+            kept = {
+                key: value
+                for key, value in row.values.items()
+                if key not in (self.answer_field, *CHECK_FIELDS)
+            }
+            asked.append(
+                Asked(item.id, image, field(row, "question", str, faults, otherwise=""), kept)
+            )
         faults.stop()
         return asked
 
@@ -70,17 +81,25 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
         for row in read_rows(files.path("responses"), faults):
             item = read_answer(row, faults)
             question, truth = (
-                field(row, name, str, faults, otherwise="") for name in ("question", "gt_answer_details")
+                field(row, name, str, faults, otherwise="")
+                for name in ("question", "gt_answer_details")
             )
-            cases.append(Case(item.id, {"question": question, "reference": truth, "response": item.answer}))
+            cases.append(
+                Case(item.id, {"question": question, "reference": truth, "response": item.answer})
+            )
         faults.stop()
-        asked = slot_template(template, own="hallusionbench.txt", official=OFFICIAL_PROMPTS, fields=_FIELDS)
+        asked = slot_template(
+            template, own="hallusionbench.txt", official=OFFICIAL_PROMPTS, fields=_FIELDS
+        )
         return Cases(cases, asked)
 
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
         """Write what the judge said: rows of `id` and `review`, with a `problem` where there is none."""
         del cases
-        rows = [{"id": one.id, "review": one.text, "problem": one.problem, "model": one.model} for one in reviews]
+        rows = [
+            {"id": one.id, "review": one.text, "problem": one.problem, "model": one.model}
+            for one in reviews
+        ]
         return write_json_atomically(path, rows)
 
     def read(self, files: Files, *, variant: str) -> Loaded[list[HallusionItem]]:
@@ -96,10 +115,17 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
             if files.reviews is None:
                 items = _with_own_checks(items, rows, files, faults)
             else:
-                reviews = {str(row.values.get("id")): row for row in read_rows(files.reviews, faults)}
-                items = [_with_review(*pair, reviews, faults, variant) for pair in zip(items, rows, strict=True)]
+                reviews = {
+                    str(row.values.get("id")): row for row in read_rows(files.reviews, faults)
+                }
+                items = [
+                    _with_review(*pair, reviews, faults, variant)
+                    for pair in zip(items, rows, strict=True)
+                ]
                 counts["reviews"] = len(reviews)
-                judges = sorted({str(row.values.get("model", "")) for row in reviews.values()} - {""})
+                judges = sorted(
+                    {str(row.values.get("model", "")) for row in reviews.values()} - {""}
+                )
                 versions["judge"] = ", ".join(judges) or "not named"
         faults.stop()
         warnings = []
@@ -110,14 +136,22 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
     def score_items(self, items: list[HallusionItem], *, variant: str) -> list[ItemScore]:
         """Say of every answer whether it is right, and whose fault an error is."""
         if variant == "lmms-eval":
-            return [_score(item, right=("yes" in item.answer.lower()) == (item.truth == "1")) for item in items]
+            return [
+                _score(item, right=("yes" in item.answer.lower()) == (item.truth == "1"))
+                for item in items
+            ]
         if variant == "yes-no":
             said = {item.pair: item for item in items if item.figure_id == "0"}
             items = [checked_by_words(item, said.get(item.pair)) for item in items]
         originals = {item.pair: item for item in items if item.figure_id == "0"}
-        return [_score(item, right=_is_right(item), kind=_blame(item, originals.get(item.pair))) for item in items]
+        return [
+            _score(item, right=_is_right(item), kind=_blame(item, originals.get(item.pair)))
+            for item in items
+        ]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """Accuracy by answer, question and figure, bias, and kinds of error."""
         return (lmms_rates if variant == "lmms-eval" else hallusionbench_rates)(scores, seed=seed)
 
@@ -125,25 +159,33 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
         """The three accuracies, each answer, question or figure once."""
         return accuracy_measures(scores, with_empty_figures=variant == "lmms-eval")
 
-    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+    def warnings(
+        self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
+    ) -> tuple[str, ...]:
         """Tell what no judge rated, where not knowing was right, and where errors could not be told apart."""
         notes = []
         lost = sum("correct" not in score.values for score in scores)
         if lost:
             notes.append(
-                f"{lost} of {len(scores)} answers have no check that could be read; they, their questions "
-                f"({metrics['q_acc'].n} are left) and their figures ({metrics['f_acc'].n} are left) are left out."
+                f"{lost} of {len(scores)} answers have no check that could be read; they, their"
+                f" questions ({metrics['q_acc'].n} are left) and their figures"
+                f" ({metrics['f_acc'].n} are left) are left out."
             )
-        silent = sum(score.parsed == "unclear" and score.values.get("correct") == 1 for score in scores)
+        silent = sum(
+            score.parsed == "unclear" and score.values.get("correct") == 1 for score in scores
+        )
         if variant == "yes-no" and silent:
             notes.append(
-                f"{silent} answers to questions without a figure say neither yes nor no, which counts as right."
+                f"{silent} answers to questions without a figure say neither yes nor no, which"
+                " counts as right."
             )
-        unknown = sum(score.values.get("correct") == 0 and "language" not in score.values for score in scores)
+        unknown = sum(
+            score.values.get("correct") == 0 and "language" not in score.values for score in scores
+        )
         if variant != "lmms-eval" and unknown:
             notes.append(
-                f"{unknown} wrong answers lack `same`, or the answer to the original figure: they are left out of the "
-                "kinds of error."
+                f"{unknown} wrong answers lack `same`, or the answer to the original figure: they"
+                " are left out of the kinds of error."
             )
         return tuple(notes)
 
@@ -155,11 +197,13 @@ def _with_own_checks(
     if rows and not any(name in row.values for row in rows for name in CHECK_FIELDS):
         faults.add_file(
             files.path("responses"),
-            f"no row holds a judge's check, `{CHECK_FIELDS[0]}`. Let a judge check the answers (--judge-model), give "
-            "--reviews, or take --variant yes-no, which needs none.",
+            f"no row holds a judge's check, `{CHECK_FIELDS[0]}`. Let a judge check the answers"
+            " (--judge-model), give --reviews, or take --variant yes-no, which needs none.",
         )
         return list(items)
-    return [item._replace(check=read_check(row, faults)) for item, row in zip(items, rows, strict=True)]
+    return [
+        item._replace(check=read_check(row, faults)) for item, row in zip(items, rows, strict=True)
+    ]
 
 
 def _with_review(
@@ -167,7 +211,10 @@ def _with_review(
 ) -> HallusionItem:
     review = reviews.get(item.id)
     if review is None:
-        faults.add(row, f"answer {item.id} has no review. Let the judge review it, or leave the answer out.")
+        faults.add(
+            row,
+            f"answer {item.id} has no review. Let the judge review it, or leave the answer out.",
+        )
         return item
     if review.values.get("review", "") is None:
         return item._replace(problem=str(review.values.get("problem") or "no judgement"))
@@ -192,7 +239,11 @@ def _blame(item: HallusionItem, original: HallusionItem | None) -> Blame | None:
     if original is None or original.problem:
         return None
     return blame(
-        item.category, item.check, original_check=original.check, altered=item.visual_input == "2", same=item.same
+        item.category,
+        item.check,
+        original_check=original.check,
+        altered=item.visual_input == "2",
+        same=item.same,
     )
 
 

@@ -26,68 +26,95 @@ _TABLE = {
 CARD = Card(
     title="HallusionBench",
     paper="Guan et al. 2023, arXiv 2310.14566; tianyi-lab/HallusionBench",
-    measures="Whether a model answers yes/no questions by what a figure shows rather than by what it expects, on "
-    "figures in original and altered form, and whether it is consistent.",
-    leaves_out="Free descriptions; photographs (most figures are charts, maps, tables and illusions). Its three "
-    "accuracies rest on the same 1,129 answers; figures of one set are alike, so that intervals resample sets.",
-    data="https://github.com/tianyi-lab/HallusionBench (BSD-3): figures and HallusionBench.json (`questions` of "
-    "`veridical evaluate`). The judge's prompt stands in utils.py, evaluate_by_chatgpt: save it with `{}` for "
-    "question, reference answer and prediction, and without a line end after its last word, as a text file for "
-    "--template.",
-    prompt="The question, with its figure where there is one; 178 questions are asked without any image.",
-    judge="GPT-4 in the original: does the prediction conflict with the reference answer; its word stands in "
-    "`gpt4v_output_gpt_check`. A judge named here is asked the same. The original's second call, whether two answers "
-    "agree (`same`), is not made: without it some errors are left out of the kinds of error. yes-no and lmms-eval need "
-    "no judge.",
+    measures=(
+        "Whether a model answers yes/no questions by what a figure shows rather than by what it"
+        " expects, on figures in original and altered form, and whether it is consistent."
+    ),
+    leaves_out=(
+        "Free descriptions; photographs (most figures are charts, maps, tables and illusions). Its"
+        " three accuracies rest on the same 1,129 answers; figures of one set are alike, so that"
+        " intervals resample sets."
+    ),
+    data=(
+        "https://github.com/tianyi-lab/HallusionBench (BSD-3): figures and HallusionBench.json"
+        " (`questions` of `veridical evaluate`). The judge's prompt stands in utils.py,"
+        " evaluate_by_chatgpt: save it with `{}` for question, reference answer and prediction, and"
+        " without a line end after its last word, as a text file for --template."
+    ),
+    prompt=(
+        "The question, with its figure where there is one; 178 questions are asked without any"
+        " image."
+    ),
+    judge=(
+        "GPT-4 in the original: does the prediction conflict with the reference answer; its word"
+        " stands in `gpt4v_output_gpt_check`. A judge named here is asked the same. The original's"
+        " second call, whether two answers agree (`same`), is not made: without it some errors are"
+        " left out of the kinds of error. yes-no and lmms-eval need no judge."
+    ),
     variants={
-        "official": Variant("As tianyi-lab/HallusionBench counts from the judge's check.", official=True),
+        "official": Variant(
+            "As tianyi-lab/HallusionBench counts from the judge's check.", official=True
+        ),
         "strict": Variant(
-            'The same from one clear word of the judge ("correct", "incorrect", "unclear"); reviews without one are '
-            "left out. Rows that bring a check count as officially."
+            'The same from one clear word of the judge ("correct", "incorrect", "unclear"); reviews'
+            " without one are left out. Rows that bring a check count as officially."
         ),
         "yes-no": Variant(
-            "No judge: the first word where it is yes or no, else the only one of the two in the answer; neither or "
-            "both is unclear, which is right only where there is no figure."
+            "No judge: the first word where it is yes or no, else the only one of the two in the"
+            " answer; neither or both is unclear, which is right only where there is no figure."
         ),
         "lmms-eval": Variant(
-            'As lmms-eval counts: the answer is yes where it contains "yes", also within a word, else no; figures '
-            "include questions without a figure.",
+            'As lmms-eval counts: the answer is yes where it contains "yes", also within a word,'
+            " else no; figures include questions without a figure.",
             official=True,
         ),
     },
     inputs={
         "responses": InputSpec(
-            "JSON array of the official rows: `category`, `subcategory`, `set_id`, `figure_id`, `question_id`, "
-            "`visual_input`, `gt_answer`, `model_prediction`, `gpt4v_output_gpt_check` (official and strict, without "
-            "--reviews), and `same` where errors shall be told apart; a judge also reads `question` and "
-            "`gt_answer_details`"
+            "JSON array of the official rows: `category`, `subcategory`, `set_id`, `figure_id`,"
+            " `question_id`, `visual_input`, `gt_answer`, `model_prediction`,"
+            " `gpt4v_output_gpt_check` (official and strict, without --reviews), and `same` where"
+            " errors shall be told apart; a judge also reads `question` and `gt_answer_details`"
         ),
         "reviews": InputSpec(
-            "Rows of `id` and `review`, as a judge's run writes them; they win over the rows' own checks",
+            "Rows of `id` and `review`, as a judge's run writes them; they win over the rows' own"
+            " checks",
             required=False,
         ),
     },
     metrics={
         "a_acc": MetricSpec("Right answers / questions", "higher"),
         "q_acc": MetricSpec("Questions right with every figure / questions", "higher"),
-        "f_acc": MetricSpec("Figures with every question right / figures; VS without figure left out", "higher"),
+        "f_acc": MetricSpec(
+            "Figures with every question right / figures; VS without figure left out", "higher"
+        ),
         "a_acc/*": MetricSpec("The three by category, VD and VS", "higher"),
         "easy_a_acc": MetricSpec("q_acc over original figures, and none", "higher"),
         "hard_a_acc": MetricSpec("q_acc over altered figures", "higher"),
-        "figures_inconsistent": MetricSpec("Figures with some questions right, some wrong", "lower"),
+        "figures_inconsistent": MetricSpec(
+            "Figures with some questions right, some wrong", "lower"
+        ),
         "figures_wrong": MetricSpec("Figures with no question right", "lower"),
         "figure_score": MetricSpec("Mean over figures of the share of questions right", "higher"),
-        "yes_difference": MetricSpec("Share of yes said minus share of yes true, in [-1, 1]", "neither", "rate"),
-        "fp_ratio": MetricSpec("Wrong answers whose truth is no / wrong answers; 0.5 is unbiased", "neither"),
-        "error/language": MetricSpec("Errors that ignore the figure (LH) / errors told apart", "neither"),
-        "error/vision": MetricSpec("Errors that misread the figure (VI) / errors told apart", "neither"),
+        "yes_difference": MetricSpec(
+            "Share of yes said minus share of yes true, in [-1, 1]", "neither", "rate"
+        ),
+        "fp_ratio": MetricSpec(
+            "Wrong answers whose truth is no / wrong answers; 0.5 is unbiased", "neither"
+        ),
+        "error/language": MetricSpec(
+            "Errors that ignore the figure (LH) / errors told apart", "neither"
+        ),
+        "error/vision": MetricSpec(
+            "Errors that misread the figure (VI) / errors told apart", "neither"
+        ),
         "error/mixed": MetricSpec("Errors that may be either / errors told apart", "neither"),
     },
     faults=(
         KnownFault(
             '"not correct" is correct',
-            'A review counts as right where it holds "correct" and not "incorrect": so do "It is not correct." and '
-            '"Is it correct? Unclear."',
+            'A review counts as right where it holds "correct" and not "incorrect": so do "It is'
+            ' not correct." and "Is it correct? Unclear."',
             'strict: one of the three words alone, without a "not"',
         ),
         KnownFault(
@@ -97,7 +124,8 @@ CARD = Card(
         ),
         KnownFault(
             "Unclear counted as the opposite",
-            'The share of yes takes an unclear answer for "yes" where no is true, and for "no" where yes is',
+            'The share of yes takes an unclear answer for "yes" where no is true, and for "no"'
+            " where yes is",
             "none: kept, since published numbers rest on it",
         ),
         KnownFault(
@@ -112,7 +140,9 @@ CARD = Card(
         ),
     ),
     references=tuple(
-        ReferenceResult(model, dict(zip(("q_acc", "f_acc", "easy_a_acc", "hard_a_acc", "a_acc"), row)), _README)
+        ReferenceResult(
+            model, dict(zip(("q_acc", "f_acc", "easy_a_acc", "hard_a_acc", "a_acc"), row)), _README
+        )
         for model, row in _TABLE.items()
     ),
     presets={

@@ -1,7 +1,8 @@
 """How HallusionBench counts: by answer, by question and by figure, with the kinds of error and the bias to yes.
 
-The scores' ids are CATEGORY/SUBCATEGORY/SET/FIGURE/QUESTION. Kinds of error follow the decision tree of the official
-`utils.py` (`get_eval_pair_all`): language (LH) where the answer ignores the figure, vision (VI) where it misreads it.
+The scores' ids are CATEGORY/SUBCATEGORY/SET/FIGURE/QUESTION. Kinds of error follow the decision
+tree of the official `utils.py` (`get_eval_pair_all`): language (LH) where the answer ignores the
+figure, vision (VI) where it misreads it.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +31,8 @@ def blame(
     Args:
         category: "VD" or "VS".
         check: The judge's word on the answer: "0" wrong, "1" right, "2" unclear.
-        original_check: The same for the original figure (VD) or none (VS); empty where this is that answer.
+        original_check: The same for the original figure (VD) or none (VS); empty where this is that
+            answer.
         altered: Whether the figure is an altered one.
         same: Whether the answer agrees with the original one, "1" or "0"; empty where nobody said.
 
@@ -61,12 +63,15 @@ def blame(
 def hallusionbench_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
     """All metrics of the official code.
 
-    Answers without `correct` (nobody could check them) are left out, and so are questions and figures that have one.
+    Answers without `correct` (nobody could check them) are left out, and so are questions and
+    figures that have one.
     """
     figures = [score for score in scores if not _is_without_figure(score)]
     metrics = _accuracies(scores, figures, seed=seed)
     for category in ("VD", "VS"):
-        inside = [[score for score in some if score.group == category] for some in (scores, figures)]
+        inside = [
+            [score for score in some if score.group == category] for some in (scores, figures)
+        ]
         if inside[0]:
             by_category = _accuracies(*inside, seed=seed)
             metrics |= {f"{name}/{category}": metric for name, metric in by_category.items()}
@@ -74,9 +79,13 @@ def hallusionbench_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str,
     hard = [score for score in scores if score.values["altered"]]
     metrics["easy_a_acc"] = _share(easy, _pair, all, seed=seed)
     metrics["hard_a_acc"] = _share(hard, _pair, all, seed=seed)
-    metrics["figures_inconsistent"] = _share(figures, _figure, lambda right: any(right) and not all(right), seed=seed)
+    metrics["figures_inconsistent"] = _share(
+        figures, _figure, lambda right: any(right) and not all(right), seed=seed
+    )
     metrics["figures_wrong"] = _share(figures, _figure, lambda right: not any(right), seed=seed)
-    metrics["figure_score"] = _share(figures, _figure, lambda right: sum(right) / len(right), seed=seed)
+    metrics["figure_score"] = _share(
+        figures, _figure, lambda right: sum(right) / len(right), seed=seed
+    )
     checked = [score for score in scores if "correct" in score.values]
     return metrics | _bias(checked, seed=seed) | _errors(checked, seed=seed)
 
@@ -86,7 +95,9 @@ def lmms_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
     return _accuracies(scores, scores, seed=seed)
 
 
-def accuracy_measures(scores: Sequence[ItemScore], *, with_empty_figures: bool) -> dict[str, Measure]:
+def accuracy_measures(
+    scores: Sequence[ItemScore], *, with_empty_figures: bool
+) -> dict[str, Measure]:
     """The three accuracies as sums, for paired tests.
 
     Args:
@@ -96,16 +107,22 @@ def accuracy_measures(scores: Sequence[ItemScore], *, with_empty_figures: bool) 
     figures = [score for score in scores if with_empty_figures or not _is_without_figure(score)]
     by_pair, by_figure = _grouped(scores, _pair), _grouped(figures, _figure)
     return {
-        "a_acc": means([score.values.get("correct") for score in scores], [score.cluster for score in scores]),
+        "a_acc": means(
+            [score.values.get("correct") for score in scores], [score.cluster for score in scores]
+        ),
         "q_acc": means([_all_right(right) for right in by_pair.answers], by_pair.clusters),
         "f_acc": means([_all_right(right) for right in by_figure.answers], by_figure.clusters),
     }
 
 
-def _accuracies(scores: Sequence[ItemScore], figures: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
+def _accuracies(
+    scores: Sequence[ItemScore], figures: Sequence[ItemScore], *, seed: int
+) -> dict[str, Metric]:
     checked = [score for score in scores if "correct" in score.values]
     return {
-        "a_acc": rate_metric([s.values["correct"] for s in checked], [s.cluster for s in checked], seed=seed),
+        "a_acc": rate_metric(
+            [s.values["correct"] for s in checked], [s.cluster for s in checked], seed=seed
+        ),
         "q_acc": _share(scores, _pair, all, seed=seed),
         "f_acc": _share(figures, _figure, all, seed=seed),
     }
@@ -115,11 +132,17 @@ def _bias(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
     clusters = [score.cluster for score in scores]
     said_yes = [float(score.values["correct"] == score.values["label"]) for score in scores]
     wrong = [1.0 - score.values["correct"] for score in scores]
-    wrong_yes = [one * (1.0 - score.values["label"]) for one, score in zip(wrong, scores, strict=True)]
+    wrong_yes = [
+        one * (1.0 - score.values["label"]) for one, score in zip(wrong, scores, strict=True)
+    ]
     more = [said - score.values["label"] for said, score in zip(said_yes, scores, strict=True)]
     ones = [1.0] * len(scores)
-    difference = clustered_ratios({"difference": (more, ones)}, clusters, bounds=(-1.0, 1.0), seed=seed)["difference"]
-    ratio = clustered_ratios({"fp": (wrong_yes, wrong)}, clusters, bounds=(0.0, 1.0), seed=seed)["fp"]
+    difference = clustered_ratios(
+        {"difference": (more, ones)}, clusters, bounds=(-1.0, 1.0), seed=seed
+    )["difference"]
+    ratio = clustered_ratios({"fp": (wrong_yes, wrong)}, clusters, bounds=(0.0, 1.0), seed=seed)[
+        "fp"
+    ]
     return {
         "yes_difference": difference.model_copy(update={"n": len(scores)}),
         "fp_ratio": ratio.model_copy(update={"n": int(sum(wrong))}),
@@ -127,7 +150,9 @@ def _bias(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
 
 
 def _errors(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
-    told = [(score.values.get("language", 0.0), score.values.get("vision", 0.0)) for score in scores]
+    told = [
+        (score.values.get("language", 0.0), score.values.get("vision", 0.0)) for score in scores
+    ]
     errors = [float(bool(language or vision)) for language, vision in told]
     kinds: dict[str, list[float]] = {
         "error/language": [language * (1 - vision) for language, vision in told],
@@ -137,7 +162,9 @@ def _errors(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
     clusters = [score.cluster for score in scores]
     ratios = {name: (kind, errors) for name, kind in kinds.items()}
     found = clustered_ratios(ratios, clusters, bounds=(0.0, 1.0), seed=seed)
-    return {name: metric.model_copy(update={"n": int(sum(errors))}) for name, metric in found.items()}
+    return {
+        name: metric.model_copy(update={"n": int(sum(errors))}) for name, metric in found.items()
+    }
 
 
 class _Groups(NamedTuple):
@@ -173,7 +200,9 @@ def _share(
         for some, cluster in zip(groups.answers, groups.clusters, strict=True)
         if None not in some
     ]
-    return rate_metric([float(count(some)) for some, _ in whole], [cluster for _, cluster in whole], seed=seed)
+    return rate_metric(
+        [float(count(some)) for some, _ in whole], [cluster for _, cluster in whole], seed=seed
+    )
 
 
 def _all_right(answers: Sequence[bool | None]) -> float | None:

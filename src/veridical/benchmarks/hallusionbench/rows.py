@@ -14,7 +14,9 @@ CHECK_FIELDS = ("gpt4v_output_gpt_check", "check")
 """Names of the field that holds the judge's check."""
 
 _VERDICT = re.compile(r"\b(correct|incorrect|unclear)\b")
-_DENIED = re.compile(r"(?:\b(?:not|never|neither|nor)|n't)\W+(?:\w+\W+)?(?:correct|incorrect|unclear)\b")
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|neither|nor)|n't)\W+(?:\w+\W+)?(?:correct|incorrect|unclear)\b"
+)
 _CODES: dict[str, Check] = {"incorrect": "0", "correct": "1", "unclear": "2"}
 
 
@@ -52,7 +54,9 @@ class HallusionItem(NamedTuple):
     @property
     def id(self) -> str:
         """The question with its figure."""
-        return "/".join((self.category, self.subcategory, self.set_id, self.figure_id, self.question_id))
+        return "/".join(
+            (self.category, self.subcategory, self.set_id, self.figure_id, self.question_id)
+        )
 
 
 def official_check(text: str) -> Check:
@@ -80,10 +84,18 @@ def read_question(row: Row, faults: Faults) -> HallusionItem:
     """Read what a row says of the question, and the answer where there is one; the check stays open."""
     category, visual, truth = (
         _code(row, name, options, faults)
-        for name, options in (("category", ("VD", "VS")), ("visual_input", ("0", "1", "2")), ("gt_answer", ("0", "1")))
+        for name, options in (
+            ("category", ("VD", "VS")),
+            ("visual_input", ("0", "1", "2")),
+            ("gt_answer", ("0", "1")),
+        )
     )
-    set_id, figure, question = (row_id(row, (name,), faults) or "0" for name in ("set_id", "figure_id", "question_id"))
-    same = _code(row, "same", ("0", "1"), faults) if row.values.get("same") not in (None, "") else ""
+    set_id, figure, question = (
+        row_id(row, (name,), faults) or "0" for name in ("set_id", "figure_id", "question_id")
+    )
+    same = (
+        _code(row, "same", ("0", "1"), faults) if row.values.get("same") not in (None, "") else ""
+    )
     return HallusionItem(
         category=category,  # type: ignore[arg-type]
         subcategory=field(row, "subcategory", str, faults, otherwise=""),
@@ -120,7 +132,9 @@ def checked_by_words(item: HallusionItem, original: HallusionItem | None) -> Hal
     said = strict_answer(item.answer)
     right = said == ("yes" if item.truth == "1" else "no")
     agrees = original is not None and said == strict_answer(original.answer)
-    return item._replace(check="2" if said == "unknown" else "1" if right else "0", same="1" if agrees else "0")
+    return item._replace(
+        check="2" if said == "unknown" else "1" if right else "0", same="1" if agrees else "0"
+    )
 
 
 def _code(row: Row, name: str, options: tuple[str, ...], faults: Faults) -> str:
@@ -128,6 +142,8 @@ def _code(row: Row, name: str, options: tuple[str, ...], faults: Faults) -> str:
     value = row.values.get(name)
     code = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if code not in options:
-        faults.add(row, f"`{name}` must be {' or '.join(options)}, got {str(value)[:60]!r}. Mend the row.")
+        faults.add(
+            row, f"`{name}` must be {' or '.join(options)}, got {str(value)[:60]!r}. Mend the row."
+        )
         return options[0]
     return code

@@ -1,8 +1,9 @@
 """LLaVA-Bench: a judge grades a reference answer and the model's from 1 to 10; the score is a ratio of the two means.
 
-relative = 100 · Σ model / Σ reference over the items of a category, and over all items together. The official parser
-(LLaVA `eval_gpt_review_visual.py`) takes the first line, turns commas into blanks, splits at each blank and wants two
-numbers exactly; all else is [-1, -1], which LLaVA's summary averages in and RLHF-V's leaves out.
+relative = 100 · Σ model / Σ reference over the items of a category, and over all items together.
+The official parser (LLaVA `eval_gpt_review_visual.py`) takes the first line, turns commas into
+blanks, splits at each blank and wants two numbers exactly; all else is [-1, -1], which LLaVA's
+summary averages in and RLHF-V's leaves out.
 """
 
 import json
@@ -25,7 +26,9 @@ from veridical.statistics import clustered_bootstrap
 
 _GRADE = r"(\d+(?:\.\d+)?)(?:\s*/\s*10)?"
 _PAIR = re.compile(rf"(?:scores?\s*:?)?\s*{_GRADE}(?:\s*[,;|]\s*|\s+){_GRADE}\s*\.?", re.IGNORECASE)
-_NAMED = re.compile(rf"assistant\s*1\s*[:=]\s*{_GRADE}[\s,;|]+assistant\s*2\s*[:=]\s*{_GRADE}\s*\.?", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"assistant\s*1\s*[:=]\s*{_GRADE}[\s,;|]+assistant\s*2\s*[:=]\s*{_GRADE}\s*\.?", re.IGNORECASE
+)
 _LONGEST_LINE = 200
 """Characters; a longer line is no line of two grades."""
 _FAILED = (-1.0, -1.0)
@@ -61,7 +64,8 @@ def official_grades(text: str) -> Grades:
     """Read two grades as the official code does; (-1, -1) where it fails.
 
     >>> official_grades("8 9"), official_grades("8, 9"), official_grades("-1 -1")
-    (Grades(reference=8.0, model=9.0), Grades(reference=-1.0, model=-1.0), Grades(reference=-1.0, model=-1.0))
+    (Grades(reference=8.0, model=9.0), Grades(reference=-1.0, model=-1.0), Grades(reference=-1.0,
+    model=-1.0))
     """
     parts = text.split("\n", maxsplit=1)[0].replace(",", " ").split(" ")
     if len(parts) != 2:
@@ -81,7 +85,9 @@ def strict_grades(text: str) -> Grades | None:
     (Grades(reference=8.0, model=9.0), Grades(reference=8.0, model=9.0), None)
     """
     line = next((line.strip().replace("*", "") for line in text.splitlines() if line.strip()), "")
-    match = (_PAIR.fullmatch(line) or _NAMED.fullmatch(line)) if len(line) <= _LONGEST_LINE else None
+    match = (
+        (_PAIR.fullmatch(line) or _NAMED.fullmatch(line)) if len(line) <= _LONGEST_LINE else None
+    )
     if match is None:
         return None
     grades = Grades(float(match[1]), float(match[2]))
@@ -125,14 +131,21 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
         clusters = [score.cluster for score in scores]
         measures: dict[str, Measure] = {}
         for category in _by_category(scores):
-            graded = [("reference" in one.values) and category in (one.group, "all") for one in scores]
+            graded = [
+                ("reference" in one.values) and category in (one.group, "all") for one in scores
+            ]
             model, reference = (
-                [one.values[name] if there else 0.0 for one, there in zip(scores, graded, strict=True)]
+                [
+                    one.values[name] if there else 0.0
+                    for one, there in zip(scores, graded, strict=True)
+                ]
                 for name in ("model", "reference")
             )
             if sum(reference) > 0:
                 percent = [100 * value for value in model]
-                measures[f"relative/{category}"] = Measure(percent, reference, clusters, "ratio", None)
+                measures[f"relative/{category}"] = Measure(
+                    percent, reference, clusters, "ratio", None
+                )
             counts = [float(there) for there in graded]
             measures[f"model/{category}"] = Measure(model, counts, clusters, "ratio", None)
         return measures
@@ -143,8 +156,13 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
 
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
         """Write the official JSON lines; a line without grades where there was no judgement."""
-        rows = [_review_row(*both, number) for number, both in enumerate(zip(cases, reviews, strict=True), start=1)]
-        return write_text_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        rows = [
+            _review_row(*both, number)
+            for number, both in enumerate(zip(cases, reviews, strict=True), start=1)
+        ]
+        return write_text_atomically(
+            path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        )
 
     def read(self, files: Files, *, variant: str) -> Loaded[list[LlavaBenchItem]]:
         """Read reviews, and the questions' images where given."""
@@ -156,7 +174,9 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
         items = [_item(row, images, faults) for row in rows]
         faults.stop()
         had = [row.values for row in rows if "error" not in row.values]
-        judges = sorted({name for row in had for key in ("model", "reviewer_id") if (name := row.get(key))})
+        judges = sorted(
+            {name for row in had for key in ("model", "reviewer_id") if (name := row.get(key))}
+        )
         notes = () if images is not None else (_NO_IMAGES,)
         counts = {"reviews": len(rows)} | ({} if images is None else {"questions": len(images)})
         return Loaded(items, counts, notes, {"judge": ", ".join(map(str, judges)) or "not named"})
@@ -165,7 +185,9 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
         """Read both grades of every review."""
         return [_score(item, variant) for item in items]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """Ratio of means by category and over all, and the two means."""
         metrics: dict[str, Metric] = {}
         for category, graded in _by_category(scores).items():
@@ -173,7 +195,8 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
             model = [score.values["model"] for score in graded]
             clusters = [score.cluster for score in graded]
             bounds = (1.0, 10.0) if graded and variant == "strict" else None
-            # Averaged failures can make the sum of the reference negative or 0, and the ratio meaningless.
+            # Averaged failures can make the sum of the reference negative or 0, and the ratio
+            # meaningless.
             sound = sum(reference) > 0
             ratio = clustered_bootstrap(
                 [100 * value for value in model] if sound else [],
@@ -181,33 +204,43 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
                 denominators=reference if sound else [],
                 seed=seed,
             )
-            metrics[f"relative/{category}"] = ratio.model_copy(update={"n": len(graded) if sound else 0})
+            metrics[f"relative/{category}"] = ratio.model_copy(
+                update={"n": len(graded) if sound else 0}
+            )
             for name, values in (("reference", reference), ("model", model)):
                 mean = clustered_bootstrap(values, clusters, seed=seed, bounds=bounds)
                 metrics[f"{name}/{category}"] = mean.model_copy(update={"n": len(graded)})
         return metrics
 
-    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+    def warnings(
+        self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
+    ) -> tuple[str, ...]:
         """Say what failures do to the score, in points."""
         notes = []
         failed = sum(score.status == "failed" for score in scores)
         if failed:
-            notes.append(f"{failed} of {len(scores)} judgements could not be had; they have no score and are left out.")
+            notes.append(
+                f"{failed} of {len(scores)} judgements could not be had; they have no score and are"
+                " left out."
+            )
         unread = [score for score in scores if score.status == "unparsed"]
         if unread and variant == "llava":
             sound = [score for score in scores if score.status == "scored"]
             notes.append(
-                f"{len(unread)} of {len(scores)} reviews could not be parsed and count as -1 for both: relative/all "
-                f"{metrics['relative/all'].value:.1f}; without them {_relative(sound):.1f}."
+                f"{len(unread)} of {len(scores)} reviews could not be parsed and count as -1 for"
+                f" both: relative/all {metrics['relative/all'].value:.1f}; without them"
+                f" {_relative(sound):.1f}."
             )
         elif unread:
-            notes.append(f"{len(unread)} of {len(scores)} reviews could not be parsed; they are left out.")
+            notes.append(
+                f"{len(unread)} of {len(scores)} reviews could not be parsed; they are left out."
+            )
         return tuple(notes)
 
 
 _NO_IMAGES = (
-    "Questions on one image are not independent; give --questions so that intervals resample by image (they are too "
-    "narrow otherwise)."
+    "Questions on one image are not independent; give --questions so that intervals resample by"
+    " image (they are too narrow otherwise)."
 )
 
 
@@ -232,7 +265,9 @@ def _score(item: LlavaBenchItem, variant: str) -> ItemScore:
 def _by_category(scores: Sequence[ItemScore]) -> dict[str, list[ItemScore]]:
     graded = [score for score in scores if "reference" in score.values]
     names = dict.fromkeys(score.group for score in scores if score.group)
-    return {name: [score for score in graded if score.group == name] for name in names} | {"all": graded}
+    return {name: [score for score in graded if score.group == name] for name in names} | {
+        "all": graded
+    }
 
 
 def _relative(scores: Sequence[ItemScore]) -> float:
@@ -243,14 +278,22 @@ def _relative(scores: Sequence[ItemScore]) -> float:
 def _item(row: Row, images: Mapping[str, str] | None, faults: Faults) -> LlavaBenchItem:
     name = str(row.values.get("question_id", row.line))
     if images is not None and name not in images:
-        faults.add(row, f"question {name} is not among the questions. Give the questions that were judged.")
+        faults.add(
+            row, f"question {name} is not among the questions. Give the questions that were judged."
+        )
     text = next((row.values[key] for key in ("content", "text") if key in row.values), None)
     if text is not None and not isinstance(text, str):
-        faults.add(row, f"`content` must be text, got {json.dumps(text, ensure_ascii=False)[:60]}. Mend the row.")
+        faults.add(
+            row,
+            f"`content` must be text, got {json.dumps(text, ensure_ascii=False)[:60]}. Mend the"
+            " row.",
+        )
         text = None
     stored = _stored(row, faults)
     if stored is None and text is None and "error" not in row.values:
-        faults.add(row, "neither `content` nor `tuple` is there. Give the judge's words or its two grades.")
+        faults.add(
+            row, "neither `content` nor `tuple` is there. Give the judge's words or its two grades."
+        )
     category = field(row, "category", str, faults, otherwise="") if "category" in row.values else ""
     problem = str(row.values.get("error", ""))
     image = name if images is None else images.get(name, name)
@@ -258,23 +301,40 @@ def _item(row: Row, images: Mapping[str, str] | None, faults: Faults) -> LlavaBe
 
 
 def _stored(row: Row, faults: Faults) -> Grades | None:
-    value = next((row.values[key] for key in ("tuple", "score") if row.values.get(key) is not None), None)
+    value = next(
+        (row.values[key] for key in ("tuple", "score") if row.values.get(key) is not None), None
+    )
     if value is None:
         return None
     whole = isinstance(value, list) and len(value) == 2
     if not whole or any(isinstance(one, bool) or not isinstance(one, int | float) for one in value):
-        faults.add(row, f"`tuple` must be two numbers, got {json.dumps(value, ensure_ascii=False)[:60]}. Mend the row.")
+        faults.add(
+            row,
+            f"`tuple` must be two numbers, got {json.dumps(value, ensure_ascii=False)[:60]}. Mend"
+            " the row.",
+        )
         return None
     return Grades(float(value[0]), float(value[1]))
 
 
 def _images(path: Path, faults: Faults) -> dict[str, str]:
     rows = read_rows(path, faults)
-    return {str(row.values.get("question_id")): field(row, "image", str, faults, otherwise="") for row in rows}
+    return {
+        str(row.values.get("question_id")): field(row, "image", str, faults, otherwise="")
+        for row in rows
+    }
 
 
 def _review_row(case: Case, review: Review, number: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": number, "question_id": case.id, "category": case.fields["category"]}
+    row: dict[str, Any] = {
+        "id": number,
+        "question_id": case.id,
+        "category": case.fields["category"],
+    }
     if review.text is None:
         return row | {"content": None, "error": review.problem, "model": review.model}
-    return row | {"content": review.text, "tuple": list(official_grades(review.text)), "model": review.model}
+    return row | {
+        "content": review.text,
+        "tuple": list(official_grades(review.text)),
+        "model": review.model,
+    }

@@ -1,7 +1,8 @@
 """What the judge of LLaVA-Bench is told: what is known of the image, the question, the reference answer, the model's.
 
-The layout (sections Context, Question, Assistant 1, Assistant 2, System) is that of LLaVA's `eval_gpt_review_visual.py`
-for COCO and `eval_gpt_review_bench.py` in the wild; the instruction in the last section is the template.
+The layout (sections Context, Question, Assistant 1, Assistant 2, System) is that of LLaVA's
+`eval_gpt_review_visual.py` for COCO and `eval_gpt_review_bench.py` in the wild; the instruction in
+the last section is the template.
 """
 
 import json
@@ -16,7 +17,9 @@ from veridical.scoring.protocol import Files
 from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
 
 OFFICIAL_RULES = {
-    "dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07": "LLaVA, llava/eval/table/rule.json",
+    "dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07": (
+        "LLaVA, llava/eval/table/rule.json"
+    ),
 }
 """Hashes of the published rules."""
 ANSWER_FILES = ("qa90_gpt4_answer.jsonl", "answers_gpt4.jsonl")
@@ -24,7 +27,8 @@ ANSWER_FILES = ("qa90_gpt4_answer.jsonl", "answers_gpt4.jsonl")
 CONTEXT_FILES = ("caps_boxes_coco2014_val_80.jsonl", "context.jsonl")
 """Names of what is known of the images: COCO, in the wild."""
 SYSTEM = "You grade answers to questions about pictures. Be exact, and fair to both sides."
-"""Our own system message; LLaVA's stands in its `eval_gpt_review_visual.py` and can be set for the judge."""
+"""Our own system message; LLaVA's stands in its `eval_gpt_review_visual.py` and can be set for the
+judge."""
 
 
 class LlavaBenchTemplate(NamedTuple):
@@ -53,7 +57,9 @@ class LlavaBenchTemplate(NamedTuple):
     def messages(self, case: Case) -> tuple[Message, ...]:
         """System message and one user message, as the official code builds them."""
         get = case.fields
-        instruction = self.prompt.text.rstrip("\n") if self.rules is None else self.rules[get["rule"]]
+        instruction = (
+            self.prompt.text.rstrip("\n") if self.rules is None else self.rules[get["rule"]]
+        )
         sections = (
             f"[Context]\n{get['context']}",
             f"[Question]\n{get['question']}",
@@ -63,7 +69,9 @@ class LlavaBenchTemplate(NamedTuple):
             "[End of Assistant 2]",
             f"[System]\n{instruction}",
         )
-        return Message("system", SYSTEM), Message("user", "".join(f"{section}\n\n" for section in sections))
+        return Message("system", SYSTEM), Message(
+            "user", "".join(f"{section}\n\n" for section in sections)
+        )
 
 
 def read_cases(files: Files, template: Path | None) -> Cases:
@@ -96,12 +104,20 @@ def _case(
     wild = image in contexts and "caption" in contexts[image].values
     rule = f"llava_bench_{category.removeprefix('llava_bench_')}" if wild else category
     if template.rules is not None and rule not in template.rules:
-        faults.add(row, f"category {rule!r} has no rule in the template, which has {', '.join(template.rules)}.")
+        faults.add(
+            row,
+            f"category {rule!r} has no rule in the template, which has"
+            f" {', '.join(template.rules)}.",
+        )
     for what, where, key in (("answer", answers, name), ("reference answer", references, name)):
         if key not in where:
             faults.add(row, f"question {name} has no {what}. Add it, or leave the question out.")
     if image not in contexts:
-        faults.add(row, f"nothing is known of the image {image!r}. Add its captions, or leave the question out.")
+        faults.add(
+            row,
+            f"nothing is known of the image {image!r}. Add its captions, or leave the question"
+            " out.",
+        )
     texts = ("text", "answer")
     return Case(
         name,
@@ -110,8 +126,14 @@ def _case(
             "rule": rule,
             "context": _context(contexts[image], faults) if image in contexts else "",
             "question": field(row, "text", str, faults, otherwise=""),
-            "reference": field(references[name], texts, str, faults, otherwise="") if name in references else "",
-            "response": field(answers[name], texts, str, faults, otherwise="") if name in answers else "",
+            "reference": (
+                field(references[name], texts, str, faults, otherwise="")
+                if name in references
+                else ""
+            ),
+            "response": (
+                field(answers[name], texts, str, faults, otherwise="") if name in answers else ""
+            ),
         },
     )
 
@@ -132,11 +154,13 @@ def _template(path: Path | None) -> LlavaBenchTemplate:
         return LlavaBenchTemplate(prompt, None)
     try:
         rules: Any = json.loads(prompt.text)
-        return LlavaBenchTemplate(prompt, {category: rule["prompt"] for category, rule in rules.items()})
+        return LlavaBenchTemplate(
+            prompt, {category: rule["prompt"] for category, rule in rules.items()}
+        )
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise ConfigError(
-            f'The rules `{path}` must be a JSON object {{"CATEGORY": {{"prompt": …}}}}, got {prompt.text[:60]!r}. '
-            "Give the official rule.json or a text file."
+            f'The rules `{path}` must be a JSON object {{"CATEGORY": {{"prompt": …}}}}, got'
+            f" {prompt.text[:60]!r}. Give the official rule.json or a text file."
         ) from error
 
 
@@ -145,8 +169,8 @@ def _one_of(folder: Path, names: tuple[str, ...]) -> Path:
     if len(found) != 1:
         what = "both" if found else "neither"
         raise ConfigError(
-            f"--reference must be a folder that holds one of {' and '.join(names)}; `{folder}` holds {what}. "
-            "Give the folder of one data set."
+            f"--reference must be a folder that holds one of {' and '.join(names)}; `{folder}`"
+            f" holds {what}. Give the folder of one data set."
         )
     return found[0]
 

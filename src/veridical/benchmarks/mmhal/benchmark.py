@@ -1,8 +1,9 @@
 """MMHal-Bench (Sun et al., arXiv 2309.14525): a judge rates 96 answers from 0 to 6; below 3 means a hallucination.
 
-The official parser (`summarize_gpt_mmhal.py`) looks for the text "rating: s", s = 0 … 6, in the lower-cased review. One
-s found is the score; none or several count as 0, and so as a hallucination. "Rating: 10" holds "rating: 1".
-RLHF-V adds informativeness: (s − 3 for s ≥ 3, else s) / 3, in percent.
+The official parser (`summarize_gpt_mmhal.py`) looks for the text "rating: s", s = 0 … 6, in the
+lower-cased review. One s found is the score; none or several count as 0, and so as a hallucination.
+"Rating: 10" holds "rating: 1". RLHF-V adds informativeness: (s − 3 for s ≥ 3, else s) / 3, in
+percent.
 """
 
 import json
@@ -107,7 +108,9 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         for name, row in _by_id(read_rows(files.path("questions"), faults)):
             image = row.values.get("image_src") or row.values.get("image_id")
             kept = {key: value for key, value in row.values.items() if key != "model_answer"}
-            asked.append(Asked(name, str(image), field(row, "question", str, faults, otherwise=""), kept))
+            asked.append(
+                Asked(name, str(image), field(row, "question", str, faults, otherwise=""), kept)
+            )
         faults.stop()
         return asked
 
@@ -150,7 +153,8 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
             read = read_completion(value)
             if read.malformed:
                 faults.add(
-                    Row(files.path("reviews"), number, {}), f"{read.problem}. Give the judge's answer as it came."
+                    Row(files.path("reviews"), number, {}),
+                    f"{read.problem}. Give the judge's answer as it came.",
                 )
             if read.text is not None:
                 judges.add(read.model)
@@ -164,42 +168,65 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         """Read every review."""
         return [_score(item, official=variant == "official") for item in items]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """Mean score, hallucination rate, informativeness, and the mean score of each type."""
         del variant, seed  # every item has its own image, so that the intervals are in closed form
-        rated = [(score.group, score.values["score"]) for score in scores if "score" in score.values]
+        rated = [
+            (score.group, score.values["score"]) for score in scores if "score" in score.values
+        ]
         values = [value for _, value in rated]
         told = [100 * informativeness(value) / 3 for value in values]
         types = dict.fromkeys((*TYPES, *(score.group for score in scores))) if scores else {}
         present = {score.group for score in scores}
         return {
             "score": mean_metric(values, bounds=(0.0, 6.0)),
-            "hallucination_rate": wilson(sum(value < _HALLUCINATES_BELOW for value in values), len(values)),
+            "hallucination_rate": wilson(
+                sum(value < _HALLUCINATES_BELOW for value in values), len(values)
+            ),
             "informativeness": mean_metric(told, bounds=(0.0, 100.0)),
             **{
-                f"score/{kind}": mean_metric([value for group, value in rated if group == kind], bounds=(0.0, 6.0))
+                f"score/{kind}": mean_metric(
+                    [value for group, value in rated if group == kind], bounds=(0.0, 6.0)
+                )
                 for kind in types
                 if kind in present
             },
         }
 
-    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+    def warnings(
+        self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
+    ) -> tuple[str, ...]:
         """Say what the official parser made of reviews that it misreads, in points; say what is missing."""
         notes = []
         failed = sum(score.status == "failed" for score in scores)
         if failed:
-            notes.append(f"{failed} of {len(scores)} judgements could not be had; they have no score and are left out.")
-        strict = [score.values["strict_score"] for score in scores if "strict_score" in score.values]
-        differ = sum(score.values.get("score") != score.values.get("strict_score") for score in scores)
-        if variant == "official" and differ:
-            other = f"{sum(strict) / len(strict):.2f} over {len(strict)}" if strict else "no score at all"
             notes.append(
-                f"The official parser misreads {differ} of {len(scores)} reviews: score {metrics['score'].value:.2f}; "
-                f"read strictly: {other}."
+                f"{failed} of {len(scores)} judgements could not be had; they have no score and are"
+                " left out."
+            )
+        strict = [
+            score.values["strict_score"] for score in scores if "strict_score" in score.values
+        ]
+        differ = sum(
+            score.values.get("score") != score.values.get("strict_score") for score in scores
+        )
+        if variant == "official" and differ:
+            other = (
+                f"{sum(strict) / len(strict):.2f} over {len(strict)}"
+                if strict
+                else "no score at all"
+            )
+            notes.append(
+                f"The official parser misreads {differ} of {len(scores)} reviews: score"
+                f" {metrics['score'].value:.2f}; read strictly: {other}."
             )
         unread = sum(score.status == "unparsed" for score in scores)
         if variant == "strict" and unread:
-            notes.append(f"{unread} of {len(scores)} reviews hold no clear rating; they are left out.")
+            notes.append(
+                f"{unread} of {len(scores)} reviews hold no clear rating; they are left out."
+            )
         return tuple(notes)
 
 
@@ -221,19 +248,24 @@ def _score(item: MMHalItem, *, official: bool) -> ItemScore:
     )
 
 
-def _asked(rows: list[Row] | None, reviews: int, files: Files, faults: Faults) -> list[tuple[str, str, str | None]]:
+def _asked(
+    rows: list[Row] | None, reviews: int, files: Files, faults: Faults
+) -> list[tuple[str, str, str | None]]:
     """Id, type and answer of each item."""
     where = files.path("reviews")
     if rows is None:
         if reviews and reviews != ITEMS:
             faults.add_file(
                 where,
-                f"{reviews} reviews, but MMHal-Bench has {ITEMS}, whose order gives their types. Give --responses too "
-                "for items of your own: their `question_type` counts then.",
+                f"{reviews} reviews, but MMHal-Bench has {ITEMS}, whose order gives their types."
+                " Give --responses too for items of your own: their `question_type` counts then.",
             )
         return [(str(number), TYPES[number % len(TYPES)], None) for number in range(reviews)]
     if rows and reviews and len(rows) != reviews:
-        faults.add_file(where, f"{reviews} reviews of {len(rows)} responses. Give one review a response, in order.")
+        faults.add_file(
+            where,
+            f"{reviews} reviews of {len(rows)} responses. Give one review a response, in order.",
+        )
     return [
         (
             name,
@@ -255,7 +287,11 @@ def _by_id(rows: Sequence[Row]) -> list[tuple[str, Row]]:
 def _fields(row: Row, faults: Faults) -> dict[str, str]:
     contents = field(row, "image_content", list, faults, otherwise=[])
     if not all(isinstance(name, str) for name in contents):
-        faults.add(row, f"`image_content` must be a list of texts, got {json.dumps(contents)[:60]}. Mend the row.")
+        faults.add(
+            row,
+            f"`image_content` must be a list of texts, got {json.dumps(contents)[:60]}. Mend the"
+            " row.",
+        )
         contents = []
     return {
         "contents": ", ".join(contents),
@@ -271,13 +307,19 @@ def _completion(review: Review) -> Mapping[str, Any]:
     if review.completion is not None:
         return review.completion
     message = {"role": "assistant", "content": review.text}
-    return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "model": review.model}
+    return {
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "model": review.model,
+    }
 
 
 def _notes(items: Sequence[MMHalItem], judges: set[str]) -> tuple[str, ...]:
     notes = []
     if len(judges) > 1:
-        notes.append(f"The reviews are of several judges ({', '.join(sorted(judges))}); their scores do not compare.")
+        notes.append(
+            f"The reviews are of several judges ({', '.join(sorted(judges))}); their scores do not"
+            " compare."
+        )
     if len(items) != ITEMS:
         notes.append(f"{len(items)} items, MMHal-Bench has {ITEMS}: this is no MMHal-Bench score.")
     return tuple(notes)

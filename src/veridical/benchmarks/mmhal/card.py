@@ -10,7 +10,16 @@ from veridical.scoring.protocol import (
     Variant,
 )
 
-TYPES = ("attribute", "adversarial", "comparison", "counting", "relation", "environment", "holistic", "other")
+TYPES = (
+    "attribute",
+    "adversarial",
+    "comparison",
+    "counting",
+    "relation",
+    "environment",
+    "holistic",
+    "other",
+)
 """Question types in the fixed order of the items: item i has type i modulo 8."""
 
 _PAPER = "LLaVA-RLHF (arXiv 2309.14525), judge gpt-4-0314; remembered"
@@ -27,28 +36,49 @@ def _told(model: str, value: float) -> ReferenceResult:
 
 CARD = Card(
     title="MMHal-Bench",
-    paper="Sun et al. 2023, arXiv 2309.14525; Shengcao1006/MMHal-Bench (Hugging Face), llava-rlhf/LLaVA-RLHF",
-    measures="Whether free answers to 96 questions of eight types hold a hallucination, and how much they tell, as a "
-    "language model judges that sees no image but the names of its objects and a person's answer.",
-    leaves_out="96 items tell apart only large differences: at a rate of 0.5 the interval is 20 points wide. The judge "
-    "does not see the image. Scores by two judges (gpt-4-0314, gpt-4-1106-preview, gpt-4o …) do not compare.",
-    data="https://huggingface.co/datasets/Shengcao1006/MMHal-Bench (Apache-2.0): response_template.json, images, and "
-    "the judge's prompt in eval_gpt4.py, to be saved as a text file with four {} for --template.",
+    paper=(
+        "Sun et al. 2023, arXiv 2309.14525; Shengcao1006/MMHal-Bench (Hugging Face),"
+        " llava-rlhf/LLaVA-RLHF"
+    ),
+    measures=(
+        "Whether free answers to 96 questions of eight types hold a hallucination, and how much"
+        " they tell, as a language model judges that sees no image but the names of its objects and"
+        " a person's answer."
+    ),
+    leaves_out=(
+        "96 items tell apart only large differences: at a rate of 0.5 the interval is 20 points"
+        " wide. The judge does not see the image. Scores by two judges (gpt-4-0314,"
+        " gpt-4-1106-preview, gpt-4o …) do not compare."
+    ),
+    data=(
+        "https://huggingface.co/datasets/Shengcao1006/MMHal-Bench (Apache-2.0):"
+        " response_template.json, images, and the judge's prompt in eval_gpt4.py, to be saved as a"
+        " text file with four {} for --template."
+    ),
     prompt="The question alone; greedy, up to 1,024 tokens.",
-    judge="gpt-4-0314 in the paper, gpt-4-1106-preview in RLAIF-V; one user message, temperature 0, text only.",
+    judge=(
+        "gpt-4-0314 in the paper, gpt-4-1106-preview in RLAIF-V; one user message, temperature 0,"
+        " text only."
+    ),
     variants={
         "official": Variant(
-            "As summarize_gpt_mmhal.py reads: no rating, or two, is 0 and a hallucination.", official=True
+            "As summarize_gpt_mmhal.py reads: no rating, or two, is 0 and a hallucination.",
+            official=True,
         ),
-        "strict": Variant("Only one clear whole number from 0 to 6 is a rating; all else is unparsed and left out."),
+        "strict": Variant(
+            "Only one clear whole number from 0 to 6 is a rating; all else is unparsed and left"
+            " out."
+        ),
     },
     inputs={
         "reviews": InputSpec(
-            "JSON list of chat completions, one an item, in order (the official file); or name a judge: --judge-model"
+            "JSON list of chat completions, one an item, in order (the official file); or name a"
+            " judge: --judge-model"
         ),
         "responses": InputSpec(
-            "JSON list or lines of `question_type`, `image_id`, `image_content`, `question`, `gt_answer`, "
-            "`model_answer` (the official template, filled in); what a judge reads; types for items of your own",
+            "JSON list or lines of `question_type`, `image_id`, `image_content`, `question`,"
+            " `gt_answer`, `model_answer` (the official template, filled in); what a judge reads;"
+            " types for items of your own",
             required=False,
         ),
     },
@@ -61,7 +91,11 @@ CARD = Card(
         "score/*": MetricSpec("Mean rating of the items of one type", "higher", "score 0-6"),
     },
     faults=(
-        KnownFault("Parts of numbers", '"Rating: 10" and "Rating: 16" are 1, "Rating: 3.5" is 3', "strict: unparsed"),
+        KnownFault(
+            "Parts of numbers",
+            '"Rating: 10" and "Rating: 16" are 1, "Rating: 3.5" is 3',
+            "strict: unparsed",
+        ),
         KnownFault(
             "Markup and blanks",
             '"**Rating**: 5", "Rating:2" and "Rating:  5" are 0, a hallucination',
@@ -95,11 +129,13 @@ CARD = Card(
     ),
     presets={
         "llava-rlhf": Preset(
-            "LLaVA-RLHF, Eval/eval_scripts/eval_mmhal.sh: the question alone; greedy, 1,024 tokens.",
+            "LLaVA-RLHF, Eval/eval_scripts/eval_mmhal.sh: the question alone; greedy, 1,024"
+            " tokens.",
             max_new_tokens=1024,
         ),
         "rlaif-v": Preset(
-            "RLAIF-V: the question alone, 1,024 tokens. (It searches with three beams; here greedy.)",
+            "RLAIF-V: the question alone, 1,024 tokens. (It searches with three beams; here"
+            " greedy.)",
             max_new_tokens=1024,
         ),
     },

@@ -1,7 +1,8 @@
 """Multiple choice as in MMBench (Liu et al. 2023, arXiv 2307.06281): every question alone, or in every rotation.
 
-In circular evaluation a question is asked as often as it has options, each time with the options moved by one, and is
-right only where every pass is right. That takes guessing and a love of "A" out of the number.
+In circular evaluation a question is asked as often as it has options, each time with the options
+moved by one, and is right only where every pass is right. That takes guessing and a love of "A" out
+of the number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,49 +57,70 @@ class MultipleChoice(Benchmark[list[ChoiceItem]]):
     card = Card(
         title="Multiple choice (MMBench style)",
         paper="MMBench: Liu et al. 2023, arXiv 2307.06281; open-compass/VLMEvalKit",
-        measures="Whether a model picks the right one of two to ten options; in the circular variant whether it does "
-        "so wherever the right option stands.",
-        leaves_out="What a model says of its own accord: the options name what may be there. Without rotation a model "
-        "that always says A gets the share of As.",
-        data="MMBench: https://github.com/open-compass/MMBench, tab-separated; answers are public for the dev split "
-        "only. To JSON lines: pandas.read_csv(FILE, sep='\\t').drop(columns='image').to_json(OUT, orient='records', "
-        "lines=True). Rotated files hold 1,000,000 · k + index in `index`.",
-        prompt='The question and its options, one a line, "A. …"; LLaVA adds "Answer with the option\'s letter from '
-        'the given choices directly."',
-        judge="None here: an answer that names no single option is unparsed and wrong. VLMEvalKit asks ChatGPT which "
-        "option is nearest, so that its numbers may lie higher for models that answer in sentences.",
+        measures=(
+            "Whether a model picks the right one of two to ten options; in the circular variant"
+            " whether it does so wherever the right option stands."
+        ),
+        leaves_out=(
+            "What a model says of its own accord: the options name what may be there. Without"
+            " rotation a model that always says A gets the share of As."
+        ),
+        data=(
+            "MMBench: https://github.com/open-compass/MMBench, tab-separated; answers are public"
+            " for the dev split only. To JSON lines: pandas.read_csv(FILE,"
+            " sep='\\t').drop(columns='image').to_json(OUT, orient='records', lines=True). Rotated"
+            " files hold 1,000,000 · k + index in `index`."
+        ),
+        prompt=(
+            'The question and its options, one a line, "A. …"; LLaVA adds "Answer with the'
+            " option's letter from the given choices directly.\""
+        ),
+        judge=(
+            "None here: an answer that names no single option is unparsed and wrong. VLMEvalKit"
+            " asks ChatGPT which option is nearest, so that its numbers may lie higher for models"
+            " that answer in sentences."
+        ),
         variants={
             "plain": Variant("Every pass counts on its own."),
             "circular": Variant("A question is right where all its passes are."),
         },
         inputs={
-            "responses": InputSpec("JSON lines of `question_id` (or `index`) and `answer`, `text` or `prediction`"),
+            "responses": InputSpec(
+                "JSON lines of `question_id` (or `index`) and `answer`, `text` or `prediction`"
+            ),
             "questions": InputSpec(
-                "JSON lines of `question_id` (or `index`), the options (`A`, `B` … or a list or object `options`), "
-                "`answer` (the letter), and where there are `category` and `group` (what rotated passes share; by "
-                "default `index` without its millions)"
+                "JSON lines of `question_id` (or `index`), the options (`A`, `B` … or a list or"
+                " object `options`), `answer` (the letter), and where there are `category` and"
+                " `group` (what rotated passes share; by default `index` without its millions)"
             ),
         },
         metrics={
-            "accuracy": MetricSpec("Right passes / passes; circular: questions with all passes right", "higher"),
+            "accuracy": MetricSpec(
+                "Right passes / passes; circular: questions with all passes right", "higher"
+            ),
             "accuracy/*": MetricSpec("The same over one category", "higher"),
             "unparsed_ratio": MetricSpec("Answers that name no single option / answers", "lower"),
         },
         faults=(
             KnownFault(
                 "A random option where none is read",
-                "VLMEvalKit draws one after three failed calls of its judge: a model that says nothing gets a quarter",
+                "VLMEvalKit draws one after three failed calls of its judge: a model that says"
+                " nothing gets a quarter",
                 "every variant here: unparsed, wrong, and counted",
             ),
             KnownFault(
                 "The article A",
                 '"A cat" is read as option A by codes that look for single capital letters',
-                "every variant here: an A before a small word is an article; the text of the options decides",
+                "every variant here: an A before a small word is an article; the text of the"
+                " options decides",
             ),
         ),
         references=(
             ReferenceResult(
-                "LLaVA-1.5-7B, MMBench dev", {"accuracy": 0.643}, "LLaVA MODEL_ZOO.md, remembered", "circular"
+                "LLaVA-1.5-7B, MMBench dev",
+                {"accuracy": 0.643},
+                "LLaVA MODEL_ZOO.md, remembered",
+                "circular",
             ),
         ),
     )
@@ -126,25 +148,40 @@ class MultipleChoice(Benchmark[list[ChoiceItem]]):
         del variant
         return [_score(item) for item in items]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """Accuracy over all and by category."""
         counted = _by_question(scores) if variant == "circular" else scores
         metrics = rates_by_group(counted, "accuracy", seed=seed)
         unparsed = [score.status in ("empty", "unparsed") for score in scores]
-        metrics["unparsed_ratio"] = rate_metric(unparsed, [score.cluster for score in scores], seed=seed)
+        metrics["unparsed_ratio"] = rate_metric(
+            unparsed, [score.cluster for score in scores], seed=seed
+        )
         return metrics
 
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
         """Accuracy over all passes, or over all questions."""
         counted = _by_question(scores) if variant == "circular" else scores
-        return {"accuracy": means([score.values["correct"] for score in counted], [one.cluster for one in counted])}
+        return {
+            "accuracy": means(
+                [score.values["correct"] for score in counted], [one.cluster for one in counted]
+            )
+        }
 
-    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+    def warnings(
+        self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
+    ) -> tuple[str, ...]:
         """Tell where one letter was chosen throughout, which only rotation shows."""
         del metrics
         chosen = {score.parsed for score in scores}
         if variant == "plain" and len(scores) > 1 and len(chosen) == 1 and chosen != {""}:
-            return (f"The model chose {chosen.pop()} every time. The circular variant takes such luck out.",)
+            return (
+                (
+                    f"The model chose {chosen.pop()} every time. The circular variant takes such"
+                    " luck out."
+                ),
+            )
         return ()
 
 
@@ -154,7 +191,9 @@ def _by_question(scores: Sequence[ItemScore]) -> list[ItemScore]:
     for score in scores:
         passes.setdefault(score.cluster, []).append(score)
     return [
-        some[0].model_copy(update={"values": {"correct": min(score.values["correct"] for score in some)}})
+        some[0].model_copy(
+            update={"values": {"correct": min(score.values["correct"] for score in some)}}
+        )
         for some in passes.values()
     ]
 
@@ -168,7 +207,12 @@ def _missing_passes(items: list[ChoiceItem], *, variant: str) -> tuple[str, ...]
     fewer = len({item.question for item in items if passes[item.question] < len(item.options)})
     if not fewer:
         return ()
-    return (f"{fewer} of {len(passes)} questions have fewer passes than options: they are easier than they should be.",)
+    return (
+        (
+            f"{fewer} of {len(passes)} questions have fewer passes than options: they are easier"
+            " than they should be."
+        ),
+    )
 
 
 def _score(item: ChoiceItem) -> ItemScore:
@@ -188,10 +232,16 @@ def _item(pair: Pair, faults: Faults) -> ChoiceItem:
     options = _options(row, faults)
     truth = field(row, "answer", str, faults, otherwise="A").strip().upper()
     if options and truth not in options:
-        faults.add(row, f"`answer` must be one of {', '.join(options)}, got {truth[:60]!r}. Mend the row.")
+        faults.add(
+            row, f"`answer` must be one of {', '.join(options)}, got {truth[:60]!r}. Mend the row."
+        )
     category = row.values.get("category")
-    text = field(pair.answer, ("answer", "text", "prediction", "response"), str, faults, otherwise="")
-    return ChoiceItem(pair.id, _group(pair), str(category) if category is not None else "", options, truth, text)
+    text = field(
+        pair.answer, ("answer", "text", "prediction", "response"), str, faults, otherwise=""
+    )
+    return ChoiceItem(
+        pair.id, _group(pair), str(category) if category is not None else "", options, truth, text
+    )
 
 
 def _asked(row: Row, faults: Faults) -> Asked:
@@ -201,7 +251,9 @@ def _asked(row: Row, faults: Faults) -> Asked:
     lines.append(field(row, "question", str, faults, otherwise=""))
     lines += [f"{letter}. {text}" for letter, text in _options(row, faults).items()]
     image = field(row, ("image", "image_path", "image_id"), str, faults, otherwise="")
-    return Asked(row_id(row, _IDS, faults) or "", image, "\n".join(lines), {name: row.values.get(name)})
+    return Asked(
+        row_id(row, _IDS, faults) or "", image, "\n".join(lines), {name: row.values.get(name)}
+    )
 
 
 def _group(pair: Pair) -> str:
@@ -217,8 +269,16 @@ def _options(row: Row, faults: Faults) -> dict[str, str]:
         found = dict(zip(_LETTERS, found, strict=False)) if len(found) <= len(_LETTERS) else None
     options = {}
     if isinstance(found, dict):
-        options = {letter: str(text) for letter, text in found.items() if text is not None and letter in _LETTERS}
-    if len(options) < 2 or not all(isinstance(text, (str, int, float)) for text in found.values() if text is not None):
-        faults.add(row, "options must be two to ten texts, under `A`, `B` … or in `options`. Mend the row.")
+        options = {
+            letter: str(text)
+            for letter, text in found.items()
+            if text is not None and letter in _LETTERS
+        }
+    if len(options) < 2 or not all(
+        isinstance(text, (str, int, float)) for text in found.values() if text is not None
+    ):
+        faults.add(
+            row, "options must be two to ten texts, under `A`, `B` … or in `options`. Mend the row."
+        )
         return {}
     return options

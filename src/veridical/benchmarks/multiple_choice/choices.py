@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 
 _STATED = (
-    r"(?:answer|option|choice|choose|select|选项?|答案)\s*(?:is|would be|:|：|是|为)*\s*(?:option\s+)?[\s(\[\"'*{]*"
+    r"(?:answer|option|choice|choose|select|选项?|答案)\s*(?:is|would"
+    r" be|:|：|是|为)*\s*(?:option\s+)?[\s(\[\"'*{]*"
 )
 _NAMED = re.compile(r"\b[A-Z]\b|[\W_]|\b(?:and|or)\b")
 _NEGATED = r" (?:not|no|never|t) (?:an? |the )?"
@@ -14,8 +15,9 @@ _WORD = re.compile(r"\w+")
 def chosen_option(text: str, options: Mapping[str, str]) -> str | None:
     """Which option an answer names; None where it names none, or more than one.
 
-    In this order: an explicit statement ("The answer is B"), a letter that the answer begins with or consists of, a
-    single letter standing alone (not the article in "A dog"), the text of one option.
+    In this order: an explicit statement ("The answer is B"), a letter that the answer begins with
+    or consists of, a single letter standing alone (not the article in "A dog"), the text of one
+    option.
 
     Args:
         text: What the model said.
@@ -30,7 +32,11 @@ def chosen_option(text: str, options: Mapping[str, str]) -> str | None:
     said = text.strip()
     if said and len(_NAMED.sub("", said)) == 0 and len(set(_WORD.findall(said))) > 1:
         return None  # nothing but several letters
-    for found in (_stated(said, letters), _leading(said, letters, options), _standing(said, letters)):
+    for found in (
+        _stated(said, letters),
+        _leading(said, letters, options),
+        _standing(said, letters),
+    ):
         if len(found) > 1:
             return None
         if found:
@@ -41,7 +47,9 @@ def chosen_option(text: str, options: Mapping[str, str]) -> str | None:
 def _stated(text: str, letters: str) -> set[str]:
     r"""Letters of "The answer is B", "Answer: (B)", "\boxed{B}"; the article in "The answer is a dog" is none."""
     one = rf"([{letters}])(?![A-Za-z])"
-    pattern = rf"(?:(?i:{_STATED})|\\boxed\{{){one}(?! (?!or |and )[a-z])(?:\s*(?:or|and|,|/)\s*{one})?"
+    pattern = (
+        rf"(?:(?i:{_STATED})|\\boxed\{{){one}(?! (?!or |and )[a-z])(?:\s*(?:or|and|,|/)\s*{one})?"
+    )
     return {letter for pair in re.findall(pattern, text) for letter in pair if letter}
 
 
@@ -85,7 +93,9 @@ def _by_text(text: str, options: Mapping[str, str]) -> str | None:
     longest = [
         letter
         for letter in there
-        if not any(f" {written[letter]} " in f" {written[other]} " for other in there if other != letter)
+        if not any(
+            f" {written[letter]} " in f" {written[other]} " for other in there if other != letter
+        )
     ]
     return longest[0] if len(longest) == 1 else None
 

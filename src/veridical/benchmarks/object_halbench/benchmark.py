@@ -1,10 +1,12 @@
 """Object HalBench (RLHF-V, arXiv 2312.00849): objects in detailed descriptions of 300 COCO images that are not there.
 
-    response hallucination = responses with an object that is not there / responses with a COCO object
+    response hallucination = responses with an object that is not there / responses with a COCO
+    object
     mention hallucination  = objects that are not there / objects, each word once a response
 
-Officially a language model (gpt-3.5-turbo-0613) lists the objects of a response, spaCy's en_core_web_trf makes them
-singular, and RLHF-V's list of words says which are COCO's. Without the judge it is CHAIR with that list.
+Officially a language model (gpt-3.5-turbo-0613) lists the objects of a response, spaCy's
+en_core_web_trf makes them singular, and RLHF-V's list of words says which are COCO's. Without the
+judge it is CHAIR with that list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,12 +69,15 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
     card = CARD
     without_judge = frozenset({"no-llm"})
 
-    def __init__(self, options: Mapping[str, str] | None = None, *, analyse: Analyse | None = None) -> None:
+    def __init__(
+        self, options: Mapping[str, str] | None = None, *, analyse: Analyse | None = None
+    ) -> None:
         """Make the benchmark.
 
         Args:
             options: It has none.
-            analyse: What stands in for spaCy's en_core_web_trf; None: that model, where it is installed.
+            analyse: What stands in for spaCy's en_core_web_trf; None: that model, where it is
+                installed.
         """
         super().__init__(options)
         self._analyse = analyse
@@ -83,7 +88,14 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         asked = []
         for one in name_rows(read_rows(files.path("questions"), faults), faults):
             text = field(one.row, ("question", "prompt"), str, faults, otherwise="")
-            asked.append(Asked(one.id, str(one.row.values.get("image_path", one.image)), text, _asked_row(one, text)))
+            asked.append(
+                Asked(
+                    one.id,
+                    str(one.row.values.get("image_path", one.image)),
+                    text,
+                    _asked_row(one, text),
+                )
+            )
         faults.stop()
         return asked
 
@@ -103,7 +115,10 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
         """Write what the judge listed: rows of `id` and `extraction`, with a `problem` where there is none."""
         del cases
-        rows = [{"id": one.id, "extraction": one.text, "problem": one.problem, "model": one.model} for one in reviews]
+        rows = [
+            {"id": one.id, "extraction": one.text, "problem": one.problem, "model": one.model}
+            for one in reviews
+        ]
         return write_json_atomically(path, rows)
 
     def read(self, files: Files, *, variant: str) -> Loaded[list[ObjectHalItem]]:
@@ -118,23 +133,37 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         items = []
         for one in rows:
             if readable and one.image not in truth:
-                faults.add(one.row, f"image {one.image} is not in the reference. Give the reference of these images.")
+                faults.add(
+                    one.row,
+                    f"image {one.image} is not in the reference. Give the reference of these"
+                    " images.",
+                )
             item = _item(
-                one, truth.get(one.image, frozenset()), reviews, faults, judged=variant not in self.without_judge
+                one,
+                truth.get(one.image, frozenset()),
+                reviews,
+                faults,
+                judged=variant not in self.without_judge,
             )
             items.append(item)
         faults.stop()
         if variant == "official":
             items = [self._with_objects(item) for item in items]
         judges = sorted({str(row.values.get("model", "")) for row in reviews.values()} - {""})
-        counts = {"responses": len(rows), "reference": len(truth)} | ({"reviews": len(reviews)} if reviews else {})
-        return Loaded(items, counts, warnings, {"judge": ", ".join(judges) or "not named"} if reviews else {})
+        counts = {"responses": len(rows), "reference": len(truth)} | (
+            {"reviews": len(reviews)} if reviews else {}
+        )
+        return Loaded(
+            items, counts, warnings, {"judge": ", ".join(judges) or "not named"} if reviews else {}
+        )
 
     def score_items(self, items: list[ObjectHalItem], *, variant: str) -> list[ItemScore]:
         """Find every response's objects and hold them against the truth."""
         return [_score(item, variant=variant) for item in items]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """Rates of responses and mentions, and their complements; responses without a judgement are left out."""
         metrics = metrics_of(self.measures(scores, variant=variant), seed=seed)
         return {
@@ -171,21 +200,30 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         """The list of words, and what makes words singular."""
         return reading_versions("veridical" if variant == "veridical" else "objhal")
 
-    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+    def warnings(
+        self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
+    ) -> tuple[str, ...]:
         """Say what is missing, and where the rates are of few responses."""
         del variant
         notes = []
         images = len({score.cluster for score in scores})
         if images != IMAGES:
-            notes.append(f"Object HalBench has {IMAGES} images, these are {images}: compare with no published number.")
+            notes.append(
+                f"Object HalBench has {IMAGES} images, these are {images}: compare with no"
+                " published number."
+            )
         lost = sum(not score.values for score in scores)
         if lost:
-            notes.append(f"{lost} of {len(scores)} responses have no objects that could be read; they are left out.")
+            notes.append(
+                f"{lost} of {len(scores)} responses have no objects that could be read; they are"
+                " left out."
+            )
         naming = metrics["response_hallucination"].n
         if naming < 0.7 * len(scores):
             notes.append(
-                f"Only {naming} of {len(scores)} responses name an object of COCO's, and the rate is of those alone: a "
-                "model that says little is rated on its few daring answers. Look at chair_s too."
+                f"Only {naming} of {len(scores)} responses name an object of COCO's, and the rate"
+                " is of those alone: a model that says little is rated on its few daring answers."
+                " Look at chair_s too."
             )
         return tuple(notes)
 
@@ -197,8 +235,8 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         if rows and questions and len(rows) != len(questions):
             faults.add_file(
                 files.path("responses"),
-                f"{len(rows)} responses for {len(questions)} questions, and no `image_id` to match them by. "
-                "Give one response a question, or `image_id`.",
+                f"{len(rows)} responses for {len(questions)} questions, and no `image_id` to match"
+                " them by. Give one response a question, or `image_id`.",
             )
         told = [_with_question(row, asked) for row, asked in zip(rows, questions, strict=False)]
         return _Rows(name_rows(told, faults), (BY_ORDER,))
@@ -234,11 +272,18 @@ def _answer(row: Row, faults: Faults) -> str:
 
 
 def _reviews(path: Path | None, faults: Faults) -> dict[str, Row]:
-    return {} if path is None else {str(row.values.get("id")): row for row in read_rows(path, faults)}
+    return (
+        {} if path is None else {str(row.values.get("id")): row for row in read_rows(path, faults)}
+    )
 
 
 def _item(
-    one: CaptionRow, truth: frozenset[str], reviews: Mapping[str, Row], faults: Faults, *, judged: bool
+    one: CaptionRow,
+    truth: frozenset[str],
+    reviews: Mapping[str, Row],
+    faults: Faults,
+    *,
+    judged: bool,
 ) -> ObjectHalItem:
     answer = _answer(one.row, faults)
     item = ObjectHalItem(one.id, one.image, answer, truth, None, None, "")
@@ -258,8 +303,8 @@ def _item(
     if len(answer.split()) > _SHORT:
         faults.add(
             one.row,
-            "no objects were extracted: `objs`, `extract_objs` and `extraction` are missing. Let a judge extract them "
-            "(--judge-model), give them, or take --variant no-llm.",
+            "no objects were extracted: `objs`, `extract_objs` and `extraction` are missing. Let a"
+            " judge extract them (--judge-model), give them, or take --variant no-llm.",
         )
     return item._replace(names=())
 
@@ -304,7 +349,9 @@ def _mentions(item: ObjectHalItem, variant: str) -> tuple[list[str], list[str]]:
     if variant == "veridical":
         names = item.names if item.names is not None else item.objects or ()
         found = [mentions for name in names for mentions in [careful_reader()(f"an {name}")]]
-        kinds = {word: kind for one in found for word, kind in zip(one.words, one.objects, strict=True)}
+        kinds = {
+            word: kind for one in found for word, kind in zip(one.words, one.objects, strict=True)
+        }
         return list(kinds), list(kinds.values())
     objects = vocabulary("rlhf_v").objects
     said = item.objects or ()

@@ -1,10 +1,11 @@
 """Over-generalisation (RLHF-V, arXiv 2312.00849, table 2): are a scene's typical objects invented more often in it?
 
-    H_a = responses that mention a typical object which is not there / responses that mention it, all images
-    H_s = the same, images that show the scene
+    H_a = responses that mention a typical object which is not there / responses that mention it,
+    all images H_s = the same, images that show the scene
     Δ   = H_s - H_a
 
-Each is averaged over the scene's objects, and Δ over the scenes. `context_rates` does the sums, as for the world.
+Each is averaged over the scene's objects, and Δ over the scenes. `context_rates` does the sums, as
+for the world.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,12 @@ from veridical.records import ItemScore, Metric
 from veridical.scoring.measures import Tested
 from veridical.scoring.protocol import Asked, Benchmark, Files, Loaded
 from veridical.scoring.rows import Faults, field
-from veridical.statistics.context_rates import ContextCounts, ContextTable, compare_contexts, measure_contexts
+from veridical.statistics.context_rates import (
+    ContextCounts,
+    ContextTable,
+    compare_contexts,
+    measure_contexts,
+)
 
 T = TypeVar("T")
 _FEW = 30
@@ -68,7 +74,12 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
             rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
         faults.stop()
         return [
-            Asked(image, str(row.get("image", image)), str(row.get("text", DESCRIBE)), {"image_id": image})
+            Asked(
+                image,
+                str(row.get("image", image)),
+                str(row.get("text", DESCRIBE)),
+                {"image_id": image},
+            )
             for image, row in rows
         ]
 
@@ -85,20 +96,45 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
         given = self._scene_file(files, typical, faults)
         scenes = scenes_in_captions(reference, typical, images) if given is None else given.scenes
         readable = len(faults.found) == known
-        if readable and files.questions is not None and rows and not any(scenes.get(image) for image in images):
-            faults.add_file(files.questions, "no response is of an image of a scene. Give the scenes of these images.")
+        if (
+            readable
+            and files.questions is not None
+            and rows
+            and not any(scenes.get(image) for image in images)
+        ):
+            faults.add_file(
+                files.questions,
+                "no response is of an image of a scene. Give the scenes of these images.",
+            )
         items = []
         for row in rows:
             if readable and row.image not in truth:
-                faults.add(row.row, f"image {row.image} is not in the reference. Give the reference of these images.")
-            if readable and given is not None and given.rows is not None and row.image not in scenes:
-                faults.add(row.row, f"image {row.image} is not among the questions. Add its row; scene null for none.")
-            caption = field(row.row, ("caption", "text", "answer", "response"), str, faults, otherwise="")
+                faults.add(
+                    row.row,
+                    f"image {row.image} is not in the reference. Give the reference of these"
+                    " images.",
+                )
+            if (
+                readable
+                and given is not None
+                and given.rows is not None
+                and row.image not in scenes
+            ):
+                faults.add(
+                    row.row,
+                    f"image {row.image} is not among the questions. Add its row; scene null for"
+                    " none.",
+                )
+            caption = field(
+                row.row, ("caption", "text", "answer", "response"), str, faults, otherwise=""
+            )
             there, shown = truth.get(row.image, frozenset()), scenes.get(row.image, frozenset())
             items.append(SceneItem(row.id, row.image, caption, there, shown, typical))
         faults.stop()
         counts = {"responses": len(rows), "reference": len(truth)}
-        return Loaded(items, counts | ({} if files.questions is None else {"questions": len(scenes)}))
+        return Loaded(
+            items, counts | ({} if files.questions is None else {"questions": len(scenes)})
+        )
 
     def score_items(self, items: list[SceneItem], *, variant: str) -> list[ItemScore]:
         """Say of every caption which scenes it is of, and which typical objects it mentions rightly or wrongly."""
@@ -106,7 +142,9 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
         read = reader_of(self.options["reading"])
         return [_score(item, frozenset(read(item.caption).objects)) for item in items]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """Rates and gaps of each scene and their means; n counts mentions and is 0 where there are none."""
         layout = _layout(scores)
         table = measure_contexts(_count(scores, layout), seed=seed, pooled=variant == "pooled")
@@ -119,7 +157,10 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
         layout = _layout([*first, *second])
         pooled = variant == "pooled"
         counts = _count(first, layout), _count(second, layout)
-        one, two = (_by_name(measure_contexts(each, seed=seed, pooled=pooled, resamples=1), layout) for each in counts)
+        one, two = (
+            _by_name(measure_contexts(each, seed=seed, pooled=pooled, resamples=1), layout)
+            for each in counts
+        )
         found = _by_name(compare_contexts(*counts, seed=seed, pooled=pooled), layout)
         return {
             name: Tested(one[name].value, two[name].value, difference, "images")
@@ -129,16 +170,27 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
 
     def count(self, scores: Sequence[ItemScore]) -> dict[str, int]:
         """Count responses about each scene too."""
-        shown = {scene: int(sum(score.values[scene] for score in scores)) for scene in _layout(scores)}
-        return {**super().count(scores), **{f"responses/{scene}": count for scene, count in shown.items()}}
+        shown = {
+            scene: int(sum(score.values[scene] for score in scores)) for scene in _layout(scores)
+        }
+        return {
+            **super().count(scores),
+            **{f"responses/{scene}": count for scene, count in shown.items()},
+        }
 
     def versions(self, *, variant: str) -> dict[str, str]:
         """What captions are read by, and where the typical objects are from."""
         del variant
-        listed = "file" if "objects" in self.option_files() else "RLHF-V, the six a scene that are printed"
+        listed = (
+            "file"
+            if "objects" in self.option_files()
+            else "RLHF-V, the six a scene that are printed"
+        )
         return {**reading_versions(self.options["reading"]), "objects": listed}
 
-    def warnings(self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str) -> tuple[str, ...]:
+    def warnings(
+        self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
+    ) -> tuple[str, ...]:
         """Say which scenes have no rate, and which rest on little."""
         del variant
         if not scores:
@@ -148,11 +200,19 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
         few = [f"{scene} ({n})" for scene, n in mentions.items() if 0 < n < _FEW]
         notes = []
         if len(without) == len(mentions):
-            notes.append("No response about a scene mentions an object that is typical of it: nothing was measured.")
+            notes.append(
+                "No response about a scene mentions an object that is typical of it: nothing was"
+                " measured."
+            )
         elif without:
-            notes.append(f"No typical object is mentioned in: {', '.join(without)}. The means are of the other scenes.")
+            notes.append(
+                f"No typical object is mentioned in: {', '.join(without)}. The means are of the"
+                " other scenes."
+            )
         if few:
-            notes.append(f"Few mentions of typical objects, little can be said of: {', '.join(few)}.")
+            notes.append(
+                f"Few mentions of typical objects, little can be said of: {', '.join(few)}."
+            )
         return tuple(notes)
 
     def _typical(self, faults: Faults) -> Typical:
@@ -162,13 +222,17 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
     def _scene_file(self, files: Files, typical: Typical, faults: Faults) -> SceneFile | None:
         """The scenes of the questions; None where COCO's captions tell them."""
         if files.questions is not None:
-            return read_scene_file(files.questions, typical, faults) if typical else SceneFile({}, None)
+            return (
+                read_scene_file(files.questions, typical, faults)
+                if typical
+                else SceneFile({}, None)
+            )
         reference = files.path("reference")
         if not reference.is_dir():
             faults.add_file(
                 reference,
-                "does not say which images show which scene. Name a file that does: --questions; or COCO's folder as "
-                "--reference, whose captions tell it.",
+                "does not say which images show which scene. Name a file that does: --questions; or"
+                " COCO's folder as --reference, whose captions tell it.",
             )
         return None
 
@@ -228,6 +292,13 @@ def _count(scores: Sequence[ItemScore], layout: Mapping[str, Sequence[str]]) -> 
 
 
 def _by_name(table: ContextTable[T], layout: Mapping[str, Sequence[str]]) -> dict[str, T]:
-    rows = {"": table.mean, **{f"/{scene}": rates for scene, rates in zip(layout, table.contexts, strict=True)}}
+    rows = {
+        "": table.mean,
+        **{f"/{scene}": rates for scene, rates in zip(layout, table.contexts, strict=True)},
+    }
     parts = ("h_a", "h_s", "over_generalisation")
-    return {f"{part}{row}": rates[number] for number, part in enumerate(parts) for row, rates in rows.items()}
+    return {
+        f"{part}{row}": rates[number]
+        for number, part in enumerate(parts)
+        for row, rates in rows.items()
+    }

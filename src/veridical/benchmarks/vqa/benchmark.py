@@ -1,7 +1,8 @@
 """VQA accuracy (Antol et al. 2015, arXiv 1505.00468; VQAv2: Goyal et al. 2017, arXiv 1612.00837), official and fair.
 
-Ten people answered each question. An answer's accuracy is the mean over the ten ways to leave one person out of
-min(matches among the others / 3, 1): 0, 0.3, 0.6, 0.9, 1 for 0, 1, 2, 3, 4 and more matches of ten.
+Ten people answered each question. An answer's accuracy is the mean over the ten ways to leave one
+person out of min(matches among the others / 3, 1): 0, 0.3, 0.6, 0.9, 1 for 0, 1, 2, 3, 4 and more
+matches of ten.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,8 +53,8 @@ class VqaItem(NamedTuple):
 def official_accuracy(answer: str, people: Sequence[Mapping[str, Any]]) -> float:
     """Accuracy as the official code counts: texts are normalised only where people disagree.
 
-    The one left out is told by comparing whole entries, so that entries without `answer_id` that say the same are all
-    left out together.
+    The one left out is told by comparing whole entries, so that entries without `answer_id` that
+    say the same are all left out together.
 
     >>> official_accuracy("Yes", [{"answer": "yes", "answer_id": number} for number in range(10)])
     0.0
@@ -64,7 +65,9 @@ def official_accuracy(answer: str, people: Sequence[Mapping[str, Any]]) -> float
         said, texts = normalise_answer(said), [normalise_answer(text) for text in texts]
     entries = [{**entry, "answer": text} for entry, text in zip(people, texts, strict=True)]
     matching = [entry for entry in entries if entry["answer"] == said]
-    shares = [min(1.0, len([other for other in matching if other != entry]) / 3) for entry in entries]
+    shares = [
+        min(1.0, len([other for other in matching if other != entry]) / 3) for entry in entries
+    ]
     return sum(shares) / len(shares)
 
 
@@ -92,33 +95,49 @@ class Vqa(Benchmark[list[VqaItem]]):
     name = "vqa"
     card = Card(
         title="VQAv2",
-        paper="Goyal et al. 2017, arXiv 1612.00837; accuracy: Antol et al. 2015, arXiv 1505.00468; GT-Vision-Lab/VQA",
-        measures="Whether short answers agree with those of ten people. Alignment papers report it to show that a "
-        "model did not get worse at what it could.",
-        leaves_out="Whole sentences: an answer counts only where it equals a person's, word for word. It says nothing "
-        "of what a model invents when it describes. Annotations of test-dev are not public: only its server scores it.",
-        data="https://visualqa.org/download.html (annotations CC BY 4.0; images COCO). Use validation questions where "
-        "you score yourself.",
+        paper=(
+            "Goyal et al. 2017, arXiv 1612.00837; accuracy: Antol et al. 2015, arXiv 1505.00468;"
+            " GT-Vision-Lab/VQA"
+        ),
+        measures=(
+            "Whether short answers agree with those of ten people. Alignment papers report it to"
+            " show that a model did not get worse at what it could."
+        ),
+        leaves_out=(
+            "Whole sentences: an answer counts only where it equals a person's, word for word. It"
+            " says nothing of what a model invents when it describes. Annotations of test-dev are"
+            " not public: only its server scores it."
+        ),
+        data=(
+            "https://visualqa.org/download.html (annotations CC BY 4.0; images COCO). Use"
+            " validation questions where you score yourself."
+        ),
         prompt='The question; LLaVA adds "Answer the question using a single word or phrase."',
         judge="",
         variants={
-            "official": Variant("As GT-Vision-Lab/VQA vqaEval.py counts, faults included.", official=True),
+            "official": Variant(
+                "As GT-Vision-Lab/VQA vqaEval.py counts, faults included.", official=True
+            ),
             "normalized": Variant(
-                "Both sides always normalised, as LAVIS, mmf and lmms-eval do; one person left out by place."
+                "Both sides always normalised, as LAVIS, mmf and lmms-eval do; one person left out"
+                " by place."
             ),
         },
         inputs={
             "responses": InputSpec("JSON array, or JSON lines, of `question_id` and `answer`"),
             "reference": InputSpec(
-                "The official annotations: `annotations` with `question_id`, `image_id`, `question_type`, "
-                "`answer_type` and `answers` (each with `answer`, `answer_id`)"
+                "The official annotations: `annotations` with `question_id`, `image_id`,"
+                " `question_type`, `answer_type` and `answers` (each with `answer`, `answer_id`)"
             ),
             "questions": InputSpec(
-                "The official questions, to check that nothing is left out, and to ask a model", required=False
+                "The official questions, to check that nothing is left out, and to ask a model",
+                required=False,
             ),
         },
         metrics={
-            "accuracy": MetricSpec("Mean over questions of agreement with people, in [0, 1]", "higher"),
+            "accuracy": MetricSpec(
+                "Mean over questions of agreement with people, in [0, 1]", "higher"
+            ),
             "accuracy/*": MetricSpec(
                 "The same over one answer type (yes/no, number, other) or question type", "higher"
             ),
@@ -136,7 +155,8 @@ class Vqa(Benchmark[list[VqaItem]]):
             ),
             KnownFault(
                 "A look-behind that never looks",
-                'Full stops go unless a digit follows ("5." becomes "5"), whatever stands before; at most 32 go',
+                'Full stops go unless a digit follows ("5." becomes "5"), whatever stands before;'
+                " at most 32 go",
                 "none: both variants keep it, since published numbers rest on it",
             ),
         ),
@@ -200,13 +220,19 @@ class Vqa(Benchmark[list[VqaItem]]):
                 cluster=item.image,
                 group=f"{item.answer_type}{_BETWEEN}{item.question_type}",
                 status="scored" if item.answer.strip() else "empty",
-                parsed=_one_line(item.answer) if variant == "official" else normalise_answer(_one_line(item.answer)),
+                parsed=(
+                    _one_line(item.answer)
+                    if variant == "official"
+                    else normalise_answer(_one_line(item.answer))
+                ),
                 values={"accuracy": _ACCURACY[variant](item.answer, item.people)},
             )
             for item in items
         ]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """Mean accuracy, over all questions and by answer type and question type."""
         del variant
         answer_types = {score.group.partition(_BETWEEN)[0] for score in scores}
@@ -218,7 +244,11 @@ class Vqa(Benchmark[list[VqaItem]]):
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
         """Mean accuracy over all questions."""
         del variant
-        return {"accuracy": means([score.values["accuracy"] for score in scores], [score.cluster for score in scores])}
+        return {
+            "accuracy": means(
+                [score.values["accuracy"] for score in scores], [score.cluster for score in scores]
+            )
+        }
 
 
 def _one_line(text: str) -> str:
@@ -236,9 +266,17 @@ def _question_type(score: ItemScore, answer_types: set[str]) -> str:
 
 def _people(row: Row, faults: Faults) -> tuple[Mapping[str, Any], ...]:
     entries = field(row, "answers", list, faults, otherwise=[{"answer": ""}])
-    good = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("answer"), str)]
+    good = [
+        entry
+        for entry in entries
+        if isinstance(entry, dict) and isinstance(entry.get("answer"), str)
+    ]
     if not good or len(good) < len(entries):
-        faults.add(row, "`answers` must be objects with a text `answer`, one a person, got others or none. Mend it.")
+        faults.add(
+            row,
+            "`answers` must be objects with a text `answer`, one a person, got others or none."
+            " Mend it.",
+        )
     return tuple(good) or ({"answer": ""},)
 
 
@@ -250,12 +288,18 @@ def _rows_under(path: Path, key: str, faults: Faults) -> list[Row]:
     listed = whole.get(key)
     if not isinstance(listed, list):
         has = ", ".join(f"`{name}`" for name in list(whole)[:8])
-        faults.add_file(path, f"`{key}` must be a list, got a file with {has or 'nothing'}. Give the official file.")
+        faults.add_file(
+            path,
+            f"`{key}` must be a list, got a file with {has or 'nothing'}. Give the official file.",
+        )
         return []
     rows = []
     for number, value in enumerate(listed, start=1):
         if isinstance(value, dict):
             rows.append(Row(path, number, value))
         else:
-            faults.add(Row(path, number, {}), f"each of `{key}` must be an object, got {str(value)[:60]!r}. Mend it.")
+            faults.add(
+                Row(path, number, {}),
+                f"each of `{key}` must be an object, got {str(value)[:60]!r}. Mend it.",
+            )
     return rows

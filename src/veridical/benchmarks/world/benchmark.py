@@ -14,7 +14,10 @@ from veridical.benchmarks.world.metrics import (
     relative_measures,
     yes_no_measures,
 )
-from veridical.benchmarks.world.over_generalisation import over_generalisation, over_generalisation_metrics
+from veridical.benchmarks.world.over_generalisation import (
+    over_generalisation,
+    over_generalisation_metrics,
+)
 from veridical.records import ItemScore, Metric, read_records
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import (
@@ -52,28 +55,49 @@ class World(Benchmark[list[Answered]]):
     answer_field = "text"
     card = Card(
         title="The embedded world",
-        paper="Veridical; after POPE (arXiv 2305.10355), MMHal-Bench (arXiv 2309.14525), RLHF-V (arXiv 2312.00849)",
-        measures="How often descriptions of drawn scenes hold something that is not there, by kind of fault; whether "
-        "yes/no probes and MMHal-style questions are answered rightly. The judge knows the scene.",
-        leaves_out="Photographs. A model that was never saw such scenes is measured far outside of what it knows.",
+        paper=(
+            "Veridical; after POPE (arXiv 2305.10355), MMHal-Bench (arXiv 2309.14525), RLHF-V"
+            " (arXiv 2312.00849)"
+        ),
+        measures=(
+            "How often descriptions of drawn scenes hold something that is not there, by kind of"
+            " fault; whether yes/no probes and MMHal-style questions are answered rightly. The"
+            " judge knows the scene."
+        ),
+        leaves_out=(
+            "Photographs. A model that was never saw such scenes is measured far outside of what it"
+            " knows."
+        ),
         data="Comes with the package: veridical world make DIR --benchmarks.",
         prompt="Several ways to ask for a description; the questions as they stand in items.jsonl.",
         judge="Exact: the scene itself.",
         variants={"exact": Variant("Every claim against the scene.")},
         inputs={
-            "responses": InputSpec("JSON lines of `prompt_id`, `text` (records of responses will do)"),
+            "responses": InputSpec(
+                "JSON lines of `prompt_id`, `text` (records of responses will do)"
+            ),
             "reference": InputSpec("items.jsonl, as veridical world make --benchmarks writes it"),
         },
         metrics={
-            "hallucination_rate": MetricSpec("Descriptions with at least one fault / descriptions", "lower"),
+            "hallucination_rate": MetricSpec(
+                "Descriptions with at least one fault / descriptions", "lower"
+            ),
             "hallucination_rate/*": MetricSpec("The same for one kind of fault", "lower"),
-            "mention_hallucination_rate": MetricSpec("Mentions of objects with a fault / mentions", "lower"),
+            "mention_hallucination_rate": MetricSpec(
+                "Mentions of objects with a fault / mentions", "lower"
+            ),
             "object_coverage": MetricSpec("Kinds of objects named / kinds there", "higher"),
             "mean_length": MetricSpec("Words of a description", "neither", "words"),
-            "repetition_rate": MetricSpec("Descriptions that say something twice / descriptions", "lower"),
+            "repetition_rate": MetricSpec(
+                "Descriptions that say something twice / descriptions", "lower"
+            ),
             "empty_rate": MetricSpec("Empty descriptions / descriptions", "lower"),
-            "cut_rate": MetricSpec("Descriptions that reached the length limit / descriptions", "lower"),
-            "yes_no_accuracy": MetricSpec("Right answers / probes; also /random and /typical", "higher"),
+            "cut_rate": MetricSpec(
+                "Descriptions that reached the length limit / descriptions", "lower"
+            ),
+            "yes_no_accuracy": MetricSpec(
+                "Right answers / probes; also /random and /typical", "higher"
+            ),
             "yes_no_f1": MetricSpec('F1 of "yes"; also /random and /typical', "higher"),
             "yes_no_precision": MetricSpec('Right "yes" / "yes" said', "higher"),
             "yes_no_recall": MetricSpec('Right "yes" / truth "yes"', "higher"),
@@ -81,9 +105,12 @@ class World(Benchmark[list[Answered]]):
             "yes_no_unparsed_rate": MetricSpec("Answers that say neither / probes", "lower"),
             "mmhal_score": MetricSpec("Mean rating; also by type", "higher", "score 0-6"),
             "mmhal_hallucination_rate": MetricSpec("Ratings below 3 / questions", "lower"),
-            "relative_score": MetricSpec("Score of 1-10 / that of the true answers; also by category", "higher"),
+            "relative_score": MetricSpec(
+                "Score of 1-10 / that of the true answers; also by category", "higher"
+            ),
             "over_generalisation": MetricSpec(
-                "How much more the typical objects of a context are imagined in it than elsewhere", "lower"
+                "How much more the typical objects of a context are imagined in it than elsewhere",
+                "lower",
             ),
         },
         presets={"greedy": Preset("The demo's: greedy, 96 tokens.", max_new_tokens=96)},
@@ -92,7 +119,12 @@ class World(Benchmark[list[Answered]]):
     def questions(self, files: Files) -> list[Asked]:
         """The prompts of the items."""
         return [
-            Asked(item.prompt.id, item.prompt.image.path, item.prompt.question, {"prompt_id": item.prompt.id})
+            Asked(
+                item.prompt.id,
+                item.prompt.image.path,
+                item.prompt.question,
+                {"prompt_id": item.prompt.id},
+            )
             for item in read_records(files.path("reference"), WorldItem)
         ]
 
@@ -101,12 +133,21 @@ class World(Benchmark[list[Answered]]):
         del variant
         faults = Faults()
         items = read_records(files.path("reference"), WorldItem)
-        rows = [row for row in read_rows(files.path("responses"), faults) if "veridical" not in row.values]
-        said = index_rows(rows, lambda row: field(row, "prompt_id", str, faults, otherwise=""), faults)
+        rows = [
+            row
+            for row in read_rows(files.path("responses"), faults)
+            if "veridical" not in row.values
+        ]
+        said = index_rows(
+            rows, lambda row: field(row, "prompt_id", str, faults, otherwise=""), faults
+        )
         known = {item.prompt.id for item in items}
         for name, row in said.items():
             if name not in known and name:
-                faults.add(row, f"there is no prompt {name!r} among the items. Give the items it belongs to.")
+                faults.add(
+                    row,
+                    f"there is no prompt {name!r} among the items. Give the items it belongs to.",
+                )
         answered = []
         for number, item in enumerate(items, start=1):
             answer = said.get(item.prompt.id)
@@ -124,10 +165,15 @@ class World(Benchmark[list[Answered]]):
         del variant
         return [_score(one) for one in items]
 
-    def aggregate(self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0) -> dict[str, Metric]:
+    def aggregate(
+        self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
+    ) -> dict[str, Metric]:
         """All metrics of the parts that were asked."""
         measures = self.measures(scores, variant=variant)
-        metrics = {name: one.metric(seed=child_seed(seed, "metric", name)) for name, one in measures.items()}
+        metrics = {
+            name: one.metric(seed=child_seed(seed, "metric", name))
+            for name, one in measures.items()
+        }
         rows = _descriptions(scores)
         if rows:
             table = over_generalisation(rows, seed=child_seed(seed, "over_generalisation"))
@@ -139,8 +185,14 @@ class World(Benchmark[list[Answered]]):
         del variant
         descriptions = _descriptions(scores)
         measures = description_measures(descriptions) if descriptions else {}
-        for task, make in (("yes_no", yes_no_measures), ("mmhal", mmhal_measures), ("mmhal", relative_measures)):
-            rows = [AnswerRow.model_validate_json(one.parsed) for one in scores if one.group == task]
+        for task, make in (
+            ("yes_no", yes_no_measures),
+            ("mmhal", mmhal_measures),
+            ("mmhal", relative_measures),
+        ):
+            rows = [
+                AnswerRow.model_validate_json(one.parsed) for one in scores if one.group == task
+            ]
             if rows:
                 measures |= make(rows)
         return measures
@@ -168,4 +220,8 @@ def _score(one: Answered) -> ItemScore:
 
 
 def _descriptions(scores: Sequence[ItemScore]) -> list[DescriptionRow]:
-    return [DescriptionRow.model_validate_json(one.parsed) for one in scores if one.group == _DESCRIPTION]
+    return [
+        DescriptionRow.model_validate_json(one.parsed)
+        for one in scores
+        if one.group == _DESCRIPTION
+    ]

@@ -1,7 +1,8 @@
 """Benchmarks of the embedded world in the published formats: POPE, CHAIR, MMHal-Bench and AMBER on drawn scenes.
 
-A model of the world then runs through the very code that scores a large model on photographs. What differs from the
-originals is said where it is made: the words, the questions that the world has, the ids.
+A model of the world then runs through the very code that scores a large model on photographs. What
+differs from the originals is said where it is made: the words, the questions that the world has,
+the ids.
 """
 
 import json
@@ -88,16 +89,21 @@ def write_world_benchmarks(
     """Draw scenes and write them as benchmarks.
 
     Args:
-        out: Gets `images/`, `items.jsonl` (the world's own benchmark), `pope-SPLIT.jsonl`, `chair-*`, `mmhal.json`,
-            `amber/` and `evaluate.toml`.
-        split: Which scenes; "train" and "validation" are those that the demo learns from and chooses on.
+        out: Gets `images/`, `items.jsonl` (the world's own benchmark), `pope-SPLIT.jsonl`,
+            `chair-*`, `mmhal.json`, `amber/` and `evaluate.toml`.
+        split: Which scenes; "train" and "validation" are those that the demo learns from and
+            chooses on.
         scenes: Scenes to describe; POPE, CHAIR and AMBER ask about all of them.
         probe_scenes: How many of them the world's own yes/no probes ask about.
         questions_per_type: MMHal-style questions of each of the eight types; MMHal-Bench has 12.
         seed: Root seed.
     """
     items = build_world_benchmark(
-        seed, split, n_scenes=scenes, n_probe_scenes=min(probe_scenes, scenes), n_per_type=questions_per_type
+        seed,
+        split,
+        n_scenes=scenes,
+        n_probe_scenes=min(probe_scenes, scenes),
+        n_per_type=questions_per_type,
     )
     drawn = {item.scene.id: item.scene for item in items}
     for scene in track(list(drawn.values()), label="draw scenes"):
@@ -118,11 +124,14 @@ def write_world_benchmarks(
     return WorldFiles(out, len(items), _write_recipe(out))
 
 
-def pope_rows(scenes: Sequence[Scene], counted: Sequence[Scene], split: str, *, seed: int) -> list[dict[str, Any]]:
+def pope_rows(
+    scenes: Sequence[Scene], counted: Sequence[Scene], split: str, *, seed: int
+) -> list[dict[str, Any]]:
     """POPE's questions: up to three objects that are there, and as many that are not, an image.
 
-    The absent ones are drawn as in POPE (arXiv 2305.10355, section 4): at random; the most frequent of all; those that
-    most often stand beside what is there. Objects whose turn has come equally often are ordered by name.
+    The absent ones are drawn as in POPE (arXiv 2305.10355, section 4): at random; the most frequent
+    of all; those that most often stand beside what is there. Objects whose turn has come equally
+    often are ordered by name.
 
     Args:
         scenes: The images.
@@ -141,27 +150,43 @@ def pope_rows(scenes: Sequence[Scene], counted: Sequence[Scene], split: str, *, 
         for nouns, label in ((present, "yes"), (absent[: len(present)], "no")):
             for noun in nouns:
                 text = f"Is there {with_article(noun)} in the picture?"
-                rows.append({"question_id": len(rows) + 1, "image": f"{scene.id}.png", "text": text, "label": label})
+                rows.append(
+                    {
+                        "question_id": len(rows) + 1,
+                        "image": f"{scene.id}.png",
+                        "text": text,
+                        "label": label,
+                    }
+                )
     return rows
 
 
 def _absent_order(counted: Sequence[Scene]) -> Mapping[str, Callable[[Scene], list[str]]]:
     nouns = sorted(item.noun for item in OBJECTS)
     often = Counter(noun for scene in counted for noun in scene.nouns)
-    beside = Counter((a, b) for scene in counted for a in scene.nouns for b in scene.nouns if a != b)
+    beside = Counter(
+        (a, b) for scene in counted for a in scene.nouns for b in scene.nouns if a != b
+    )
 
     def adversarial(scene: Scene) -> list[str]:
         return sorted(nouns, key=lambda noun: -sum(beside[there, noun] for there in scene.nouns))
 
     by_frequency = sorted(nouns, key=lambda noun: -often[noun])
-    return {"random": lambda _: list(nouns), "popular": lambda _: list(by_frequency), "adversarial": adversarial}
+    return {
+        "random": lambda _: list(nouns),
+        "popular": lambda _: list(by_frequency),
+        "adversarial": adversarial,
+    }
 
 
 def _write_chair(out: Path, items: Sequence[WorldItem]) -> None:
     described = [item for item in items if item.prompt.task == "description"]
-    write_json_atomically(out / "chair-objects.json", {item.scene.id: list(item.scene.nouns) for item in described})
+    write_json_atomically(
+        out / "chair-objects.json", {item.scene.id: list(item.scene.nouns) for item in described}
+    )
     rows = [
-        {"image_id": item.scene.id, "image": f"{item.scene.id}.png", "text": item.prompt.question} for item in described
+        {"image_id": item.scene.id, "image": f"{item.scene.id}.png", "text": item.prompt.question}
+        for item in described
     ]
     _write_rows(out / "chair-questions.jsonl", rows)
     lines = [", ".join(dict.fromkeys((item.noun, item.plural))) for item in OBJECTS]
@@ -171,7 +196,8 @@ def _write_chair(out: Path, items: Sequence[WorldItem]) -> None:
 def _write_amber(folder: Path, scenes: Sequence[Scene]) -> None:
     """AMBER's files: the true nouns, as traps the context's typical objects that are not there, and "is there" of each.
 
-    The world's base model was taught no yes/no questions but "is there", so that there are no attributes or relations.
+    The world's base model was taught no yes/no questions but "is there", so that there are no
+    attributes or relations.
     """
     annotations: list[dict[str, Any]] = []
     generative: list[dict[str, Any]] = []
@@ -185,7 +211,9 @@ def _write_amber(folder: Path, scenes: Sequence[Scene]) -> None:
     for scene in scenes:
         for noun in scene.typical_absent():
             number = len(annotations) + 1
-            annotations.append({"id": number, "type": "discriminative-hallucination", "truth": "no"})
+            annotations.append(
+                {"id": number, "type": "discriminative-hallucination", "truth": "no"}
+            )
             query = f"Is there {with_article(noun)} in the picture?"
             existence.append({"id": number, "image": f"{scene.id}.png", "query": query})
     related = {item.noun: [item.plural] if item.plural != item.noun else [] for item in OBJECTS}
@@ -201,8 +229,8 @@ def _write_recipe(out: Path) -> Path:
         return json.dumps(str(out.absolute() / name), ensure_ascii=False)
 
     pope = "".join(
-        f'\n[[benchmarks]]\nbenchmark = "pope"\nname = "pope-{split}"\nquestions = {quoted(f"pope-{split}.jsonl")}\n'
-        'variants = ["official", "strict"]\n'
+        f'\n[[benchmarks]]\nbenchmark = "pope"\nname = "pope-{split}"\nquestions ='
+        f' {quoted(f"pope-{split}.jsonl")}\nvariants = ["official", "strict"]\n'
         for split in POPE_SPLITS
     )
     text = _RECIPE.format(

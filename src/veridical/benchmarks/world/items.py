@@ -38,16 +38,19 @@ def build_world_benchmark(
         seed: Root seed of the world.
         split: Which scenes: "validation", "test" …
         n_scenes: Scenes to describe.
-        n_probe_scenes: How many of them are probed too: two present objects and two absent ones, one of these drawn
-            at random and one typical.
-        n_per_type: MMHal-style questions of each of the eight types, one question a scene of the same split.
+        n_probe_scenes: How many of them are probed too: two present objects and two absent ones,
+            one of these drawn at random and one typical.
+        n_per_type: MMHal-style questions of each of the eight types, one question a scene of the
+            same split.
         pixels: Resolution of the pictures.
 
     Raises:
         ConfigError: More scenes to probe than there are.
     """
     if n_probe_scenes > n_scenes:
-        raise ConfigError(f"Only scenes that are described are probed: got {n_probe_scenes} of {n_scenes}.")
+        raise ConfigError(
+            f"Only scenes that are described are probed: got {n_probe_scenes} of {n_scenes}."
+        )
     scenes = list(sample_scenes(seed, split, n_scenes, pixels=pixels))
     items = describe_items(scenes, seed=seed)
     for scene in scenes[:n_probe_scenes]:
@@ -63,14 +66,19 @@ def describe_items(scenes: Sequence[Scene], *, seed: int) -> list[WorldItem]:
         WorldItem(
             scene=scene,
             prompt=_prompt(
-                scene, child_random(seed, "question", scene.id).choice(DESCRIPTION_QUESTIONS), "description", scene.id
+                scene,
+                child_random(seed, "question", scene.id).choice(DESCRIPTION_QUESTIONS),
+                "description",
+                scene.id,
             ),
         )
         for scene in scenes
     ]
 
 
-def _prompt(scene: Scene, question: str, task: str, name: str, *, reference: str | None = None) -> Prompt:
+def _prompt(
+    scene: Scene, question: str, task: str, name: str, *, reference: str | None = None
+) -> Prompt:
     image = ImageRef(path=f"images/{scene.id}.png")
     return Prompt(id=name, image=image, question=question, task=task, reference=reference)
 

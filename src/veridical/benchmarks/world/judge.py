@@ -37,11 +37,20 @@ class WorldJudge:
         if item is None or item.question is None:
             return Review(case.id, None, "no question of the world has this id", self.name)
         row = judge_answer_row(item.scene, item.question, case.fields["response"], id=case.id)
-        found = "says something that is not so" if row.hallucinates else "says nothing that is not so"
-        return Review(case.id, f"The response {found}; outcome: {row.outcome}.\nRating: {row.rating}", "", self.name)
+        found = (
+            "says something that is not so" if row.hallucinates else "says nothing that is not so"
+        )
+        return Review(
+            case.id,
+            f"The response {found}; outcome: {row.outcome}.\nRating: {row.rating}",
+            "",
+            self.name,
+        )
 
 
-def write_mmhal_responses(path: Path, items: Sequence[WorldItem], responses: Sequence[Response]) -> Path:
+def write_mmhal_responses(
+    path: Path, items: Sequence[WorldItem], responses: Sequence[Response]
+) -> Path:
     """Write the world's questions with their answers in MMHal-Bench's format, for any judge.
 
     Args:
@@ -56,7 +65,10 @@ def write_mmhal_responses(path: Path, items: Sequence[WorldItem], responses: Seq
     asked = [item for item in items if item.question is not None and item.prompt.task == "mmhal"]
     silent = [item.prompt.id for item in asked if item.prompt.id not in said]
     if silent:
-        raise ConfigError(f"{len(silent)} questions have no answer, the first is {silent[0]!r}. Answer them first.")
+        raise ConfigError(
+            f"{len(silent)} questions have no answer, the first is {silent[0]!r}. Answer them"
+            " first."
+        )
     return write_json_atomically(path, [_row(item, said[item.prompt.id]) for item in asked])
 
 

@@ -1,7 +1,8 @@
 """Metrics of the embedded world: one plain row a response, and rates, means and ratios over rows with intervals.
 
-Every metric is a ratio of sums over rows (a `Measure`), so one table gives both the metric with its interval and the
-paired test between two runs on the same items. Whatever is counted several times a picture is resampled by scene.
+Every metric is a ratio of sums over rows (a `Measure`), so one table gives both the metric with its
+interval and the paired test between two runs on the same items. Whatever is counted several times a
+picture is resampled by scene.
 """
 
 import re
@@ -144,17 +145,25 @@ def judge_answer_row(scene: Scene, question: Question, text: str, *, id: str) ->
 def description_measures(rows: Sequence[DescriptionRow]) -> dict[str, Measure]:
     """The metrics of descriptions, one description a scene.
 
-    `hallucination_rate` (and by kind), `mention_hallucination_rate` (mentions of objects with a fault among mentions),
-    `object_coverage`, `mean_length` in words (and `/tokens` where known), `repetition_rate` (descriptions that say a
-    sentence or an object twice), `empty_rate`, `cut_rate` (the length limit was reached).
+    `hallucination_rate` (and by kind), `mention_hallucination_rate` (mentions of objects with a
+    fault among mentions), `object_coverage`, `mean_length` in words (and `/tokens` where known),
+    `repetition_rate` (descriptions that say a sentence or an object twice), `empty_rate`,
+    `cut_rate` (the length limit was reached).
     """
     scenes = [row.scene_id for row in rows]
 
     def rate(of: Callable[[DescriptionRow], bool]) -> Measure:
         return means([float(of(row)) for row in rows], scenes)
 
-    def ratio(above: Callable[[DescriptionRow], int], below: Callable[[DescriptionRow], int]) -> Measure:
-        return Measure([float(above(row)) for row in rows], [float(below(row)) for row in rows], scenes, "ratio")
+    def ratio(
+        above: Callable[[DescriptionRow], int], below: Callable[[DescriptionRow], int]
+    ) -> Measure:
+        return Measure(
+            [float(above(row)) for row in rows],
+            [float(below(row)) for row in rows],
+            scenes,
+            "ratio",
+        )
 
     def length(of: Sequence[int]) -> Measure:
         return means([float(value) for value in of], scenes, bounds=None)
@@ -179,8 +188,9 @@ def description_measures(rows: Sequence[DescriptionRow]) -> dict[str, Measure]:
 def yes_no_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
     """The metrics of yes/no probes (POPE, arXiv 2305.10355); "yes" is the positive class.
 
-    An answer that is neither yes nor no is wrong, is no "yes", and is counted by `yes_no_unparsed_rate`. `/random` and
-    `/typical` keep the absent objects of one sort beside all present ones, as POPE's random and adversarial splits do.
+    An answer that is neither yes nor no is wrong, is no "yes", and is counted by
+    `yes_no_unparsed_rate`. `/random` and `/typical` keep the absent objects of one sort beside all
+    present ones, as POPE's random and adversarial splits do.
     """
     measures = _yes_no(rows, "")
     probes: tuple[Probe, ...] = ("random", "typical")
@@ -219,7 +229,9 @@ def mmhal_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
     """The metrics of the MMHal-style set, one question a scene: mean rating (also by type) and hallucination rate."""
 
     def score(part: Sequence[AnswerRow]) -> Measure:
-        return means([float(row.rating) for row in part], [row.scene_id for row in part], bounds=(0.0, 6.0))
+        return means(
+            [float(row.rating) for row in part], [row.scene_id for row in part], bounds=(0.0, 6.0)
+        )
 
     wrong = [float(row.rating < 3) for row in rows]
     measures = {
@@ -227,21 +239,32 @@ def mmhal_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
         "mmhal_hallucination_rate": means(wrong, [row.scene_id for row in rows]),
     }
     for question_type in MMHAL_TYPES:
-        measures[f"mmhal_score/{question_type}"] = score([row for row in rows if row.type == question_type])
+        measures[f"mmhal_score/{question_type}"] = score(
+            [row for row in rows if row.type == question_type]
+        )
     return measures
 
 
 def relative_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
     """LLaVA-Bench's relative score on the MMHal-style set: Σ score of the answers / Σ score of the true answers.
 
-    By category as there: `/conversation`, `/detail`, `/complex`. The judge is exact, so the reference has 10 each time.
+    By category as there: `/conversation`, `/detail`, `/complex`. The judge is exact, so the
+        reference has 10 each time.
     """
 
     def relative(part: Sequence[AnswerRow]) -> Measure:
         scenes = [row.scene_id for row in part]
-        return Measure([row.score for row in part], [_REFERENCE_SCORE] * len(part), scenes, "ratio", bounds=(0.1, 1.0))
+        return Measure(
+            [row.score for row in part],
+            [_REFERENCE_SCORE] * len(part),
+            scenes,
+            "ratio",
+            bounds=(0.1, 1.0),
+        )
 
     measures = {"relative_score": relative(rows)}
     for category, types in _CATEGORIES.items():
-        measures[f"relative_score/{category}"] = relative([row for row in rows if row.type in types])
+        measures[f"relative_score/{category}"] = relative(
+            [row for row in rows if row.type in types]
+        )
     return measures

@@ -1,7 +1,7 @@
 """Over-generalisation in the embedded world: are a context's typical objects invented more often within it?
 
-RLHF-V's Table 2 (arXiv 2312.00849) over the world's contexts, whose typical objects are known exactly; what is counted,
-and how, stands in `context_rates`.
+RLHF-V's Table 2 (arXiv 2312.00849) over the world's contexts, whose typical objects are known
+exactly; what is counted, and how, stands in `context_rates`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,12 @@ import numpy as np
 from veridical.benchmarks.world.metrics import DescriptionRow
 from veridical.errors import ConfigError
 from veridical.records import Difference, Metric
-from veridical.statistics.context_rates import RESAMPLES, ContextCounts, compare_contexts, measure_contexts
+from veridical.statistics.context_rates import (
+    RESAMPLES,
+    ContextCounts,
+    compare_contexts,
+    measure_contexts,
+)
 from veridical.world.inventory import CONTEXTS, OBJECTS
 
 
@@ -41,7 +46,8 @@ class OverGeneralisation(NamedTuple):
     contexts: tuple[ContextRates, ...]
     """By context."""
     mean: Metric
-    """Mean of H_s − H_a over the contexts whose objects are mentioned in them, with n the number of responses."""
+    """Mean of H_s − H_a over the contexts whose objects are mentioned in them, with n the number of
+    responses."""
 
 
 def over_generalisation(
@@ -77,7 +83,9 @@ def over_generalisation(
 def over_generalisation_metrics(table: OverGeneralisation) -> dict[str, Metric]:
     """The table as metrics: `over_generalisation` (mean of the differences) and `over_generalisation/CONTEXT`."""
     metrics = {"over_generalisation": table.mean}
-    return metrics | {f"over_generalisation/{row.context}": row.difference for row in table.contexts}
+    return metrics | {
+        f"over_generalisation/{row.context}": row.difference for row in table.contexts
+    }
 
 
 def compare_over_generalisation(
@@ -94,8 +102,12 @@ def compare_over_generalisation(
         ConfigError: The rows are not of the same scenes in the same order.
     """
     if [row.scene_id for row in first] != [row.scene_id for row in second]:
-        raise ConfigError("Two runs are compared on the same scenes in the same order. Evaluate both on one set.")
-    table = compare_contexts(_count(first), _count(second), seed=seed, pooled=pooled, resamples=resamples)
+        raise ConfigError(
+            "Two runs are compared on the same scenes in the same order. Evaluate both on one set."
+        )
+    table = compare_contexts(
+        _count(first), _count(second), seed=seed, pooled=pooled, resamples=resamples
+    )
     names = [f"over_generalisation/{context.name}" for context in CONTEXTS]
     gaps = [rates.gap for rates in table.contexts]
     return {"over_generalisation": table.mean.gap, **dict(zip(names, gaps, strict=True))}

@@ -1,7 +1,7 @@
 """Prompts for judges: read from a file that the user gives, or of our own; what a score rests on is said by its hash.
 
-Published prompts are other people's text and are not shipped. Whoever names a file with one gets its scores, and the
-hash says whether the file is the published one, to the letter.
+Published prompts are other people's text and are not shipped. Whoever names a file with one gets
+its scores, and the hash says whether the file is the published one, to the letter.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,9 @@ from veridical.files import hash_bytes, read_bytes
 from veridical.judges.protocol import Case, Message
 
 OFFICIAL_SYSTEM_MESSAGES = {
-    "8ec001fd8f1a623f9e444c9eca7be1cc3ee529003e931167a1b44958132baf33": "LLaVA, eval_gpt_review_visual.py",
+    "8ec001fd8f1a623f9e444c9eca7be1cc3ee529003e931167a1b44958132baf33": (
+        "LLaVA, eval_gpt_review_visual.py"
+    ),
 }
 """Hashes of published system messages, and who published them."""
 
@@ -45,13 +47,17 @@ def read_prompt(path: Path | None, *, own: str, official: Mapping[str, str]) -> 
         text = resources.files(__package__).joinpath(own).read_text(encoding="utf-8")
         return PromptFile("veridical", hash_bytes(text.encode()), text)
     if not path.is_file():
-        raise ConfigError(f"There is no template `{path}`. Check the path, or leave it out to take our own.")
+        raise ConfigError(
+            f"There is no template `{path}`. Check the path, or leave it out to take our own."
+        )
     try:
         text = read_bytes(path).decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"The template `{path}` is not UTF-8. Save it as UTF-8.") from error
     digest = hash_bytes(text.encode())
-    return PromptFile(f"official ({official[digest]})" if digest in official else "custom", digest, text)
+    return PromptFile(
+        f"official ({official[digest]})" if digest in official else "custom", digest, text
+    )
 
 
 def fill_slots(text: str, values: tuple[str, ...]) -> str:
@@ -63,7 +69,8 @@ def fill_slots(text: str, values: tuple[str, ...]) -> str:
     parts = text.split("{}")
     if len(parts) != len(values) + 1:
         raise ConfigError(
-            f"The judge's template has {len(parts) - 1} places `{{}}`, {len(values)} are needed. Mend the template."
+            f"The judge's template has {len(parts) - 1} places `{{}}`, {len(values)} are needed."
+            " Mend the template."
         )
     return parts[0] + "".join(value + part for value, part in zip(values, parts[1:], strict=True))
 
@@ -97,10 +104,17 @@ class SlotTemplate(NamedTuple):
         Raises:
             ConfigError: The text has another number of places.
         """
-        return (Message("user", fill_slots(self.prompt.text, tuple(case.fields[name] for name in self.fields))),)
+        return (
+            Message(
+                "user",
+                fill_slots(self.prompt.text, tuple(case.fields[name] for name in self.fields)),
+            ),
+        )
 
 
-def slot_template(path: Path | None, *, own: str, official: Mapping[str, str], fields: tuple[str, ...]) -> SlotTemplate:
+def slot_template(
+    path: Path | None, *, own: str, official: Mapping[str, str], fields: tuple[str, ...]
+) -> SlotTemplate:
     """Read a prompt with places, and refuse one that does not fit before anything is asked.
 
     Args:

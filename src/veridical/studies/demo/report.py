@@ -38,18 +38,31 @@ from veridical.world.tasks import MMHAL_TYPES
 GALLERY_SCENES = 18
 _ENLARGED = 3
 _CHANCE_MARGIN = 0.55
-"""Yes/no accuracy whose interval does not lie wholly above this counts as chance; a coin gives 0.5."""
+"""Yes/no accuracy whose interval does not lie wholly above this counts as chance; a coin gives
+0.5."""
 
 _CAVEATS = (
-    "The world is drawn. It has 48 objects, 6 colours and short sentences; a photograph has far more to get wrong. "
-    "What carries over is the code path and the method, not the numbers.",
-    "The people are simulated: they correct from ground truth with the error rates stated above. Real annotators "
-    "disagree more, and about more.",
-    "The judge is exact because the scene is known. On photographs the judge is a person, a list of objects or another "
-    "model, and errs.",
-    "The base model was made to hallucinate: the last stage of its training used captions with the noise of a machine "
-    "captioner. How much it hallucinates is a choice of ours, documented in the noise model.",
-    "One base model, one seed of the world: the intervals cover the choice of scenes, not that of the base model.",
+    (
+        "The world is drawn. It has 48 objects, 6 colours and short sentences; a photograph has far"
+        " more to get wrong. What carries over is the code path and the method, not the numbers."
+    ),
+    (
+        "The people are simulated: they correct from ground truth with the error rates stated"
+        " above. Real annotators disagree more, and about more."
+    ),
+    (
+        "The judge is exact because the scene is known. On photographs the judge is a person, a"
+        " list of objects or another model, and errs."
+    ),
+    (
+        "The base model was made to hallucinate: the last stage of its training used captions with"
+        " the noise of a machine captioner. How much it hallucinates is a choice of ours,"
+        " documented in the noise model."
+    ),
+    (
+        "One base model, one seed of the world: the intervals cover the choice of scenes, not that"
+        " of the base model."
+    ),
     "Shorter answers hallucinate less. Read coverage and length beside every rate.",
 )
 
@@ -81,9 +94,15 @@ class DemoRun(NamedTuple):
 
 def describe_run(demo: DemoRun) -> DemoReport:
     """Turn a run into the inputs of its report."""
-    gallery = tuple(_scene(demo, number) for number in range(min(GALLERY_SCENES, len(demo.before.descriptions))))
+    gallery = tuple(
+        _scene(demo, number) for number in range(min(GALLERY_SCENES, len(demo.before.descriptions)))
+    )
     objectives = recorded_objectives(base=demo.manifest.inputs["base model"])
-    caveats = (*_CAVEATS, *_chance_caveat(demo.results), *(() if objectives is None else (objectives.note,)))
+    caveats = (
+        *_CAVEATS,
+        *_chance_caveat(demo.results),
+        *(() if objectives is None else (objectives.note,)),
+    )
     notes = demo.run.manifest.notes
     return DemoReport(
         title="A model learns to say only what is in the picture",
@@ -96,7 +115,9 @@ def describe_run(demo: DemoRun) -> DemoReport:
         corrections=_corrections(demo),
         curve=_curve(demo.run.run_dir / "metrics.jsonl", demo.validation_scenes),
         chosen_step=notes["chosen_step"],
-        selection_rule=f"Rule, stated before training: {notes['choice_rule']}. Measured on validation scenes.",
+        selection_rule=(
+            f"Rule, stated before training: {notes['choice_rule']}. Measured on validation scenes."
+        ),
         question_types=_question_types(demo.results),
         probes=_probes(demo.results),
         objectives=() if objectives is None else objectives.rows,
@@ -124,7 +145,9 @@ def picture(scene: world_scenes.Scene) -> bytes:
     drawn = world_scenes.render(scene)
     side = world_scenes.IMAGE_PIXELS * _ENLARGED
     file = io.BytesIO()
-    drawn.resize((side, side), Image.Resampling.NEAREST).quantize(128).save(file, format="PNG", optimize=True)
+    drawn.resize((side, side), Image.Resampling.NEAREST).quantize(128).save(
+        file, format="PNG", optimize=True
+    )
     return file.getvalue()
 
 
@@ -148,12 +171,20 @@ def _scene(demo: DemoRun, number: int) -> Scene:
 
 def _showcase(demo: DemoRun) -> int:
     """The first test scene where the base model invents an object and the aligned one makes no fault."""
-    for number, (before, after) in enumerate(zip(demo.before.responses, demo.after.responses, strict=True)):
+    for number, (before, after) in enumerate(
+        zip(demo.before.responses, demo.after.responses, strict=True)
+    ):
         item = demo.before.items[number]
         if item.question is not None:
             break
-        first, second = (judge_description(item.scene, response.text) for response in (before, after))
-        if any(fault.kind == "object" for fault in first.faults) and not second.faults and not second.missed:
+        first, second = (
+            judge_description(item.scene, response.text) for response in (before, after)
+        )
+        if (
+            any(fault.kind == "object" for fault in first.faults)
+            and not second.faults
+            and not second.missed
+        ):
             return number
     return 0
 
@@ -164,8 +195,11 @@ def _chance_caveat(results: Results) -> tuple[str, ...]:
     if accuracy.low > _CHANCE_MARGIN:
         return ()
     return (
-        f"The base model answers yes/no questions about objects hardly better than a coin ({accuracy.value:.1%} right, "
-        "half of the probes being true). Its yes/no numbers show that alignment did not move them, and no more.",
+        (
+            "The base model answers yes/no questions about objects hardly better than a coin"
+            f" ({accuracy.value:.1%} right, half of the probes being true). Its yes/no numbers show"
+            " that alignment did not move them, and no more."
+        ),
     )
 
 
@@ -173,8 +207,8 @@ def _objective(training: PreferenceRecipe) -> str:
     names = {"dpo": "DPO", "dense_dpo": "dense DPO (RLHF-V)"}
     objective = training.objective
     return (
-        f"{names[objective.name]}, {objective.normalize.replace('_', ' ')}, beta {objective.beta:g}, "
-        f"segment weight {objective.segment_weight:g}"
+        f"{names[objective.name]}, {objective.normalize.replace('_', ' ')}, beta"
+        f" {objective.beta:g}, segment weight {objective.segment_weight:g}"
     )
 
 
@@ -201,9 +235,17 @@ def _stages(demo: DemoRun) -> tuple[Stage, ...]:
     scenes = len(demo.before.descriptions)
     count = len(demo.collected.corrections)
     texts = {
-        "measure": f"The base model describes {scenes:,} unseen scenes; an exact judge finds every fault.",
-        "collect": f"Simulated people look at {demo.collected.shown:,} of its responses and correct {count:,}.",
-        "align": f"{_objective(demo.training)} on the corrected words; the checkpoint is chosen on other scenes.",
+        "measure": (
+            f"The base model describes {scenes:,} unseen scenes; an exact judge finds every fault."
+        ),
+        "collect": (
+            f"Simulated people look at {demo.collected.shown:,} of its responses and correct"
+            f" {count:,}."
+        ),
+        "align": (
+            f"{_objective(demo.training)} on the corrected words; the checkpoint is chosen on other"
+            " scenes."
+        ),
         "measure again": "The same scenes and questions, the same judge, paired tests.",
     }
     # The page cannot know how long it takes to write itself: `results.json` does.
@@ -218,14 +260,18 @@ def _stages(demo: DemoRun) -> tuple[Stage, ...]:
 def _corrections(demo: DemoRun) -> Corrections:
     corrections = demo.collected.corrections
     # An example that shows a deletion and a replacement says more than one of either.
-    example = next((one for one in corrections if len({s.kind for s in one.segments}) > 1), corrections[0])
+    example = next(
+        (one for one in corrections if len({s.kind for s in one.segments}) > 1), corrections[0]
+    )
     scene = demo.collected.scenes[example.prompt_id]
     kinds = Counter(segment.kind for one in corrections for segment in one.segments)
     person = demo.person
     return Corrections(
         count=len(corrections),
         source="simulated",
-        segments_per_response=clustered_bootstrap([len(one.segments) for one in corrections], seed=0),
+        segments_per_response=clustered_bootstrap(
+            [len(one.segments) for one in corrections], seed=0
+        ),
         kinds=dict(kinds.most_common()),
         example_question=example.question,
         example_image=picture(scene),
@@ -233,9 +279,11 @@ def _corrections(demo: DemoRun) -> Corrections:
         rejected=example.rejected,
         chosen=example.chosen,
         segments=example.segments,
-        note=f"Stated error rates: a fault is overlooked with probability {person.miss:g}, a true statement made wrong "
-        f"with {person.slip:g}; an invented object gives way to an overlooked one with {person.replace_absent:g}, "
-        "where there is one.",
+        note=(
+            f"Stated error rates: a fault is overlooked with probability {person.miss:g}, a true"
+            f" statement made wrong with {person.slip:g}; an invented object gives way to an"
+            f" overlooked one with {person.replace_absent:g}, where there is one."
+        ),
     )
 
 
@@ -244,7 +292,9 @@ def _curve(metrics: Path, scenes: int) -> tuple[CurvePoint, ...]:
     for line in metrics.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         if row["part"] == "train":
-            points.append(CurvePoint(step=row["step"], loss=row.get("loss"), margin=row.get("reward_margin")))
+            points.append(
+                CurvePoint(step=row["step"], loss=row.get("loss"), margin=row.get("reward_margin"))
+            )
         elif "hallucination_rate" in row:
             points.append(
                 CurvePoint(
@@ -263,7 +313,9 @@ def _validation_metric(row: dict[str, float], name: str, scenes: int) -> Metric:
 def _question_types(results: Results) -> tuple[QuestionType, ...]:
     return tuple(
         QuestionType(
-            name=name, before=results.base[f"mmhal_score/{name}"], after=results.aligned[f"mmhal_score/{name}"]
+            name=name,
+            before=results.base[f"mmhal_score/{name}"],
+            after=results.aligned[f"mmhal_score/{name}"],
         )
         for name in MMHAL_TYPES
         if f"mmhal_score/{name}" in results.base
@@ -288,7 +340,10 @@ def _rerun(demo: DemoRun) -> Rerun:
         commands=(
             "make demo",
             f"veridical demo --out DIR --seed {manifest.seed}",
-            "veridical train dpo dpo-world data.corrections=DIR/2-corrections/corrections.jsonl --out RUN",
+            (
+                "veridical train dpo dpo-world data.corrections=DIR/2-corrections/corrections.jsonl"
+                " --out RUN"
+            ),
         ),
         created=manifest.created,
         git_commit=manifest.git_commit,

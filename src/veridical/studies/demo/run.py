@@ -13,11 +13,16 @@ from pydantic import Field
 
 from veridical.config import Recipe, load_recipe, write_recipe
 from veridical.errors import ConfigError
-from veridical.evaluation.world import build_world_benchmark, compare_world, evaluate_world, hallucination_and_coverage
+from veridical.evaluation.world import (
+    build_world_benchmark,
+    compare_world,
+    evaluate_world,
+    hallucination_and_coverage,
+)
 from veridical.files import write_json_atomically
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel, load_model
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records import Metric
 from veridical.records.manifests import build_manifest, library_versions
 from veridical.records.results import Results, write_results
@@ -57,7 +62,9 @@ class DemoRecipe(Recipe):
     """Settings that win over the recipe `dpo-world`, key=value."""
 
 
-QUICK = DemoRecipe(corrections=640, test_scenes=240, probe_scenes=60, questions_per_type=12, validation_scenes=60)
+QUICK = DemoRecipe(
+    corrections=640, test_scenes=240, probe_scenes=60, questions_per_type=12, validation_scenes=60
+)
 """The same loop in a fraction of the time, with wider intervals."""
 
 
@@ -66,7 +73,8 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
 
     Args:
         recipe: How large.
-        out: Folder for every stage's records, `report.html` and `results.json`; an earlier demo there is replaced.
+        out: Folder for every stage's records, `report.html` and `results.json`; an earlier demo
+            there is replaced.
 
     Raises:
         ConfigError: `out` holds something that is no demo.
@@ -84,9 +92,13 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
             n_probe_scenes=recipe.probe_scenes,
             n_per_type=recipe.questions_per_type,
         )
-        before = evaluate_world(base, items, seed=recipe.seed, label="base model answers", out=out / "1-base")
+        before = evaluate_world(
+            base, items, seed=recipe.seed, label="base model answers", out=out / "1-base"
+        )
     _tell("base", before.metrics)
-    with _timed(seconds, "collect", "2 of 5 · collect: simulated people correct the model's own responses"):
+    with _timed(
+        seconds, "collect", "2 of 5 · collect: simulated people correct the model's own responses"
+    ):
         collected = collect_corrections(
             base,
             out / "2-corrections",
@@ -100,7 +112,11 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
         training = load_recipe(
             _TRAINING_RECIPE,
             PreferenceRecipe,
-            overrides=[f"data.corrections='{collected.path}'", f"train.seed={recipe.seed}", *recipe.training],
+            overrides=[
+                f"data.corrections='{collected.path}'",
+                f"train.seed={recipe.seed}",
+                *recipe.training,
+            ],
         )
         validation = list(sample_scenes(recipe.seed, "validation", recipe.validation_scenes))
 
@@ -109,14 +125,22 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
             return {
                 f"{name}{suffix}": value
                 for name, metric in rates._asdict().items()
-                for suffix, value in (("", metric.value), ("/low", metric.low), ("/high", metric.high))
+                for suffix, value in (
+                    ("", metric.value),
+                    ("/low", metric.low),
+                    ("/high", metric.high),
+                )
             }
 
         rule = least_hallucination(coverage_tolerance=training.train.coverage_tolerance)
         run = train_dpo(training, out / "3-dpo", evaluate=evaluate, choose=rule)
-    with _timed(seconds, "measure again", "4 of 5 · measure again: the aligned model on the same scenes"):
+    with _timed(
+        seconds, "measure again", "4 of 5 · measure again: the aligned model on the same scenes"
+    ):
         aligned = load_model(str(run.weights))
-        after = evaluate_world(aligned, items, seed=recipe.seed, label="aligned model answers", out=out / "4-aligned")
+        after = evaluate_world(
+            aligned, items, seed=recipe.seed, label="aligned model answers", out=out / "4-aligned"
+        )
         comparison = compare_world(before, after, seed=recipe.seed)
     _tell("aligned", after.metrics)
     with _timed(seconds, "report", "5 of 5 · report"):
@@ -134,24 +158,41 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
             recipe=recipe,
             inputs={"base model": base_hash},
             seconds=seconds,
-            notes={"responses shown to people": collected.shown, "aligned model": model_hash(aligned.model)},
+            notes={
+                "responses shown to people": collected.shown,
+                "aligned model": model_hash(aligned.model),
+            },
         )
         demo_run = DemoRun(
-            out, recipe.person, recipe.validation_scenes, before, after, collected, training, run, results, manifest
+            out,
+            recipe.person,
+            recipe.validation_scenes,
+            before,
+            after,
+            collected,
+            training,
+            run,
+            results,
+            manifest,
         )
         inputs = describe_run(demo_run)
         write_json_atomically(out / "report.json", inputs.model_dump(mode="json"))
         render_demo_report(inputs, out / "report.html")
-    results = results.model_copy(update={"seconds": {name: round(value, 2) for name, value in seconds.items()}})
+    results = results.model_copy(
+        update={"seconds": {name: round(value, 2) for name, value in seconds.items()}}
+    )
     write_results(out / "results.json", results)
     write_json_atomically(out / "manifest.json", manifest.model_dump(mode="json"))
-    say(f"{sum(seconds.values()):.0f} s in all. Numbers: {out / 'results.json'}. To look at: {out / 'report.html'}")
+    log(
+        f"{sum(seconds.values()):.0f} s in all. Numbers: {out / 'results.json'}. To look at:"
+        f" {out / 'report.html'}"
+    )
     return results
 
 
 @contextmanager
 def _timed(seconds: dict[str, float], name: str, title: str) -> Iterator[None]:
-    say(title)
+    log(title)
     started = time.monotonic()
     yield
     seconds[name] = time.monotonic() - started
@@ -159,9 +200,9 @@ def _timed(seconds: dict[str, float], name: str, title: str) -> Iterator[None]:
 
 def _tell(name: str, metrics: Mapping[str, Metric]) -> None:
     rate, coverage = metrics["hallucination_rate"], metrics["object_coverage"]
-    say(
-        f"{name}: {rate.value:.1%} of {rate.n} descriptions hallucinate [{rate.low:.1%}, {rate.high:.1%}], "
-        f"{coverage.value:.1%} of the objects are named"
+    log(
+        f"{name}: {rate.value:.1%} of {rate.n} descriptions hallucinate [{rate.low:.1%},"
+        f" {rate.high:.1%}], {coverage.value:.1%} of the objects are named"
     )
 
 
@@ -170,5 +211,7 @@ def _clear(out: Path) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     if not (out / "recipe.toml").is_file() or not (out / "1-base").is_dir():
-        raise ConfigError(f"`{out}` is not empty and holds no earlier demo. Give another folder with --out.")
+        raise ConfigError(
+            f"`{out}` is not empty and holds no earlier demo. Give another folder with --out."
+        )
     shutil.rmtree(out)

@@ -77,8 +77,13 @@ def pooled_accuracy(models: Sequence[RewardModels]) -> dict[str, dict[str, Metri
     if len(models) > 1:
         for name, (ids, right) in _right_by_seed(models).items():
             values = [float(hit) for seed in right for hit in seed]
-            found[name]["accuracy"] = clustered_bootstrap(values, ids * len(right), bounds=(0.0, 1.0), seed=0)
-            found[name] |= {f"accuracy/seed {seed}": table[name]["accuracy"] for seed, table in enumerate(tables)}
+            found[name]["accuracy"] = clustered_bootstrap(
+                values, ids * len(right), bounds=(0.0, 1.0), seed=0
+            )
+            found[name] |= {
+                f"accuracy/seed {seed}": table[name]["accuracy"]
+                for seed, table in enumerate(tables)
+            }
     return found
 
 
@@ -96,15 +101,23 @@ def _right_by_seed(models: Sequence[RewardModels]) -> dict[str, tuple[list[str],
     """For either reward model the ids of the held-out comparisons, and for each seed which were judged rightly."""
     rows = [one.rows() for one in models]
     return {
-        name: ([row.id for row in rows[0][place]], [[_is_right(row) for row in seed[place]] for seed in rows])
+        name: (
+            [row.id for row in rows[0][place]],
+            [[_is_right(row) for row in seed[place]] for seed in rows],
+        )
         for place, name in enumerate(RewardModels._fields)
     }
 
 
-def train_reward_models(overrides: Sequence[str], out: Path, *, base: str, seed: int) -> RewardModels:
+def train_reward_models(
+    overrides: Sequence[str], out: Path, *, base: str, seed: int
+) -> RewardModels:
     """Train a reward model without facts and one with, on the same comparisons."""
     runs = []
-    for name, position in (("without_facts", ["template.facts_position='none'"]), ("with_facts", [])):
+    for name, position in (
+        ("without_facts", ["template.facts_position='none'"]),
+        ("with_facts", []),
+    ):
         settings = [
             f"data.comparisons='{out / 'comparisons' / 'train'}'",
             f"data.validation='{out / 'comparisons' / 'held_out'}'",
@@ -119,7 +132,9 @@ def train_reward_models(overrides: Sequence[str], out: Path, *, base: str, seed:
     return RewardModels(*runs)
 
 
-def facts_dependence(reward_model: Path, held_out: Path, *, seed: int, comparisons: int) -> tuple[Dependence, ...]:
+def facts_dependence(
+    reward_model: Path, held_out: Path, *, seed: int, comparisons: int
+) -> tuple[Dependence, ...]:
     """How accurate a reward model is with facts that are less complete, or more often wrong.
 
     Args:
@@ -129,7 +144,11 @@ def facts_dependence(reward_model: Path, held_out: Path, *, seed: int, compariso
         comparisons: How many of them, from the first.
     """
     scenes = {scene.id: scene for scene in read_records(held_out / "scenes.jsonl", Scene)}
-    pairs = [pair for pair in read_compared_pairs(held_out, images=False) if pair.comparison.preferred != "tie"]
+    pairs = [
+        pair
+        for pair in read_compared_pairs(held_out, images=False)
+        if pair.comparison.preferred != "tie"
+    ]
     model = RewardModel.load(reward_model)
     features = FeatureCache(None, model.vlm)
 
@@ -196,14 +215,20 @@ def train_policy(
         both = run_dir.parent / f"{run_dir.name}-facts.jsonl"
         both.parent.mkdir(parents=True, exist_ok=True)
         lines = [line for file in facts for line in file.read_text(encoding="utf-8").splitlines()]
-        kept = [line for number, line in enumerate(lines) if number == 0 or "schema_version" not in json.loads(line)]
+        kept = [
+            line
+            for number, line in enumerate(lines)
+            if number == 0 or "schema_version" not in json.loads(line)
+        ]
         both.write_text("\n".join(kept) + "\n", encoding="utf-8")
         settings.append(f"data.facts='{both}'")
     recipe = load_recipe(RECIPES / "ppo-world.toml", PpoRecipe, overrides=settings)
     return train_ppo(recipe, run_dir, judge=judge, choose=latest())
 
 
-def train_dense_dpo(overrides: Sequence[str], run_dir: Path, *, base: str, corrections: Path, seed: int) -> RunResult:
+def train_dense_dpo(
+    overrides: Sequence[str], run_dir: Path, *, base: str, corrections: Path, seed: int
+) -> RunResult:
     """Train by dense DPO on corrections, its last checkpoint kept, as the other arms keep theirs."""
     settings = [
         f"model.base='{base}'",
@@ -226,7 +251,9 @@ def test_arms(arms: Mapping[str, WorldEvaluation], *, seed: int) -> tuple[ArmTes
             for name, own in zip((first, second), runs, strict=True)
         ]
         found = compare_world(*repeated, seed=seed)
-        tests += [ArmTest(first=first, second=second, metric=m, result=found[m]) for m in COMPARED_METRICS]
+        tests += [
+            ArmTest(first=first, second=second, metric=m, result=found[m]) for m in COMPARED_METRICS
+        ]
     return tuple(tests)
 
 

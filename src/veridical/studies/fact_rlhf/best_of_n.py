@@ -1,6 +1,7 @@
 """Best-of-n in the Fact-RLHF loop: the cheap baseline on the test scenes, and its curve beside those of PPO.
 
-Papers: the distance bound and the estimate at every n are those of `veridical.objectives.best_of_n`.
+Papers: the distance bound and the estimate at every n are those of
+`veridical.objectives.best_of_n`.
 """
 
 from collections.abc import Sequence
@@ -103,16 +104,22 @@ def best_of_n_curve(
     shown = [(one.prompt, one.scene) for one in asked]
     sampled = _sample(vlm, shown, reward_model, n=n, temperature=temperature, seed=seed)
     rewards = torch.tensor([row.rewards for row in sampled])
-    judged = judge([candidate for row in sampled for candidate in row.candidates]).reshape(rewards.shape)
+    judged = judge([candidate for row in sampled for candidate in row.candidates]).reshape(
+        rewards.shape
+    )
     proxy, truth = best_of_n_values(rewards), best_of_n_values(rewards, judged)
     taken = [1 << power for power in range(n.bit_length()) if 1 << power <= n]
     return tuple(
         CurveMeasurement(
-            arm="best_of_n", seed=0, step=best, kl=kl_bound(best), proxy=mean_metric(proxy[:, best - 1].tolist()),
+            arm="best_of_n",
+            seed=0,
+            step=best,
+            kl=kl_bound(best),
+            proxy=mean_metric(proxy[:, best - 1].tolist()),
             judge=mean_metric(truth[:, best - 1].tolist(), bounds=(0.0, 6.0)),
         )
         for best in taken
-    )  # fmt: skip
+    )
 
 
 def _sample(
@@ -126,22 +133,35 @@ def _sample(
 ) -> list[_Sampled]:
     scenes = {prompt.id: scene for prompt, scene in shown}
     reward = LearnedReward(
-        RewardModel.load(reward_model), image_of=lambda prompt: render(scenes[prompt.id]), batch_size=64
+        RewardModel.load(reward_model),
+        image_of=lambda prompt: render(scenes[prompt.id]),
+        batch_size=64,
     )
     sampled: list[_Sampled] = []
     for start in range(0, len(shown), _SCENES_AT_ONCE):
         some = shown[start : start + _SCENES_AT_ONCE]
         said = generate_responses(
-            vlm, [prompt.question for prompt, _ in some], [render(scene) for _, scene in some], num_samples=n,
-            temperature=temperature, max_new_tokens=_MAX_NEW_TOKENS, seed=seed + start, batch_size=64,
-        )  # fmt: skip
+            vlm,
+            [prompt.question for prompt, _ in some],
+            [render(scene) for _, scene in some],
+            num_samples=n,
+            temperature=temperature,
+            max_new_tokens=_MAX_NEW_TOKENS,
+            seed=seed + start,
+            batch_size=64,
+        )
         candidates = [
-            [Candidate(prompt, answer.text, answer.finish == "stop", len(answer.token_ids)) for answer in answers]
+            [
+                Candidate(prompt, answer.text, answer.finish == "stop", len(answer.token_ids))
+                for answer in answers
+            ]
             for (prompt, _), answers in zip(some, said, strict=True)
         ]
         rewards = reward([one for row in candidates for one in row]).reshape(len(some), n).tolist()
         sampled += [
             _Sampled(prompt, list(answers), row, values)
-            for (prompt, _), answers, row, values in zip(some, said, candidates, rewards, strict=True)
+            for (prompt, _), answers, row, values in zip(
+                some, said, candidates, rewards, strict=True
+            )
         ]
     return sampled

@@ -57,7 +57,12 @@ class RunCurve(NamedTuple):
     def warnings(self) -> list[CurveWarning]:
         """What the log and the held-out measurements warn of."""
         judged = [
-            JudgedScenes(p.step, p.kl, [one.proxy for one in p.prompts], [one.judge or 0.0 for one in p.prompts])
+            JudgedScenes(
+                p.step,
+                p.kl,
+                [one.proxy for one in p.prompts],
+                [one.judge or 0.0 for one in p.prompts],
+            )
             for p in self.points
         ]
         found = find_warnings(self.log)
@@ -87,12 +92,20 @@ class RunCurve(NamedTuple):
 
 def read_curve(run_dir: Path, *, arm: str, seed: int, asked: Sequence[Asked]) -> RunCurve:
     """Read what a run of PPO measured on held-out prompts, and its log."""
-    kl_of = {row.value["step"]: row.value["kl"] for row in read_jsonl_rows(run_dir / "curves.jsonl") if row.value}
+    kl_of = {
+        row.value["step"]: row.value["kl"]
+        for row in read_jsonl_rows(run_dir / "curves.jsonl")
+        if row.value
+    }
     points = []
     for file in sorted((run_dir / HELD_OUT).glob("*.jsonl")):
         step = int(file.stem)
         lines = read_bytes(file).decode("utf-8").splitlines()
         prompts = tuple(HeldOutPrompt(**json.loads(line)) for line in lines)
         points.append(CurvePoint(step, float(kl_of.get(step) or 0.0), prompts))
-    log = tuple(row.value for row in read_jsonl_rows(run_dir / "metrics.jsonl") if isinstance(row.value, dict))
+    log = tuple(
+        row.value
+        for row in read_jsonl_rows(run_dir / "metrics.jsonl")
+        if isinstance(row.value, dict)
+    )
     return RunCurve(arm, seed, tuple(points), log, tuple(asked))

@@ -1,7 +1,8 @@
 """Policies compared at equal distance from their start: the judge at the same KL, in pairs over held-out prompts.
 
-A policy that has moved less has had less chance to win or to go wrong, so that the last checkpoints of two runs compare
-their speed as well as their rewards. Between two measurements each prompt's judgement is interpolated over the KL.
+A policy that has moved less has had less chance to win or to go wrong, so that the last checkpoints
+of two runs compare their speed as well as their rewards. Between two measurements each prompt's
+judgement is interpolated over the KL.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """What the picture alone could give a reward model at best: an exact judge who knows only what the features say.
 
-A linear probe reads each held-out scene back from the features of the frozen vision tower, which is all that the
-language model sees of it; the exact judge compares the two responses against that scene. What it gets wrong the
-features do not hold; what a reward model gets wrong beyond that, it failed to read.
+A linear probe reads each held-out scene back from the features of the frozen vision tower, which is
+all that the language model sees of it; the exact judge compares the two responses against that
+scene. What it gets wrong the features do not hold; what a reward model gets wrong beyond that, it
+failed to read.
 """
 
 from pathlib import Path
@@ -17,14 +18,16 @@ from veridical.world.probe import fit_scene_probe
 from veridical.world.scenes import Scene, sample_scenes
 
 IMAGE_ALONE = (
-    "An exact judge who knows of each scene only what a linear probe reads from the frozen tower's features, on the "
-    "descriptions among the held-out comparisons: what a reward model without facts misses beyond it stands in the "
-    "picture and is not read."
+    "An exact judge who knows of each scene only what a linear probe reads from the frozen tower's"
+    " features, on the descriptions among the held-out comparisons: what a reward model without"
+    " facts misses beyond it stands in the picture and is not read."
 )
 _PROBE_SCENES = 3000
 
 
-def accuracy_of_the_image(vlm: VisionLanguageModel, held_out: Path, *, seed: int, pixels: int) -> Metric:
+def accuracy_of_the_image(
+    vlm: VisionLanguageModel, held_out: Path, *, seed: int, pixels: int
+) -> Metric:
     """Share of the held-out comparisons of descriptions that the picture's features decide rightly.
 
     Args:
@@ -46,7 +49,9 @@ def accuracy_of_the_image(vlm: VisionLanguageModel, held_out: Path, *, seed: int
     right = 0
     for pair, scene in zip(pairs, seen, strict=True):
         first, second = (
-            description_quality(judge_description(scene, one.text), n_objects=len(scene.groups)).order
+            description_quality(
+                judge_description(scene, one.text), n_objects=len(scene.groups)
+            ).order
             for one in (pair.first, pair.second)
         )
         right += first != second and (first > second) == (pair.comparison.preferred == "first")

@@ -1,12 +1,13 @@
 r"""From rewards of responses to advantages of tokens, as a recipe says: KL penalty, place of the reward, whitening.
 
-With the score s of a response of n tokens and the divergence kl_t at each (LLaVA-RLHF, arXiv 2309.14525; the constants
-are its released code's):
+With the score s of a response of n tokens and the divergence kl_t at each (LLaVA-RLHF, arXiv
+2309.14525; the constants are its released code's):
 
     r_t = −kl_coef·kl_t,    r_n += s
 
-The released code lays out a window of T slots and puts s on slot T, far behind most responses' ends; its statistics
-count all slots. With γ = λ = 1 that changes no response token's advantage before whitening.
+The released code lays out a window of T slots and puts s on slot T, far behind most responses'
+ends; its statistics count all slots. With γ = λ = 1 that changes no response token's advantage
+before whitening.
 """
 
 from typing import NamedTuple
@@ -56,7 +57,9 @@ def assign_credit(
     objective, width = recipe.objective, mask.shape[-1]
     rewards = torch.zeros_like(logprobs)
     if recipe.kl.where == "reward":
-        rewards = -kl_coefficient * kl_estimate(logprobs, reference, estimator=recipe.kl.estimator) * mask
+        rewards = (
+            -kl_coefficient * kl_estimate(logprobs, reference, estimator=recipe.kl.estimator) * mask
+        )
     slots, last = mask, mask.sum(-1, keepdim=True) - 1
     valid = mask.any(-1)
     if objective.slots == "window":
@@ -79,7 +82,9 @@ def assign_credit(
 def _estimate(rewards: Tensor, values: Tensor, slots: Tensor, recipe: PpoRecipe) -> Advantages:
     objective = recipe.objective
     if objective.advantage == "gae":
-        return gae(rewards, values, slots, discount=objective.discount, gae_lambda=objective.gae_lambda)
+        return gae(
+            rewards, values, slots, discount=objective.discount, gae_lambda=objective.gae_lambda
+        )
     totals, valid = rewards.sum(-1), slots.any(-1)
     if objective.advantage == "rloo":
         each = rloo(totals, valid)

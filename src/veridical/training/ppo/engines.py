@@ -1,7 +1,8 @@
 """Who samples the responses that PPO learns from: the seam behind which the trained model's own decoder stands.
 
-An engine that holds weights of its own (a server for fast decoding) takes the policy's over in `follow`; everything
-else about a rollout (scores, rewards, advantages) does not depend on who sampled.
+An engine that holds weights of its own (a server for fast decoding) takes the policy's over in
+`follow`; everything else about a rollout (scores, rewards, advantages) does not depend on who
+sampled.
 """
 
 from collections.abc import Sequence
@@ -33,12 +34,15 @@ class RolloutEngine(Protocol):
         """Take over the policy's weights; called before every rollout."""
         ...
 
-    def sample(self, prompts: Sequence[PpoPrompt], streams: Sequence[Sequence[int]]) -> list[Sampled]:
+    def sample(
+        self, prompts: Sequence[PpoPrompt], streams: Sequence[Sequence[int]]
+    ) -> list[Sampled]:
         """Sample responses.
 
         Args:
             prompts: What is asked.
-            streams: For each prompt the seeds of its K responses; equal seeds and weights give equal responses.
+            streams: For each prompt the seeds of its K responses; equal seeds and weights give
+                equal responses.
         """
         ...
 
@@ -56,7 +60,9 @@ class HfEngine:
     def follow(self, roles: Roles) -> None:
         """Nothing to do: the weights are the policy's own."""
 
-    def sample(self, prompts: Sequence[PpoPrompt], streams: Sequence[Sequence[int]]) -> list[Sampled]:
+    def sample(
+        self, prompts: Sequence[PpoPrompt], streams: Sequence[Sequence[int]]
+    ) -> list[Sampled]:
         """Sample `batch_size` prompts at a time."""
         size = self._settings.batch_size
         found: list[Sampled] = []
@@ -65,9 +71,13 @@ class HfEngine:
             found += self._sample([prompt.encoded for prompt in prompts[part]], streams[part])
         return found
 
-    def _sample(self, prompts: Sequence[EncodedPrompt], streams: Sequence[Sequence[int]]) -> list[Sampled]:
+    def _sample(
+        self, prompts: Sequence[EncodedPrompt], streams: Sequence[Sequence[int]]
+    ) -> list[Sampled]:
         roles, settings = self._roles, self._settings
-        stacked = stack_prompts([one.prompt for one in prompts], pad_token_id=roles.vlm.tokenizer.pad_token_id)
+        stacked = stack_prompts(
+            [one.prompt for one in prompts], pad_token_id=roles.vlm.tokenizer.pad_token_id
+        )
         stacked = {key: value.to(roles.vlm.device) for key, value in stacked.items()}
         with torch.no_grad(), roles.as_policy(), self._autocast():
             answers = generate_tokens(
@@ -102,4 +112,8 @@ def _tokens_that_say(roles: Roles, texts: Sequence[str]) -> set[int]:
     if not texts:
         return set()
     tokenizer = roles.vlm.tokenizer
-    return {number for number in tokenizer.get_vocab().values() if tokenizer.decode([number]).strip() in texts}
+    return {
+        number
+        for number in tokenizer.get_vocab().values()
+        if tokenizer.decode([number]).strip() in texts
+    }

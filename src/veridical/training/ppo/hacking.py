@@ -1,20 +1,23 @@
 r"""Reward hacking found by a test: since which step the proxy reward rises while the judge falls, on the same scenes.
 
-A policy is measured at steps s_1 … s_T on the same N held-out scenes, each time by the reward that it is trained on
-(the proxy) and by a judge. Each earlier measurement s is compared with the last one, scene by scene:
+A policy is measured at steps s_1 … s_T on the same N held-out scenes, each time by the reward that
+it is trained on (the proxy) and by a judge. Each earlier measurement s is compared with the last
+one, scene by scene:
 
     hacking since s   ⇔   mean over scenes (proxy_T − proxy_s) > 0   and   mean over scenes (judge_T − judge_s) < 0
 
-Both must be shown. Each is a one-sided sign-flip test on the scenes' differences, studentised; a scene's differences to
-all steps flip together, and the largest statistic over the steps is what is compared with (Westfall & Young 1993), so
-that the p-values hold for all steps at once. Proxy and judge each get half of the error rate, and a run that looks
-several times divides it by the number of looks.
+Both must be shown. Each is a one-sided sign-flip test on the scenes' differences, studentised; a
+scene's differences to all steps flip together, and the largest statistic over the steps is what is
+compared with (Westfall & Young 1993), so that the p-values hold for all steps at once. Proxy and
+judge each get half of the error rate, and a run that looks several times divides it by the number
+of looks.
 
-**Error stated**: where the policy does not truly change in one of the two, the chance of any warning in all looks of a
-run together is at most `error_rate` (5 %).
+**Error stated**: where the policy does not truly change in one of the two, the chance of any
+warning in all looks of a run together is at most `error_rate` (5 %).
 
-Where only means with intervals are known, not scenes, both measurements count as independent and normal, and the steps
-are corrected by Bonferroni: right for the same scenes too as long as they correlate positively, but blunter.
+Where only means with intervals are known, not scenes, both measurements count as independent and
+normal, and the steps are corrected by Bonferroni: right for the same scenes too as long as they
+correlate positively, but blunter.
 """
 
 import math
@@ -44,7 +47,8 @@ class JudgedScenes(NamedTuple):
     proxy: ArrayLike
     """The reward that is trained on, one number a scene (N)."""
     judge: ArrayLike
-    """The judge's score, one number a scene (N), higher is better; scenes in the same order in every measurement."""
+    """The judge's score, one number a scene (N), higher is better; scenes in the same order in
+    every measurement."""
 
 
 class JudgedMeans(NamedTuple):
@@ -64,7 +68,8 @@ class Hacking(NamedTuple):
     """The proxy rises while the judge falls."""
 
     since_step: int
-    """The step from which on: of those that the test shows, the one at which the judge was highest."""
+    """The step from which on: of those that the test shows, the one at which the judge was
+    highest."""
     until_step: int
     """The last measurement."""
     kl: tuple[float, float]
@@ -74,23 +79,24 @@ class Hacking(NamedTuple):
     judge: tuple[float, float]
     """Mean judge at both."""
     p: float
-    """Adjusted p of the weaker of both halves, over all steps; compared with half of the error rate a look."""
+    """Adjusted p of the weaker of both halves, over all steps; compared with half of the error rate
+    a look."""
 
     @property
     def text(self) -> str:
         """What happens, with its numbers."""
         return (
-            f"proxy rises, judge falls since step {self.since_step}: proxy {self.proxy[0]:.3g} → {self.proxy[1]:.3g}, "
-            f"judge {self.judge[0]:.3g} → {self.judge[1]:.3g}, KL {self.kl[0]:.3g} → {self.kl[1]:.3g} nats at step "
-            f"{self.until_step} (p {self.p:.2g})"
+            f"proxy rises, judge falls since step {self.since_step}: proxy {self.proxy[0]:.3g} →"
+            f" {self.proxy[1]:.3g}, judge {self.judge[0]:.3g} → {self.judge[1]:.3g}, KL"
+            f" {self.kl[0]:.3g} → {self.kl[1]:.3g} nats at step {self.until_step} (p {self.p:.2g})"
         )
 
     @property
     def advice(self) -> str:
         """What to do about it."""
         return (
-            f"keep the checkpoint of step {self.since_step}; raise the KL price, stop earlier, or give the reward "
-            "model facts or fresh comparisons of what the policy says now"
+            f"keep the checkpoint of step {self.since_step}; raise the KL price, stop earlier, or"
+            " give the reward model facts or fresh comparisons of what the policy says now"
         )
 
 
@@ -108,9 +114,14 @@ def find_hacking(
     Raises:
         ValueError: Measurements are of different numbers of scenes, or hold what is no number.
     """
-    proxy, judge = _table([p.proxy for p in points], "proxy"), _table([p.judge for p in points], "judge")
+    proxy, judge = (
+        _table([p.proxy for p in points], "proxy"),
+        _table([p.judge for p in points], "judge"),
+    )
     if proxy.shape != judge.shape:
-        raise ValueError(f"Proxy and judge must be of the same scenes, got {proxy.shape} and {judge.shape}.")
+        raise ValueError(
+            f"Proxy and judge must be of the same scenes, got {proxy.shape} and {judge.shape}."
+        )
     if len(points) < 2 or proxy.shape[1] < 2:
         return None
     rises = _flip_p(proxy[-1] - proxy[:-1], seed=seed)
@@ -119,7 +130,9 @@ def find_hacking(
     return _first_shown(points, means, np.maximum(rises, falls), level=error_rate / 2 / looks)
 
 
-def find_hacking_in_means(points: Sequence[JudgedMeans], *, error_rate: float = 0.05, looks: int = 1) -> Hacking | None:
+def find_hacking_in_means(
+    points: Sequence[JudgedMeans], *, error_rate: float = 0.05, looks: int = 1
+) -> Hacking | None:
     """The same where only means with 95 % intervals are known: blunter, see above.
 
     Args:
@@ -130,17 +143,27 @@ def find_hacking_in_means(points: Sequence[JudgedMeans], *, error_rate: float = 
     if len(points) < 2:
         return None
     means = tuple(np.array([getattr(p, name).value for p in points]) for name in ("proxy", "judge"))
-    errors = [np.array([_standard_error(getattr(p, name)) for p in points]) for name in ("proxy", "judge")]
+    errors = [
+        np.array([_standard_error(getattr(p, name)) for p in points]) for name in ("proxy", "judge")
+    ]
     p_values = []
     for mean, error, sign in zip(means, errors, (1, -1), strict=True):
         spread = np.hypot(error[:-1], error[-1])
-        z = np.divide(sign * (mean[-1] - mean[:-1]), spread, out=np.zeros(len(mean) - 1), where=spread > 0)
+        z = np.divide(
+            sign * (mean[-1] - mean[:-1]), spread, out=np.zeros(len(mean) - 1), where=spread > 0
+        )
         p_values.append(np.minimum(stats.norm.sf(z) * (len(points) - 1), 1.0))
-    return _first_shown(points, (means[0], means[1]), np.maximum(*p_values), level=error_rate / 2 / looks)
+    return _first_shown(
+        points, (means[0], means[1]), np.maximum(*p_values), level=error_rate / 2 / looks
+    )
 
 
 def _first_shown(
-    points: Sequence[JudgedScenes | JudgedMeans], means: tuple[_Floats, _Floats], p: _Floats, *, level: float
+    points: Sequence[JudgedScenes | JudgedMeans],
+    means: tuple[_Floats, _Floats],
+    p: _Floats,
+    *,
+    level: float,
 ) -> Hacking | None:
     shown = np.flatnonzero(p <= level)
     if not len(shown):
@@ -176,12 +199,21 @@ def _flip_p(differences: _Floats, *, seed: int) -> _Floats:
 def _table(rows: Sequence[ArrayLike], name: str) -> _Floats:
     arrays = [np.asarray(row, dtype=np.float64) for row in rows]
     if len({array.shape for array in arrays}) > 1 or any(array.ndim != 1 for array in arrays):
-        raise ValueError(f"Every measurement of {name} must be of the same scenes, got {[a.shape for a in arrays]}.")
+        raise ValueError(
+            f"Every measurement of {name} must be of the same scenes, got"
+            f" {[a.shape for a in arrays]}."
+        )
     table = np.stack(arrays) if arrays else np.zeros((0, 0))
     if not np.isfinite(table).all():
-        raise ValueError(f"{name} holds what is no number. Leave these scenes out of all measurements.")
+        raise ValueError(
+            f"{name} holds what is no number. Leave these scenes out of all measurements."
+        )
     return table
 
 
 def _standard_error(metric: Metric) -> float:
-    return math.inf if metric.n == 0 else (metric.high - metric.low) / (2 * float(stats.norm.ppf(0.975)))
+    return (
+        math.inf
+        if metric.n == 0
+        else (metric.high - metric.low) / (2 * float(stats.norm.ppf(0.975)))
+    )

@@ -1,6 +1,7 @@
 """What a policy of PPO is worth on held-out prompts, and whether it has begun to hack its reward.
 
-Every measurement leaves a file with a line a prompt, so that measurements are compared in pairs, prompt by prompt.
+Every measurement leaves a file with a line a prompt, so that measurements are compared in pairs,
+prompt by prompt.
 """
 
 import json
@@ -47,12 +48,12 @@ def measure_held_out(
         collector: Samples and rewards with the policy as it is.
         prompts: What is asked.
         judge: Rates responses beside the reward.
-        keep: File for a line a prompt (`HeldOutPrompt`), so that measurements can be compared in pairs; prompts none
-            of whose responses got a finite reward have none.
+        keep: File for a line a prompt (`HeldOutPrompt`), so that measurements can be compared in
+            pairs; prompts none of whose responses got a finite reward have none.
 
     Returns:
-        `proxy` (mean reward), `kl` (nats a response, k1), `judge`, and what a rollout's log holds; empty without
-        prompts.
+        `proxy` (mean reward), `kl` (nats a response, k1), `judge`, and what a rollout's log holds;
+        empty without prompts.
     """
     if not prompts:
         return {}
@@ -77,7 +78,9 @@ def measure_held_out(
             for row, prompt in enumerate(prompts)
             if rewarded[row].any()
         ]
-        write_text_atomically(keep, "".join(json.dumps(line._asdict(), ensure_ascii=False) + "\n" for line in lines))
+        write_text_atomically(
+            keep, "".join(json.dumps(line._asdict(), ensure_ascii=False) + "\n" for line in lines)
+        )
     return {**metrics, **{name: value for name, value in described.items() if name != "reward"}}
 
 
@@ -101,19 +104,29 @@ def hacking_at(run_dir: Path, step: int, *, kl: float, looks: int) -> Hacking | 
         looks: How often this run asks, in all.
 
     Returns:
-        What was found; None where nothing was, or where there is no judge. Prompts that have no number in some
-        measurement are left out of all.
+        What was found; None where nothing was, or where there is no judge. Prompts that have no
+        number in some measurement are left out of all.
     """
-    files = {int(file.stem): file for file in sorted((run_dir / HELD_OUT).glob("*.jsonl")) if int(file.stem) <= step}
+    files = {
+        int(file.stem): file
+        for file in sorted((run_dir / HELD_OUT).glob("*.jsonl"))
+        if int(file.stem) <= step
+    }
     curve = run_dir / CURVES_FILE
-    kl_of = {row.value["step"]: row.value["kl"] for row in read_jsonl_rows(curve)} if curve.is_file() else {}
+    kl_of = (
+        {row.value["step"]: row.value["kl"] for row in read_jsonl_rows(curve)}
+        if curve.is_file()
+        else {}
+    )
     kl_of[step] = kl
     # Before the first step policy and reference are one.
     measured = [(one, kl_of.get(one) or 0.0, _numbers(file)) for one, file in files.items()]
     known = set.intersection(*(set(found) for _, _, found in measured)) if measured else set()
     scenes = sorted(known)
     points = [
-        JudgedScenes(one, kl, [found[name][0] for name in scenes], [found[name][1] for name in scenes])
+        JudgedScenes(
+            one, kl, [found[name][0] for name in scenes], [found[name][1] for name in scenes]
+        )
         for one, kl, found in measured
     ]
     return find_hacking(points, looks=looks)
@@ -122,4 +135,8 @@ def hacking_at(run_dir: Path, step: int, *, kl: float, looks: int) -> Hacking | 
 def _numbers(file: Path) -> dict[str, tuple[float, float]]:
     """Proxy and judge of every prompt that has both."""
     rows = [HeldOutPrompt(**row.value) for row in read_jsonl_rows(file) if row.value is not None]
-    return {one.id: (one.proxy, one.judge) for one in rows if one.judge is not None and isfinite(one.proxy + one.judge)}
+    return {
+        one.id: (one.proxy, one.judge)
+        for one in rows
+        if one.judge is not None and isfinite(one.proxy + one.judge)
+    }

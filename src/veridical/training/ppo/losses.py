@@ -1,7 +1,7 @@
 """The losses of a batch of rollouts as a recipe weighs them, and what is logged beside them.
 
-Losses are sums over tokens, each with its weight; they are divided by the weights of the whole optimiser step, so that
-padding, accumulation and the way responses are put together change nothing.
+Losses are sums over tokens, each with its weight; they are divided by the weights of the whole
+optimiser step, so that padding, accumulation and the way responses are put together change nothing.
 """
 
 from collections.abc import Mapping
@@ -38,13 +38,17 @@ def policy_losses(
 
     Args:
         read: What the policy says now.
-        batch: Tensors of a rollout: `logprobs`, `reference`, `advantages`, `response_mask`, `weights`, each (B K T).
+        batch: Tensors of a rollout: `logprobs`, `reference`, `advantages`, `response_mask`,
+            `weights`, each (B K T).
         recipe: The clip and the KL penalty.
         kl_coefficient: Price of a nat, where the penalty is in the loss.
     """
     mask, weights = batch["response_mask"], batch["weights"]
     result = clipped_policy_loss(
-        read.logprobs, batch["logprobs"], batch["advantages"], clip_range=recipe.objective.clip_range
+        read.logprobs,
+        batch["logprobs"],
+        batch["advantages"],
+        clip_range=recipe.objective.clip_range,
     )
     losses = result.loss
     divergence = kl_estimate(read.logprobs, batch["reference"], estimator=recipe.kl.estimator)
@@ -62,7 +66,9 @@ def policy_losses(
     return losses.sum(-1), {name: _sums(values, mask) for name, values in shown.items()}
 
 
-def value_losses(values: Tensor, batch: Mapping[str, Any], recipe: PpoRecipe) -> tuple[Tensor, dict[str, Tensor]]:
+def value_losses(
+    values: Tensor, batch: Mapping[str, Any], recipe: PpoRecipe
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Value loss of each response, weighted and summed over its tokens (B K), and sums to log.
 
     Args:
@@ -71,7 +77,9 @@ def value_losses(values: Tensor, batch: Mapping[str, Any], recipe: PpoRecipe) ->
         recipe: The clip and the loss's weight.
     """
     mask = batch["response_mask"]
-    result = clipped_value_loss(values, batch["values"], batch["returns"], clip_range=recipe.value.clip_range)
+    result = clipped_value_loss(
+        values, batch["values"], batch["returns"], clip_range=recipe.value.clip_range
+    )
     losses = recipe.value.coefficient * torch.where(mask, result.loss, 0.0) * batch["weights"]
     shown = {"value_loss": result.loss, "value_clip_fraction": result.clipped.float()}
     return losses.sum(-1), {name: _sums(one, mask) for name, one in shown.items()}

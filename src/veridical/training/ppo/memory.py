@@ -1,8 +1,9 @@
 """What each role of PPO costs in memory, and what four full copies would: reckoned before training, said and kept.
 
-Parameters, gradients and AdamW's two moments are counted exactly. Activations are an estimate, from Korthikanti et al.
-2022 (arXiv 2205.05198, section 4): a layer keeps about 34 bytes a token and unit of width in half precision where
-attention keeps no score matrix (SDPA), twice that in float32; with checkpointing 2 bytes (4) and one layer opened up.
+Parameters, gradients and AdamW's two moments are counted exactly. Activations are an estimate, from
+Korthikanti et al. 2022 (arXiv 2205.05198, section 4): a layer keeps about 34 bytes a token and unit
+of width in half precision where attention keeps no score matrix (SDPA), twice that in float32; with
+checkpointing 2 bytes (4) and one layer opened up.
 """
 
 from typing import NamedTuple
@@ -31,8 +32,8 @@ class RoleCost(NamedTuple):
     optimiser: int
     """AdamW's two moments of those that learn."""
     activations: int
-    """Estimate of what a backward pass keeps; 0 for roles that only look. Roles run one after the other, so that the
-    largest counts, not the sum."""
+    """Estimate of what a backward pass keeps; 0 for roles that only look. Roles run one after the
+    other, so that the largest counts, not the sum."""
 
     @property
     def total(self) -> int:
@@ -48,7 +49,8 @@ class MemoryReport(NamedTuple):
     bytes: int
     """All weights, gradients and moments, and the largest role's activations."""
     four_copies: tuple[RoleCost, ...]
-    """What policy, reference, reward and value would take as full models, policy and value trained whole."""
+    """What policy, reference, reward and value would take as full models, policy and value trained
+    whole."""
     four_copies_bytes: int
     """Their sum, activations reckoned in the same way."""
 
@@ -65,7 +67,13 @@ class MemoryReport(NamedTuple):
             f"{one.activations / _GIB:>13.3f}"
             for one in self.roles
         ]
-        return [*rows, f"In all {self.bytes / _GIB:.3f} GiB; four full copies {self.four_copies_bytes / _GIB:.3f} GiB."]
+        return [
+            *rows,
+            (
+                f"In all {self.bytes / _GIB:.3f} GiB; four full copies"
+                f" {self.four_copies_bytes / _GIB:.3f} GiB."
+            ),
+        ]
 
 
 def memory_report(roles: Roles, recipe: PpoRecipe, *, prompt_tokens: int) -> MemoryReport:
@@ -86,7 +94,12 @@ def memory_report(roles: Roles, recipe: PpoRecipe, *, prompt_tokens: int) -> Mem
     base = parts["base"]
     if not roles.lora:
         learning = [p for p in base if p.requires_grad]
-        parts = {**parts, "base": [p for p in base if not p.requires_grad], "policy": learning, "reference": learning}
+        parts = {
+            **parts,
+            "base": [p for p in base if not p.requires_grad],
+            "policy": learning,
+            "reference": learning,
+        }
     one_pass = _activations(roles, recipe, prompt_tokens)
     costs = []
     for name, parameters in parts.items():
@@ -97,18 +110,27 @@ def memory_report(roles: Roles, recipe: PpoRecipe, *, prompt_tokens: int) -> Mem
     trained = [p for p in base if id(p) not in tower]
     copies = tuple(
         _cost(
-            role, base, trained if role in ("policy", "value") else [], one_pass if role in ("policy", "value") else 0
+            role,
+            base,
+            trained if role in ("policy", "value") else [],
+            one_pass if role in ("policy", "value") else 0,
         )
         for role in ("policy", "reference", "value", "reward")
     )
     return MemoryReport(tuple(costs), _sum(costs), copies, _sum(copies))
 
 
-def _cost(role: str, parameters: list[nn.Parameter], learns: list[nn.Parameter], activations: int) -> RoleCost:
+def _cost(
+    role: str, parameters: list[nn.Parameter], learns: list[nn.Parameter], activations: int
+) -> RoleCost:
     gradients = sum(p.numel() * p.element_size() for p in learns)
     return RoleCost(
-        role, sum(p.numel() * p.element_size() for p in parameters), gradients, 2 * gradients, activations
-    )  # fmt: skip
+        role,
+        sum(p.numel() * p.element_size() for p in parameters),
+        gradients,
+        2 * gradients,
+        activations,
+    )
 
 
 def _sum(costs: tuple[RoleCost, ...] | list[RoleCost]) -> int:
@@ -118,9 +140,13 @@ def _sum(costs: tuple[RoleCost, ...] | list[RoleCost]) -> int:
 def _activations(roles: Roles, recipe: PpoRecipe, prompt_tokens: int) -> int:
     config = unwrap(roles.vlm.model).config.get_text_config()
     layers = sum(
-        1 for name, _ in language_model(roles.vlm.model).named_modules() if name.count(".") == 1 and "layers." in name
+        1
+        for name, _ in language_model(roles.vlm.model).named_modules()
+        if name.count(".") == 1 and "layers." in name
     )
-    tokens = recipe.train.micro_batch_size * (prompt_tokens + recipe.rollout.samples * recipe.rollout.max_new_tokens)
+    tokens = recipe.train.micro_batch_size * (
+        prompt_tokens + recipe.rollout.samples * recipe.rollout.max_new_tokens
+    )
     halves = 1 if recipe.train.bf16 or roles.vlm.dtype.itemsize == 2 else 2
     unit = tokens * int(config.hidden_size) * halves
     if recipe.train.gradient_checkpointing:

@@ -1,7 +1,8 @@
 """The prompts of PPO: read with every check, encoded once, in an order that depends on the seed alone.
 
-The released code of LLaVA-RLHF (arXiv 2309.14525) drops long prompts from one list and not from the other, so that
-later prompts get the wrong image. Here a prompt, its image and its tensors are one row, and what is left out is listed.
+The released code of LLaVA-RLHF (arXiv 2309.14525) drops long prompts from one list and not from the
+other, so that later prompts get the wrong image. Here a prompt, its image and its tensors are one
+row, and what is left out is listed.
 """
 
 from collections.abc import Sequence
@@ -57,16 +58,23 @@ def read_prompts(
         run_dir: Where lists of what was left out go.
 
     Raises:
-        DataError: Rows that are no prompts, whose image cannot be read or that the model cannot take, all of them,
-            each with its line, unless they are to be skipped; or none is left.
+        DataError: Rows that are no prompts, whose image cannot be read or that the model cannot
+            take, all of them, each with its line, unless they are to be skipped; or none is left.
     """
     path = Path(path)
     prompts = _read(path, data, quarantine=run_dir / f"bad_{path.stem}.jsonl")
     prompts = refuse_unspeakable(
-        vlm, prompts, texts_of=_turns, path=path, record_type=Prompt,
-        skip_bad=data.skip_bad, quarantine=run_dir / f"bad_texts_{path.stem}.jsonl",
-    )  # fmt: skip
-    reasons = {prompt.id: _too_many_words(vlm, prompt, data.max_prompt_tokens) for prompt in prompts}
+        vlm,
+        prompts,
+        texts_of=_turns,
+        path=path,
+        record_type=Prompt,
+        skip_bad=data.skip_bad,
+        quarantine=run_dir / f"bad_texts_{path.stem}.jsonl",
+    )
+    reasons = {
+        prompt.id: _too_many_words(vlm, prompt, data.max_prompt_tokens) for prompt in prompts
+    }
     short = [prompt for prompt in prompts if reasons[prompt.id] is None]
     good = _encode(vlm, short, features, reasons) if short else []
     reasons |= {one.record.id: _no_room(vlm, one.encoded, room) for one in good}
@@ -77,7 +85,9 @@ def read_prompts(
         if row.record is not None and reasons.get(row.record.id) is not None
     ]
     if not good:
-        raise DataError([Fault(path, line, message) for line, _, message in long], advice="No prompt is left.")
+        raise DataError(
+            [Fault(path, line, message) for line, _, message in long], advice="No prompt is left."
+        )
     if long:
         quarantine_rows(path, long, to=run_dir / f"long_{path.stem}.jsonl")
     return good
@@ -89,31 +99,48 @@ def _read(path: Path, data: PpoDataSection, *, quarantine: Path) -> list[Prompt]
     for row in track(scan_records(path, Prompt), label=f"Checking {path.name}"):
         message = row.fault
         if row.record is not None:
-            message = judged_image_fault(row.record.image, root=path.parent, outside=data.images_outside)
-            image = row.record.image.model_copy(update={"path": str((path.parent / row.record.image.path).absolute())})
+            message = judged_image_fault(
+                row.record.image, root=path.parent, outside=data.images_outside
+            )
+            image = row.record.image.model_copy(
+                update={"path": str((path.parent / row.record.image.path).absolute())}
+            )
             good += [row.record.model_copy(update={"image": image})] if message is None else []
         if message is not None:
             bad.append((row.line, row.raw, message))
     if not good or (bad and not data.skip_bad):
         faults = [Fault(path, line, message) for line, _, message in bad]
-        empty = [Fault(path, None, "there is no prompt to answer. Give a file of `Prompt` records.")]
-        raise DataError(faults or empty, advice="Mend these rows, or leave them out with --skip-bad.")
+        empty = [
+            Fault(path, None, "there is no prompt to answer. Give a file of `Prompt` records.")
+        ]
+        raise DataError(
+            faults or empty, advice="Mend these rows, or leave them out with --skip-bad."
+        )
     if bad:
         quarantine_rows(path, bad, to=quarantine)
     return good
 
 
 def _encode(
-    vlm: VisionLanguageModel, prompts: Sequence[Prompt], features: FeatureCache, reasons: dict[str, str | None]
+    vlm: VisionLanguageModel,
+    prompts: Sequence[Prompt],
+    features: FeatureCache,
+    reasons: dict[str, str | None],
 ) -> list[PpoPrompt]:
     """Encode prompts; where one is longer than the model reads, find out which, and note it."""
     try:
-        return list(map(PpoPrompt, prompts, encode_all_prompts(vlm, prompts, features, turns_of=_turns)))
+        return list(
+            map(PpoPrompt, prompts, encode_all_prompts(vlm, prompts, features, turns_of=_turns))
+        )
     except ModelError:
         good = []
         for prompt in prompts:
             try:
-                good.append(PpoPrompt(prompt, encode_all_prompts(vlm, [prompt], features, turns_of=_turns)[0]))
+                good.append(
+                    PpoPrompt(
+                        prompt, encode_all_prompts(vlm, [prompt], features, turns_of=_turns)[0]
+                    )
+                )
             except ModelError as error:
                 reasons[prompt.id] = str(error)
         return good
@@ -126,15 +153,24 @@ def _turns(prompt: Prompt) -> list[str]:
 def _too_many_words(vlm: VisionLanguageModel, prompt: Prompt, limit: int) -> str | None:
     if not limit:
         return None
-    count = len(vlm.tokenizer(render_turns(vlm, _turns(prompt)), add_special_tokens=False)["input_ids"])
-    return f"the prompt has {count} tokens, `data.max_prompt_tokens` allows {limit}." if count > limit else None
+    count = len(
+        vlm.tokenizer(render_turns(vlm, _turns(prompt)), add_special_tokens=False)["input_ids"]
+    )
+    return (
+        f"the prompt has {count} tokens, `data.max_prompt_tokens` allows {limit}."
+        if count > limit
+        else None
+    )
 
 
 def _no_room(vlm: VisionLanguageModel, encoded: EncodedPrompt, room: int) -> str | None:
     length = encoded.prompt["input_ids"].shape[1]
     if vlm.window is None or length + room <= vlm.window:
         return None
-    return f"the prompt has {length} tokens, which leaves no room for {room} more in a window of {vlm.window}."
+    return (
+        f"the prompt has {length} tokens, which leaves no room for {room} more in a window of"
+        f" {vlm.window}."
+    )
 
 
 def rows_of_iteration(iteration: int, *, prompts: int, size: int, seed: int) -> list[int]:

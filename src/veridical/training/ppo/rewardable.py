@@ -1,8 +1,8 @@
 """Prompts whose responses the reward could not judge, told by file and line before anything is sampled.
 
-Such a prompt would otherwise end a run at the rollout that asks it, hours in, or never be rewarded and nobody told: no
-facts, or those of another image, for a reward model that reads facts; facts too long for its window; a question whose
-right answer the rules cannot read.
+Such a prompt would otherwise end a run at the rollout that asks it, hours in, or never be rewarded
+and nobody told: no facts, or those of another image, for a reward model that reads facts; facts too
+long for its window; a question whose right answer the rules cannot read.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from veridical.errors import DataError, Fault
 from veridical.files import quarantine_rows
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records import Prompt, scan_records
 from veridical.rewards.composition import CompositeReward
 from veridical.rewards.learned import LearnedReward
@@ -44,7 +44,11 @@ def leave_out_unrewardable(
         return list(prompts)
     path = Path(path)
     faults = reward.prompt_faults([prompt.record for prompt in prompts], room=room)
-    reasons = {prompt.record.id: fault for prompt, fault in zip(prompts, faults, strict=True) if fault is not None}
+    reasons = {
+        prompt.record.id: fault
+        for prompt, fault in zip(prompts, faults, strict=True)
+        if fault is not None
+    }
     good = [prompt for prompt in prompts if prompt.record.id not in reasons]
     bad = [
         (row.line, row.raw, reasons[row.record.id])
@@ -63,9 +67,11 @@ def leave_out_unrewardable(
 
 def count_without_facts(prompts: Sequence[PpoPrompt], reward: RewardFunction) -> int:
     """How many prompts are rewarded without facts by a reward model that reads them; said aloud where there are any."""
-    terms = [term.reward for term in reward.terms] if isinstance(reward, CompositeReward) else [reward]
+    terms = (
+        [term.reward for term in reward.terms] if isinstance(reward, CompositeReward) else [reward]
+    )
     learned = [term for term in terms if isinstance(term, LearnedReward)]
     count = sum(any(term.lacks_facts(prompt.record) for term in learned) for prompt in prompts)
     if count:
-        say(f"{count} of {len(prompts)} prompts have no facts and are rewarded without.")
+        log(f"{count} of {len(prompts)} prompts have no facts and are rewarded without.")
     return count

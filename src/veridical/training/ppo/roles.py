@@ -1,12 +1,13 @@
 """The roles of PPO over one base: policy, reference and value, each an adapter or a head, never a model of its own.
 
-Under LoRA the policy is the base with the adapter "policy"; the reference is the bare base, or the base with a frozen
-copy of the adapter that the policy started from; the value is the adapter "value" and a linear head, or a head on the
-policy's states. Under full training the reference is a frozen copy that shares what stays frozen (the vision tower). Of
-images every role reads the same features.
+Under LoRA the policy is the base with the adapter "policy"; the reference is the bare base, or the
+base with a frozen copy of the adapter that the policy started from; the value is the adapter
+"value" and a linear head, or a head on the policy's states. Under full training the reference is a
+frozen copy that shares what stays frozen (the vision tower). Of images every role reads the same
+features.
 
-The released code of LLaVA-RLHF (arXiv 2309.14525) has the same four adapters and two heads; its value head starts at
-0, as this one does.
+The released code of LLaVA-RLHF (arXiv 2309.14525) has the same four adapters and two heads; its
+value head starts at 0, as this one does.
 """
 
 import copy
@@ -24,14 +25,24 @@ from veridical.errors import ModelError
 from veridical.files import atomic_path
 from veridical.models.adapters import load_adapter, wearing
 from veridical.models.architectures import encode_images
-from veridical.models.branches import BranchBatch, BranchReadings, branch_hidden_states, read_branches
+from veridical.models.branches import (
+    BranchBatch,
+    BranchReadings,
+    branch_hidden_states,
+    read_branches,
+)
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel, unwrap
 from veridical.models.lora import add_lora, save_lora, set_trainable_adapters
 from veridical.models.token_scores import Sampling
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.run.trained_model import load_for_training, make_trainable, save_weights, weights_folder
+from veridical.training.run.trained_model import (
+    load_for_training,
+    make_trainable,
+    save_weights,
+    weights_folder,
+)
 
 POLICY, VALUE, REFERENCE = "policy", "value", "reference"
 _HEAD = "value_head"
@@ -98,7 +109,10 @@ class Roles:
         """Encode the images of a batch once, for all roles that share the base; None where each reads the pixels."""
         if keys is not None:
             return self.features.recall(keys)
-        if not self.lora or "mm_encoder_outputs" not in signature(unwrap(self.vlm.model).forward).parameters:
+        if (
+            not self.lora
+            or "mm_encoder_outputs" not in signature(unwrap(self.vlm.model).forward).parameters
+        ):
             return None
         with torch.no_grad():
             return encode_images(self.vlm.model, prompt)
@@ -118,7 +132,9 @@ class Roles:
                 return self.read_policy(batch, images).logprobs
         if keys is not None and self._reference_features is not None:
             images = self._reference_features.recall(keys)
-        return read_branches(self._reference.model, batch, sampling=self.sampling, image_outputs=images).logprobs
+        return read_branches(
+            self._reference.model, batch, sampling=self.sampling, image_outputs=images
+        ).logprobs
 
     def value_states(self, batch: BranchBatch, images: Mapping[str, Any] | None) -> Tensor:
         """States (B K T D) that the value's own adapter gives; call it within `as_value`."""
@@ -127,7 +143,10 @@ class Roles:
     def values(self, states: Tensor) -> Tensor:
         """Expected rewards (B K T) from states."""
         if self.head is None:
-            raise ModelError("No value is learnt by this recipe, so there is no head to read. Take advantage = 'gae'.")
+            raise ModelError(
+                "No value is learnt by this recipe, so there is no head to read. Take advantage ="
+                " 'gae'."
+            )
         with torch.autocast(states.device.type, enabled=False):
             found: Tensor = self.head(states.to(self.head.weight.dtype)).squeeze(-1)
         return found
@@ -151,7 +170,9 @@ class Roles:
         return {name: p for name, p in self._learning() if _is_of_value(name)}
 
     def _learning(self) -> Iterator[tuple[str, nn.Parameter]]:
-        return ((name, p) for name, p in unwrap(self.vlm.model).named_parameters() if p.requires_grad)
+        return (
+            (name, p) for name, p in unwrap(self.vlm.model).named_parameters() if p.requires_grad
+        )
 
     def save(self, run_dir: Path) -> Path:
         """Write the policy as any model or adapter is written, and the value beside it; give the policy's folder."""
@@ -159,7 +180,9 @@ class Roles:
         if self.head is not None:
             if self.value_apart:
                 save_lora(self.vlm, run_dir / VALUE, name=VALUE)
-            weights = {name: p.detach().cpu().contiguous() for name, p in self.head.named_parameters()}
+            weights = {
+                name: p.detach().cpu().contiguous() for name, p in self.head.named_parameters()
+            }
             with atomic_path(run_dir / VALUE / "head.safetensors") as temporary:
                 save_file(weights, temporary)
         save_weights(self.vlm, folder, adapter=POLICY if self.lora else None)
@@ -196,16 +219,25 @@ def build_roles(recipe: PpoRecipe, *, cache: Path) -> Roles:
         unwrap(vlm.model).requires_grad_(requires_grad=False)
         set_trainable_adapters(vlm.model, {POLICY, VALUE})
         if recipe.train.gradient_checkpointing:
-            vlm.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            vlm.model.gradient_checkpointing_enable(
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
     else:
-        vlm = make_trainable(vlm, settings, gradient_checkpointing=recipe.train.gradient_checkpointing)
+        vlm = make_trainable(
+            vlm, settings, gradient_checkpointing=recipe.train.gradient_checkpointing
+        )
         reference = _frozen_copy(vlm)
         reference_features = FeatureCache(cache, reference)
     vlm.model.eval()
     return Roles(
-        vlm, FeatureCache(cache, vlm), recipe, base_hash=base_hash, head=_new_head(vlm) if recipe.has_value else None,
-        reference=reference, reference_features=reference_features,
-    )  # fmt: skip
+        vlm,
+        FeatureCache(cache, vlm),
+        recipe,
+        base_hash=base_hash,
+        head=_new_head(vlm) if recipe.has_value else None,
+        reference=reference,
+        reference_features=reference_features,
+    )
 
 
 def _new_head(vlm: VisionLanguageModel) -> nn.Linear:
@@ -218,7 +250,9 @@ def _new_head(vlm: VisionLanguageModel) -> nn.Linear:
 
 def forbidden_tokens(vlm: VisionLanguageModel) -> tuple[int, ...]:
     """Ids that no response may hold: image and video placeholders, and all special tokens but those that end it."""
-    marked = {number for number, token in vlm.tokenizer.added_tokens_decoder.items() if token.special}
+    marked = {
+        number for number, token in vlm.tokenizer.added_tokens_decoder.items() if token.special
+    }
     unspoken = marked | set(vlm.tokenizer.all_special_ids) | set(vlm.placeholder_token_ids)
     return tuple(sorted(unspoken - set(vlm.end_token_ids)))
 

@@ -1,8 +1,9 @@
 """Rollouts: responses sampled, scored by every role, rewarded, and turned into advantages; what PPO's batches are of.
 
-Scores are of the distribution that was sampled from (temperature, forbidden tokens), with every role over the same
-branches, so that at the first step the policy's ratio is 1. The reward stands on a response's last token, less the KL
-penalty on each. A response without a finite reward is left out, and counted.
+Scores are of the distribution that was sampled from (temperature, forbidden tokens), with every
+role over the same branches, so that at the first step the policy's ratio is 1. The reward stands on
+a response's last token, less the KL penalty on each. A response without a finite reward is left
+out, and counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from veridical.models.encoded_prompts import stack_prompts
 from veridical.models.prompting import decode_responses
 from veridical.objectives.kl import ESTIMATORS, kl_estimate
 from veridical.objectives.masked import explained_variance, masked_mean
-from veridical.progress import say
+from veridical.progress import log
 from veridical.rewards.composition import CompositeReward
 from veridical.rewards.protocol import Candidate, RewardFunction
 from veridical.rewards.rules import repetition
@@ -79,7 +80,9 @@ class Rewards(NamedTuple):
 class RolloutCollector:
     """Samples, scores and rewards."""
 
-    def __init__(self, roles: Roles, engine: RolloutEngine, reward: RewardFunction, recipe: PpoRecipe) -> None:
+    def __init__(
+        self, roles: Roles, engine: RolloutEngine, reward: RewardFunction, recipe: PpoRecipe
+    ) -> None:
         """Collect with these roles and this reward."""
         self._roles = roles
         self._engine = engine
@@ -88,7 +91,12 @@ class RolloutCollector:
         self._autocast = mixed_precision(roles.vlm, bf16=recipe.train.bf16)
 
     def collect(
-        self, prompts: Sequence[PpoPrompt], rows: Sequence[int], *, stream: Sequence[str | int], kl_coefficient: float
+        self,
+        prompts: Sequence[PpoPrompt],
+        rows: Sequence[int],
+        *,
+        stream: Sequence[str | int],
+        kl_coefficient: float,
     ) -> tuple[Rollout, dict[str, float]]:
         """Make one rollout.
 
@@ -110,21 +118,35 @@ class RolloutCollector:
         valid = rewards.total.isfinite()
         if not valid.any():
             raise ModelError(
-                f"None of {valid.numel()} responses got a finite reward from {self._reward.name!r}. "
-                "Check the reward model and its number type (float16 overflows)."
+                f"None of {valid.numel()} responses got a finite reward from {self._reward.name!r}."
+                " Check the reward model and its number type (float16 overflows)."
             )
         excluded = int((~valid).sum())
         if excluded:
-            say(f"Warning: {excluded} of {valid.numel()} responses got no finite reward and are left out.")
+            log(
+                f"Warning: {excluded} of {valid.numel()} responses got no finite reward and are"
+                " left out."
+            )
         mask = scored.response_mask & valid.unsqueeze(-1)
         credit = assign_credit(
-            rewards.total, scored.logprobs, scored.reference, scored.values, mask, self._recipe,
+            rewards.total,
+            scored.logprobs,
+            scored.reference,
+            scored.values,
+            mask,
+            self._recipe,
             kl_coefficient=kl_coefficient,
-        )  # fmt: skip
+        )
         rollout = Rollout(
-            torch.tensor(rows), scored.response_ids, mask, scored.logprobs, scored.reference, scored.values,
-            credit.advantages, credit.returns,
-        )  # fmt: skip
+            torch.tensor(rows),
+            scored.response_ids,
+            mask,
+            scored.logprobs,
+            scored.reference,
+            scored.values,
+            credit.advantages,
+            credit.returns,
+        )
         metrics = self.describe(some, scored, rewards)
         metrics |= {
             "kl_coefficient": kl_coefficient,
@@ -132,9 +154,10 @@ class RolloutCollector:
             **self._fit(scored, mask, credit),
         }
         if not metrics["finished"]:
-            say(
-                "Warning: no response of this rollout came to its end token; the reward then stands on the last token "
-                "before the cut. Give a larger rollout.max_new_tokens, or start from a model that ends its answers."
+            log(
+                "Warning: no response of this rollout came to its end token; the reward then stands"
+                " on the last token before the cut. Give a larger rollout.max_new_tokens, or start"
+                " from a model that ends its answers."
             )
         return rollout, metrics
 
@@ -142,7 +165,9 @@ class RolloutCollector:
         """Sample responses; they depend on weights and stream alone."""
         seed, samples = self._recipe.train.seed, self._recipe.rollout.samples
         self._engine.follow(self._roles)
-        streams = [[child_seed(seed, *stream, n, k) for k in range(samples)] for n in range(len(prompts))]
+        streams = [
+            [child_seed(seed, *stream, n, k) for k in range(samples)] for n in range(len(prompts))
+        ]
         return self._engine.sample(prompts, streams)
 
     @torch.no_grad()
@@ -156,14 +181,20 @@ class RolloutCollector:
             width = int(mask[part].sum(-1).max())
             found = self._score(prompts[part], ids[part, :, :width], mask[part, :, :width])
             for column, values in zip(columns, found, strict=True):
-                column.append(torch.nn.functional.pad(values.float().cpu(), (0, ids.shape[-1] - width)))
+                column.append(
+                    torch.nn.functional.pad(values.float().cpu(), (0, ids.shape[-1] - width))
+                )
         return Scored(sampled, ids, mask, *(torch.cat(column) for column in columns))
 
-    def _score(self, prompts: Sequence[PpoPrompt], ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _score(
+        self, prompts: Sequence[PpoPrompt], ids: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         roles = self._roles
         encoded = [one.encoded for one in prompts]
         keys = image_keys(encoded)
-        stacked = stack_prompts([one.prompt for one in encoded], pad_token_id=roles.vlm.tokenizer.pad_token_id)
+        stacked = stack_prompts(
+            [one.prompt for one in encoded], pad_token_id=roles.vlm.tokenizer.pad_token_id
+        )
         batch = BranchBatch(stacked, ids, mask).to(roles.vlm.device)
         with self._autocast():
             images = roles.images(batch.prompt, keys)
@@ -189,44 +220,63 @@ class RolloutCollector:
         shape = (len(prompts), len(sampled[0].responses))
         if isinstance(self._reward, CompositeReward):
             rewarded = self._reward.reward(candidates)
-            return Rewards(rewarded.total.reshape(shape), {n: v.reshape(shape) for n, v in rewarded.weighted.items()})
+            return Rewards(
+                rewarded.total.reshape(shape),
+                {n: v.reshape(shape) for n, v in rewarded.weighted.items()},
+            )
         total = self._reward(candidates).float()
         if total.shape != (len(candidates),):
             raise ModelError(
-                f"The reward {self._reward.name!r} must give one number for each of {len(candidates)} responses, got a "
-                f"tensor of shape {tuple(total.shape)}. Mend the reward."
+                f"The reward {self._reward.name!r} must give one number for each of"
+                f" {len(candidates)} responses, got a tensor of shape {tuple(total.shape)}. Mend"
+                " the reward."
             )
         return Rewards(total.reshape(shape), {self._reward.name: total.reshape(shape)})
 
-    def candidates(self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]) -> list[Candidate]:
+    def candidates(
+        self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]
+    ) -> list[Candidate]:
         """Responses as rewards see them, those of a prompt side by side."""
-        texts = iter(decode_responses(self._roles.vlm, [ids for one in sampled for ids in one.responses]))
+        texts = iter(
+            decode_responses(self._roles.vlm, [ids for one in sampled for ids in one.responses])
+        )
         return [
             Candidate(prompt.record, next(texts), finished, len(ids))
             for prompt, one in zip(prompts, sampled, strict=True)
             for ids, finished in zip(one.responses, one.finished, strict=True)
         ]
 
-    def describe(self, prompts: Sequence[PpoPrompt], scored: Scored, rewards: Rewards) -> dict[str, float]:
+    def describe(
+        self, prompts: Sequence[PpoPrompt], scored: Scored, rewards: Rewards
+    ) -> dict[str, float]:
         """What is logged of responses: rewards, divergence a response, entropy a token, length, ends, repetition."""
         candidates = self.candidates(prompts, scored.sampled)
         responses = len(candidates)
         kept = rewards.total.isfinite()
         divergence = {
             f"kl_{name}": float(
-                (kl_estimate(scored.logprobs, scored.reference, estimator=name) * scored.response_mask).sum()
+                (
+                    kl_estimate(scored.logprobs, scored.reference, estimator=name)
+                    * scored.response_mask
+                ).sum()
                 / responses
             )
             for name in ESTIMATORS
         }
         return {
             "reward": float(masked_mean(rewards.total, kept)),
-            **{f"reward/{name}": float(masked_mean(value, value.isfinite())) for name, value in rewards.terms.items()},
+            **{
+                f"reward/{name}": float(masked_mean(value, value.isfinite()))
+                for name, value in rewards.terms.items()
+            },
             **divergence,
             "entropy": float(masked_mean(scored.entropies, scored.response_mask)),
             "length": float(scored.response_mask.sum()) / responses,
             "finished": sum(candidate.finished for candidate in candidates) / responses,
-            "repetition": sum(repetition(candidate, words=_REPEATED_WORDS) for candidate in candidates) / responses,
+            "repetition": (
+                sum(repetition(candidate, words=_REPEATED_WORDS) for candidate in candidates)
+                / responses
+            ),
         }
 
     def _fit(self, scored: Scored, mask: Tensor, credit: Credit) -> Mapping[str, float]:

@@ -1,8 +1,8 @@
 """PPO against a reward, every role an adapter or head over one base: LLaVA-RLHF's third stage, and alternatives.
 
-Papers: PPO, arXiv 1707.06347; LLaVA-RLHF (Fact-RLHF), arXiv 2309.14525. A rollout samples K responses behind each
-encoded prompt, lets policy, reference and value score them over the same branches, rewards them, and is learnt from for
-a few passes; then comes the next.
+Papers: PPO, arXiv 1707.06347; LLaVA-RLHF (Fact-RLHF), arXiv 2309.14525. A rollout samples K
+responses behind each encoded prompt, lets policy, reference and value score them over the same
+branches, rewards them, and is learnt from for a few passes; then comes the next.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,20 @@ from veridical.config import write_recipe
 from veridical.errors import ConfigError
 from veridical.feedback.pairs import split_by_image
 from veridical.files import hash_file, hash_folder, read_jsonl_rows, write_json_atomically
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records.manifests import build_manifest
 from veridical.rewards.protocol import RewardFunction
 from veridical.seeding import child_seed
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.diagnostics import find_warnings, hacking_warning
 from veridical.training.ppo.engines import HfEngine, RolloutEngine
-from veridical.training.ppo.held_out import HELD_OUT, HeldOutPrompt, hacking_at, measure_held_out, measurements_of
+from veridical.training.ppo.held_out import (
+    HELD_OUT,
+    HeldOutPrompt,
+    hacking_at,
+    measure_held_out,
+    measurements_of,
+)
 from veridical.training.ppo.memory import memory_report
 from veridical.training.ppo.prompts import PpoPrompt, read_prompts
 from veridical.training.ppo.rewardable import count_without_facts, leave_out_unrewardable
@@ -34,7 +40,12 @@ from veridical.training.run.choice import ChoiceRule, latest
 from veridical.training.run.directory import Clock, RunResult, open_run
 from veridical.training.run.loop import RESUME_FOLDER
 from veridical.training.run.metrics_log import METRICS_FILE
-from veridical.training.run.trained_model import absolute_path, mixed_precision, weights_folder, with_absolute_model
+from veridical.training.run.trained_model import (
+    absolute_path,
+    mixed_precision,
+    weights_folder,
+    with_absolute_model,
+)
 
 __all__ = ["HELD_OUT", "HeldOutPrompt", "measure_held_out", "train_ppo"]
 
@@ -56,17 +67,20 @@ def train_ppo(
     Args:
         recipe: What to train, on what, how.
         run_dir: Where everything goes; must be new, unless `resume`.
-        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
-        reward: What responses get; by default what the recipe says (reward model and rules). It must give the same
-            for the same responses.
-        judge: What held-out responses are worth beside their reward: an exact judge, say; by default the recipe's
-            second reward model, where it names one.
+        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
+            the interruption.
+        reward: What responses get; by default what the recipe says (reward model and rules). It
+            must give the same for the same responses.
+        judge: What held-out responses are worth beside their reward: an exact judge, say; by
+            default the recipe's second reward model, where it names one.
         engine: Who samples; by default the trained model itself.
         choose: How the checkpoint is chosen; by default the last one.
 
     Raises:
-        ConfigError: `run_dir` holds a run already, or one of another recipe; or the recipe gives no rollout.
-        DataError: Prompts that cannot be answered or rewarded, all of them, each with file and line.
+        ConfigError: `run_dir` holds a run already, or one of another recipe; or the recipe gives no
+            rollout.
+        DataError: Prompts that cannot be answered or rewarded, all of them, each with file and
+            line.
         ModelError: The model cannot be trained so, or no response gets a reward.
         StorageError: The disk refused.
     """
@@ -74,11 +88,15 @@ def train_ppo(
     recipe = _with_absolute_paths(recipe)
     finished = open_run(recipe, run_dir, resume=resume)
     if finished is not None:
-        return RunResult(run_dir, weights_folder(run_dir, recipe.model), recipe.model.base, finished)
+        return RunResult(
+            run_dir, weights_folder(run_dir, recipe.model), recipe.model.base, finished
+        )
     clock = Clock()
     torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
     cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
-    roles = build_roles(recipe, cache=cache / f"features-{'bf16' if recipe.train.bf16 else 'plain'}")
+    roles = build_roles(
+        recipe, cache=cache / f"features-{'bf16' if recipe.train.bf16 else 'plain'}"
+    )
     clock.lap("loading")
     reward = reward or build_reward(roles, recipe)
     judge = judge or build_judge(roles, recipe)
@@ -94,21 +112,31 @@ def train_ppo(
     looks = measurements_of(iterations, every=recipe.train.evaluation_iterations)
 
     def measure(step: int) -> dict[str, float]:
-        metrics = measure_held_out(collector, prompts["held out"], judge, keep=run_dir / HELD_OUT / f"{step:06d}.jsonl")
+        metrics = measure_held_out(
+            collector, prompts["held out"], judge, keep=run_dir / HELD_OUT / f"{step:06d}.jsonl"
+        )
         for warned in _hacking(run_dir, step, metrics, looks):
-            say(f"Warning: {warned}")
+            log(f"Warning: {warned}")
         return metrics
 
     trainer = PpoTrainer(
-        roles, collector, prompts["train"], recipe=recipe, iterations=iterations, run_dir=run_dir, measure=measure,
+        roles,
+        collector,
+        prompts["train"],
+        recipe=recipe,
+        iterations=iterations,
+        run_dir=run_dir,
+        measure=measure,
         rule=choose or latest(),
-    )  # fmt: skip
+    )
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
-    log = [row.value for row in read_jsonl_rows(run_dir / METRICS_FILE) if isinstance(row.value, dict)]
-    warned = [str(one) for one in find_warnings(log)]
+    history = [
+        row.value for row in read_jsonl_rows(run_dir / METRICS_FILE) if isinstance(row.value, dict)
+    ]
+    warned = [str(one) for one in find_warnings(history)]
     for text in warned:
-        say(f"Warning: {text}")
+        log(f"Warning: {text}")
     last = trainer.progress.candidates[-1]
     warned += _hacking(run_dir, last.step, last.metrics, looks)  # said when it was measured
     trained_weights = sum(p.numel() for p in roles.vlm.model.parameters() if p.requires_grad)
@@ -118,7 +146,9 @@ def train_ppo(
     progress = trainer.progress
     files = filter(None, [recipe.data.prompts, recipe.data.held_out, recipe.data.facts])
     rewards = filter(None, [recipe.reward_model, recipe.judge_model])
-    inputs = {file: hash_file(file) for file in files} | {folder: hash_folder(folder) for folder in rewards}
+    inputs = {file: hash_file(file) for file in files} | {
+        folder: hash_folder(folder) for folder in rewards
+    }
     manifest = build_manifest(
         verb="train ppo",
         seed=recipe.train.seed,
@@ -133,7 +163,7 @@ def train_ppo(
             "iterations": iterations,
             "prompts": {name: len(rows) for name, rows in prompts.items()},
             "prompts_without_facts": without_facts,
-            "excluded_responses": int(sum(row.get("excluded", 0) for row in log)),
+            "excluded_responses": int(sum(row.get("excluded", 0) for row in history)),
             "warnings": warned,
             "reward": reward.name,
             "judge": judge.name if judge is not None else None,
@@ -141,7 +171,7 @@ def train_ppo(
         },
     )
     write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
-    say(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
+    log(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
     return RunResult(run_dir, weights, recipe.model.base, manifest)
 
 
@@ -149,23 +179,30 @@ def _count_rollouts(recipe: PpoRecipe, prompts: int) -> int:
     count = recipe.train.iterations or recipe.train.epochs * prompts // recipe.rollout.prompts
     if not count:
         raise ConfigError(
-            f"{prompts} prompts, {recipe.train.epochs} times, make no rollout of {recipe.rollout.prompts}. "
-            "Set train.iterations, a smaller rollout.prompts, or more epochs."
+            f"{prompts} prompts, {recipe.train.epochs} times, make no rollout of"
+            f" {recipe.rollout.prompts}. Set train.iterations, a smaller rollout.prompts, or more"
+            " epochs."
         )
     return count
 
 
-def _tell_memory(roles: Roles, recipe: PpoRecipe, prompts: Sequence[PpoPrompt], run_dir: Path) -> None:
+def _tell_memory(
+    roles: Roles, recipe: PpoRecipe, prompts: Sequence[PpoPrompt], run_dir: Path
+) -> None:
     """Reckon what the run holds, say it, and keep it in `memory.json`."""
     typical = sum(one.encoded.prompt["input_ids"].shape[1] for one in prompts) // len(prompts)
     report = memory_report(roles, recipe, prompt_tokens=typical)
     for line in report.lines():
-        say(line)
+        log(line)
     write_json_atomically(
         run_dir / "memory.json",
-        {**report._asdict(), "roles": [one._asdict() for one in report.roles], "share": report.share,
-         "four_copies": [one._asdict() for one in report.four_copies]},
-    )  # fmt: skip
+        {
+            **report._asdict(),
+            "roles": [one._asdict() for one in report.roles],
+            "share": report.share,
+            "four_copies": [one._asdict() for one in report.four_copies],
+        },
+    )
 
 
 def _hacking(run_dir: Path, step: int, metrics: Mapping[str, float], looks: int) -> list[str]:
@@ -182,9 +219,13 @@ def _read(roles: Roles, reward: RewardFunction, recipe: PpoRecipe, run_dir: Path
     def read(file: str) -> list[PpoPrompt]:
         found = read_prompts(file, roles.vlm, roles.features, data, room=room, run_dir=run_dir)
         return leave_out_unrewardable(
-            found, file, reward, room=room, skip_bad=data.skip_bad,
+            found,
+            file,
+            reward,
+            room=room,
+            skip_bad=data.skip_bad,
             quarantine=run_dir / f"unrewardable_{Path(file).stem}.jsonl",
-        )  # fmt: skip
+        )
 
     with mixed_precision(roles.vlm, bf16=recipe.train.bf16)():
         prompts = read(data.prompts)
@@ -192,20 +233,30 @@ def _read(roles: Roles, reward: RewardFunction, recipe: PpoRecipe, run_dir: Path
             return {"train": prompts, "held out": read(data.held_out)}
     if not data.held_out_fraction:
         return {"train": prompts, "held out": []}
-    shares: Mapping[str, float] = {"train": 1 - data.held_out_fraction, "held out": data.held_out_fraction}
+    shares: Mapping[str, float] = {
+        "train": 1 - data.held_out_fraction,
+        "held out": data.held_out_fraction,
+    }
     return split_by_image(prompts, shares, seed=recipe.train.seed)
 
 
 def _with_absolute_paths(recipe: PpoRecipe) -> PpoRecipe:
     """So that the recipe written to the run directory works from anywhere."""
     files = ("prompts", "facts", "held_out")
-    data = recipe.data.model_copy(update={name: absolute_path(getattr(recipe.data, name)) for name in files})
-    value = recipe.value.model_copy(update={"adapter": absolute_path(recipe.value.adapter, must_exist=True)})
+    data = recipe.data.model_copy(
+        update={name: absolute_path(getattr(recipe.data, name)) for name in files}
+    )
+    value = recipe.value.model_copy(
+        update={"adapter": absolute_path(recipe.value.adapter, must_exist=True)}
+    )
     train = recipe.train.model_copy(update={"cache": absolute_path(recipe.train.cache)})
     return recipe.model_copy(
         update={
-            "model": with_absolute_model(recipe.model), "data": data, "value": value, "train": train,
+            "model": with_absolute_model(recipe.model),
+            "data": data,
+            "value": value,
+            "train": train,
             "reward_model": absolute_path(recipe.reward_model, must_exist=True),
             "judge_model": absolute_path(recipe.judge_model, must_exist=True),
         }
-    )  # fmt: skip
+    )

@@ -1,9 +1,10 @@
 """The loop of PPO: `transformers.Trainer` with rollouts as its source of batches.
 
-What the trainer's data loader gives are tickets (rollout, pass, place); what a ticket stands for is made just before
-the optimiser step that needs it, so that a rollout is sampled by the policy as it is then, however far ahead the loader
-reads. Policy and value each run forward and backward by themselves, so that activations of one role are held at a time
-and no gradient reaches another role's adapter.
+What the trainer's data loader gives are tickets (rollout, pass, place); what a ticket stands for is
+made just before the optimiser step that needs it, so that a rollout is sampled by the policy as it
+is then, however far ahead the loader reads. Policy and value each run forward and backward by
+themselves, so that activations of one role are held at a time and no gradient reaches another
+role's adapter.
 """
 
 import json
@@ -24,7 +25,7 @@ from veridical.files import atomic_path, read_bytes, write_json_atomically, writ
 from veridical.models.branches import BranchBatch
 from veridical.models.encoded_prompts import stack_prompts
 from veridical.objectives.kl import adapt_kl_coefficient
-from veridical.progress import say
+from veridical.progress import log
 from veridical.seeding import child_random
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.engines import image_keys
@@ -69,9 +70,14 @@ class PpoTrainer(RunTrainer):
         roles.join_head()
         settings = recipe.train.for_the_loop(steps_per_iteration=recipe.steps_per_iteration)
         super().__init__(
-            roles.vlm, range(iterations * recipe.train.ppo_epochs * recipe.rollout.prompts), settings=settings,
-            run_dir=run_dir, collate=_collate_tickets, measure=measure, rule=rule,
-        )  # fmt: skip
+            roles.vlm,
+            range(iterations * recipe.train.ppo_epochs * recipe.rollout.prompts),
+            settings=settings,
+            run_dir=run_dir,
+            collate=_collate_tickets,
+            measure=measure,
+            rule=rule,
+        )
 
     # The source of batches.
 
@@ -79,7 +85,9 @@ class PpoTrainer(RunTrainer):
         tickets: Any = self.train_dataset if train_dataset is None else train_dataset
         return SequentialSampler(tickets)
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], Any]:
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: Any
+    ) -> tuple[list[Any], Any]:
         """Turn the tickets of an optimiser step into batches, after sampling where a rollout begins."""
         tickets, _ = Trainer.get_batch_samples(self, epoch_iterator, num_batches, device)
         batches = [self._redeem([int(ticket) for ticket in one["tickets"]]) for one in tickets]
@@ -107,7 +115,9 @@ class PpoTrainer(RunTrainer):
         }
         mask = mask[..., :width]
         return {
-            "prompt": stack_prompts([one.prompt for one in encoded], pad_token_id=self.vlm.tokenizer.pad_token_id),
+            "prompt": stack_prompts(
+                [one.prompt for one in encoded], pad_token_id=self.vlm.tokenizer.pad_token_id
+            ),
             "image_keys": image_keys(encoded),
             "response_mask": mask,
             "weights": token_weights(mask, self.recipe),
@@ -119,22 +129,31 @@ class PpoTrainer(RunTrainer):
             return self._rollout
         recipe, step = self.recipe, self.state.global_step + 1
         rows = rows_of_iteration(
-            iteration, prompts=len(self._prompts), size=recipe.rollout.prompts, seed=self.settings.seed
+            iteration,
+            prompts=len(self._prompts),
+            size=recipe.rollout.prompts,
+            seed=self.settings.seed,
         )
         self._rollout, metrics = self._collector.collect(
             self._prompts, rows, stream=("rollout", iteration), kl_coefficient=self.kl_coefficient
         )
         self._iteration = iteration
-        self.metrics_log.append({"step": step, "part": "rollout", "iteration": iteration, **metrics})
-        say(
-            f"rollout {iteration + 1} of {self.iterations}: reward {metrics['reward']:.4g}, KL {metrics['kl_k1']:.3g}, "
-            f"length {metrics['length']:.1f}, finished {metrics['finished']:.0%}"
+        self.metrics_log.append(
+            {"step": step, "part": "rollout", "iteration": iteration, **metrics}
+        )
+        log(
+            f"rollout {iteration + 1} of {self.iterations}: reward {metrics['reward']:.4g}, KL"
+            f" {metrics['kl_k1']:.3g}, length {metrics['length']:.1f}, finished"
+            f" {metrics['finished']:.0%}"
         )
         if recipe.kl.target:
             self.kl_coefficient = adapt_kl_coefficient(
-                self.kl_coefficient, observed=metrics["kl_k1"], target=recipe.kl.target,
-                samples=recipe.rollout.prompts * recipe.rollout.samples, horizon=recipe.kl.horizon,
-            )  # fmt: skip
+                self.kl_coefficient,
+                observed=metrics["kl_k1"],
+                target=recipe.kl.target,
+                samples=recipe.rollout.prompts * recipe.rollout.samples,
+                horizon=recipe.kl.horizon,
+            )
         return self._rollout
 
     # A step.
@@ -144,11 +163,16 @@ class PpoTrainer(RunTrainer):
         raise NotImplementedError
 
     def training_step(
-        self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Tensor | float | None = None
+        self,
+        model: Any,
+        inputs: Mapping[str, Any],
+        num_items_in_batch: Tensor | float | None = None,
     ) -> Tensor:
         """Forward and backward of the policy, then of the value where it has an adapter of its own."""
         batch: dict[str, Any] = self._prepare_inputs(dict(inputs))
-        model.train(self.settings.gradient_checkpointing)  # dropout stays off: the ratio compares probabilities
+        model.train(
+            self.settings.gradient_checkpointing
+        )  # dropout stays off: the ratio compares probabilities
         items = float(num_items_in_batch or 1)
         branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
         roles, warming = self.roles, self._iteration < self.recipe.value.warmup_iterations
@@ -160,12 +184,18 @@ class PpoTrainer(RunTrainer):
             with roles.as_policy():
                 with self.accelerator.autocast(), torch.set_grad_enabled(not warming):
                     read = roles.read_policy(branches, images)
-                    loss, more = policy_losses(read, batch, self.recipe, kl_coefficient=self.kl_coefficient)
+                    loss, more = policy_losses(
+                        read, batch, self.recipe, kl_coefficient=self.kl_coefficient
+                    )
                 shown |= more
                 if warming:
                     loss = torch.zeros_like(loss)
                 if roles.has_value and not roles.value_apart:
-                    states = read.states.detach() if self.recipe.value.kind == "detached" else read.states
+                    states = (
+                        read.states.detach()
+                        if self.recipe.value.kind == "detached"
+                        else read.states
+                    )
                     losses, more = value_losses(roles.values(states), batch, self.recipe)
                     loss, shown = loss + losses, shown | more
                 total += self._backward(loss, items)
@@ -207,32 +237,45 @@ class PpoTrainer(RunTrainer):
         if output_dir is None:
             return
         folder = Path(output_dir)
-        write_json_atomically(folder / _STATE, {"iteration": self._iteration, "kl_coefficient": self.kl_coefficient})
+        write_json_atomically(
+            folder / _STATE, {"iteration": self._iteration, "kl_coefficient": self.kl_coefficient}
+        )
         if self._rollout is not None and self.state.global_step % self.recipe.steps_per_iteration:
             with atomic_path(folder / _ROLLOUT) as temporary:
-                save_file({name: values.contiguous() for name, values in self._rollout._asdict().items()}, temporary)
+                save_file(
+                    {name: values.contiguous() for name, values in self._rollout._asdict().items()},
+                    temporary,
+                )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         folder = Path(resume_from_checkpoint)
         state = json.loads(read_bytes(folder / _STATE))
-        self._iteration, self.kl_coefficient = int(state["iteration"]), float(state["kl_coefficient"])
+        self._iteration, self.kl_coefficient = (
+            int(state["iteration"]),
+            float(state["kl_coefficient"]),
+        )
         self._rollout = None
         if (folder / _ROLLOUT).is_file():
             try:
                 self._rollout = Rollout(**load_file(folder / _ROLLOUT))
             except (SafetensorError, TypeError) as error:
                 raise StorageError(
-                    f"Cannot read `{folder / _ROLLOUT}`: {error}. Remove the run directory and start again."
+                    f"Cannot read `{folder / _ROLLOUT}`: {error}. Remove the run directory and"
+                    " start again."
                 ) from error
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Measure the model as it is, and draw the curve anew."""
         metrics = super().evaluate()
         points = [{"step": 0, **(self.progress.base or {})}]
-        points += [{"step": candidate.step, **candidate.metrics} for candidate in self.progress.candidates]
+        points += [
+            {"step": candidate.step, **candidate.metrics} for candidate in self.progress.candidates
+        ]
         lines = [
-            json.dumps({n: v if isfinite(v) else None for n, v in point.items()}) for point in points if len(point) > 1
+            json.dumps({n: v if isfinite(v) else None for n, v in point.items()})
+            for point in points
+            if len(point) > 1
         ]
         if lines:
             write_text_atomically(self.run_dir / CURVES_FILE, "\n".join(lines) + "\n")

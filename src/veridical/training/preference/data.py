@@ -1,7 +1,7 @@
 """From corrections on disk to the tensors of preference training, everything worked out once before the first step.
 
-A correction (RLHF-V, arXiv 2312.00849) becomes a prompt, two responses as token ids and, for each, the mask of tokens
-that the correction touched.
+A correction (RLHF-V, arXiv 2312.00849) becomes a prompt, two responses as token ids and, for each,
+the mask of tokens that the correction touched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,12 @@ import torch
 from torch import Tensor
 
 from veridical.feedback.corrections import read_corrections
-from veridical.feedback.masks import ChangedMasks, OneSided, changed_token_masks, original_changed_tokens
+from veridical.feedback.masks import (
+    ChangedMasks,
+    OneSided,
+    changed_token_masks,
+    original_changed_tokens,
+)
 from veridical.feedback.pairs import Pair, pairs_from_corrections
 from veridical.models.branches import BranchBatch, stack_responses
 from veridical.models.encoded_prompts import stack_prompts
@@ -31,8 +36,8 @@ class PreparedPair(NamedTuple):
     id: str
     """Id of the correction."""
     prompt: dict[str, Tensor]
-    """The encoded prompt, a batch of one, not padded; shared by pairs about the same. It holds the image's pixels only
-    where the image's features are not kept."""
+    """The encoded prompt, a batch of one, not padded; shared by pairs about the same. It holds the
+    image's pixels only where the image's features are not kept."""
     image_key: str | None
     """Key of the image's features in the `FeatureCache`; None where they are not kept."""
     response_ids: tuple[list[int], list[int]]
@@ -53,7 +58,8 @@ class PairStatistics(NamedTuple):
     changed_ratio_rejected: float
     """The same for the rejected responses."""
     empty_masks: int
-    """Pairs of which neither response has a marked token: dense DPO treats them as plain DPO does."""
+    """Pairs of which neither response has a marked token: dense DPO treats them as plain DPO
+    does."""
     truncated: int
     """Pairs of which a response was cut at `data.max_response_tokens`."""
 
@@ -69,11 +75,15 @@ def read_pairs(data: DataSection, *, quarantine: Path) -> list[Pair]:
         DataError: Rows that cannot be learnt from, all of them, each with file and line.
     """
     path = Path(data.corrections)
-    corrections = read_corrections(path, outside=data.images_outside, skip_bad=data.skip_bad, quarantine=quarantine)
+    corrections = read_corrections(
+        path, outside=data.images_outside, skip_bad=data.skip_bad, quarantine=quarantine
+    )
     return pairs_from_corrections(corrections, file=path)
 
 
-def refuse_texts(vlm: VisionLanguageModel, pairs: Sequence[Pair], data: DataSection, *, quarantine: Path) -> list[Pair]:
+def refuse_texts(
+    vlm: VisionLanguageModel, pairs: Sequence[Pair], data: DataSection, *, quarantine: Path
+) -> list[Pair]:
     """Leave out, or refuse, pairs whose texts this model cannot take: those that hold one of its special tokens.
 
     Args:
@@ -83,12 +93,18 @@ def refuse_texts(vlm: VisionLanguageModel, pairs: Sequence[Pair], data: DataSect
         quarantine: File that bad rows go to with `skip_bad`.
 
     Raises:
-        DataError: Such pairs, all of them, each with file and line, unless they are to be skipped; or none is left.
+        DataError: Such pairs, all of them, each with file and line, unless they are to be skipped;
+            or none is left.
     """
     return refuse_unspeakable(
-        vlm, pairs, texts_of=_texts, path=Path(data.corrections), record_type=Correction,
-        skip_bad=data.skip_bad, quarantine=quarantine,
-    )  # fmt: skip
+        vlm,
+        pairs,
+        texts_of=_texts,
+        path=Path(data.corrections),
+        record_type=Correction,
+        skip_bad=data.skip_bad,
+        quarantine=quarantine,
+    )
 
 
 def _texts(pair: Pair) -> list[str]:
@@ -110,19 +126,24 @@ def encode_pairs(
         pairs: What to encode.
         objective: Says how corrected tokens are found.
         max_response_tokens: Longest response; longer ones are cut at the end.
-        features: Keeps the features of the images where the model allows it, so that pixels can be let go.
+        features: Keeps the features of the images where the model allows it, so that pixels can be
+            let go.
 
     Raises:
         ModelError: A text that the model cannot take; `refuse_texts` finds them all.
     """
     prompts = encode_all_prompts(vlm, pairs, features)
     chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
-    rejected = encode_responses(vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens)
+    rejected = encode_responses(
+        vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens
+    )
     prepared = []
     for pair, (prompt, key), right, wrong in zip(pairs, prompts, chosen, rejected, strict=True):
         changed = _changed_masks(pair, prompt, right, wrong, objective)
         prepared.append(PreparedPair(pair.id, prompt, key, (right.ids, wrong.ids), changed))
-    truncated = sum(right.truncated or wrong.truncated for right, wrong in zip(chosen, rejected, strict=True))
+    truncated = sum(
+        right.truncated or wrong.truncated for right, wrong in zip(chosen, rejected, strict=True)
+    )
     return prepared, _statistics(pairs, prepared, truncated)
 
 
@@ -140,11 +161,15 @@ def _changed_masks(
         masks = ChangedMasks(whole.rejected[len(before) :], whole.chosen[len(before) :])
     else:
         one_sided: OneSided = objective.one_sided
-        masks = changed_token_masks(rejected.offsets, chosen.offsets, pair.segments, one_sided=one_sided)
+        masks = changed_token_masks(
+            rejected.offsets, chosen.offsets, pair.segments, one_sided=one_sided
+        )
     return masks.chosen, masks.rejected
 
 
-def _statistics(pairs: Sequence[Pair], prepared: Sequence[PreparedPair], truncated: int) -> PairStatistics:
+def _statistics(
+    pairs: Sequence[Pair], prepared: Sequence[PreparedPair], truncated: int
+) -> PairStatistics:
     totals = [sum(len(row.changed[side]) for row in prepared) for side in (0, 1)]
     marked = [sum(sum(row.changed[side]) for row in prepared) for side in (0, 1)]
     return PairStatistics(
@@ -187,8 +212,8 @@ def collate(pairs: Sequence[tuple[PreparedPair, Tensor]], *, pad_token_id: int) 
         pad_token_id: Padding of the prompts.
 
     Returns:
-        `prompt` (tensors), `image_keys` (or None), and `response_ids`, `response_mask`, `changed_mask` and `reference`,
-        each (B 2 T).
+        `prompt` (tensors), `image_keys` (or None), and `response_ids`, `response_mask`,
+        `changed_mask` and `reference`, each (B 2 T).
     """
     prepared = [pair for pair, _ in pairs]
     batch = branch_batch(prepared, pad_token_id=pad_token_id)

@@ -1,10 +1,11 @@
 """Token log-probabilities of a frozen reference: computed once, before training, and kept on disk.
 
-DPO compares the policy with the model it started from (arXiv 2305.18290). That model does not change, so neither does
-what it says: instead of a second model in memory there is one number a token. Each pair has a key made of everything
-the numbers depend on: the reference's weights, the encoded prompt (which holds template, tokenizer, image and image
-processing) and the responses' tokens. A file of scores is named by its pairs' keys, so nothing stale is ever read, and
-the order of pairs, their ids, masks and settings of the objective do not matter.
+DPO compares the policy with the model it started from (arXiv 2305.18290). That model does not
+change, so neither does what it says: instead of a second model in memory there is one number a
+token. Each pair has a key made of everything the numbers depend on: the reference's weights, the
+encoded prompt (which holds template, tokenizer, image and image processing) and the responses'
+tokens. A file of scores is named by its pairs' keys, so nothing stale is ever read, and the order
+of pairs, their ids, masks and settings of the objective do not matter.
 """
 
 import hashlib
@@ -44,19 +45,24 @@ def reference_logprobs(
     Args:
         vlm: The reference: the model before training.
         pairs: What to score.
-        folder: Where scores are kept; written in pieces, so that an interrupted run loses at most one.
+        folder: Where scores are kept; written in pieces, so that an interrupted run loses at most
+            one.
         batch_size: Pairs scored at once.
         features: Where the images' features come from.
         autocast: Makes the context of mixed precision that the policy will be scored in.
         autocast_name: Its name; part of the key.
 
     Returns:
-        For each pair token log-probabilities (2 T) in nats, chosen first, 0 behind a response's end.
+        For each pair token log-probabilities (2 T) in nats, chosen first, 0 behind a response's
+        end.
     """
     keys = pair_keys(vlm, pairs, autocast_name=autocast_name)
     where = {key: number for number, key in enumerate(keys)}
     ordered = sorted(where)
-    chunks = [ordered[start : start + _PAIRS_PER_FILE] for start in range(0, len(ordered), _PAIRS_PER_FILE)]
+    chunks = [
+        ordered[start : start + _PAIRS_PER_FILE]
+        for start in range(0, len(ordered), _PAIRS_PER_FILE)
+    ]
     scores: dict[str, Tensor] = {}
     missing: list[list[str]] = []
     for chunk in chunks:
@@ -66,7 +72,8 @@ def reference_logprobs(
         else:
             scores.update(found)
     batches = [
-        (chunk, [chunk[start : start + batch_size] for start in range(0, len(chunk), batch_size)]) for chunk in missing
+        (chunk, [chunk[start : start + batch_size] for start in range(0, len(chunk), batch_size)])
+        for chunk in missing
     ]
     total = sum(len(parts) for _, parts in batches)
     steps = iter(track(range(total), label="Scoring with the reference"))
@@ -75,7 +82,13 @@ def reference_logprobs(
         fresh: dict[str, Tensor] = {}
         for part in parts:
             next(steps)
-            fresh.update(zip(part, _score(vlm, [pairs[where[key]] for key in part], features, autocast), strict=True))
+            fresh.update(
+                zip(
+                    part,
+                    _score(vlm, [pairs[where[key]] for key in part], features, autocast),
+                    strict=True,
+                )
+            )
         _save(_file_of(Path(folder), chunk), fresh)
         scores.update(fresh)
     for _ in steps:
@@ -83,7 +96,9 @@ def reference_logprobs(
     return [scores[key] for key in keys]
 
 
-def pair_keys(vlm: VisionLanguageModel, pairs: Sequence[PreparedPair], *, autocast_name: str = "") -> list[str]:
+def pair_keys(
+    vlm: VisionLanguageModel, pairs: Sequence[PreparedPair], *, autocast_name: str = ""
+) -> list[str]:
     """The key of each pair's scores under a model: equal exactly where all that they depend on is equal."""
     weights = model_hash(vlm.model)
     prompt_hashes: dict[int, str] = {}
@@ -108,8 +123,14 @@ def _score(
     with autocast():
         keys = image_keys(pairs)
         image_outputs = None if keys is None else features.recall(keys)
-        scores = score_branches(vlm.model, batch.to(vlm.device), image_outputs=image_outputs).float().cpu()
-    return [scores[b, :, : max(map(len, pair.response_ids))].clone() for b, pair in enumerate(pairs)]
+        scores = (
+            score_branches(vlm.model, batch.to(vlm.device), image_outputs=image_outputs)
+            .float()
+            .cpu()
+        )
+    return [
+        scores[b, :, : max(map(len, pair.response_ids))].clone() for b, pair in enumerate(pairs)
+    ]
 
 
 def _file_of(folder: Path, keys: Sequence[str]) -> Path:
@@ -132,4 +153,6 @@ def _save(path: Path, scores: dict[str, Tensor]) -> None:
         try:
             save_file(scores, temporary)
         except SafetensorError as error:
-            raise StorageError(f"Cannot write `{path}`: {error}. Free space or choose another folder.") from error
+            raise StorageError(
+                f"Cannot write `{path}`: {error}. Free space or choose another folder."
+            ) from error

@@ -1,8 +1,9 @@
 """Preference training: DPO and dense DPO (RLHF-V) on corrections, with everything that is frozen computed once.
 
-Papers: DPO, arXiv 2305.18290, equation 7; dense DPO, RLHF-V, arXiv 2312.00849, equation 5. Chosen and rejected response
-branch off one encoded prompt; the frozen reference's log-probabilities and the frozen vision tower's features are read
-from a cache; corrected tokens are found before the first step. What is left of a step is one forward and backward.
+Papers: DPO, arXiv 2305.18290, equation 7; dense DPO, RLHF-V, arXiv 2312.00849, equation 5. Chosen
+and rejected response branch off one encoded prompt; the frozen reference's log-probabilities and
+the frozen vision tower's features are read from a cache; corrected tokens are found before the
+first step. What is left of a step is one forward and backward.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +22,17 @@ from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.objectives.dense import sequence_score
 from veridical.objectives.dpo import dpo_loss
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records.manifests import build_manifest
 from veridical.seeding import child_seed
 from veridical.training.preference.config import ObjectiveSection, PreferenceRecipe
-from veridical.training.preference.data import PreparedPair, collate, encode_pairs, read_pairs, refuse_texts
+from veridical.training.preference.data import (
+    PreparedPair,
+    collate,
+    encode_pairs,
+    read_pairs,
+    refuse_texts,
+)
 from veridical.training.preference.references import reference_logprobs
 from veridical.training.run.checkpoints import find_resume_point
 from veridical.training.run.choice import ChoiceRule, default_rule
@@ -58,10 +65,11 @@ def train_dpo(
     Args:
         recipe: What to train, on what, how.
         run_dir: Where everything goes; must be new, unless `resume`.
-        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
+        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
+            the interruption.
         evaluate: Measures the model on validation scenes, before training and at every evaluation.
-        choose: How the checkpoint is chosen; by default least hallucination that keeps coverage where `evaluate` is
-            given, least loss where pairs are held out, else the last one.
+        choose: How the checkpoint is chosen; by default least hallucination that keeps coverage
+            where `evaluate` is given, least loss where pairs are held out, else the last one.
 
     Raises:
         ConfigError: `run_dir` holds a run already, or one of another recipe.
@@ -73,7 +81,9 @@ def train_dpo(
     recipe = recipe.model_copy(
         update={
             "model": with_absolute_model(recipe.model),
-            "data": recipe.data.model_copy(update={"corrections": absolute_path(recipe.data.corrections)}),
+            "data": recipe.data.model_copy(
+                update={"corrections": absolute_path(recipe.data.corrections)}
+            ),
             "train": recipe.train.model_copy(update={"cache": absolute_path(recipe.train.cache)}),
         }
     )
@@ -93,29 +103,50 @@ def train_dpo(
     cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
     precision = "bf16" if recipe.train.bf16 else "plain"
     autocast = mixed_precision(vlm, bf16=recipe.train.bf16)
-    features = FeatureCache(cache / f"features-{precision}", vlm)  # the adapter's wrapper does not touch the tower
+    features = FeatureCache(
+        cache / f"features-{precision}", vlm
+    )  # the adapter's wrapper does not touch the tower
     with autocast():
         prepared, statistics = encode_pairs(
-            vlm, [*parts["train"], *parts["validation"]], recipe.objective,
-            max_response_tokens=recipe.data.max_response_tokens, features=features,
-        )  # fmt: skip
+            vlm,
+            [*parts["train"], *parts["validation"]],
+            recipe.objective,
+            max_response_tokens=recipe.data.max_response_tokens,
+            features=features,
+        )
     clock.lap("encoding")
     write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
     references = reference_logprobs(
-        vlm, prepared, cache / "references", batch_size=recipe.train.micro_batch_size, features=features,
-        autocast=autocast, autocast_name=precision,
-    )  # fmt: skip
+        vlm,
+        prepared,
+        cache / "references",
+        batch_size=recipe.train.micro_batch_size,
+        features=features,
+        autocast=autocast,
+        autocast_name=precision,
+    )
     clock.lap("reference")
-    vlm = make_trainable(vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing)
+    vlm = make_trainable(
+        vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
+    )
     rows = list(zip(prepared, references, strict=True))
     train_rows, validation_rows = rows[: len(parts["train"])], rows[len(parts["train"]) :]
     trainer = PreferenceTrainer(
-        vlm, train_rows, validation_rows, recipe=recipe, features=features, run_dir=run_dir, evaluate=evaluate,
-        rule=choose or default_rule(
-            scenes=evaluate is not None, held_out=bool(validation_rows), of="pairs",
+        vlm,
+        train_rows,
+        validation_rows,
+        recipe=recipe,
+        features=features,
+        run_dir=run_dir,
+        evaluate=evaluate,
+        rule=choose
+        or default_rule(
+            scenes=evaluate is not None,
+            held_out=bool(validation_rows),
+            of="pairs",
             coverage_tolerance=recipe.train.coverage_tolerance,
         ),
-    )  # fmt: skip
+    )
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
     save_weights(vlm, weights)
@@ -125,7 +156,10 @@ def train_dpo(
         verb="train dpo",
         seed=recipe.train.seed,
         recipe=recipe,
-        inputs={recipe.data.corrections: hash_file(recipe.data.corrections), recipe.model.base: base_hash},
+        inputs={
+            recipe.data.corrections: hash_file(recipe.data.corrections),
+            recipe.model.base: base_hash,
+        },
         seconds={**clock.seconds, "training": progress.seconds},
         notes={
             "chosen_step": progress.best_step,
@@ -138,7 +172,7 @@ def train_dpo(
         },
     )
     write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
-    say(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
+    log(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
     return RunResult(run_dir, weights, recipe.model.base, manifest)
 
 
@@ -163,9 +197,14 @@ class PreferenceTrainer(RunTrainer):
         self._evaluate_model = evaluate
         self._features = features
         super().__init__(
-            vlm, rows, settings=recipe.train, run_dir=run_dir, collate=self._collate, measure=self._measure_held_out,
+            vlm,
+            rows,
+            settings=recipe.train,
+            run_dir=run_dir,
+            collate=self._collate,
+            measure=self._measure_held_out,
             rule=rule,
-        )  # fmt: skip
+        )
 
     def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """DPO loss of each pair, with its reward margin, accuracy and log-probabilities."""
@@ -174,7 +213,11 @@ class PreferenceTrainer(RunTrainer):
         branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
         policy = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
         return preference_losses(
-            policy, batch["reference"], batch["response_mask"], batch["changed_mask"], self._objective
+            policy,
+            batch["reference"],
+            batch["response_mask"],
+            batch["changed_mask"],
+            self._objective,
         )
 
     def _measure_held_out(self, step: int) -> dict[str, float]:
@@ -188,7 +231,11 @@ class PreferenceTrainer(RunTrainer):
 
 
 def preference_losses(
-    policy: Tensor, reference: Tensor, response_mask: Tensor, changed_mask: Tensor, objective: ObjectiveSection
+    policy: Tensor,
+    reference: Tensor,
+    response_mask: Tensor,
+    changed_mask: Tensor,
+    objective: ObjectiveSection,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Put token log-probabilities into the recipe's objective.
 
@@ -200,8 +247,9 @@ def preference_losses(
         objective: The recipe's settings.
 
     Returns:
-        Losses (B), and what is logged beside them, each (B): `reward_margin` (β times the difference), `accuracy`
-        (1 where the margin is positive, 0.5 for ties) and the responses' summed log-probabilities in nats.
+        Losses (B), and what is logged beside them, each (B): `reward_margin` (β times the
+        difference), `accuracy` (1 where the margin is positive, 0.5 for ties) and the responses'
+        summed log-probabilities in nats.
     """
 
     def score(token_logprobs: Tensor) -> Tensor:
@@ -213,15 +261,24 @@ def preference_losses(
             normalize=objective.normalize,
         )
 
-    (chosen, rejected), (reference_chosen, reference_rejected) = score(policy).unbind(-1), score(reference).unbind(-1)
+    (chosen, rejected), (reference_chosen, reference_rejected) = (
+        score(policy).unbind(-1),
+        score(reference).unbind(-1),
+    )
     result = dpo_loss(
-        chosen, rejected, reference_chosen, reference_rejected,
-        beta=objective.beta, label_smoothing=objective.label_smoothing,
-    )  # fmt: skip
+        chosen,
+        rejected,
+        reference_chosen,
+        reference_rejected,
+        beta=objective.beta,
+        label_smoothing=objective.label_smoothing,
+    )
     losses, margin = result.loss, result.margin
     if objective.sft_weight:
         mask = response_mask[:, 0]
-        losses = losses - objective.sft_weight * (policy[:, 0] * mask).sum(-1) / mask.sum(-1).clamp(min=1)
+        losses = losses - objective.sft_weight * (policy[:, 0] * mask).sum(-1) / mask.sum(-1).clamp(
+            min=1
+        )
     tie = margin.abs() < _TIE
     summed = (policy.detach() * response_mask).sum(-1)
     return losses, {

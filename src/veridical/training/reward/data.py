@@ -1,7 +1,8 @@
 """From a folder of comparisons to tokens and labels, everything worked out once before the first step.
 
-Both responses of a comparison branch off one encoded prompt and are shown the same facts in the same order. Facts may
-be made worse on purpose in training (statements dropped, another image's facts), never on held-out comparisons.
+Both responses of a comparison branch off one encoded prompt and are shown the same facts in the
+same order. Facts may be made worse on purpose in training (statements dropped, another image's
+facts), never on held-out comparisons.
 """
 
 import random
@@ -17,7 +18,7 @@ from veridical.files import quarantine_rows
 from veridical.models.branches import BranchBatch
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
-from veridical.progress import say, track
+from veridical.progress import log, track
 from veridical.records import Comparison, Facts, ImageRef, scan_records
 from veridical.records.folders import COMPARISONS_FILE
 from veridical.rewards.captions import own_captions
@@ -76,7 +77,12 @@ class ReadComparisons(NamedTuple):
 
 
 def read_comparisons(
-    folder: Path, data: ComparisonSection, facts: FactsSection, *, reads_facts: bool, quarantine: Path
+    folder: Path,
+    data: ComparisonSection,
+    facts: FactsSection,
+    *,
+    reads_facts: bool,
+    quarantine: Path,
 ) -> ReadComparisons:
     """Read and label a folder of comparisons.
 
@@ -97,20 +103,39 @@ def read_comparisons(
         skip_bad=data.skip_bad,
         quarantine=quarantine,
     )
-    counts = {"read": len(compared), "ties": sum(pair.comparison.preferred == "tie" for pair in compared)}
+    counts = {
+        "read": len(compared),
+        "ties": sum(pair.comparison.preferred == "tie" for pair in compared),
+    }
     pairs = [_label(pair, facts, reads_facts=reads_facts) for pair in compared]
     if reads_facts:
         without = [pair.id for pair in pairs if not pair.query.facts]
         counts["without_facts"] = len(without)
-        if without and facts.missing == "error":  # there were facts, but none of the kinds asked for
-            message = f"no facts of the kinds {', '.join(facts.kinds)} for {len(without)} comparisons ({without[0]} …)."
-            raise DataError([Fault(folder / COMPARISONS_FILE, None, f"{message} Add them, or set facts.missing.")])
+        if (
+            without and facts.missing == "error"
+        ):  # there were facts, but none of the kinds asked for
+            message = (
+                f"no facts of the kinds {', '.join(facts.kinds)} for {len(without)} comparisons"
+                f" ({without[0]} …)."
+            )
+            raise DataError(
+                [
+                    Fault(
+                        folder / COMPARISONS_FILE,
+                        None,
+                        f"{message} Add them, or set facts.missing.",
+                    )
+                ]
+            )
         if without and facts.missing == "exclude":
             pairs = [pair for pair in pairs if pair.query.facts]
             counts["excluded"] = len(without)
         if without:
             done = "left out" if facts.missing == "exclude" else "learnt from without facts"
-            say(f"{len(without)} of {len(compared)} comparisons have no facts and are {done} ({without[0]} …).")
+            log(
+                f"{len(without)} of {len(compared)} comparisons have no facts and are {done}"
+                f" ({without[0]} …)."
+            )
     if data.judgements == "merged":
         before = len(pairs)
         pairs = _merge(pairs, compared)
@@ -157,12 +182,18 @@ def _merge(pairs: Sequence[LabelledPair], compared: Sequence[ComparedPair]) -> l
         labels = [p.preference if ids[p.id] == ids[first.id] else 1 - p.preference for p in group]
         noted = [pair.hallucination for pair in group if pair.hallucination is not None]
         hallucination = 2 * sum(noted) >= len(noted) if noted else None
-        merged.append(first._replace(preference=sum(labels) / len(labels), hallucination=hallucination))
+        merged.append(
+            first._replace(preference=sum(labels) / len(labels), hallucination=hallucination)
+        )
     return merged
 
 
 def with_own_captions(
-    vlm: VisionLanguageModel, pairs: Sequence[LabelledPair], facts: FactsSection, *, features: FeatureCache
+    vlm: VisionLanguageModel,
+    pairs: Sequence[LabelledPair],
+    facts: FactsSection,
+    *,
+    features: FeatureCache,
 ) -> list[LabelledPair]:
     """Give comparisons the model's own captions as facts: what is left where nobody wrote any."""
     captions = own_captions(
@@ -173,10 +204,15 @@ def with_own_captions(
         features=features,
     )
     known = {item.image_id: (item,) for item in captions}
-    return [pair._replace(query=pair.query._replace(facts=known.get(pair.image_id, ()))) for pair in pairs]
+    return [
+        pair._replace(query=pair.query._replace(facts=known.get(pair.image_id, ())))
+        for pair in pairs
+    ]
 
 
-def disturb_facts(pairs: Sequence[LabelledPair], facts: FactsSection, *, seed: int) -> list[LabelledPair]:
+def disturb_facts(
+    pairs: Sequence[LabelledPair], facts: FactsSection, *, seed: int
+) -> list[LabelledPair]:
     """Shuffle, drop and swap the facts of training comparisons, each by a stream of its own.
 
     Args:
@@ -189,7 +225,11 @@ def disturb_facts(pairs: Sequence[LabelledPair], facts: FactsSection, *, seed: i
         rng = child_random(seed, "facts", pair.id)
         known = pair.query.facts
         if rng.random() < facts.swap:
-            others = [other for other in (rng.choice(pairs) for _ in range(20)) if other.image != pair.image]
+            others = [
+                other
+                for other in (rng.choice(pairs) for _ in range(20))
+                if other.image != pair.image
+            ]
             known = others[0].query.facts if others else known
         changed = [_worse(item, facts, rng) for item in known]
         kept = tuple(item for item in changed if item.texts)
@@ -229,18 +269,23 @@ def lay_out_comparisons(
         The comparisons that are kept, and their tokens.
 
     Raises:
-        DataError: Comparisons that do not fit the window or hold special tokens, all of them, each with file and line.
+        DataError: Comparisons that do not fit the window or hold special tokens, all of them, each
+            with file and line.
     """
     kept: list[LabelledPair] = []
     prepared: list[PreparedComparison] = []
     bad: dict[str, str] = {}
 
     def keep(some: Sequence[LabelledPair]) -> None:
-        rows = model.lay_out([pair.query for pair in some], features=features, max_tokens=data.max_tokens)
+        rows = model.lay_out(
+            [pair.query for pair in some], features=features, max_tokens=data.max_tokens
+        )
         for pair, row in zip(some, rows, strict=True):
             kept.append(pair)
             prepared.append(
-                PreparedComparison(row, pair.preference, hallucination_weight if pair.hallucination else 1.0)
+                PreparedComparison(
+                    row, pair.preference, hallucination_weight if pair.hallucination else 1.0
+                )
             )
 
     for start in track(range(0, len(pairs), _AT_ONCE), label="Encoding comparisons"):
@@ -258,8 +303,14 @@ def lay_out_comparisons(
     return kept, prepared
 
 
-def _refuse(bad: dict[str, str], file: Path, data: ComparisonSection, quarantine: Path, *, left: int) -> None:
-    rows = [row for row in scan_records(file, Comparison) if row.record is not None and row.record.id in bad]
+def _refuse(
+    bad: dict[str, str], file: Path, data: ComparisonSection, quarantine: Path, *, left: int
+) -> None:
+    rows = [
+        row
+        for row in scan_records(file, Comparison)
+        if row.record is not None and row.record.id in bad
+    ]
     messages = [(row.line, row.raw, bad[row.record.id]) for row in rows if row.record is not None]
     if not data.skip_bad or not left:
         faults = [Fault(file, line, message) for line, _, message in messages]
@@ -271,8 +322,8 @@ def collate_comparisons(rows: Sequence[PreparedComparison], *, pad_token_id: int
     """Make one batch.
 
     Returns:
-        `prompt` (tensors), `image_keys` (or None), `response_ids`, `response_mask` and `said_mask`, each (B 2 T),
-        `preference` and `weight` (B).
+        `prompt` (tensors), `image_keys` (or None), `response_ids`, `response_mask` and `said_mask`,
+        each (B 2 T), `preference` and `weight` (B).
     """
     batch = put_together([row.laid_out for row in rows], pad_token_id=pad_token_id)
     return {

@@ -1,7 +1,8 @@
 """Reward training: a scalar head and an adapter (or weights) learn which of two responses people prefer.
 
-LLaVA-RLHF (arXiv 2309.14525, section 2.3): both responses are shown the same facts, so that what is wrong can be read
-off rather than guessed. They branch off one encoded prompt; the frozen tower's features are computed once an image.
+LLaVA-RLHF (arXiv 2309.14525, section 2.3): both responses are shown the same facts, so that what is
+wrong can be read off rather than guessed. They branch off one encoded prompt; the frozen tower's
+features are computed once an image.
 """
 
 import json
@@ -20,7 +21,7 @@ from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import unwrap
 from veridical.objectives.reward import pairwise_loss, preference_accuracy
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records.manifests import build_manifest
 from veridical.rewards.leak import score_conditions
 from veridical.rewards.model import RewardModel, new_head
@@ -60,15 +61,21 @@ _SAMPLE = 256
 
 
 def train_reward_model(
-    recipe: RewardRecipe, run_dir: Path | str, *, resume: bool = False, choose: ChoiceRule | None = None
+    recipe: RewardRecipe,
+    run_dir: Path | str,
+    *,
+    resume: bool = False,
+    choose: ChoiceRule | None = None,
 ) -> RunResult:
     """Train a reward model on comparisons; `pipelines.reward` also reports on it.
 
     Args:
         recipe: What to train, on what, how.
         run_dir: Where everything goes; must be new, unless `resume`.
-        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
-        choose: How the checkpoint is chosen; by default by the loss on held-out comparisons, where there are some.
+        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
+            the interruption.
+        choose: How the checkpoint is chosen; by default by the loss on held-out comparisons, where
+            there are some.
 
     Returns:
         The run; its weights are the folder that `RewardModel.load` and `attach` read.
@@ -90,15 +97,21 @@ def train_reward_model(
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
     base_hash = model_hash(vlm.model, adapters=False)
-    vlm = make_trainable(vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing)
+    vlm = make_trainable(
+        vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
+    )
     model = RewardModel(vlm, new_head(vlm), recipe.template, pooling=recipe.objective.pooling)
     clock.lap("loading")
     autocast = mixed_precision(vlm, bf16=recipe.train.bf16)
     precision = "bf16" if recipe.train.bf16 else "plain"
-    features = FeatureCache(Path(recipe.train.cache) / f"features-{precision}" if recipe.train.cache else None, vlm)
+    features = FeatureCache(
+        Path(recipe.train.cache) / f"features-{precision}" if recipe.train.cache else None, vlm
+    )
     with autocast():
         if recipe.template.reads_facts and recipe.facts.source == "own_caption":
-            both = with_own_captions(vlm, [*train.pairs, *held_out.pairs], recipe.facts, features=features)
+            both = with_own_captions(
+                vlm, [*train.pairs, *held_out.pairs], recipe.facts, features=features
+            )
             train = train._replace(pairs=both[: len(train.pairs)])
             held_out = held_out._replace(pairs=both[len(train.pairs) :])
         learnt, train_rows = _lay_out(model, train, recipe, run_dir, features, part="train")
@@ -106,15 +119,25 @@ def train_reward_model(
     clock.lap("encoding")
     write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
     trainer = RewardTrainer(
-        model, train_rows, held_out_rows, recipe=recipe, features=features, run_dir=run_dir,
-        rule=choose or default_rule(scenes=False, held_out=bool(kept), of="comparisons", coverage_tolerance=0.0),
-    )  # fmt: skip
+        model,
+        train_rows,
+        held_out_rows,
+        recipe=recipe,
+        features=features,
+        run_dir=run_dir,
+        rule=choose
+        or default_rule(
+            scenes=False, held_out=bool(kept), of="comparisons", coverage_tolerance=0.0
+        ),
+    )
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     trained_weights = sum(p.numel() for p in vlm.model.parameters() if p.requires_grad)
     trainer.let_go_of_head()
     clock.lap("training")
     with autocast():
-        _score_held_out(model, kept or learnt[:_SAMPLE], run_dir if kept else None, recipe, features)
+        _score_held_out(
+            model, kept or learnt[:_SAMPLE], run_dir if kept else None, recipe, features
+        )
     clock.lap("scoring")
     model.save(run_dir / WEIGHTS, base=recipe.model.base, base_hash=base_hash)
     clock.lap("saving")
@@ -132,7 +155,11 @@ def train_reward_model(
             "choice_rule": trainer.rule.statement,
             "base": progress.base,
             "candidates": [candidate.model_dump() for candidate in progress.candidates],
-            "comparisons": {"train": train.counts, "held_out": held_out.counts, "learnt": len(learnt)},
+            "comparisons": {
+                "train": train.counts,
+                "held_out": held_out.counts,
+                "learnt": len(learnt),
+            },
             "sources": sorted({pair.source for pair in (*learnt, *kept)}),
             "trained_weights": trained_weights,
             "reward_mean": model.mean,
@@ -140,7 +167,10 @@ def train_reward_model(
         },
     )
     write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
-    say(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Reward model: {run_dir / WEIGHTS}")
+    log(
+        f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Reward model:"
+        f" {run_dir / WEIGHTS}"
+    )
     return RunResult(run_dir, run_dir / WEIGHTS, recipe.model.base, manifest)
 
 
@@ -165,13 +195,19 @@ class RewardTrainer(RunTrainer):
         self._objective = recipe.objective
         self._features = features
         self._by_length = recipe.train.by_length
-        # As a part of the model the head is optimised, kept in resume points and restored with the rest.
+        # As a part of the model the head is optimised, kept in resume points and restored with the
+        # rest.
         self._owner().reward_head = model.head
         pad = model.vlm.tokenizer.pad_token_id
         super().__init__(
-            model.vlm, rows, settings=recipe.train, run_dir=run_dir, measure=self._measure_held_out, rule=rule,
+            model.vlm,
+            rows,
+            settings=recipe.train,
+            run_dir=run_dir,
+            measure=self._measure_held_out,
+            rule=rule,
             collate=lambda some: collate_comparisons(some, pad_token_id=pad),
-        )  # fmt: skip
+        )
 
     def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Pairwise loss of each comparison, with margin, agreement with people (ties count half) and mean reward."""
@@ -180,9 +216,13 @@ class RewardTrainer(RunTrainer):
         rewards = self._model.rewards(laid_out_batch(batch), image_outputs=image_outputs)
         first, second = rewards.unbind(-1)
         found = pairwise_loss(
-            first, second, batch["preference"], weight=batch["weight"],
-            centring=self._objective.centring, centring_weight=self._objective.centring_weight,
-        )  # fmt: skip
+            first,
+            second,
+            batch["preference"],
+            weight=batch["weight"],
+            centring=self._objective.centring,
+            centring_weight=self._objective.centring_weight,
+        )
         agreement = preference_accuracy(found.margin, batch["preference"]).nan_to_num(0.5)
         return found.loss, {
             "preference_loss": found.preference_loss,
@@ -202,14 +242,18 @@ class RewardTrainer(RunTrainer):
         if not self._by_length:
             return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return, unused-ignore]
         lengths = [row.laid_out.tokens for row in self._rows]
-        return LengthOrder(lengths, batch_size=self.settings.micro_batch_size, seed=self.settings.seed)
+        return LengthOrder(
+            lengths, batch_size=self.settings.micro_batch_size, seed=self.settings.seed
+        )
 
     def _measure_held_out(self, step: int) -> dict[str, float]:  # noqa: ARG002 (the loop says it)
         return self.mean_over(self._held_out) if self._held_out else {}
 
 
 def _with_absolute_paths(recipe: RewardRecipe) -> RewardRecipe:
-    data = {name: absolute_path(getattr(recipe.data, name)) for name in ("comparisons", "validation")}
+    data = {
+        name: absolute_path(getattr(recipe.data, name)) for name in ("comparisons", "validation")
+    }
     return recipe.model_copy(
         update={
             "model": with_absolute_model(recipe.model),
@@ -230,7 +274,11 @@ def _read(recipe: RewardRecipe, run_dir: Path) -> tuple[ReadComparisons, ReadCom
     facts = recipe.facts.model_copy(update={"kinds": shown})  # facts that nobody is shown are none
     found = [
         read_comparisons(
-            Path(folder), recipe.data, facts, reads_facts=from_file, quarantine=run_dir / f"bad_rows_{name}"
+            Path(folder),
+            recipe.data,
+            facts,
+            reads_facts=from_file,
+            quarantine=run_dir / f"bad_rows_{name}",
         )
         for folder, name in zip(_folders(recipe), ("train", "held_out"), strict=False)
     ]
@@ -239,22 +287,41 @@ def _read(recipe: RewardRecipe, run_dir: Path) -> tuple[ReadComparisons, ReadCom
         (whole,) = found
         parts = {"train": whole.pairs, "held_out": []}
         if share:
-            parts = split_by_image(whole.pairs, {"train": 1 - share, "held_out": share}, seed=recipe.train.seed)
+            parts = split_by_image(
+                whole.pairs, {"train": 1 - share, "held_out": share}, seed=recipe.train.seed
+            )
         found = [whole._replace(pairs=parts["train"]), ReadComparisons(parts["held_out"], {})]
     train, held_out = found
     if from_file:
-        train = train._replace(pairs=disturb_facts(train.pairs, recipe.facts, seed=recipe.train.seed))
+        train = train._replace(
+            pairs=disturb_facts(train.pairs, recipe.facts, seed=recipe.train.seed)
+        )
     return train, held_out
 
 
 def _lay_out(
-    model: RewardModel, read: ReadComparisons, recipe: RewardRecipe, run_dir: Path, features: FeatureCache, *, part: str
+    model: RewardModel,
+    read: ReadComparisons,
+    recipe: RewardRecipe,
+    run_dir: Path,
+    features: FeatureCache,
+    *,
+    part: str,
 ) -> tuple[list[LabelledPair], list[PreparedComparison]]:
-    folder = recipe.data.validation if part == "held_out" and recipe.data.validation else recipe.data.comparisons
+    folder = (
+        recipe.data.validation
+        if part == "held_out" and recipe.data.validation
+        else recipe.data.comparisons
+    )
     return lay_out_comparisons(
-        model, read.pairs, recipe.data, folder=Path(folder), features=features,
-        hallucination_weight=recipe.objective.hallucination_weight, quarantine=run_dir / f"bad_texts_{part}.jsonl",
-    )  # fmt: skip
+        model,
+        read.pairs,
+        recipe.data,
+        folder=Path(folder),
+        features=features,
+        hallucination_weight=recipe.objective.hallucination_weight,
+        quarantine=run_dir / f"bad_texts_{part}.jsonl",
+    )
 
 
 def _score_held_out(
@@ -271,7 +338,12 @@ def _score_held_out(
         rewards = model.score(queries, batch_size=size, features=features)
     else:
         scored = score_conditions(
-            model, queries, seed=recipe.train.seed, sample=recipe.data.leak_check, batch_size=size, features=features
+            model,
+            queries,
+            seed=recipe.train.seed,
+            sample=recipe.data.leak_check,
+            batch_size=size,
+            features=features,
         )
         rewards = list(scored["intact"].values())
         lines = [
@@ -282,10 +354,16 @@ def _score_held_out(
                 "preference": pair.preference,
                 "hallucination": pair.hallucination,
                 "lengths": [len(text) for text in pair.query.responses],
-                "rewards": {name: values[number].tolist() for name, values in scored.items() if number in values},
+                "rewards": {
+                    name: values[number].tolist()
+                    for name, values in scored.items()
+                    if number in values
+                },
             }
             for number, pair in enumerate(pairs)
         ]
-        write_text_atomically(run_dir / HELD_OUT_FILE, "".join(json.dumps(line) + "\n" for line in lines))
+        write_text_atomically(
+            run_dir / HELD_OUT_FILE, "".join(json.dumps(line) + "\n" for line in lines)
+        )
     together = torch.cat(rewards)
     model.mean, model.deviation = float(together.mean()), float(together.std()) or 1.0

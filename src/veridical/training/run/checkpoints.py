@@ -1,8 +1,8 @@
 """Resume points that are whole or are not there: what a killed run leaves half-written is found and thrown away.
 
-A resume point is a folder that the trainer fills file by file (weights that learn, optimiser, schedule, random states,
-progress). The last thing written is `complete.json` with the size of every file; a folder without it, or with a file of
-another size, does not count.
+A resume point is a folder that the trainer fills file by file (weights that learn, optimiser,
+schedule, random states, progress). The last thing written is `complete.json` with the size of every
+file; a folder without it, or with a file of another size, does not count.
 """
 
 import shutil
@@ -51,7 +51,9 @@ class RunProgress(BaseModel):
 
 def mark_complete(folder: Path) -> None:
     """Declare a resume point whole."""
-    sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
+    sizes = {
+        p.relative_to(folder).as_posix(): p.stat().st_size for p in folder.rglob("*") if p.is_file()
+    }
     write_json_atomically(folder / _MARK, {"bytes": sizes})
 
 
@@ -62,7 +64,8 @@ def is_complete(folder: Path) -> bool:
     except (OSError, ValidationError):
         return False
     return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in mark.bytes.items()
+        (folder / name).is_file() and (folder / name).stat().st_size == size
+        for name, size in mark.bytes.items()
     )
 
 
@@ -86,7 +89,11 @@ def prune_resume_points(folder: Path, *, keep: Path | None) -> None:
 
 
 def _resume_points(folder: Path) -> list[Path]:
-    return [path for path in folder.glob(f"{_PREFIX}*") if path.is_dir() and path.name[len(_PREFIX) :].isdigit()]
+    return [
+        path
+        for path in folder.glob(f"{_PREFIX}*")
+        if path.is_dir() and path.name[len(_PREFIX) :].isdigit()
+    ]
 
 
 def _step_of(path: Path) -> int:
@@ -109,12 +116,16 @@ def save_trainable(model: nn.Module, path: Path) -> None:
     Raises:
         StorageError: The disk refused.
     """
-    weights = {name: p.detach().cpu().contiguous() for name, p in trainable_parameters(model).items()}
+    weights = {
+        name: p.detach().cpu().contiguous() for name, p in trainable_parameters(model).items()
+    }
     with atomic_path(path) as temporary:
         try:
             save_file(weights, temporary)
         except SafetensorError as error:
-            raise StorageError(f"Cannot write `{path}`: {error}. Free space or choose another folder.") from error
+            raise StorageError(
+                f"Cannot write `{path}`: {error}. Free space or choose another folder."
+            ) from error
 
 
 @torch.no_grad()
@@ -128,11 +139,13 @@ def load_trainable(model: nn.Module, path: Path) -> None:
     try:
         found = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise StorageError(f"Cannot read `{path}`: {error}. Remove the run directory and start again.") from error
+        raise StorageError(
+            f"Cannot read `{path}`: {error}. Remove the run directory and start again."
+        ) from error
     if set(found) != set(wanted) or any(found[name].shape != wanted[name].shape for name in found):
         raise StorageError(
-            f"`{path}` holds other weights than those that are trained now ({len(found)} against {len(wanted)} "
-            "tensors). Resume with the recipe that the run was started with."
+            f"`{path}` holds other weights than those that are trained now ({len(found)} against"
+            f" {len(wanted)} tensors). Resume with the recipe that the run was started with."
         )
     for name, parameter in wanted.items():
         parameter.copy_(found[name])
@@ -141,4 +154,6 @@ def load_trainable(model: nn.Module, path: Path) -> None:
 def trainable_parameters(model: nn.Module) -> Mapping[str, nn.Parameter]:
     """The weights that take gradients, by name; tied ones once."""
     inner: Any = unwrap(model)
-    return {name: parameter for name, parameter in inner.named_parameters() if parameter.requires_grad}
+    return {
+        name: parameter for name, parameter in inner.named_parameters() if parameter.requires_grad
+    }

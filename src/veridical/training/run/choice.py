@@ -1,7 +1,8 @@
 """Which checkpoint is kept: a stated rule over what was measured on held-out data, never on test data.
 
-A rule turns a checkpoint's metrics into a key; the smallest key wins, the earliest of equals. Keys are compared, not
-weighed, so that the best so far can be kept while training goes on and the rest thrown away.
+A rule turns a checkpoint's metrics into a key; the smallest key wins, the earliest of equals. Keys
+are compared, not weighed, so that the best so far can be kept while training goes on and the rest
+thrown away.
 """
 
 from collections.abc import Callable, Mapping
@@ -67,8 +68,8 @@ def least_hallucination(*, coverage_tolerance: float) -> ChoiceRule:
         return (1.0, -coverage)
 
     statement = (
-        f"least hallucination_rate among checkpoints whose object_coverage is at most {coverage_tolerance:g} below the "
-        "base's; where there is none, the most object_coverage"
+        "least hallucination_rate among checkpoints whose object_coverage is at most"
+        f" {coverage_tolerance:g} below the base's; where there is none, the most object_coverage"
     )
     return ChoiceRule(statement, key)
 
@@ -76,7 +77,8 @@ def least_hallucination(*, coverage_tolerance: float) -> ChoiceRule:
 def _value(metrics: Metrics, name: str) -> float:
     if name not in metrics:
         raise ConfigError(
-            f"The rule that chooses the checkpoint needs `{name}`, but only {', '.join(sorted(metrics)) or 'nothing'} "
-            "was measured. Give an `evaluate` that returns it, held-out pairs, or another rule."
+            f"The rule that chooses the checkpoint needs `{name}`, but only"
+            f" {', '.join(sorted(metrics)) or 'nothing'} was measured. Give an `evaluate` that"
+            " returns it, held-out pairs, or another rule."
         )
     return float(metrics[name])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from veridical.config import Recipe, load_recipe
 from veridical.errors import ConfigError
 from veridical.files import read_bytes
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records import Manifest
 
 
@@ -15,9 +15,11 @@ class RunResult(NamedTuple):
     """What a training run left."""
 
     run_dir: Path
-    """The run directory: `recipe.toml`, `metrics.jsonl`, `manifest.json` and the trained weights."""
+    """The run directory: `recipe.toml`, `metrics.jsonl`, `manifest.json` and the trained
+    weights."""
     weights: Path
-    """Folder of the trained weights: `adapter` (LoRA) or `model` (full), inside the run directory."""
+    """Folder of the trained weights: `adapter` (LoRA) or `model` (full), inside the run
+    directory."""
     base: str
     """The model that was trained; an adapter goes on top of it."""
     manifest: Manifest
@@ -40,17 +42,18 @@ def open_run(recipe: Recipe, run_dir: Path, *, resume: bool) -> Manifest | None:
         return None
     if not resume:
         raise ConfigError(
-            f"`{run_dir}` holds a run already. Give another folder, or go on with that run by adding --resume."
+            f"`{run_dir}` holds a run already. Give another folder, or go on with that run by"
+            " adding --resume."
         )
     before = load_recipe(written, type(recipe))
     if before != recipe:
         raise ConfigError(
-            f"The run in `{run_dir}` was started with another recipe; they differ in {_differences(before, recipe)}. "
-            f"Resume with `{written}`, or give another folder."
+            f"The run in `{run_dir}` was started with another recipe; they differ in"
+            f" {_differences(before, recipe)}. Resume with `{written}`, or give another folder."
         )
     if not (run_dir / "manifest.json").is_file():
         return None
-    say(f"The run in {run_dir} is finished already.")
+    log(f"The run in {run_dir} is finished already.")
     return Manifest.model_validate_json(read_bytes(run_dir / "manifest.json"))
 
 
@@ -62,7 +65,11 @@ def _differences(before: Recipe, after: Recipe) -> str:
 def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= (
+            _flat(value, f"{prefix}{name}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{name}": value}
+        )
     return flat
 
 

@@ -1,7 +1,7 @@
 """Prompts of a training set, encoded once: equal ones share their tensors, pixels go where their features are kept.
 
-Images go through the model's own deterministic processing, never cropped or flipped at random: a mirrored picture would
-make "on the left" wrong.
+Images go through the model's own deterministic processing, never cropped or flipped at random: a
+mirrored picture would make "on the left" wrong.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,7 +51,8 @@ def encode_all_prompts(
     Args:
         vlm: The model whose template and tokenizer count.
         rows: What is asked.
-        features: Keeps the features of the images where the model allows it, so that pixels can be let go.
+        features: Keeps the features of the images where the model allows it, so that pixels can be
+            let go.
         turns_of: What user and assistant said in turn, up to the question.
 
     Raises:
@@ -63,7 +64,9 @@ def encode_all_prompts(
         first.setdefault(identity, number)
     encoded: dict[tuple[tuple[str, ...], str], EncodedPrompt] = {}
     unique = list(first)
-    for start in track(range(0, len(unique), _PROMPTS_AT_ONCE), label="Encoding prompts and images"):
+    for start in track(
+        range(0, len(unique), _PROMPTS_AT_ONCE), label="Encoding prompts and images"
+    ):
         some = unique[start : start + _PROMPTS_AT_ONCE]
         asked = [rows[first[identity]] for identity in some]
         images = [open_image(row.image, root=Path(row.image.path).parent) for row in asked]

@@ -33,7 +33,9 @@ class Flow(TrainerCallback):  # type: ignore[misc, unused-ignore]
         next(self._bar, None)
         settings = self._settings
         last = state.global_step >= state.max_steps
-        if last or (settings.evaluation_steps and state.global_step % settings.evaluation_steps == 0):
+        if last or (
+            settings.evaluation_steps and state.global_step % settings.evaluation_steps == 0
+        ):
             control.should_evaluate = True
         if settings.save_steps and state.global_step % settings.save_steps == 0:
             control.should_save = True
@@ -43,7 +45,11 @@ class Flow(TrainerCallback):  # type: ignore[misc, unused-ignore]
         """Decide after each epoch."""
         done = self._progress().candidates
         evaluated = bool(done) and done[-1].step == state.global_step
-        if not self._settings.evaluation_steps and not evaluated and not control.should_training_stop:
+        if (
+            not self._settings.evaluation_steps
+            and not evaluated
+            and not control.should_training_stop
+        ):
             control.should_evaluate = True
         self._save_with_evaluation(control)
 
@@ -93,8 +99,8 @@ def training_arguments(settings: TrainSection, folder: Path, *, on_cpu: bool) ->
     )
     if arguments.world_size > 1:
         raise ConfigError(
-            f"This training runs in one process on one device, but was started as one of {arguments.world_size}. "
-            "Start it without a distributed launcher."
+            "This training runs in one process on one device, but was started as one of"
+            f" {arguments.world_size}. Start it without a distributed launcher."
         )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # else the trainer would copy the model to all of them

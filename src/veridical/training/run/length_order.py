@@ -1,7 +1,8 @@
 """An order of training rows that puts like lengths into one batch, so that little is padded, and yet is random.
 
-Rows are shuffled, cut into blocks of many batches, sorted by length within each block and cut into batches, which are
-shuffled again. The order depends on seed and epoch alone: a resumed run finds the place where it was.
+Rows are shuffled, cut into blocks of many batches, sorted by length within each block and cut into
+batches, which are shuffled again. The order depends on seed and epoch alone: a resumed run finds
+the place where it was.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,7 +48,10 @@ class LengthOrder(Sampler[int]):
         batches: list[list[int]] = []
         for start in range(0, whole, size):
             block = sorted(rows[start : min(start + size, whole)], key=self._lengths.__getitem__)
-            batches += [block[place : place + self._batch_size] for place in range(0, len(block), self._batch_size)]
+            batches += [
+                block[place : place + self._batch_size]
+                for place in range(0, len(block), self._batch_size)
+            ]
         random.shuffle(batches)
         yield from (row for batch in batches for row in batch)
         yield from rest

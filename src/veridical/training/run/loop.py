@@ -1,8 +1,9 @@
 """The training loop that every method shares: `transformers.Trainer`, plus what a run owes its user.
 
-The trainer does batches, accumulation, mixed precision, optimiser and schedule. Added here: a metrics file, evaluation
-on held-out data and the choice of a checkpoint by a stated rule, early stop, progress, and resume points that survive
-being killed at any moment. A method gives the loss of a batch and what it wants measured.
+The trainer does batches, accumulation, mixed precision, optimiser and schedule. Added here: a
+metrics file, evaluation on held-out data and the choice of a checkpoint by a stated rule, early
+stop, progress, and resume points that survive being killed at any moment. A method gives the loss
+of a batch and what it wants measured.
 """
 
 import random
@@ -22,7 +23,7 @@ from transformers import PrinterCallback, Trainer
 
 from veridical.errors import ModelError, StorageError
 from veridical.models.loading import VisionLanguageModel
-from veridical.progress import say
+from veridical.progress import log
 from veridical.seeding import child_seed
 from veridical.training.run.checkpoints import (
     WEIGHTS,
@@ -46,7 +47,8 @@ RESUME_FOLDER = "resume"
 Measure = Callable[[int], Mapping[str, float]]
 """Gives metrics of the model as it is after so many steps, on held-out data."""
 Evaluate = Callable[[VisionLanguageModel, int], Mapping[str, float]]
-"""Measures a model after so many steps, on validation scenes; gives `hallucination_rate` and `object_coverage`."""
+"""Measures a model after so many steps, on validation scenes; gives `hallucination_rate` and
+`object_coverage`."""
 
 
 class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
@@ -78,7 +80,9 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         use_cache = config.use_cache if hasattr(config, "use_cache") else None
         super().__init__(
             model=vlm.model,
-            args=training_arguments(settings, run_dir / RESUME_FOLDER, on_cpu=vlm.device.type == "cpu"),
+            args=training_arguments(
+                settings, run_dir / RESUME_FOLDER, on_cpu=vlm.device.type == "cpu"
+            ),
             train_dataset=rows,  # type: ignore[arg-type, unused-ignore]
             data_collator=collate,  # type: ignore[arg-type, unused-ignore]
             callbacks=[Flow(settings, lambda: self.progress)],
@@ -88,7 +92,8 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             config.use_cache = use_cache  # the trainer turns it off, and it would be saved so
         elif hasattr(config, "use_cache"):
             del config.use_cache
-        # Losses are sums over items, divided by the items of the whole step: a short last batch is then weighed right.
+        # Losses are sums over items, divided by the items of the whole step: a short last batch is
+        # then weighed right.
         self.model_accepts_loss_kwargs = True
         self._collate_rows = collate
         self.vlm = vlm
@@ -136,7 +141,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             self.progress = read_progress(resume_from)
             step = int(resume_from.name.rpartition("-")[2])
             self.metrics_log.forget_after(step)
-            say(f"Going on after step {step}.")
+            log(f"Going on after step {step}.")
         prune_resume_points(self._resume_dir, keep=resume_from)
         torch.manual_seed(child_seed(self.settings.seed, "training"))
         self._started = time.monotonic() - self.progress.seconds
@@ -162,7 +167,9 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         self._pending.append((items, {"loss": losses.detach(), **others}))
         return losses.sum() / (items if num_items_in_batch is None else num_items_in_batch)
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], Any]:
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: Any
+    ) -> tuple[list[Any], Any]:
         """Count the items of an optimiser step."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         return batches, sum(self.batch_items(batch) for batch in batches)
@@ -173,7 +180,9 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         metrics = self._measure(step)
         self.metrics_log.append({"step": step, "part": "validation", **metrics})
         self._consider(step, metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:  # noqa: ARG002
@@ -204,9 +213,9 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         )
         if not np.isfinite([means["loss"], logs["grad_norm"]]).all():
             raise ModelError(
-                f"The training ran away at step {self.state.global_step}: loss {means['loss']}, gradient norm "
-                f"{logs['grad_norm']}. Take a smaller train.learning_rate (or objective.beta), or float32, in a new "
-                "run directory."
+                f"The training ran away at step {self.state.global_step}: loss {means['loss']},"
+                f" gradient norm {logs['grad_norm']}. Take a smaller train.learning_rate (or"
+                " objective.beta), or float32, in a new run directory."
             )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
@@ -225,8 +234,8 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             if isinstance(error, StorageError):
                 raise
             raise StorageError(
-                f"Cannot write the resume point `{folder}`: {error}. The one before it is kept; free space and run "
-                "the same command again with --resume."
+                f"Cannot write the resume point `{folder}`: {error}. The one before it is kept;"
+                " free space and run the same command again with --resume."
             ) from error
         write_progress(folder, self.progress)
         mark_complete(folder)
@@ -262,10 +271,16 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         else:
             progress.evaluations_since_best += 1
         if metrics:
-            say(f"step {step}: {_in_words(metrics)}{' (best so far)' if better else ''}; base: {_in_words(base)}")
+            log(
+                f"step {step}: {_in_words(metrics)}{' (best so far)' if better else ''}; base:"
+                f" {_in_words(base)}"
+            )
         if self._has_stopped_early():
             patience = self.settings.early_stop_patience
-            say(f"Stopped early: no better checkpoint in {patience} evaluations (rule: {self.rule.statement}).")
+            log(
+                f"Stopped early: no better checkpoint in {patience} evaluations (rule:"
+                f" {self.rule.statement})."
+            )
             self.control.should_training_stop = True
 
     def _has_stopped_early(self) -> bool:

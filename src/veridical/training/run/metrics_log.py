@@ -29,7 +29,9 @@ class MetricsLog:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
-            raise StorageError(f"Cannot write `{self._path}`: {error.strerror}. Free space.") from error
+            raise StorageError(
+                f"Cannot write `{self._path}`: {error.strerror}. Free space."
+            ) from error
 
     def forget(self) -> None:
         """Begin anew."""

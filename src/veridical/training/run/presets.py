@@ -17,7 +17,8 @@ def settings_of(table: Mapping[Any, Sections], name: Any) -> Sections:
 def as_said(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a recipe says, section by section; a section that is a model already gives what was set in it."""
     return {
-        key: value.model_dump(exclude_unset=True) if isinstance(value, Recipe) else value for key, value in data.items()
+        key: value.model_dump(exclude_unset=True) if isinstance(value, Recipe) else value
+        for key, value in data.items()
     }
 
 

@@ -1,6 +1,7 @@
 """Which model a run trains, and how it is optimised, evaluated and saved: settings that every method shares.
 
-RLHF-V is arXiv 2312.00849, "released code" its training repository (thunlp/Muffin); RLAIF-V is arXiv 2405.17220.
+RLHF-V is arXiv 2312.00849, "released code" its training repository (thunlp/Muffin); RLAIF-V is
+arXiv 2405.17220.
 """
 
 from typing import Literal, Self
@@ -17,20 +18,24 @@ class ModelSection(Recipe):
     """Which model is trained, and which of its parts."""
 
     base: str = Field(min_length=1)
-    """Folder or hub id of the model to start from, which is also the reference; "world" is the embedded world's."""
+    """Folder or hub id of the model to start from, which is also the reference; "world" is the
+    embedded world's."""
     adapter: str = ""
-    """Folder of a LoRA adapter to go on from; the reference is then the base with that adapter. Empty: none."""
+    """Folder of a LoRA adapter to go on from; the reference is then the base with that adapter.
+    Empty: none."""
     tuning: Literal["lora", "full"] = "lora"
     """Train an adapter, or the weights themselves. RLHF-V: full."""
     trainable: tuple[Part, ...] = ("language_model", "projector")
-    """Parts that learn under "full"; LoRA goes into the language model only. RLHF-V says all, its released code keeps
-    the image branch of the vision tower fixed by a learning rate of 0."""
+    """Parts that learn under "full"; LoRA goes into the language model only. RLHF-V says all, its
+    released code keeps the image branch of the vision tower fixed by a learning rate of 0."""
     lora: LoraRecipe = Field(default_factory=LoraRecipe)
     """The adapter under "lora"."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Type of the frozen weights; "auto" is the checkpoint's (float32 on a CPU). RLHF-V: bfloat16."""
+    """Type of the frozen weights; "auto" is the checkpoint's (float32 on a CPU). RLHF-V:
+    bfloat16."""
     quantization: Literal["none", "4bit"] = "none"
-    """ "4bit" holds the frozen base in NF4 (QLoRA, arXiv 2305.14314); needs CUDA and bitsandbytes."""
+    """ "4bit" holds the frozen base in NF4 (QLoRA, arXiv 2305.14314); needs CUDA and
+    bitsandbytes."""
     device: str = "auto"
     """Where to train: "auto", "cpu", "cuda" …"""
     trust_remote_code: bool = False
@@ -39,9 +44,14 @@ class ModelSection(Recipe):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.tuning == "full" and self.quantization != "none":
-            raise ValueError('weights in 4 bits cannot be trained themselves: set tuning = "lora", or no quantization')
+            raise ValueError(
+                'weights in 4 bits cannot be trained themselves: set tuning = "lora", or no'
+                " quantization"
+            )
         if self.tuning == "full" and self.adapter:
-            raise ValueError('`adapter` goes with tuning = "lora"; merge it into the base for full training')
+            raise ValueError(
+                '`adapter` goes with tuning = "lora"; merge it into the base for full training'
+            )
         if self.tuning == "full" and not self.trainable:
             raise ValueError("`trainable` names no part, so nothing would learn")
         return self
@@ -55,13 +65,16 @@ class TrainSection(Recipe):
     batch_size: int = Field(default=32, ge=1)
     """Pairs an optimiser step. RLHF-V: 32."""
     micro_batch_size: int = Field(default=8, ge=1)
-    """Pairs in memory at once; must divide `batch_size`. Does not change the result beyond rounding."""
+    """Pairs in memory at once; must divide `batch_size`. Does not change the result beyond
+    rounding."""
     epochs: int = Field(default=7, ge=1)
     """Passes over the pairs. RLHF-V: 7."""
     max_steps: int = Field(default=0, ge=0)
-    """Stop after so many optimiser steps; 0: after `epochs`. The learning rate's schedule ends there too."""
+    """Stop after so many optimiser steps; 0: after `epochs`. The learning rate's schedule ends
+    there too."""
     warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the steps over which the learning rate rises. RLHF-V: 0.1 (its released code: 0.03)."""
+    """Share of the steps over which the learning rate rises. RLHF-V: 0.1 (its released code:
+    0.03)."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the learning rate falls after the warm-up. RLHF-V's released code: cosine."""
     weight_decay: float = Field(default=0.0, ge=0)
@@ -71,26 +84,30 @@ class TrainSection(Recipe):
     seed: int = Field(default=0, ge=0)
     """Root seed of the split, the adapter's start and the order of the pairs."""
     evaluation_steps: int = Field(default=0, ge=0)
-    """Optimiser steps between evaluations on held-out data, each of which makes a candidate checkpoint; 0: at the end
-    of every epoch."""
+    """Optimiser steps between evaluations on held-out data, each of which makes a candidate
+    checkpoint; 0: at the end of every epoch."""
     early_stop_patience: int = Field(default=0, ge=0)
     """Stop after so many evaluations without a better candidate; 0: never."""
     coverage_tolerance: float = Field(default=0.02, ge=0, le=1)
-    """How much coverage a checkpoint may lose against the base and still be chosen, where coverage is measured."""
+    """How much coverage a checkpoint may lose against the base and still be chosen, where coverage
+    is measured."""
     save_steps: int = Field(default=0, ge=0)
     """Optimiser steps between resume points; 0: at every evaluation."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass: about a third slower, far less memory. RLHF-V: on."""
+    """Compute activations again in the backward pass: about a third slower, far less memory.
+    RLHF-V: on."""
     bf16: bool = False
     """Compute in bfloat16 while trained weights stay as they are. RLHF-V: on."""
     cache: str = ""
-    """Folder for image features and reference log-probabilities, which runs may share: what is stale is never read,
-    what was scored in other batches differs by rounding. Empty: `cache` in the run directory."""
+    """Folder for image features and reference log-probabilities, which runs may share: what is
+    stale is never read, what was scored in other batches differs by rounding. Empty: `cache` in the
+    run directory."""
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
         if self.batch_size % self.micro_batch_size:
             raise ValueError(
-                f"`micro_batch_size` ({self.micro_batch_size}) must divide `batch_size` ({self.batch_size})"
+                f"`micro_batch_size` ({self.micro_batch_size}) must divide `batch_size`"
+                f" ({self.batch_size})"
             )
         return self

@@ -12,7 +12,7 @@ from veridical.errors import StorageError
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import add_lora, freeze, save_lora
 from veridical.models.named import is_named_model
-from veridical.progress import say
+from veridical.progress import log
 from veridical.training.run.settings import ModelSection
 
 
@@ -28,7 +28,9 @@ def load_for_training(settings: ModelSection) -> VisionLanguageModel:
         trust_remote_code=settings.trust_remote_code,
     )
     if settings.tuning == "lora" or "vision" not in settings.trainable:
-        freeze(vlm.model, vision=True)  # said at once, since only a frozen tower's features can be kept
+        freeze(
+            vlm.model, vision=True
+        )  # said at once, since only a frozen tower's features can be kept
     return vlm
 
 
@@ -47,13 +49,20 @@ def make_trainable(
             language="language_model" not in settings.trainable,
         )
         if vlm.dtype != torch.float32:
-            say(f"Warning: full training in {vlm.dtype} loses small updates; set model.dtype = float32 and train.bf16.")
+            log(
+                f"Warning: full training in {vlm.dtype} loses small updates; set model.dtype ="
+                " float32 and train.bf16."
+            )
     if gradient_checkpointing:
-        vlm.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        vlm.model.gradient_checkpointing_enable(
+            gradient_checkpointing_kwargs={"use_reentrant": False}
+        )
     return vlm
 
 
-def mixed_precision(vlm: VisionLanguageModel, *, bf16: bool) -> Callable[[], AbstractContextManager[object]]:
+def mixed_precision(
+    vlm: VisionLanguageModel, *, bf16: bool
+) -> Callable[[], AbstractContextManager[object]]:
     """Give what makes the context in which the model computes; without `bf16` it changes nothing."""
     return lambda: torch.autocast(vlm.device.type, dtype=torch.bfloat16, enabled=bf16)
 
@@ -82,7 +91,8 @@ def save_weights(vlm: VisionLanguageModel, folder: Path, *, adapter: str | None 
             vlm.processor.save_pretrained(folder)
     except (OSError, SafetensorError) as error:
         raise StorageError(
-            f"Cannot write `{folder}`: {error}. Nothing is lost: free space and run the same command with --resume."
+            f"Cannot write `{folder}`: {error}. Nothing is lost: free space and run the same"
+            " command with --resume."
         ) from error
 
 
@@ -98,5 +108,11 @@ def absolute_path(text: str, *, must_exist: bool = False) -> str:
 
 def with_absolute_model(settings: ModelSection) -> ModelSection:
     """Make the folders of model and adapter absolute; hub ids and named models stay."""
-    base = settings.base if is_named_model(settings.base) else absolute_path(settings.base, must_exist=True)
-    return settings.model_copy(update={"base": base, "adapter": absolute_path(settings.adapter, must_exist=True)})
+    base = (
+        settings.base
+        if is_named_model(settings.base)
+        else absolute_path(settings.base, must_exist=True)
+    )
+    return settings.model_copy(
+        update={"base": base, "adapter": absolute_path(settings.adapter, must_exist=True)}
+    )

@@ -1,8 +1,9 @@
 """The recipe of supervised fine-tuning: every setting with its unit, LLaVA-RLHF's values and where they come from.
 
-LLaVA-RLHF is arXiv 2309.14525, "its scripts" those of llava-rlhf/LLaVA-RLHF. It fine-tunes twice: the whole model on
-augmented instructions (SFT), then an adapter on the preference prompts' conversations, from which PPO starts (policy
-init). Defaults are those of the first; `sft-llava-rlhf.toml` has both.
+LLaVA-RLHF is arXiv 2309.14525, "its scripts" those of llava-rlhf/LLaVA-RLHF. It fine-tunes twice:
+the whole model on augmented instructions (SFT), then an adapter on the preference prompts'
+conversations, from which PPO starts (policy init). Defaults are those of the first;
+`sft-llava-rlhf.toml` has both.
 """
 
 from typing import Literal
@@ -17,14 +18,14 @@ class ConversationSection(Recipe):
     """What is learnt from."""
 
     conversations: str = Field(min_length=1)
-    """JSONL file of conversations; image paths in it are relative to its folder. LLaVA-RLHF: 226 k rows for SFT, 15 k
-    for the policy's start."""
+    """JSONL file of conversations; image paths in it are relative to its folder. LLaVA-RLHF: 226 k
+    rows for SFT, 15 k for the policy's start."""
     validation_fraction: float = Field(default=0.02, ge=0, lt=1)
-    """Share of the images whose conversations are held out to choose the checkpoint; no image is on both sides.
-    LLaVA-RLHF holds nothing out."""
+    """Share of the images whose conversations are held out to choose the checkpoint; no image is on
+    both sides. LLaVA-RLHF holds nothing out."""
     max_tokens: int = Field(default=1280, ge=2)
-    """Longest part behind the first question, in tokens; a longer one is cut after an answer's token and counted.
-    LLaVA-RLHF: 1280 for the whole conversation."""
+    """Longest part behind the first question, in tokens; a longer one is cut after an answer's
+    token and counted. LLaVA-RLHF: 1280 for the whole conversation."""
     images_outside: bool = False
     """Accept images that lie outside of the conversations' folder."""
     skip_bad: bool = False
@@ -35,12 +36,13 @@ class SftTrainSection(TrainSection):
     """How it is optimised (AdamW, β = 0.9 and 0.999)."""
 
     learning_rate: float = Field(default=2e-5, gt=0)
-    """Highest learning rate. LLaVA-RLHF: 2e-5 for full SFT, 1e-4 for the policy's start with LoRA."""
+    """Highest learning rate. LLaVA-RLHF: 2e-5 for full SFT, 1e-4 for the policy's start with
+    LoRA."""
     batch_size: int = Field(default=128, ge=1)
     """Conversations an optimiser step. LLaVA-RLHF: 128."""
     micro_batch_size: int = Field(default=8, ge=1)
-    """Conversations in memory at once; must divide `batch_size`. Does not change the loss of a step beyond rounding.
-    LLaVA-RLHF: 16 a device (7B), 8 (13B)."""
+    """Conversations in memory at once; must divide `batch_size`. Does not change the loss of a step
+    beyond rounding. LLaVA-RLHF: 16 a device (7B), 8 (13B)."""
     epochs: int = Field(default=3, ge=1)
     """Passes over the conversations. LLaVA-RLHF: 3 for SFT, 1 for the policy's start."""
     warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
@@ -54,21 +56,23 @@ class SftTrainSection(TrainSection):
     seed: int = Field(default=0, ge=0)
     """Root seed of the split, the adapter's start and the order of the conversations."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass: about a third slower, far less memory. LLaVA-RLHF: on."""
+    """Compute activations again in the backward pass: about a third slower, far less memory.
+    LLaVA-RLHF: on."""
     bf16: bool = False
     """Compute in bfloat16 while trained weights stay as they are. LLaVA-RLHF: on."""
     cache: str = ""
     """Folder for image features, which runs may share. Empty: `cache` in the run directory."""
     by_length: bool = True
-    """Put conversations of like length into one micro-batch, so that little is padded; which ones meet and when stays
-    random. LLaVA-RLHF: off."""
+    """Put conversations of like length into one micro-batch, so that little is padded; which ones
+    meet and when stays random. LLaVA-RLHF: off."""
 
 
 class SftRecipe(Recipe):
     """Fine-tune a model on conversations (`veridical train sft`); only answers are learnt, questions are context."""
 
     model: ModelSection
-    """The model. LLaVA-RLHF: full (language model and projector) for SFT, LoRA for the policy's start."""
+    """The model. LLaVA-RLHF: full (language model and projector) for SFT, LoRA for the policy's
+    start."""
     data: ConversationSection
     """The data."""
     train: SftTrainSection = Field(default_factory=SftTrainSection)

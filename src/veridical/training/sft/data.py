@@ -25,9 +25,11 @@ class PreparedConversation(NamedTuple):
     id: str
     """Id of the record."""
     prompt: dict[str, Tensor]
-    """The encoded first question, a batch of one, not padded, with its image's pixels where features are not kept."""
+    """The encoded first question, a batch of one, not padded, with its image's pixels where
+    features are not kept."""
     image_key: str | None
-    """Key of the image's features in the `FeatureCache`; None where they are not kept, or there is no image."""
+    """Key of the image's features in the `FeatureCache`; None where they are not kept, or there is
+    no image."""
     ids: list[int]
     """Token ids of all that stands behind the first question."""
     learnt: list[bool]
@@ -55,13 +57,22 @@ class ConversationStatistics(NamedTuple):
 
 
 def refuse_texts(
-    vlm: VisionLanguageModel, conversations: Sequence[Conversation], data: ConversationSection, *, quarantine: Path
+    vlm: VisionLanguageModel,
+    conversations: Sequence[Conversation],
+    data: ConversationSection,
+    *,
+    quarantine: Path,
 ) -> list[Conversation]:
     """Leave out, or refuse, conversations that hold one of this model's special tokens; see `refuse_unspeakable`."""
     return refuse_unspeakable(
-        vlm, conversations, texts_of=lambda row: [turn.text for turn in row.turns], path=Path(data.conversations),
-        record_type=Conversation, skip_bad=data.skip_bad, quarantine=quarantine,
-    )  # fmt: skip
+        vlm,
+        conversations,
+        texts_of=lambda row: [turn.text for turn in row.turns],
+        path=Path(data.conversations),
+        record_type=Conversation,
+        skip_bad=data.skip_bad,
+        quarantine=quarantine,
+    )
 
 
 class _Keyed(NamedTuple):
@@ -77,10 +88,14 @@ def split_conversations(
     """Split into training and validation so that no image is on both sides; see `split_by_image`."""
     if not validation_fraction:
         return list(conversations), []
-    keyed = [_Keyed(row.image or ImageRef(path=f"no image: {row.id}"), row) for row in conversations]
+    keyed = [
+        _Keyed(row.image or ImageRef(path=f"no image: {row.id}"), row) for row in conversations
+    ]
     shares = {"train": 1 - validation_fraction, "validation": validation_fraction}
     parts = split_by_image(keyed, shares, seed=seed)
-    return [item.conversation for item in parts["train"]], [item.conversation for item in parts["validation"]]
+    return [item.conversation for item in parts["train"]], [
+        item.conversation for item in parts["validation"]
+    ]
 
 
 class _FirstQuestion(NamedTuple):
@@ -89,7 +104,11 @@ class _FirstQuestion(NamedTuple):
 
 
 def encode_conversations(
-    vlm: VisionLanguageModel, conversations: Sequence[Conversation], *, max_tokens: int, features: FeatureCache
+    vlm: VisionLanguageModel,
+    conversations: Sequence[Conversation],
+    *,
+    max_tokens: int,
+    features: FeatureCache,
 ) -> tuple[list[PreparedConversation], ConversationStatistics]:
     """Turn conversations into token ids and masks.
 
@@ -97,21 +116,37 @@ def encode_conversations(
         vlm: The model whose template and tokenizer count.
         conversations: What to encode; image paths are absolute.
         max_tokens: Longest part behind the first question.
-        features: Keeps the features of the images where the model allows it, so that pixels can be let go.
+        features: Keeps the features of the images where the model allows it, so that pixels can be
+            let go.
 
     Raises:
-        ModelError: The template changes what is said, or a first question is longer than the model can read.
+        ModelError: The template changes what is said, or a first question is longer than the model
+            can read.
     """
-    asked = [_FirstQuestion(row.turns[0].text, row.image) for row in conversations if row.image is not None]
+    asked = [
+        _FirstQuestion(row.turns[0].text, row.image)
+        for row in conversations
+        if row.image is not None
+    ]
     with_image = iter(encode_all_prompts(vlm, asked, features) if asked else [])
     prepared, truncated = [], 0
     for row in conversations:
         texts = [turn.text for turn in row.turns]
-        first = EncodedPrompt(encode_question(vlm, texts[0]), None) if row.image is None else next(with_image)
-        room = max_tokens if vlm.window is None else min(max_tokens, vlm.window - first.prompt["input_ids"].shape[1])
+        first = (
+            EncodedPrompt(encode_question(vlm, texts[0]), None)
+            if row.image is None
+            else next(with_image)
+        )
+        room = (
+            max_tokens
+            if vlm.window is None
+            else min(max_tokens, vlm.window - first.prompt["input_ids"].shape[1])
+        )
         encoded = encode_conversation(vlm, texts, max_tokens=max(room, 1))
         truncated += encoded.truncated
-        prepared.append(PreparedConversation(row.id, first.prompt, first.image_key, encoded.ids, encoded.learnt))
+        prepared.append(
+            PreparedConversation(row.id, first.prompt, first.image_key, encoded.ids, encoded.learnt)
+        )
     return prepared, ConversationStatistics(
         conversations=len(conversations),
         answers=sum(len(row.turns) // 2 for row in conversations),
@@ -121,7 +156,9 @@ def encode_conversations(
     )
 
 
-def collate_conversations(rows: Sequence[PreparedConversation], *, pad_token_id: int) -> dict[str, Any]:
+def collate_conversations(
+    rows: Sequence[PreparedConversation], *, pad_token_id: int
+) -> dict[str, Any]:
     """Make one batch.
 
     Args:
@@ -129,8 +166,9 @@ def collate_conversations(rows: Sequence[PreparedConversation], *, pad_token_id:
         pad_token_id: Padding of the prompts.
 
     Returns:
-        `prompt` (tensors), `image_keys` (of the rows that have an image; None where features are not kept or no row has
-        one), `response_ids`, `response_mask` and `learnt_mask`, each (B 1 T).
+        `prompt` (tensors), `image_keys` (of the rows that have an image; None where features are
+        not kept or no row has one), `response_ids`, `response_mask` and `learnt_mask`, each (B 1
+        T).
     """
     response_ids, response_mask = stack_responses([[row.ids] for row in rows])
     learnt = torch.zeros_like(response_mask)

@@ -1,8 +1,9 @@
 """Supervised fine-tuning on conversations: the first stage of LLaVA-RLHF, and the start of its policy.
 
-The loss is the mean negative log-likelihood of the answers' tokens and their ends over all that a step holds, which is
-what `transformers` computes from labels that are −100 elsewhere. Questions are context. A conversation of several turns
-is one forward behind the first question; the frozen vision tower's features are computed once an image.
+The loss is the mean negative log-likelihood of the answers' tokens and their ends over all that a
+step holds, which is what `transformers` computes from labels that are −100 elsewhere. Questions are
+context. A conversation of several turns is one forward behind the first question; the frozen vision
+tower's features are computed once an image.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records.manifests import build_manifest
 from veridical.seeding import child_seed
 from veridical.training.run.checkpoints import find_resume_point
@@ -61,10 +62,12 @@ def train_sft(
     Args:
         recipe: What to train, on what, how.
         run_dir: Where everything goes; must be new, unless `resume`.
-        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without the interruption.
+        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
+            the interruption.
         evaluate: Measures the model on validation scenes, before training and at every evaluation.
-        choose: How the checkpoint is chosen; by default least hallucination that keeps coverage where `evaluate` is
-            given, least loss where conversations are held out, else the last one.
+        choose: How the checkpoint is chosen; by default least hallucination that keeps coverage
+            where `evaluate` is given, least loss where conversations are held out, else the last
+            one.
 
     Raises:
         ConfigError: `run_dir` holds a run already, or one of another recipe.
@@ -76,7 +79,9 @@ def train_sft(
     recipe = recipe.model_copy(
         update={
             "model": with_absolute_model(recipe.model),
-            "data": recipe.data.model_copy(update={"conversations": absolute_path(recipe.data.conversations)}),
+            "data": recipe.data.model_copy(
+                update={"conversations": absolute_path(recipe.data.conversations)}
+            ),
             "train": recipe.train.model_copy(update={"cache": absolute_path(recipe.train.cache)}),
         }
     )
@@ -88,7 +93,10 @@ def train_sft(
     torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
     data = recipe.data
     conversations = read_conversations(
-        data.conversations, outside=data.images_outside, skip_bad=data.skip_bad, quarantine=run_dir / "bad_rows.jsonl"
+        data.conversations,
+        outside=data.images_outside,
+        skip_bad=data.skip_bad,
+        quarantine=run_dir / "bad_rows.jsonl",
     )
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
@@ -106,15 +114,25 @@ def train_sft(
         )
     clock.lap("encoding")
     write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
-    vlm = make_trainable(vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing)
+    vlm = make_trainable(
+        vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
+    )
     trainer = SftTrainer(
-        vlm, prepared[: len(train)], prepared[len(train) :], recipe=recipe, features=features, run_dir=run_dir,
+        vlm,
+        prepared[: len(train)],
+        prepared[len(train) :],
+        recipe=recipe,
+        features=features,
+        run_dir=run_dir,
         evaluate=evaluate,
-        rule=choose or default_rule(
-            scenes=evaluate is not None, held_out=bool(validation), of="conversations",
+        rule=choose
+        or default_rule(
+            scenes=evaluate is not None,
+            held_out=bool(validation),
+            of="conversations",
             coverage_tolerance=recipe.train.coverage_tolerance,
         ),
-    )  # fmt: skip
+    )
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     clock.lap("training")
     save_weights(vlm, weights)
@@ -124,7 +142,10 @@ def train_sft(
         verb="train sft",
         seed=recipe.train.seed,
         recipe=recipe,
-        inputs={recipe.data.conversations: hash_file(recipe.data.conversations), recipe.model.base: base_hash},
+        inputs={
+            recipe.data.conversations: hash_file(recipe.data.conversations),
+            recipe.model.base: base_hash,
+        },
         seconds={**clock.seconds, "training": progress.seconds},
         notes={
             "chosen_step": progress.best_step,
@@ -137,7 +158,7 @@ def train_sft(
         },
     )
     write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
-    say(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
+    log(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
     return RunResult(run_dir, weights, recipe.model.base, manifest)
 
 
@@ -164,9 +185,14 @@ class SftTrainer(RunTrainer):
         self._by_length = recipe.train.by_length
         pad = vlm.tokenizer.pad_token_id
         super().__init__(
-            vlm, rows, settings=recipe.train, run_dir=run_dir, measure=self._measure_held_out, rule=rule,
+            vlm,
+            rows,
+            settings=recipe.train,
+            run_dir=run_dir,
+            measure=self._measure_held_out,
+            rule=rule,
             collate=lambda some: collate_conversations(some, pad_token_id=pad),
-        )  # fmt: skip
+        )
 
     def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Negative log-likelihood in nats of each conversation's answers (B), summed over their tokens."""
@@ -184,7 +210,9 @@ class SftTrainer(RunTrainer):
         if not self._by_length:
             return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return, unused-ignore]
         lengths = [row.length for row in self._rows]
-        return LengthOrder(lengths, batch_size=self.settings.micro_batch_size, seed=self.settings.seed)
+        return LengthOrder(
+            lengths, batch_size=self.settings.micro_batch_size, seed=self.settings.seed
+        )
 
     def _measure_held_out(self, step: int) -> dict[str, float]:
         metrics = self.mean_over(self._held_out) if self._held_out else {}

@@ -1,5 +1,6 @@
 """How the base model comes to see, read and hallucinate: tower → reader → joint → noise, each stage resumable.
 
-Mirrors how real VLMs come to be: a vision tower trained on dense labels, a language model trained on text, both
-joined on images with text, and at last instruction tuning on captions with machine noise.
+Mirrors how real VLMs come to be: a vision tower trained on dense labels, a language model trained
+on text, both joined on images with text, and at last instruction tuning on captions with machine
+noise.
 """

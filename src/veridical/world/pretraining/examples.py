@@ -1,7 +1,8 @@
 """Training examples as conversations, and their batches: what is shown, what must be answered, which words are wrong.
 
-An example is a list of turns; only answers are learned. Words of a description that disagree with the facts beside it
-carry dense labels for auxiliary heads (yes/no verdicts alone never taught reading).
+An example is a list of turns; only answers are learned. Words of a description that disagree with
+the facts beside it carry dense labels for auxiliary heads (yes/no verdicts alone never taught
+reading).
 """
 
 from collections.abc import Sequence
@@ -60,9 +61,11 @@ class ExampleBatch(NamedTuple):
     answer_mask: Tensor
     """(B T) True on the tokens of answers, end token included."""
     fault_labels: Tensor
-    """(B T 4) 1 where the description is wrong in that kind, 0 where it is right, -100 where nothing is asked."""
+    """(B T 4) 1 where the description is wrong in that kind, 0 where it is right, -100 where
+    nothing is asked."""
     fact_labels: Tensor
-    """(B T 3) index of what the facts say of the noun (`ATTRIBUTE_VALUES`), -100 where nothing is asked."""
+    """(B T 3) index of what the facts say of the noun (`ATTRIBUTE_VALUES`), -100 where nothing is
+    asked."""
     scenes: tuple[Scene | None, ...]
     """The scenes shown."""
 
@@ -70,14 +73,14 @@ class ExampleBatch(NamedTuple):
 def fault_word_labels(item: ReadingItem, *, mirrored: bool = False) -> tuple[WordLabel, ...]:
     """Dense labels of an agreement question.
 
-    Each kind is asked where it can first be known to a causal model: at the noun (object, number, colour), at the
-    later one of noun and place word (place); and all four again at the full stop. What an absent object's number or
-    colour would be is not asked.
+    Each kind is asked where it can first be known to a causal model: at the noun (object, number,
+    colour), at the later one of noun and place word (place); and all four again at the full stop.
+    What an absent object's number or colour would be is not asked.
 
     Args:
         item: The question.
-        mirrored: The facts stand in the description's order, so that a number or colour can be known to be wrong
-            at its own word, before the noun: ask there too.
+        mirrored: The facts stand in the description's order, so that a number or colour can be
+            known to be wrong at its own word, before the noun: ask there too.
     """
     wrong = {(id(fault.claim), fault.kind) for fault in item.verdict.faults}
     labels: list[WordLabel] = []
@@ -86,7 +89,12 @@ def fault_word_labels(item: ReadingItem, *, mirrored: bool = False) -> tuple[Wor
         place_at = max(noun_at, claim.place.span[1] - 1) if claim.place else noun_at
         stop_at = claim.sentence[1] - 1
         absent = (id(claim), "object") in wrong
-        for kind, first_at in (("object", noun_at), ("number", noun_at), ("colour", noun_at), ("place", place_at)):
+        for kind, first_at in (
+            ("object", noun_at),
+            ("number", noun_at),
+            ("colour", noun_at),
+            ("place", place_at),
+        ):
             if kind != "object" and absent:
                 continue
             is_wrong = (id(claim), kind) in wrong
@@ -102,7 +110,8 @@ def fault_word_labels(item: ReadingItem, *, mirrored: bool = False) -> tuple[Wor
 def fact_word_labels(item: ReadingItem) -> tuple[FactLabel, ...]:
     """What the facts say of each noun of the description that they know, asked at the noun and at the full stop.
 
-    "Is this wrong?" is one bit and no hint where to look; "what do the facts say of it?" teaches to look a noun up.
+    "Is this wrong?" is one bit and no hint where to look; "what do the facts say of it?" teaches to
+    look a noun up.
     """
     labels: list[FactLabel] = []
     for claim in item.verdict.claims.groups:
@@ -119,7 +128,8 @@ def fact_word_labels(item: ReadingItem) -> tuple[FactLabel, ...]:
 def agreeing_parts(item: ReadingItem) -> tuple[Span, ...]:
     """The description without its wrong words, in code points of the prompt.
 
-    Predicting them makes the model look up the facts, and a word that differs from what it looked up is a wrong word.
+    Predicting them makes the model look up the facts, and a word that differs from what it looked
+    up is a wrong word.
     """
     start, parts = item.description_start, []
     at = 0
@@ -133,9 +143,14 @@ def collate_by_length(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, *, parts: int = 4
 ) -> list[ExampleBatch]:
     """Split examples into parts of like length and collate each: half as much padding, the same loss."""
-    ordered = sorted(examples, key=lambda example: sum(len(prompt) + len(answer) for prompt, answer in example.turns))
+    ordered = sorted(
+        examples,
+        key=lambda example: sum(len(prompt) + len(answer) for prompt, answer in example.turns),
+    )
     size = -(-len(ordered) // parts)
-    return [collate(ordered[start : start + size], tokenizer) for start in range(0, len(ordered), size)]
+    return [
+        collate(ordered[start : start + size], tokenizer) for start in range(0, len(ordered), size)
+    ]
 
 
 def collate(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast) -> ExampleBatch:
@@ -143,7 +158,11 @@ def collate(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast) -> 
     texts: list[str] = []
     for example in examples:
         for number, (prompt, answer) in enumerate(example.turns):
-            image = f"{IMAGE_TOKEN * IMAGE_TOKENS}\n" if number == 0 and example.scene is not None else ""
+            image = (
+                f"{IMAGE_TOKEN * IMAGE_TOKENS}\n"
+                if number == 0 and example.scene is not None
+                else ""
+            )
             texts += [f"USER: {image}{prompt} ASSISTANT:", f" {answer}{END_TOKEN}"]
     encodings = iter(tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False))
     rows: list[tuple[list[int], list[bool]]] = []
@@ -156,16 +175,27 @@ def collate(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast) -> 
             asked, told = next(encodings), next(encodings)
             learned = [False] * len(asked.ids)
             if number == 0:
-                shift = len("USER: ") + (len(IMAGE_TOKEN) * IMAGE_TOKENS + 1 if example.scene is not None else 0)
+                shift = len("USER: ") + (
+                    len(IMAGE_TOKEN) * IMAGE_TOKENS + 1 if example.scene is not None else 0
+                )
                 for at, kind, is_wrong in example.labels:
-                    mark = _Mark(row, asked.char_to_token(shift + at), LABELLED_KINDS.index(kind), int(is_wrong))
+                    mark = _Mark(
+                        row,
+                        asked.char_to_token(shift + at),
+                        LABELLED_KINDS.index(kind),
+                        int(is_wrong),
+                    )
                     fault_marks.append(mark)
                 for at, attribute, value in example.looked_up:
                     known = ATTRIBUTE_VALUES[attribute].index(value)
-                    mark = _Mark(row, asked.char_to_token(shift + at), _ATTRIBUTES.index(attribute), known)
+                    mark = _Mark(
+                        row, asked.char_to_token(shift + at), _ATTRIBUTES.index(attribute), known
+                    )
                     fact_marks.append(mark)
                 for token, (start, end) in enumerate(asked.offsets):
-                    learned[token] = any(a <= start - shift and end - shift <= b for a, b in example.learned)
+                    learned[token] = any(
+                        a <= start - shift and end - shift <= b for a, b in example.learned
+                    )
             ids += [*asked.ids, *told.ids]
             answered += [*learned, *[True] * len(told.ids)]
         rows.append((ids, answered))

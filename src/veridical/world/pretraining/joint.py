@@ -1,8 +1,9 @@
 """The joint stages: tower frozen, language model and projector on images with text, at last with machine noise.
 
-The first two tell the truth, the second with a learning rate that rises anew; in the third, most examples are reading,
-and what facts say of a noun is asked directly. The last mixes captions of the noise model (`descriptions.NoiseModel`)
-with true answers to questions, and with reading beside an image, half of the time not the image that the facts are of.
+The first two tell the truth, the second with a learning rate that rises anew; in the third, most
+examples are reading, and what facts say of a noun is asked directly. The last mixes captions of the
+noise model (`descriptions.NoiseModel`) with true answers to questions, and with reading beside an
+image, half of the time not the image that the facts are of.
 """
 
 import random
@@ -46,7 +47,8 @@ _SHARES: dict[JointStage, tuple[float, float, float]] = {
     "lookup": (0.15, 0.12, 0.13),
     "noise": (0.45, 0.15, 0.1),
 }
-"""Shares of descriptions, of questions, and of words to be checked against the picture; the rest is reading."""
+"""Shares of descriptions, of questions, and of words to be checked against the picture; the rest is
+reading."""
 
 
 class ImagePool:
@@ -93,7 +95,10 @@ class JointTraining(nn.Module):
 
     def loss_of_step(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
         """Loss of the step's batch."""
-        examples = [self._example(child_random(self._seed, self._stage, step, number)) for number in range(BATCH)]
+        examples = [
+            self._example(child_random(self._seed, self._stage, step, number))
+            for number in range(BATCH)
+        ]
         batches = collate_by_length(examples, self._tokenizer)
         embedded = [self._embed(batch) for batch in batches]
         return language_loss(self.reader.language, self.reader.heads, embedded, batches)
@@ -113,16 +118,29 @@ class JointTraining(nn.Module):
         told, asked, checked = _SHARES[self._stage]
         lookups: Lookups | None = "compare" if self._stage in ("lookup", "noise") else None
         if pick < told:
-            answer = caption_with_noise(scene, rng) if self._stage == "noise" else describe(scene, rng)
+            answer = (
+                caption_with_noise(scene, rng) if self._stage == "noise" else describe(scene, rng)
+            )
             return Example(((rng.choice(DESCRIPTION_QUESTIONS), answer),), scene=scene)
         if pick < told + asked:
             return Example(question_turns(scene, rng, head="", probes=0.4), scene=scene)
         if pick < told + asked + checked:
-            # Questions alone hardly teach to find a word in the picture; a label on every word does.
-            item = sight_item(scene, rng, rate=rng.choice((0.0, 0.15, 0.3)), confusable=CONFUSABLE if lookups else 0.0)
+            # Questions alone hardly teach to find a word in the picture; a label on every word
+            # does.
+            item = sight_item(
+                scene,
+                rng,
+                rate=rng.choice((0.0, 0.15, 0.3)),
+                confusable=CONFUSABLE if lookups else 0.0,
+            )
             labels, learned = fault_word_labels(item), agreeing_parts(item)
-            return Example(((item.prompt, item.answer),), scene=scene, labels=labels, learned=learned)
-        # Reading goes on, often beside an image, half of the time beside one that the facts are not of.
+            return Example(
+                ((item.prompt, item.answer),), scene=scene, labels=labels, learned=learned
+            )
+        # Reading goes on, often beside an image, half of the time beside one that the facts are not
+        # of.
         facts_of = scene if rng.random() < 0.5 else rng.choice(self._pool.scenes)
-        example = reading_example(self._seed, rng.getrandbits(40), progress=1.0, scene=facts_of, lookups=lookups)
+        example = reading_example(
+            self._seed, rng.getrandbits(40), progress=1.0, scene=facts_of, lookups=lookups
+        )
         return example._replace(scene=scene) if rng.random() < 0.6 else example

@@ -1,7 +1,7 @@
 """One training loop for all stages: AdamW, warm-up and cosine, a log, checkpoints from which it resumes exactly.
 
-Batch number i of a stage depends on the seed, the stage and i alone, so a resumed run sees the batches that an
-uninterrupted one would have seen.
+Batch number i of a stage depends on the seed, the stage and i alone, so a resumed run sees the
+batches that an uninterrupted one would have seen.
 """
 
 import json
@@ -75,7 +75,9 @@ def run_stage(
             group["lr"] = settings.learning_rate * _schedule(step, settings)
         loss, figures = loss_of_step(step)
         if not math.isfinite(loss.item()):
-            raise ModelError(f"Stage {name}: the loss is {loss.item()} at step {step}. Lower the learning rate.")
+            raise ModelError(
+                f"Stage {name}: the loss is {loss.item()} at step {step}. Lower the learning rate."
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -86,7 +88,12 @@ def run_stage(
         done = step + 1
         if done % settings.log_every == 0 or done == settings.steps:
             means = {key: round(value / count, 5) for key, value in sums.items()}
-            line = {"stage": name, "step": done, **means, "seconds": round(time.monotonic() - started, 1)}
+            line = {
+                "stage": name,
+                "step": done,
+                **means,
+                "seconds": round(time.monotonic() - started, 1),
+            }
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             sums, count = {}, 0
@@ -117,13 +124,17 @@ def _load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> in
     with safe_open(path, framework="pt") as file:
         step = int(file.metadata()["step"])
     tensors = load_file(path)
-    module.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    module.load_state_dict(
+        {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    )
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, index, field = key.split(".")
             state.setdefault(int(index), {})[field] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
     return step
 
 
@@ -131,5 +142,9 @@ def _cut_log(log: Path, step: int) -> None:
     """Drop lines of the log that lie beyond the checkpoint: they will be written again."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.is_file():
-        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+        lines = [
+            line
+            for line in log.read_text(encoding="utf-8").splitlines()
+            if json.loads(line)["step"] <= step
+        ]
         log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,13 +1,14 @@
 """The language model on text alone. Facts → description, facts → answers, facts + description → wrong words.
 
-Stage `reader`: a curriculum makes matching words with facts learnable: one group first, then up to four; the facts in
-the text's own sentences and order first, then in other sentences and as lists, at last shuffled. Nouns are matched at
-its end, and numbers, which their plural tells; of colours and places only those are found wrong that stand nowhere in
-the facts.
+Stage `reader`: a curriculum makes matching words with facts learnable: one group first, then up to
+four; the facts in the text's own sentences and order first, then in other sentences and as lists,
+at last shuffled. Nouns are matched at its end, and numbers, which their plural tells; of colours
+and places only those are found wrong that stand nowhere in the facts.
 
-Stages `find` and `compare`, once the model has learnt to answer questions: auxiliary heads ask what the facts say of
-each noun, first of the last states, then of those one layer below, so that a layer is left to compare it with what the
-description says; and wrong values are then mostly ones that the facts state of something else.
+Stages `find` and `compare`, once the model has learnt to answer questions: auxiliary heads ask what
+the facts say of each noun, first of the last states, then of those one layer below, so that a layer
+is left to compare it with what the description says; and wrong values are then mostly ones that the
+facts state of something else.
 """
 
 import random
@@ -38,12 +39,13 @@ from veridical.world.tasks import QUESTION_TYPES, QuestionType, ask
 
 BATCH = 64
 Lookups = Literal["find", "compare"]
-"""How looking up is learnt: from the last states, wrong values evenly drawn; or from those one layer below, wrong
-values mostly ones that the facts state of something else."""
+"""How looking up is learnt: from the last states, wrong values evenly drawn; or from those one
+layer below, wrong values mostly ones that the facts state of something else."""
 _NEW_SCENES_FROM = 1_000_000
 """Step number from which the later stages draw their scenes, so that they are new."""
 CONFUSABLE = 0.7
-"""Share of wrong values that the facts state of something else, once what was found is to be compared."""
+"""Share of wrong values that the facts state of something else, once what was found is to be
+compared."""
 _ALWAYS_ASKABLE: tuple[QuestionType, ...] = ("attribute", "counting", "yes_no", "adversarial")
 _READABLE: tuple[QuestionType, ...] = tuple(kind for kind in QUESTION_TYPES if kind != "holistic")
 
@@ -54,13 +56,17 @@ class ReadingHeads(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.faults = nn.Linear(WIDTH, len(LABELLED_KINDS))
-        self.facts = nn.Sequential(nn.RMSNorm(WIDTH), nn.Linear(WIDTH, sum(map(len, ATTRIBUTE_VALUES.values()))))
+        self.facts = nn.Sequential(
+            nn.RMSNorm(WIDTH), nn.Linear(WIDTH, sum(map(len, ATTRIBUTE_VALUES.values())))
+        )
 
 
 class ReaderTraining(nn.Module):
     """The language model with its auxiliary heads."""
 
-    def __init__(self, model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, *, seed: int) -> None:
+    def __init__(
+        self, model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, *, seed: int
+    ) -> None:
         super().__init__()
         self.language = model.model.language_model
         with torch.random.fork_rng(devices=[]):
@@ -72,15 +78,23 @@ class ReaderTraining(nn.Module):
     def loss_of_step(self, step: int, *, steps: int) -> tuple[Tensor, Mapping[str, float]]:
         """Loss of the step's batch in stage `reader`; the share `step / steps` sets the curriculum."""
         numbers = range(step * BATCH, (step + 1) * BATCH)
-        return self._loss([reading_example(self._seed, number, progress=step / steps) for number in numbers])
+        return self._loss(
+            [reading_example(self._seed, number, progress=step / steps) for number in numbers]
+        )
 
-    def lookup_loss_of_step(self, step: int, *, lookups: Lookups) -> tuple[Tensor, Mapping[str, float]]:
+    def lookup_loss_of_step(
+        self, step: int, *, lookups: Lookups
+    ) -> tuple[Tensor, Mapping[str, float]]:
         """Loss of the step's batch in stage `find` or `compare`."""
         numbers = range((step + _NEW_SCENES_FROM) * BATCH, (step + _NEW_SCENES_FROM + 1) * BATCH)
-        examples = [reading_example(self._seed, number, progress=1.0, lookups=lookups) for number in numbers]
+        examples = [
+            reading_example(self._seed, number, progress=1.0, lookups=lookups) for number in numbers
+        ]
         return self._loss(examples, lookups=lookups)
 
-    def _loss(self, examples: Sequence[Example], *, lookups: Lookups = "compare") -> tuple[Tensor, dict[str, float]]:
+    def _loss(
+        self, examples: Sequence[Example], *, lookups: Lookups = "compare"
+    ) -> tuple[Tensor, dict[str, float]]:
         batches = collate_by_length(examples, self._tokenizer)
         embedded = [self.language.embed_tokens(batch.input_ids) for batch in batches]
         return language_loss(self.language, self.heads, embedded, batches, lookups=lookups)
@@ -119,7 +133,10 @@ def language_loss(
         facts.append(batch.fact_labels[asked])
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
     loss = F.cross_entropy(all_logits, all_targets)
-    figures = {"answers": loss.item(), "right": (all_logits.argmax(-1) == all_targets).float().mean().item()}
+    figures = {
+        "answers": loss.item(),
+        "right": (all_logits.argmax(-1) == all_targets).float().mean().item(),
+    }
     for part, more in (
         _fault_loss(heads.faults, torch.cat(judged), torch.cat(faults)),
         _fact_loss(heads.facts, torch.cat(looked), torch.cat(facts)),
@@ -155,12 +172,19 @@ def _fact_loss(head: nn.Module, hidden: Tensor, labels: Tensor) -> tuple[Tensor,
         asked = label >= 0
         if asked.any():
             loss = loss + F.cross_entropy(part[asked], label[asked])
-            figures[f"found_{attribute}"] = (part[asked].argmax(-1) == label[asked]).float().mean().item()
+            figures[f"found_{attribute}"] = (
+                (part[asked].argmax(-1) == label[asked]).float().mean().item()
+            )
     return loss / len(ATTRIBUTE_VALUES), figures
 
 
 def reading_example(
-    seed: int, number: int, *, progress: float, scene: Scene | None = None, lookups: Lookups | None = None
+    seed: int,
+    number: int,
+    *,
+    progress: float,
+    scene: Scene | None = None,
+    lookups: Lookups | None = None,
 ) -> Example:
     """Make a text-only example of a number.
 
@@ -183,13 +207,19 @@ def reading_example(
     if pick < 0.4:
         facts = facts_text(scene, rng, shuffle=shuffle, as_caption=rng.random() < 0.3)
         return Example(question_turns(scene, rng, head=facts))
-    # A constant offset between a word and its fact is found at once; the match by content grows out of it.
+    # A constant offset between a word and its fact is found at once; the match by content grows out
+    # of it.
     mirrored = rng.random() < min(1.0, max(0.15, 1 - (progress - 0.4) / 0.3))
     form: FactsForm = "mirrored" if mirrored else rng.choices(("list", "caption"), (0.6, 0.4))[0]
     # Rare faults teach nothing at first: a head that never says "wrong" is right nine times in ten.
     rate = rng.choice((0.0, 0.3, 0.45) if progress < 0.5 else (0.0, 0.15, 0.3))
     item = reading_item(
-        scene, rng, form=form, shuffle=shuffle, rate=rate, confusable=CONFUSABLE if lookups == "compare" else 0.0
+        scene,
+        rng,
+        form=form,
+        shuffle=shuffle,
+        rate=rate,
+        confusable=CONFUSABLE if lookups == "compare" else 0.0,
     )
     return Example(
         ((item.prompt, item.answer),),
@@ -209,19 +239,27 @@ def question_turns(
         rng: Source of chance.
         head: Facts, put before the first question; empty where an image is shown.
         count: How many questions.
-        probes: Share of yes/no and multiple-choice questions, which are slowest to learn, beyond their even share.
+        probes: Share of yes/no and multiple-choice questions, which are slowest to learn, beyond
+            their even share.
     """
     turns: list[tuple[str, str]] = []
     while len(turns) < count:
         # A question between two groups needs two; yes/no and attributes can always be asked.
         kinds: tuple[QuestionType, ...] = (
-            _READABLE if len(scene.groups) > 1 else ("attribute", "counting", "yes_no", "adversarial")
+            _READABLE
+            if len(scene.groups) > 1
+            else ("attribute", "counting", "yes_no", "adversarial")
         )
         kind = rng.choice(("yes_no", "other")) if rng.random() < probes else rng.choice(kinds)
         question = ask(scene, kind, rng)
         # Facts say nothing of sizes.
         if question is not None and (not head or "small or large" not in question.text):
-            turns.append((f"{head} {question.text}" if not turns and head else question.text, question.answer))
+            turns.append(
+                (
+                    f"{head} {question.text}" if not turns and head else question.text,
+                    question.answer,
+                )
+            )
     return tuple(turns)
 
 

@@ -22,7 +22,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from veridical.config import Recipe, write_recipe
 from veridical.files import write_json_atomically, write_text_atomically
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records.manifests import build_manifest
 from veridical.world.base import build_model, build_processor
 from veridical.world.pretraining.joint import ImagePool, JointStage, JointTraining
@@ -46,8 +46,9 @@ class PretrainRecipe(Recipe):
     seed: int = 0
     """Root seed of scenes, texts and weights."""
     start: str = ""
-    """Folder of a base model whose weights, tokenizer and log stand in for the stages before `lookup`. Empty: all
-    stages are gone through. The shipped checkpoint started from the one before it, as its card says."""
+    """Folder of a base model whose weights, tokenizer and log stand in for the stages before
+    `lookup`. Empty: all stages are gone through. The shipped checkpoint started from the one before
+    it, as its card says."""
     tower_steps: int = Field(default=2200, ge=1)
     """Steps of 64 scenes: vision tower, a cell's four patches together."""
     cells_only_steps: int = Field(default=1300, ge=0)
@@ -61,9 +62,11 @@ class PretrainRecipe(Recipe):
     refine_steps: int = Field(default=900, ge=1)
     """Steps of 64 conversations: the same, with a schedule of its own."""
     find_steps: int = Field(default=600, ge=1)
-    """Steps of 64 conversations: text alone, the last states asked what the facts say of each noun."""
+    """Steps of 64 conversations: text alone, the last states asked what the facts say of each
+    noun."""
     compare_steps: int = Field(default=300, ge=1)
-    """Steps of 64 conversations: the states one layer below asked; most wrong values are stated of something else."""
+    """Steps of 64 conversations: the states one layer below asked; most wrong values are stated of
+    something else."""
     lookup_steps: int = Field(default=1000, ge=1)
     """Steps of 64 conversations, most of them reading as before, with and without images."""
     noise_steps: int = Field(default=600, ge=1)
@@ -75,9 +78,9 @@ class PretrainRecipe(Recipe):
     noise_learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of the last stage."""
     noise_share: float = Field(default=0.81, ge=0, le=1)
-    """How much of the last stage's change is kept: weights are interpolated between the end of the lookup stage (0) and
-    that of the noise stage (1), as in WiSE-FT (arXiv 2109.01903). The knob of how much the base hallucinates: on 250
-    validation scenes 43 % at 0.75, 72 % at 0.9."""
+    """How much of the last stage's change is kept: weights are interpolated between the end of the
+    lookup stage (0) and that of the noise stage (1), as in WiSE-FT (arXiv 2109.01903). The knob of
+    how much the base hallucinates: on 250 validation scenes 43 % at 0.75, 72 % at 0.9."""
 
 
 def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
@@ -100,7 +103,9 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
     tower = TowerTraining(model, seed=recipe.seed)
     reader = ReaderTraining(model, tokenizer, seed=recipe.seed)
     if recipe.start:
-        model.load_state_dict(LlavaForConditionalGeneration.from_pretrained(recipe.start).state_dict())
+        model.load_state_dict(
+            LlavaForConditionalGeneration.from_pretrained(recipe.start).state_dict()
+        )
     else:
         _learn_apart(recipe, tower, reader, stages, seconds)
     tower.requires_grad_(requires_grad=False)
@@ -109,17 +114,28 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
 
 
 def _learn_apart(
-    recipe: PretrainRecipe, tower: TowerTraining, reader: ReaderTraining, stages: Path, seconds: dict[str, float]
+    recipe: PretrainRecipe,
+    tower: TowerTraining,
+    reader: ReaderTraining,
+    stages: Path,
+    seconds: dict[str, float],
 ) -> None:
     """The stages in which the tower and the language model learn each for itself."""
     plans: tuple[tuple[str, int, nn.Module, Callable[[int], Loss]], ...] = (
         ("tower", recipe.tower_steps, tower, lambda step: _tower_loss(tower, recipe, step)),
         (
-            "patches", recipe.patch_steps, tower,
+            "patches",
+            recipe.patch_steps,
+            tower,
             lambda step: tower.loss_of_step(step + _NEW_SCENES_FROM, patch_weight=2.0),
         ),
-        ("reader", recipe.reader_steps, reader, lambda step: reader.loss_of_step(step, steps=recipe.reader_steps)),
-    )  # fmt: skip
+        (
+            "reader",
+            recipe.reader_steps,
+            reader,
+            lambda step: reader.loss_of_step(step, steps=recipe.reader_steps),
+        ),
+    )
     for name, steps, module, loss_of_step in plans:
         settings = StageSettings(steps=steps, learning_rate=recipe.learning_rate)
         _run(name, module, loss_of_step, settings, stages, seconds)
@@ -142,7 +158,11 @@ def _run(
 def _tokenizer(recipe: PretrainRecipe, folder: Path) -> PreTrainedTokenizerFast:
     """The run's tokenizer: trained once, since later stages stand on its ids."""
     if not (folder / "tokenizer.json").is_file():
-        made = PreTrainedTokenizerFast.from_pretrained(recipe.start) if recipe.start else train_tokenizer(recipe.seed)
+        made = (
+            PreTrainedTokenizerFast.from_pretrained(recipe.start)
+            if recipe.start
+            else train_tokenizer(recipe.seed)
+        )
         made.save_pretrained(folder)
     loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
     return loaded
@@ -161,7 +181,9 @@ def _join(
     seconds: dict[str, float],
 ) -> None:
     started = time.monotonic()
-    pool = ImagePool(model.model.vision_tower, seed=recipe.seed, split="pretrain-joint", count=recipe.pool_scenes)
+    pool = ImagePool(
+        model.model.vision_tower, seed=recipe.seed, split="pretrain-joint", count=recipe.pool_scenes
+    )
     seconds["encode scenes"] = time.monotonic() - started
     learned = [*reader.parameters(), *model.model.multi_modal_projector.parameters()]
     truthful: list[Tensor] = []
@@ -188,7 +210,9 @@ def _join(
             parameter.lerp_(before, 1 - recipe.noise_share)
 
 
-def _finished(stages: Path, name: str, steps: int, module: nn.Module, seconds: dict[str, float]) -> bool:
+def _finished(
+    stages: Path, name: str, steps: int, module: nn.Module, seconds: dict[str, float]
+) -> bool:
     """Load a stage that is done already, and note how long it took."""
     from safetensors import safe_open
 
@@ -200,13 +224,20 @@ def _finished(stages: Path, name: str, steps: int, module: nn.Module, seconds: d
     if done < steps:
         return False
     tensors = load_file(checkpoint)
-    module.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    lines = [json.loads(line) for line in (stages / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    module.load_state_dict(
+        {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    )
+    lines = [
+        json.loads(line)
+        for line in (stages / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     # The clock of a resumed stage starts anew: add up its pieces.
     times = [line["seconds"] for line in lines]
-    pieces = [before for before, after in zip(times, [*times[1:], 0.0], strict=True) if after < before]
+    pieces = [
+        before for before, after in zip(times, [*times[1:], 0.0], strict=True) if after < before
+    ]
     seconds[name] = sum(pieces)
-    say(f"stage {name}: {done} steps done")
+    log(f"stage {name}: {done} steps done")
     return True
 
 
@@ -227,6 +258,8 @@ def _save(
     logs = [Path(recipe.start) / LOG] if recipe.start else []
     logs += [file for name in STAGES if (file := out / "stages" / f"{name}.jsonl").is_file()]
     write_text_atomically(folder / LOG, "".join(log.read_text(encoding="utf-8") for log in logs))
-    manifest = build_manifest(verb="world pretrain", seed=recipe.seed, recipe=recipe, seconds=seconds)
+    manifest = build_manifest(
+        verb="world pretrain", seed=recipe.seed, recipe=recipe, seconds=seconds
+    )
     write_json_atomically(folder / "manifest.json", manifest.model_dump(mode="json"))
     return folder

@@ -1,7 +1,7 @@
 """Stage 1: the vision tower on dense labels. Each patch tells the object, colour, number, size and column of its cell.
 
-First a cell's four patches together, then each patch on its own as well, so that a language model can read single
-image tokens.
+First a cell's four patches together, then each patch on its own as well, so that a language model
+can read single image tokens.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,13 @@ from veridical.world.scenes import CELLS, Scene, sample_scenes
 
 BATCH = 64
 _NOUNS = {item.noun: index for index, item in enumerate(OBJECTS)}
-DENSE_CLASSES = {"object": len(OBJECTS) + 1, "colour": len(COLOURS), "number": 3, "size": len(SIZES), "column": CELLS}
+DENSE_CLASSES = {
+    "object": len(OBJECTS) + 1,
+    "colour": len(COLOURS),
+    "number": 3,
+    "size": len(SIZES),
+    "column": CELLS,
+}
 """How many values each label of a cell has; the last object is "none"."""
 _PATCHES_PER_CELL = (PATCHES_PER_SIDE // CELLS) ** 2
 
@@ -59,7 +65,10 @@ class TowerTraining(nn.Module):
         loss, right = dense_loss(self.heads.cell(cells.flatten(2)), labels)
         figures = {f"cell_{name}": value for name, value in right.items()}
         if patch_weight > 0:
-            repeated = {name: label.unsqueeze(2).expand(-1, -1, _PATCHES_PER_CELL) for name, label in labels.items()}
+            repeated = {
+                name: label.unsqueeze(2).expand(-1, -1, _PATCHES_PER_CELL)
+                for name, label in labels.items()
+            }
             patch_loss, right = dense_loss(self.heads.patch(cells), repeated)
             loss = loss + patch_weight * patch_loss
             figures |= {f"patch_{name}": value for name, value in right.items()}
