@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import veridical.rewards.model
-from veridical.models.adapters import load_adapter, wearing
+from veridical.models.adapters import load_adapter, use_adapter
 from veridical.models.branches import (
     BranchBatch,
-    BranchReadings,
+    BranchOutputs,
     branch_hidden_states,
-    read_branches,
+    evaluate_branches,
 )
 from veridical.models.encoded_prompts import stack_prompts
 from veridical.models.features import FeatureCache
@@ -103,19 +103,21 @@ class SteppedRoles(Roles):
         self._apart = apart or {}
 
     @contextmanager
-    def as_policy(self) -> Iterator[None]:
-        with nullcontext() if self._apart else super().as_policy():
+    def use_policy(self) -> Iterator[None]:
+        with nullcontext() if self._apart else super().use_policy():
             yield
 
     @contextmanager
-    def as_value(self) -> Iterator[None]:
-        with nullcontext() if self._apart else super().as_value():
+    def use_value(self) -> Iterator[None]:
+        with nullcontext() if self._apart else super().use_value():
             yield
 
     def images(self, prompt: Mapping[str, Tensor], keys: list[str] | None) -> dict[str, Any] | None:
         return super().images(prompt, keys) if "image_once" in self._on else None
 
-    def read_policy(self, batch: BranchBatch, images: Mapping[str, Any] | None) -> BranchReadings:
+    def evaluate_policy(
+        self, batch: BranchBatch, images: Mapping[str, Any] | None
+    ) -> BranchOutputs:
         return self._read(self.vlm, batch, images)
 
     @torch.no_grad()
@@ -127,7 +129,7 @@ class SteppedRoles(Roles):
     ) -> Tensor:
         if self._apart:
             return self._read(self._apart["reference"], batch, images).logprobs
-        with wearing(self.vlm.model, None):
+        with use_adapter(self.vlm.model, None):
             return self._read(self.vlm, batch, images).logprobs
 
     def value_states(self, batch: BranchBatch, images: Mapping[str, Any] | None) -> Tensor:
@@ -138,15 +140,15 @@ class SteppedRoles(Roles):
 
     def _read(
         self, vlm: VisionLanguageModel, batch: BranchBatch, images: Mapping[str, Any] | None
-    ) -> BranchReadings:
+    ) -> BranchOutputs:
         if "response_logits" not in self._on:
             return self._read_rows(vlm, batch)
         plain = "branches" not in self._on
-        return read_branches(
+        return evaluate_branches(
             vlm.model, batch, sampling=self.sampling, image_outputs=images, plain=plain
         )
 
-    def _read_rows(self, vlm: VisionLanguageModel, batch: BranchBatch) -> BranchReadings:
+    def _read_rows(self, vlm: VisionLanguageModel, batch: BranchBatch) -> BranchOutputs:
         """Full sequences, each with its own prompt and pixels, through the model's own forward: logits everywhere."""
         mask = batch.response_mask
         B, K, T = mask.shape
@@ -167,7 +169,7 @@ class SteppedRoles(Roles):
         logprobs, entropies = (
             one.new_zeros(mask.shape).masked_scatter(mask, one) for one in scores
         )
-        return BranchReadings(logprobs, entropies, logprobs.new_zeros(*mask.shape, 0))
+        return BranchOutputs(logprobs, entropies, logprobs.new_zeros(*mask.shape, 0))
 
     def value_parameters(self) -> dict[str, nn.Parameter]:
         mine = super().value_parameters()
@@ -239,7 +241,7 @@ class GenerateEngine:
             stacked = stack_prompts(
                 [row.prompt for row in rows], pad_token_id=roles.vlm.tokenizer.pad_token_id
             )
-            with torch.no_grad(), roles.as_policy():
+            with torch.no_grad(), roles.use_policy():
                 answers = generate_tokens(
                     roles.vlm,
                     stacked,

@@ -57,7 +57,7 @@ def our_side(side: str, folder: Path, tuning: str) -> tuple[Loss, torch.nn.Modul
     if known is not None:
         frozen = None  # nobody asks it again
     if features is not None:
-        features.remember(batch.prompt)
+        features.store(batch.prompt)
 
     def loss() -> Tensor:
         reference = score_reference() if known is None else known

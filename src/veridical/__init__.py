@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from veridical.records import Turn as Turn
     from veridical.records import read_records as read_records
     from veridical.records import write_records as write_records
-    from veridical.rewards.layout import RewardQuery as RewardQuery
     from veridical.rewards.model import RewardModel as RewardModel
+    from veridical.rewards.queries import RewardQuery as RewardQuery
     from veridical.studies.demo.run import DemoRecipe as DemoRecipe
     from veridical.studies.demo.run import run_demo as run_demo
     from veridical.training.ppo.config import PpoRecipe as PpoRecipe
@@ -94,7 +94,7 @@ _HOMES = {
         "read_records",
         "write_records",
     ),
-    "veridical.rewards.layout": ("RewardQuery",),
+    "veridical.rewards.queries": ("RewardQuery",),
     "veridical.rewards.model": ("RewardModel",),
     "veridical.studies.demo.run": ("DemoRecipe", "run_demo"),
     "veridical.training.ppo.config": ("PpoRecipe",),

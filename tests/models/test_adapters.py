@@ -6,7 +6,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from miniatures import picture
 from veridical.errors import ModelError
-from veridical.models.adapters import adapter_names, load_adapter, wearing
+from veridical.models.adapters import adapter_names, load_adapter, use_adapter
 from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora, save_lora
 from veridical.models.prompting import encode_prompts
@@ -56,7 +56,7 @@ def test_a_bare_base_stays_what_it_was_until_the_adapter_is_worn(base, saved):
     assert not any(flags(both).values())
     said = {}
     for name in ("policy", "reward"):
-        with wearing(both.model, name):
+        with use_adapter(both.model, name):
             said[name] = logits(both)
     assert not torch.allclose(said["policy"], before)
     assert not torch.allclose(said["policy"], said["reward"])
@@ -67,7 +67,7 @@ def test_each_gives_what_it_gives_alone(base, saved, tiny_llava_path):
     both = load_adapter(load_adapter(base, saved / "1", name="policy"), saved / "2", name="reward")
     for name, folder in (("policy", "1"), ("reward", "2")):
         alone = load_model(tiny_llava_path, device="cpu", adapter=saved / folder)
-        with wearing(both.model, name):
+        with use_adapter(both.model, name):
             assert torch.equal(logits(both), logits(alone)), name
 
 
@@ -78,12 +78,12 @@ def test_a_worn_and_learning_adapter_stays_so(base, saved):
     assert both.model is policy.model
     assert {name: flag for name, flag in flags(both).items() if ".reward." not in name} == learning
     assert not any(flag for name, flag in flags(both).items() if ".reward." in name)
-    with pytest.raises(ZeroDivisionError), wearing(both.model, "reward"):  # noqa: PT012 (what is left behind counts)
+    with pytest.raises(ZeroDivisionError), use_adapter(both.model, "reward"):  # noqa: PT012 (what is left behind counts)
         assert {
             name: flag for name, flag in flags(both).items() if ".reward." not in name
         } == learning
         assert not torch.allclose(logits(both), said)
-        with wearing(both.model, None):
+        with use_adapter(both.model, None):
             assert not torch.allclose(logits(both), said)
         raise ZeroDivisionError
     assert torch.equal(logits(both), said)
@@ -101,7 +101,7 @@ def test_an_adapter_added_by_plain_peft_afterwards_is_worn(base, saved):
 
 
 def test_faults_say_what_to_do(base, saved, tmp_path):
-    with pytest.raises(ModelError, match="got none"), wearing(base.model, "reward"):
+    with pytest.raises(ModelError, match="got none"), use_adapter(base.model, "reward"):
         pass
     both = load_adapter(base, saved / "1", name="reward")
     assert isinstance(both.model, PeftModel)

@@ -25,7 +25,7 @@ from transformers import (
 
 from veridical.errors import ModelError
 from veridical.models import architectures, branches, generation
-from veridical.models.architectures import encode_images, prompt_positions, why_not_causal
+from veridical.models.architectures import encode_images, no_fast_path_reason, prompt_positions
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
 from veridical.models.loading import VisionLanguageModel
 
@@ -213,7 +213,7 @@ def batch_of(prompt):
 @torch.no_grad()
 def test_branches_give_what_prompt_copies_give_and_see_the_image(name):
     model, prompt = build(name)
-    assert branches.supports_branches(model) is None
+    assert branches.no_branches_reason(model) is None
     batch = batch_of(prompt)
     scores, plain = (score_branches(model, batch, plain=p) for p in (False, True))
     torch.testing.assert_close(scores, plain, rtol=0, atol=1e-5)
@@ -298,7 +298,7 @@ def test_images_that_see_ahead_are_kept_off_the_fast_path():
     ).eval()
     prompt = prompt_of(4, one_image(), model.config)
     prompt["token_type_ids"] = (prompt["input_ids"] == IMAGE).long()
-    assert "gemma3" in why_not_causal(model)
+    assert "gemma3" in no_fast_path_reason(model)
     batch = batch_of(prompt)
     scores = score_branches(model, batch)
     logits = model(

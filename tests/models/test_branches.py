@@ -9,10 +9,10 @@ from veridical.models.architectures import encode_images
 from veridical.models.branches import (
     BranchBatch,
     branch_hidden_states,
-    read_branches,
+    evaluate_branches,
+    no_branches_reason,
     score_branches,
     stack_responses,
-    supports_branches,
 )
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import LoraRecipe, add_lora
@@ -98,7 +98,7 @@ def test_eager_attention_gives_the_same(vlm, tiny_llava_path, tiny_qwen2_5_vl_pa
     path = tiny_llava_path if vlm.model.config.model_type == "llava" else tiny_qwen2_5_vl_path
     eager = load_model(path, device="cpu")
     eager.model.set_attn_implementation("eager")
-    assert supports_branches(eager.model) is None
+    assert no_branches_reason(eager.model) is None
     batch = make_batch(vlm, prompts=3, branches=3)
     torch.testing.assert_close(
         score_branches(eager.model, batch), score_branches(vlm.model, batch), rtol=0, atol=1e-5
@@ -240,7 +240,7 @@ def test_what_does_not_allow_branches_says_why_and_still_scores(tiny_llava_path,
         "sliding_attention",
         "full_attention",
     ]
-    assert "sliding_attention" in supports_branches(sliding.model)
+    assert "sliding_attention" in no_branches_reason(sliding.model)
     batch = make_batch(llava, prompts=2, branches=2)
     with torch.no_grad():
         scores = [score_branches(sliding.model, batch) for _ in range(2)][1]
@@ -263,7 +263,7 @@ def test_what_does_not_allow_branches_says_why_and_still_scores(tiny_llava_path,
 )
 def test_every_obstacle_has_its_reason(own_llava, change, reason):
     change(own_llava.model.config)
-    assert reason in supports_branches(own_llava.model)
+    assert reason in no_branches_reason(own_llava.model)
 
 
 @torch.no_grad()
@@ -306,7 +306,7 @@ def test_ragged_responses_are_stacked():
 @torch.no_grad()
 def test_one_forward_gives_scores_entropies_and_states(vlm, plain):
     batch = make_batch(vlm, prompts=3, branches=2)
-    read = read_branches(vlm.model, batch, plain=plain)
+    read = evaluate_branches(vlm.model, batch, plain=plain)
     torch.testing.assert_close(read.logprobs, score_branches(vlm.model, batch), rtol=0, atol=1e-5)
     states = branch_hidden_states(vlm.model, batch, at="before")
     torch.testing.assert_close(read.states, states, rtol=0, atol=1e-5)
@@ -324,7 +324,7 @@ def test_scores_of_the_distribution_that_was_drawn_from(vlm):
     logits = vlm.model.lm_head(state) / 0.7
     logits[list(forbidden)] = -torch.inf
     first = batch.response_ids[0, 0, 0]
-    read = read_branches(vlm.model, batch, sampling=Sampling(0.7, forbidden))
+    read = evaluate_branches(vlm.model, batch, sampling=Sampling(0.7, forbidden))
     assert read.logprobs[0, 0, 0].item() == pytest.approx(
         logits.log_softmax(-1)[first].item(), abs=1e-5
     )

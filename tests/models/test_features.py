@@ -111,7 +111,7 @@ def test_a_trained_tower_is_refused_with_the_reason(own_llava, capsys):
     assert cache.image_outputs(prompt) is None
     assert "its vision tower is being trained" in capsys.readouterr().err
     with pytest.raises(ModelError, match="being trained"):
-        cache.remember(prompt)
+        cache.store(prompt)
     with torch.no_grad():
         assert cache.image_outputs(prompt) is not None
 
@@ -119,7 +119,7 @@ def test_a_trained_tower_is_refused_with_the_reason(own_llava, capsys):
 def test_an_architecture_without_known_tower_falls_back(qwen):
     prompt = prompt_of(qwen, 0)
     cache = FeatureCache(None, qwen)
-    assert "qwen2_5_vl" in cache.why_not()
+    assert "qwen2_5_vl" in cache.unavailable_reason()
     assert cache.image_outputs(prompt) is None
 
 
@@ -173,15 +173,15 @@ def test_a_broken_file_is_encoded_anew(frozen, tmp_path):
 def test_keys_recall_without_pixels(frozen, tmp_path):
     prompt = prompt_of(frozen, 0, 1)
     cache = FeatureCache(tmp_path, frozen)
-    keys = cache.remember(prompt)
-    assert torch.equal(features_of(cache.recall(keys)), features_of(cache.image_outputs(prompt)))
+    keys = cache.store(prompt)
+    assert torch.equal(features_of(cache.load(keys)), features_of(cache.image_outputs(prompt)))
     assert torch.equal(
-        features_of(FeatureCache(tmp_path, frozen).recall(keys[::-1]))[0],
-        features_of(cache.recall(keys))[1],
+        features_of(FeatureCache(tmp_path, frozen).load(keys[::-1]))[0],
+        features_of(cache.load(keys))[1],
     )
     with pytest.raises(ModelError, match="2 of 2 images"):
-        FeatureCache(None, frozen).recall(keys)
+        FeatureCache(None, frozen).load(keys)
     with torch.no_grad():
         next(vision_tower(frozen.model).parameters()).add_(0.5)
     with pytest.raises(ModelError, match="not there any more"):
-        cache.recall(keys)
+        cache.load(keys)

@@ -5,7 +5,7 @@ from transformers import AutoModelForImageTextToText
 
 from miniatures import picture
 from veridical.errors import ModelError
-from veridical.models.adapters import load_adapter, wearing
+from veridical.models.adapters import load_adapter, use_adapter
 from veridical.models.architectures import language_model, vision_tower
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
 from veridical.models.lora import (
@@ -157,7 +157,7 @@ def test_several_adapters_share_a_base_and_one_works_at_a_time(own_llava, tmp_pa
     assert trainable(worn) == both
 
     def score(name):
-        with torch.no_grad(), wearing(worn.model, name):
+        with torch.no_grad(), use_adapter(worn.model, name):
             assert trainable(worn) == both
             return score_branches(worn.model, batch)
 
@@ -175,7 +175,7 @@ def test_gradients_reach_the_working_adapter_alone(own_llava):
     )
     shake(worn.model)
     set_trainable_adapters(worn.model, {"value"})
-    with wearing(worn.model, "value"):
+    with use_adapter(worn.model, "value"):
         score_branches(worn.model, batch_of(worn)).sum().backward()
     touched = {name for name, p in worn.model.named_parameters() if p.grad is not None}
     assert touched == names_of(worn, "value")
@@ -196,7 +196,7 @@ def test_a_named_adapter_is_saved_as_peft_reads_it(own_llava, tiny_llava_path, t
     again = PeftModel.from_pretrained(
         AutoModelForImageTextToText.from_pretrained(tiny_llava_path), tmp_path / "saved"
     )
-    with torch.no_grad(), wearing(worn.model, "value"):
+    with torch.no_grad(), use_adapter(worn.model, "value"):
         torch.testing.assert_close(score_branches(again, batch), score_branches(worn.model, batch))
 
 

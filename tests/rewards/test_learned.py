@@ -8,11 +8,11 @@ from veridical.errors import ModelError
 from veridical.feedback.facts import FactsIndex
 from veridical.models.loading import load_model
 from veridical.records import Facts, ImageRef, Prompt
-from veridical.rewards.layout import RewardQuery
 from veridical.rewards.leak import CONDITIONS, change_queries, score_conditions
 from veridical.rewards.learned import LearnedReward
 from veridical.rewards.model import RewardModel, new_head
 from veridical.rewards.protocol import Candidate
+from veridical.rewards.queries import RewardQuery
 from veridical.rewards.template import RewardTemplate
 
 
@@ -76,9 +76,11 @@ def test_it_finds_each_prompts_own_facts(model):
 
 def test_branches_of_one_prompt_share_its_encoding(model, monkeypatch):
     seen = []
-    inner = model.lay_out
+    inner = model.encode
     monkeypatch.setattr(
-        model, "lay_out", lambda queries, **more: seen.extend(queries) or inner(queries, **more)
+        model,
+        "encode",
+        lambda queries, **more: seen.extend(queries) or inner(queries, **more),
     )
     reward(model)([candidate(n % 2, f"{n} dogs.") for n in range(6)])
     assert [len(query.responses) for query in seen] == [3, 3]
@@ -119,10 +121,10 @@ def test_prompts_that_could_not_be_judged_are_told_before_anything_is_said_to_th
         strict=True,
     ):
         assert fault is None if says is None else says in fault
-    (row,) = model.lay_out(
+    (row,) = model.encode(
         [RewardQuery("What is in the picture?", picture(1), ("",), FACTS.of(prompt(1)))]
     )
-    room = model.vlm.window - (row.tokens - row.said[0])
+    room = model.vlm.window - (row.tokens - row.response_lengths[0])
     assert reward(model).prompt_faults([prompt(1)], room=room) == [None]
     assert "leaves no room for" in reward(model).prompt_faults([prompt(1)], room=room + 1)[0]
     without = reward(model, missing="without")

@@ -7,15 +7,15 @@ import torch
 
 from miniatures import picture
 from veridical.errors import ModelError
-from veridical.models.adapters import wearing
+from veridical.models.adapters import use_adapter
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora
 from veridical.models.prompting import encode_prompts
 from veridical.records import Facts
-from veridical.rewards.layout import RewardQuery
 from veridical.rewards.model import RewardModel, new_head
+from veridical.rewards.queries import RewardQuery
 from veridical.rewards.template import RewardTemplate
 
 MODELS = ["tiny_llava_path", "tiny_qwen2_5_vl_path"]
@@ -142,7 +142,7 @@ def test_pooling_reads_the_responses_own_tokens_only(path, template, pooling):
     )
     torch.testing.assert_close(model.score([query()])[0], found, atol=1e-4, rtol=1e-4)
     if pooling == "mean":
-        lengths = torch.tensor(model.lay_out([query()])[0].said)
+        lengths = torch.tensor(model.encode([query()])[0].response_lengths)
         model.pooling = "sum"
         torch.testing.assert_close(model.score([query()])[0], found * lengths, atol=1e-3, rtol=1e-3)
 
@@ -206,8 +206,8 @@ def test_the_rewards_gradients_stay_in_reward_adapter_and_head(path, tmp_path):
     reward_weights = [p for name, p in policy.model.named_parameters() if ".reward." in name]
     for parameter in [*reward_weights, attached.head.weight]:
         parameter.requires_grad_()
-    with wearing(policy.model, "reward"):
-        attached.rewards(attached.put_together(attached.lay_out([query()]))).sum().backward()
+    with use_adapter(policy.model, "reward"):
+        attached.rewards(attached.collate(attached.encode([query()]))).sum().backward()
     touched = {
         name
         for name, p in policy.model.named_parameters()
@@ -271,7 +271,7 @@ def test_a_prompt_longer_than_the_window_is_refused_by_name(path):
     with pytest.raises(ModelError, match=r"'p7' takes \d+ tokens"):
         model.score([query(name="p7", responses=["There is a dog. " * 100])])
     with pytest.raises(ModelError, match="`max_tokens` allows 20"):
-        model.lay_out([query()], max_tokens=20)
+        model.encode([query()], max_tokens=20)
 
 
 def test_a_reward_that_is_no_number_is_refused_by_name(path):

@@ -20,7 +20,7 @@ from veridical.models.loading import VisionLanguageModel, unwrap
 
 
 @contextmanager
-def wearing(model: nn.Module, adapter: str | None) -> Iterator[None]:
+def use_adapter(model: nn.Module, adapter: str | None) -> Iterator[None]:
     """Within it forwards go through one adapter and no other; afterwards all is as before.
 
     Which weights take gradients does not change, neither within nor after.

@@ -51,7 +51,7 @@ class Positions(NamedTuple):
     """First position behind the prompt (B)."""
 
 
-def why_not_causal(model: Any) -> str | None:
+def no_fast_path_reason(model: Any) -> str | None:
     """Say why positions and masks of this model cannot be reckoned outside of it; None where they can."""
     config = unwrap(model).config
     text = config.get_text_config()
@@ -201,7 +201,7 @@ def project_to_vocabulary(model: Any, hidden: Tensor) -> Tensor:
     return logits
 
 
-def say_once(text: str) -> None:
+def log_once(text: str) -> None:
     """Tell the user something that would be said again for every batch."""
     if text not in _said:
         _said.add(text)

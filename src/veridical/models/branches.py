@@ -25,10 +25,10 @@ from torch import Tensor
 from veridical.errors import ModelError
 from veridical.models.architectures import (
     image_arguments,
+    log_once,
+    no_fast_path_reason,
     prompt_positions,
     repeat_images,
-    say_once,
-    why_not_causal,
 )
 from veridical.models.loading import unwrap
 from veridical.models.token_scores import Sampling, score_logits, score_tokens
@@ -89,15 +89,15 @@ def stack_responses(responses: Sequence[Sequence[Sequence[int]]]) -> tuple[Tenso
     return ids, mask
 
 
-def supports_branches(model: Any) -> str | None:
+def no_branches_reason(model: Any) -> str | None:
     """Say why responses of this model must be scored behind a prompt copy each; None where branches hold."""
     attention = unwrap(model).config.get_text_config()._attn_implementation
     if attention not in ("sdpa", "eager"):
         return f"the attention implementation `{attention}` takes no tree mask (sdpa and eager do)"
-    return why_not_causal(model)
+    return no_fast_path_reason(model)
 
 
-class BranchReadings(NamedTuple):
+class BranchOutputs(NamedTuple):
     """What one forward says of the responses' tokens; all is 0 where `response_mask` is False."""
 
     logprobs: Tensor
@@ -130,14 +130,14 @@ def score_branches(
     return _read(model, batch, image_outputs, plain=plain, sampling=None, entropies=False).logprobs
 
 
-def read_branches(
+def evaluate_branches(
     model: Any,
     batch: BranchBatch,
     *,
     sampling: Sampling | None = None,
     image_outputs: Mapping[str, Any] | None = None,
     plain: bool = False,
-) -> BranchReadings:
+) -> BranchOutputs:
     """Log-probabilities, entropies and hidden states of the responses from one forward: what PPO needs of a policy.
 
     Args:
@@ -158,14 +158,14 @@ def _read(
     plain: bool,
     sampling: Sampling | None,
     entropies: bool,
-) -> BranchReadings:
+) -> BranchOutputs:
     layout, mask = _lay_out(model, batch, image_outputs, plain=plain), batch.response_mask
     rows, columns, ids = (
         layout.rows.expand_as(mask)[mask],
         layout.before[mask],
         batch.response_ids[mask],
     )
-    if why_not_causal(model) is None:
+    if no_fast_path_reason(model) is None:
         hidden = unwrap(model).base_model(**layout.arguments, use_cache=False).last_hidden_state
         states = hidden[rows, columns]
         scores = score_tokens(model, states, ids, sampling=sampling, with_entropies=entropies)
@@ -184,7 +184,7 @@ def _read(
     placed = states.new_zeros(*mask.shape, states.shape[-1] if entropies else 0)
     if entropies:
         placed = placed.masked_scatter(mask.unsqueeze(-1), states)
-    return BranchReadings(spread(scores.logprobs), spread(scores.entropies), placed)
+    return BranchOutputs(spread(scores.logprobs), spread(scores.entropies), placed)
 
 
 def branch_hidden_states(
@@ -228,9 +228,9 @@ class _Layout(NamedTuple):
 def _lay_out(
     model: Any, batch: BranchBatch, image_outputs: Mapping[str, Any] | None, *, plain: bool
 ) -> _Layout:
-    reason = None if plain else supports_branches(model)
+    reason = None if plain else no_branches_reason(model)
     if reason is not None:
-        say_once(f"Each response is scored behind its own copy of the prompt: {reason}.")
+        log_once(f"Each response is scored behind its own copy of the prompt: {reason}.")
     images = image_arguments(batch.prompt, image_outputs)
     copies = plain or reason is not None
     return _lay_out_plain(batch, images) if copies else _lay_out_branches(model, batch, images)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompting import encode_responses, render_turns, response_frame, tokenise
+from veridical.models.prompting import encode_responses, render_turns, response_frame, tokenize
 
 _MARKER = "VERIDICAL-ANSWER"
 
@@ -96,12 +96,12 @@ def encode_question(vlm: VisionLanguageModel, question: str) -> dict[str, Tensor
 
 def _closing(vlm: VisionLanguageModel, tail: str, end_token_id: int) -> str:
     """What the template itself writes to end an answer; empty where it writes none."""
-    ((ids, spans),) = tokenise(vlm, [tail]) if tail else [([], [])]
+    ((ids, spans),) = tokenize(vlm, [tail]) if tail else [([], [])]
     return tail[: spans[ids.index(end_token_id)][1]] if end_token_id in ids else ""
 
 
 def _behind_end(vlm: VisionLanguageModel, text: str, end_token_id: int) -> list[int]:
     """Token ids of a text as it stands behind the end of a turn."""
     end = vlm.tokenizer.convert_ids_to_tokens(end_token_id)
-    ((ids, _),) = tokenise(vlm, [end + text])
-    return ids[1:] if ids[:1] == [end_token_id] else tokenise(vlm, [text])[0][0]
+    ((ids, _),) = tokenize(vlm, [end + text])
+    return ids[1:] if ids[:1] == [end_token_id] else tokenize(vlm, [text])[0][0]

@@ -22,7 +22,7 @@ class EncodedPrompt(NamedTuple):
     """Key of the image's features in the `FeatureCache`; None where they are not kept."""
 
 
-def encode_apart(
+def encode_separately(
     vlm: VisionLanguageModel, texts: Sequence[str], images: Sequence[Image.Image]
 ) -> list[dict[str, Tensor]]:
     """Encode rendered prompts together and take them apart, where the tensors say what belongs to whom.
@@ -51,13 +51,13 @@ def encode_apart(
     return apart
 
 
-def let_go_of_pixels(
+def release_pixels(
     prompts: Sequence[dict[str, Tensor]], features: FeatureCache | None
 ) -> list[EncodedPrompt]:
     """Keep the features of the prompts' images, where the model allows it, instead of the pixels."""
-    if features is None or features.why_not() is not None:
+    if features is None or features.unavailable_reason() is not None:
         return [EncodedPrompt(prompt, None) for prompt in prompts]
-    keys = features.remember(
+    keys = features.store(
         {"pixel_values": torch.cat([prompt["pixel_values"] for prompt in prompts])}
     )
     return [

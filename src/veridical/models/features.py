@@ -24,7 +24,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from veridical.errors import ModelError, StorageError
 from veridical.files import atomic_path, hash_bytes
-from veridical.models.architectures import encode_images, say_once, vision_tower
+from veridical.models.architectures import encode_images, log_once, vision_tower
 from veridical.models.hashing import model_hash, tensor_hash
 from veridical.models.loading import VisionLanguageModel, unwrap
 
@@ -56,7 +56,7 @@ class FeatureCache:
         self.misses = 0
         """Images that had to be encoded."""
 
-    def why_not(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Say why features cannot be kept for this model as it is now; None where they can.
 
         A tower whose weights take gradients is no obstacle where no gradients are taken
@@ -89,27 +89,27 @@ class FeatureCache:
             Encoded images on the model's device, or None where the features cannot be kept (the
             reason is said once): then pass the pixels as ever.
         """
-        reason = self.why_not()
+        reason = self.unavailable_reason()
         if reason is not None:
-            say_once(f"Image features are computed anew for every batch: {reason}.")
+            log_once(f"Image features are computed anew for every batch: {reason}.")
             return None
         keys = self._keys(prompt["pixel_values"])
         return self._project(keys, self._collect(keys, prompt["pixel_values"]))
 
-    def remember(self, prompt: Mapping[str, Tensor]) -> list[str]:
+    def store(self, prompt: Mapping[str, Tensor]) -> list[str]:
         """See to it that the images' features are kept, and give their keys: with these the pixels can be let go.
 
         Raises:
-            ModelError: Features cannot be kept for this model (`why_not` says why).
+            ModelError: Features cannot be kept for this model (`unavailable_reason` says why).
         """
-        reason = self.why_not()
+        reason = self.unavailable_reason()
         if reason is not None:
             raise ModelError(f"Image features cannot be kept: {reason}. Pass the pixels instead.")
         keys = self._keys(prompt["pixel_values"])
         self._collect(keys, prompt["pixel_values"])
         return keys
 
-    def recall(self, keys: Sequence[str]) -> dict[str, Any]:
+    def load(self, keys: Sequence[str]) -> dict[str, Any]:
         """Give what a forward takes as `image_outputs` from keys alone.
 
         Raises:

@@ -20,10 +20,10 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from veridical.errors import ModelError
 from veridical.models.architectures import (
     image_arguments,
+    log_once,
+    no_fast_path_reason,
     project_to_vocabulary,
     prompt_positions,
-    say_once,
-    why_not_causal,
 )
 from veridical.models.conversations import encode_question
 from veridical.models.features import FeatureCache
@@ -166,7 +166,7 @@ def generate_tokens(
     Args:
         vlm: The model, in whatever mode; it answers in evaluation mode.
         prompt: What `encode_prompts` gives, on the model's device: B prompts.
-        image_outputs: Images encoded before (`FeatureCache.recall`), instead of the pixels.
+        image_outputs: Images encoded before (`FeatureCache.load`), instead of the pixels.
         streams: For each prompt the seeds of its K samples, as many for each; what a response says
             depends on its seed and on nothing else that is drawn.
         temperature: 0 is greedy.
@@ -178,9 +178,9 @@ def generate_tokens(
     Returns:
         For each prompt its K responses' token ids, the end token included where one was chosen.
     """
-    reason = why_not_causal(vlm.model)
+    reason = no_fast_path_reason(vlm.model)
     if reason is not None:
-        say_once(f"transformers' generate decodes, not the lean loop: {reason}.")
+        log_once(f"transformers' generate decodes, not the lean loop: {reason}.")
     decode = _generate_generally if general or reason is not None else _generate_lean
     choice = _Choice(
         temperature, top_p, torch.tensor(forbidden, dtype=torch.long, device=vlm.device)

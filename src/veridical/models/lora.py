@@ -19,7 +19,7 @@ from torch import nn
 
 from veridical.config import Recipe
 from veridical.errors import ModelError
-from veridical.models.adapters import wearing
+from veridical.models.adapters import use_adapter
 from veridical.models.architectures import language_model, vision_tower
 from veridical.models.loading import VisionLanguageModel, unwrap
 
@@ -50,7 +50,7 @@ def add_lora(
 
     The vision tower, the projector and the vocabulary head never get one. The adapter starts as the
     identity. The first one is trainable and works at once; one that joins others is frozen and
-    waits for `wearing`.
+    waits for `use_adapter`.
 
     Args:
         vlm: The model, bare or with other adapters on.
@@ -79,7 +79,7 @@ def add_lora(
         return VisionLanguageModel(
             get_peft_model(vlm.model, config, adapter_name=name), vlm.processor, vlm.name
         )
-    with wearing(vlm.model, None):
+    with use_adapter(vlm.model, None):
         vlm.model.add_adapter(name, config)
     set_trainable_adapters(vlm.model, {name}, trainable=False)
     return vlm
@@ -133,7 +133,7 @@ def adapter_disabled(model: Any) -> Iterator[None]:
             f"{type(model).__name__} wears no adapter, so it has no reference inside. Keep a frozen"
             " copy of the model."
         )
-    with wearing(model, None):
+    with use_adapter(model, None):
         yield
 
 

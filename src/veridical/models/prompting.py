@@ -80,7 +80,7 @@ def encode_prompts(
             f"One image a question is needed, got {len(questions)} questions and {len(images)}"
             " images."
         )
-    refuse_placeholders(vlm, questions, what="Question")
+    reject_placeholders(vlm, questions, what="Question")
     conversations = [
         [*(text for turn in history for text in turn), question]
         for question, history in zip(questions, histories, strict=True)
@@ -108,7 +108,7 @@ def render_turns(
     Raises:
         ModelError: A text holds a placeholder.
     """
-    refuse_placeholders(vlm, texts, what="Turn")
+    reject_placeholders(vlm, texts, what="Turn")
     roles = ("user", "assistant")
     messages = [
         _message(roles[n % 2], text, with_image=with_image and n == 0)
@@ -140,7 +140,7 @@ def encode_responses(
     """Tokenise responses as they stand behind a generation prompt, ending with the end of the turn.
 
     Args:
-        vlm: The model to tokenise for.
+        vlm: The model to tokenize for.
         texts: The responses; an empty one is the end of the turn alone.
         max_tokens: Longest number of tokens; longer ones are cut and marked as truncated.
 
@@ -150,7 +150,7 @@ def encode_responses(
     """
     frame = response_frame(vlm)
     encoded = []
-    spoken = tokenise_behind(vlm, frame.anchor, texts, separator=frame.separator)
+    spoken = tokenize_after(vlm, frame.anchor, texts, separator=frame.separator)
     for text, (ids, spans) in zip(texts, spoken, strict=True):
         shift = len(frame.separator)
         offsets = [(max(start - shift, 0), max(end - shift, 0)) for start, end in spans]
@@ -160,13 +160,13 @@ def encode_responses(
     return encoded
 
 
-def tokenise_behind(
+def tokenize_after(
     vlm: VisionLanguageModel, anchor: str, texts: Sequence[str], *, separator: str = ""
 ) -> list[Tokens]:
     """Tokenise responses as they stand behind a text, no end of a turn added.
 
     Args:
-        vlm: The model to tokenise for.
+        vlm: The model to tokenize for.
         anchor: What stands before; not part of the result.
         texts: The responses; an empty one gives no token.
         separator: What stands between; counts to the first token.
@@ -178,17 +178,17 @@ def tokenise_behind(
         ModelError: A response holds an image or video placeholder (features would be put into it)
             or an end token.
     """
-    refuse_placeholders(vlm, texts, what="Response")
+    reject_placeholders(vlm, texts, what="Response")
     found = []
     ends = frozenset(vlm.end_token_ids)
     for text, tokens in zip(
-        texts, tokenise(vlm, [anchor + separator + text for text in texts]), strict=True
+        texts, tokenize(vlm, [anchor + separator + text for text in texts]), strict=True
     ):
         said = _behind(tokens, len(anchor)) if text else ([], [])
         if said is None:
             # The tokenizer melts the prompt's end into the text; generation starts behind the
             # prompt's own tokens.
-            said = tokenise(vlm, [separator + text])[0]
+            said = tokenize(vlm, [separator + text])[0]
         if not ends.isdisjoint(said[0]):
             raise ModelError(
                 f"A response holds the model's end token as text: {text[:80]!r}. Remove it from the"
@@ -201,7 +201,7 @@ def tokenise_behind(
 def decode_responses(vlm: VisionLanguageModel, ids: Sequence[Sequence[int]]) -> list[str]:
     """Give the texts of generated token ids: the inverse of `encode_responses`, end token left out."""
     frame = response_frame(vlm)
-    anchor = tokenise(vlm, [frame.anchor])[0][0] if frame.anchor else []
+    anchor = tokenize(vlm, [frame.anchor])[0][0] if frame.anchor else []
     options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
     head = vlm.tokenizer.decode(anchor, **options)
     texts = vlm.tokenizer.batch_decode([[*anchor, *row] for row in ids], **options)
@@ -249,7 +249,7 @@ def _render(vlm: VisionLanguageModel, conversation: list[dict[str, Any]], *, gen
     )
 
 
-def tokenise(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[Tokens]:
+def tokenize(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[Tokens]:
     """Token ids of texts with the span that each covers; no special token is added."""
     if not texts:
         return []
@@ -266,7 +266,7 @@ def _behind(tokens: Tokens, place: int) -> Tokens | None:
     return ids[first:], [(start - place, end - place) for start, end in spans[first:]]
 
 
-def refuse_placeholders(vlm: VisionLanguageModel, texts: Sequence[str], *, what: str) -> None:
+def reject_placeholders(vlm: VisionLanguageModel, texts: Sequence[str], *, what: str) -> None:
     """Refuse texts that hold an image or video placeholder: features would be put into them.
 
     Raises:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from veridical.models.branches import (
     BranchBatch,
+    no_branches_reason,
     score_branches,
     stack_responses,
-    supports_branches,
 )
 from veridical.models.loading import VisionLanguageModel, load_model, unwrap
 from veridical.models.prompting import encode_prompts, encode_responses
@@ -27,7 +27,7 @@ _HALF_TOLERANCE = 0.25
 """Nats a token; half precision rounds differently where a matrix has another shape."""
 
 
-class Trial(NamedTuple):
+class ModelCheck(NamedTuple):
     """What came of a trial."""
 
     passed: bool
@@ -36,7 +36,7 @@ class Trial(NamedTuple):
     """What was found, name and value, to be shown."""
 
 
-def try_model(name_or_path: str, *, adapter: str | None = None) -> Trial:
+def try_model(name_or_path: str, *, adapter: str | None = None) -> ModelCheck:
     """Load a model and score two responses to a drawn picture, as branches and each on its own.
 
     Args:
@@ -51,7 +51,7 @@ def try_model(name_or_path: str, *, adapter: str | None = None) -> Trial:
     seconds = time.perf_counter() - started
     base = unwrap(vlm.model)
     batch = _example(vlm, _picture())
-    reason = supports_branches(vlm.model)
+    reason = no_branches_reason(vlm.model)
     plain = _score(vlm, batch, plain=True)
     blind = _score(vlm, _example(vlm, Image.new("RGB", (_SIDE, _SIDE), "white")), plain=True)
     seen = float((plain - blind).abs().max())
@@ -75,7 +75,9 @@ def try_model(name_or_path: str, *, adapter: str | None = None) -> Trial:
         ),
     ]
     if reason is not None:
-        return Trial(seen > 0, [*lines, ("branches", f"plain scoring is used instead: {reason}")])
+        return ModelCheck(
+            seen > 0, [*lines, ("branches", f"plain scoring is used instead: {reason}")]
+        )
     gap = float((_score(vlm, batch, plain=False) - plain).abs().max())
     tolerance = _TOLERANCE.get(vlm.dtype, _HALF_TOLERANCE)
     agree = gap <= tolerance
@@ -85,7 +87,7 @@ def try_model(name_or_path: str, *, adapter: str | None = None) -> Trial:
     lines.append(
         ("branches", f"{verdict}: at most {gap:.2g} nats apart a token, {tolerance:g} allowed")
     )
-    return Trial(agree and seen > 0, lines)
+    return ModelCheck(agree and seen > 0, lines)
 
 
 def _picture() -> Image.Image:

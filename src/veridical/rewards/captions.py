@@ -7,7 +7,7 @@ their source in the recipe, so keep them apart from facts that people wrote.
 from collections.abc import Mapping
 from pathlib import Path
 
-from veridical.models.adapters import wearing
+from veridical.models.adapters import use_adapter
 from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_responses
 from veridical.models.loading import VisionLanguageModel
@@ -18,7 +18,7 @@ from veridical.records.opening import open_image
 _AT_ONCE = 32
 
 
-def own_captions(
+def caption_images(
     vlm: VisionLanguageModel,
     images: Mapping[str, ImageRef],
     *,
@@ -43,7 +43,7 @@ def own_captions(
     for start in track(range(0, len(names), _AT_ONCE), label="Writing captions"):
         some = names[start : start + _AT_ONCE]
         opened = [open_image(images[name], root=Path(images[name].path).parent) for name in some]
-        with wearing(vlm.model, None):
+        with use_adapter(vlm.model, None):
             said = generate_responses(
                 vlm,
                 [question] * len(some),

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from veridical.models.features import FeatureCache
-from veridical.rewards.layout import RewardQuery
 from veridical.rewards.model import RewardModel
+from veridical.rewards.queries import RewardQuery
 from veridical.seeding import child_random
 
 Condition = Literal["intact", "swapped_facts", "no_facts", "swapped_image", "swapped_both"]

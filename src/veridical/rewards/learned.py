@@ -13,9 +13,9 @@ from veridical.feedback.facts import FactsIndex
 from veridical.models.features import FeatureCache
 from veridical.progress import log
 from veridical.records import Facts, Prompt
-from veridical.rewards.layout import LaidOut, RewardQuery
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import Candidate
+from veridical.rewards.queries import EncodedQuery, RewardQuery
 
 
 class LearnedReward:
@@ -108,7 +108,7 @@ class LearnedReward:
                 self._query(prompt, [Candidate(prompt, "", finished=True, tokens=1)])
                 for prompt in prompts
             ]
-            rows = self.model.lay_out(queries, features=self._features)
+            rows = self.model.encode(queries, features=self._features)
         except ModelError as error:
             if len(prompts) == 1:
                 return [str(error)]
@@ -119,9 +119,9 @@ class LearnedReward:
         ]
         return [stray or self._no_room(row, room) for stray, row in zip(strays, rows, strict=True)]
 
-    def _no_room(self, row: LaidOut, room: int) -> str | None:
+    def _no_room(self, row: EncodedQuery, room: int) -> str | None:
         window = self.model.vlm.window
-        length = row.tokens - row.said[0]
+        length = row.tokens - row.response_lengths[0]
         if window is None or length + room <= window:
             return None
         return (

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from veridical.errors import ModelError, StorageError
 from veridical.files import atomic_path, write_json_atomically
-from veridical.models.adapters import load_adapter, wearing
+from veridical.models.adapters import load_adapter, use_adapter
 from veridical.models.branches import branch_hidden_states
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel, load_model, unwrap
@@ -33,11 +33,17 @@ from veridical.rewards.card import (
     read_card,
     tokenizer_hash,
 )
-from veridical.rewards.layout import LaidOut, LaidOutBatch, RewardQuery, lay_out, put_together
+from veridical.rewards.queries import (
+    EncodedQuery,
+    RewardBatch,
+    RewardQuery,
+    collate_queries,
+    encode_queries,
+)
 from veridical.rewards.template import RewardTemplate
 
 HEAD_FILE = "head.safetensors"
-_LAID_OUT_AT_ONCE = 4
+_ENCODED_AT_ONCE = 4
 
 
 class RewardModel:
@@ -222,18 +228,20 @@ class RewardModel:
         write_json_atomically(folder / CARD_FILE, card.model_dump(mode="json"))
         return folder
 
-    def lay_out(
+    def encode(
         self,
         queries: Sequence[RewardQuery],
         *,
         features: FeatureCache | None = None,
         max_tokens: int = 0,
-    ) -> list[LaidOut]:
-        """Turn queries into tokens as this model's template wants them; see `rewards.layout.lay_out`."""
-        return lay_out(self.vlm, self.template, queries, features=features, max_tokens=max_tokens)
+    ) -> list[EncodedQuery]:
+        """Turn queries into tokens as this model's template wants them; see `rewards.queries.encode_queries`."""
+        return encode_queries(
+            self.vlm, self.template, queries, features=features, max_tokens=max_tokens
+        )
 
     def rewards(
-        self, batch: LaidOutBatch, *, image_outputs: Mapping[str, Any] | None = None
+        self, batch: RewardBatch, *, image_outputs: Mapping[str, Any] | None = None
     ) -> Tensor:
         """Rewards (B K) in float32, with gradients where they are wanted; 0 for missing branches.
 
@@ -252,9 +260,9 @@ class RewardModel:
                 2, last[..., None, None].expand(-1, -1, 1, states.shape[-1])
             ).squeeze(2)
             return self._read(states) * mask.any(-1)
-        values = self._read(states) * batch.said
+        values = self._read(states) * batch.own_mask
         total = values.sum(-1)
-        return total if self.pooling == "sum" else total / batch.said.sum(-1).clamp(min=1)
+        return total if self.pooling == "sum" else total / batch.own_mask.sum(-1).clamp(min=1)
 
     @torch.no_grad()
     def score(
@@ -278,9 +286,9 @@ class RewardModel:
             ModelError: A query that cannot be laid out, or a reward that is no number.
         """
         found: list[Tensor] = []
-        for start in range(0, len(queries), batch_size * _LAID_OUT_AT_ONCE):
-            some = queries[start : start + batch_size * _LAID_OUT_AT_ONCE]
-            rows = self.lay_out(some, features=features)
+        for start in range(0, len(queries), batch_size * _ENCODED_AT_ONCE):
+            some = queries[start : start + batch_size * _ENCODED_AT_ONCE]
+            rows = self.encode(some, features=features)
             for query, rewards in zip(
                 some, self.score_rows(rows, batch_size=batch_size, features=features), strict=True
             ):
@@ -295,7 +303,11 @@ class RewardModel:
 
     @torch.no_grad()
     def score_rows(
-        self, rows: Sequence[LaidOut], *, batch_size: int = 16, features: FeatureCache | None = None
+        self,
+        rows: Sequence[EncodedQuery],
+        *,
+        batch_size: int = 16,
+        features: FeatureCache | None = None,
     ) -> list[Tensor]:
         """Reward queries that are laid out already, those of like length together; NaN is passed on."""
         was_training = self.vlm.model.training
@@ -305,10 +317,10 @@ class RewardModel:
         try:
             for start in range(0, len(order), batch_size):
                 numbers = order[start : start + batch_size]
-                batch = self.put_together([rows[number] for number in numbers])
+                batch = self.collate([rows[number] for number in numbers])
                 outputs = None
                 if batch.image_keys is not None and features is not None:
-                    outputs = features.recall(batch.image_keys)
+                    outputs = features.load(batch.image_keys)
                 rewards = self.rewards(batch, image_outputs=outputs).cpu()
                 found |= {
                     number: rewards[b, : len(rows[number].branches)]
@@ -318,11 +330,11 @@ class RewardModel:
             self.vlm.model.train(was_training)
         return [found[number] for number in range(len(rows))]
 
-    def put_together(self, rows: Sequence[LaidOut]) -> LaidOutBatch:
+    def collate(self, rows: Sequence[EncodedQuery]) -> RewardBatch:
         """Pad queries to one batch on the model's device."""
-        batch = put_together(rows, pad_token_id=self.vlm.tokenizer.pad_token_id)
-        return LaidOutBatch(
-            batch.branches.to(self.vlm.device), batch.said.to(self.vlm.device), batch.image_keys
+        batch = collate_queries(rows, pad_token_id=self.vlm.tokenizer.pad_token_id)
+        return RewardBatch(
+            batch.branches.to(self.vlm.device), batch.own_mask.to(self.vlm.device), batch.image_keys
         )
 
     def _read(self, states: Tensor) -> Tensor:
@@ -334,7 +346,9 @@ class RewardModel:
 
     @contextmanager
     def _worn(self) -> Iterator[None]:
-        with wearing(self.vlm.model, self.adapter) if self.adapter is not None else nullcontext():
+        with (
+            use_adapter(self.vlm.model, self.adapter) if self.adapter is not None else nullcontext()
+        ):
             yield
 
 

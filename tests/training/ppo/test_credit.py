@@ -5,7 +5,7 @@ import torch
 
 from miniatures import picture
 from veridical.config import resolve_recipe
-from veridical.models.branches import BranchBatch, BranchReadings, stack_responses
+from veridical.models.branches import BranchBatch, BranchOutputs, stack_responses
 from veridical.models.prompting import encode_prompts, encode_responses
 from veridical.training.ppo.advantages import assign_credit
 from veridical.training.ppo.config import PpoRecipe
@@ -96,7 +96,7 @@ def batch_of(recipe, *, advantages):
 
 def test_averages_over_tokens_and_over_responses():
     ones = torch.ones(1, 2, 3)
-    read = BranchReadings(LOGPROBS, torch.zeros_like(LOGPROBS), torch.zeros(1, 2, 3, 1))
+    read = BranchOutputs(LOGPROBS, torch.zeros_like(LOGPROBS), torch.zeros(1, 2, 3, 1))
     for average, per_response, divisor in (
         ("tokens", [-3.0, -1.0], 4),
         ("responses", [-1.0, -1.0], 2),
@@ -150,8 +150,8 @@ def test_the_first_steps_gradient_is_the_policy_gradient_and_stays_with_the_poli
     found = []
     for plain in (True, False):
         roles.vlm.model.zero_grad()
-        with roles.as_policy():
-            read = roles.read_policy(batch, None)
+        with roles.use_policy():
+            read = roles.evaluate_policy(batch, None)
             if plain:
                 loss = -(advantages * read.logprobs).sum()
             else:
@@ -174,7 +174,7 @@ def test_the_first_steps_gradient_is_the_policy_gradient_and_stays_with_the_poli
         torch.testing.assert_close(found[1][name], gradient)
 
     roles.vlm.model.zero_grad()
-    with roles.as_value():
+    with roles.use_value():
         values = roles.values(roles.value_states(batch, None))
         values[mask].sum().backward()
     names = set(gradients_of(roles))
@@ -191,9 +191,9 @@ def test_the_reference_is_the_bare_base_whatever_the_adapters_hold(roles):
     )
     batch = BranchBatch(encode_prompts(roles.vlm, ["What is it?"], [picture(0)]), ids, mask)
     reference = roles.reference_logprobs(batch, None, None)
-    with torch.no_grad(), roles.as_policy():
-        assert not torch.allclose(roles.read_policy(batch, None).logprobs, reference, atol=1e-3)
+    with torch.no_grad(), roles.use_policy():
+        assert not torch.allclose(roles.evaluate_policy(batch, None).logprobs, reference, atol=1e-3)
         for name, parameter in roles.vlm.model.named_parameters():
             if "lora_B" in name:
                 parameter.zero_()
-        torch.testing.assert_close(roles.read_policy(batch, None).logprobs, reference)
+        torch.testing.assert_close(roles.evaluate_policy(batch, None).logprobs, reference)

@@ -193,9 +193,9 @@ def test_features_that_are_kept_and_branches_change_nothing_but_rounding(
     make_ppo_recipe, tmp_path, monkeypatch
 ):
     runs = [train_ppo(make_ppo_recipe(), tmp_path / "kept", reward=Letters())]
-    monkeypatch.setattr(FeatureCache, "why_not", lambda self: "this test says so")
+    monkeypatch.setattr(FeatureCache, "unavailable_reason", lambda self: "this test says so")
     monkeypatch.setattr(
-        "veridical.models.branches.supports_branches", lambda model: "this test says so"
+        "veridical.models.branches.no_branches_reason", lambda model: "this test says so"
     )
     runs.append(train_ppo(make_ppo_recipe(), tmp_path / "live", reward=Letters()))
     losses = [[line["loss"] for line in lines_of(run.run_dir, "train")] for run in runs]

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image
 from correction_files import write_corrections
 from miniatures import picture
 from veridical.errors import DataError
-from veridical.models.encoded_prompts import encode_apart, stack_prompts
+from veridical.models.encoded_prompts import encode_separately, stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.lora import freeze
@@ -118,7 +118,9 @@ def test_prompts_taken_apart_and_stacked_again_are_what_they_were(vlm):
     ]
     images = [picture(seed) for seed in range(3)]
     together = encode_prompts(vlm, questions, images)
-    apart = encode_apart(vlm, [render_turns(vlm, [question]) for question in questions], images)
+    apart = encode_separately(
+        vlm, [render_turns(vlm, [question]) for question in questions], images
+    )
     stacked = stack_prompts(apart, pad_token_id=vlm.tokenizer.pad_token_id)
     assert stacked.keys() == together.keys()
     for key, value in together.items():

@@ -129,7 +129,7 @@ def test_micro_batches_change_nothing_but_rounding(make_recipe, tmp_path):
 def test_cached_features_change_nothing_but_rounding(make_recipe, tmp_path, monkeypatch):
     recipe = make_recipe(train={"max_steps": 3})
     cached = train_dpo(recipe, tmp_path / "cached")
-    monkeypatch.setattr(FeatureCache, "why_not", lambda self: "this test says so")
+    monkeypatch.setattr(FeatureCache, "unavailable_reason", lambda self: "this test says so")
     live = train_dpo(recipe, tmp_path / "live")
     losses = [[line["loss"] for line in lines_of(run.run_dir, "train")] for run in (cached, live)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)

@@ -16,9 +16,9 @@ from veridical.config import load_recipe, resolve_recipe
 from veridical.errors import ConfigError, DataError, ModelError
 from veridical.models.loading import load_model
 from veridical.records import Comparison, Facts, Prompt, Response, read_records, write_records
-from veridical.rewards.layout import RewardQuery
 from veridical.rewards.leak import CONDITIONS
 from veridical.rewards.model import RewardModel
+from veridical.rewards.queries import RewardQuery
 from veridical.training.reward.config import RewardRecipe
 from veridical.training.reward.train import train_reward_model
 

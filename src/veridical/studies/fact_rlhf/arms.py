@@ -14,9 +14,9 @@ from veridical.models.features import FeatureCache
 from veridical.records import Difference, Metric, read_records
 from veridical.records.fact_rlhf import ArmTest
 from veridical.report.fact_rlhf_inputs import Dependence
-from veridical.rewards.layout import RewardQuery
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import RewardFunction
+from veridical.rewards.queries import RewardQuery
 from veridical.statistics import clustered_bootstrap, mcnemar, paired_permutation, wilson
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.train import train_ppo

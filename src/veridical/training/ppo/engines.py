@@ -79,7 +79,7 @@ class HfEngine:
             [one.prompt for one in prompts], pad_token_id=roles.vlm.tokenizer.pad_token_id
         )
         stacked = {key: value.to(roles.vlm.device) for key, value in stacked.items()}
-        with torch.no_grad(), roles.as_policy(), self._autocast():
+        with torch.no_grad(), roles.use_policy(), self._autocast():
             answers = generate_tokens(
                 roles.vlm,
                 stacked,

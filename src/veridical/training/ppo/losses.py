@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from veridical.models.branches import BranchReadings
+from veridical.models.branches import BranchOutputs
 from veridical.objectives.kl import kl_estimate
 from veridical.objectives.ppo import clipped_policy_loss, clipped_value_loss
 from veridical.training.ppo.config import PpoRecipe
@@ -32,7 +32,7 @@ def loss_divisor(weights: Tensor, recipe: PpoRecipe) -> float:
 
 
 def policy_losses(
-    read: BranchReadings, batch: Mapping[str, Any], recipe: PpoRecipe, *, kl_coefficient: float
+    read: BranchOutputs, batch: Mapping[str, Any], recipe: PpoRecipe, *, kl_coefficient: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Policy loss of each response, summed over its tokens (B K), and sums to log.
 

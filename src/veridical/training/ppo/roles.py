@@ -23,13 +23,13 @@ from torch import Tensor, nn
 
 from veridical.errors import ModelError
 from veridical.files import atomic_path
-from veridical.models.adapters import load_adapter, wearing
+from veridical.models.adapters import load_adapter, use_adapter
 from veridical.models.architectures import encode_images
 from veridical.models.branches import (
     BranchBatch,
-    BranchReadings,
+    BranchOutputs,
     branch_hidden_states,
-    read_branches,
+    evaluate_branches,
 )
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
@@ -94,21 +94,23 @@ class Roles:
         return self._reference_features or self.features
 
     @contextmanager
-    def as_policy(self) -> Iterator[None]:
+    def use_policy(self) -> Iterator[None]:
         """Within it the model is the policy."""
-        with wearing(self.vlm.model, POLICY if self.lora else None):
+        with use_adapter(self.vlm.model, POLICY if self.lora else None):
             yield
 
     @contextmanager
-    def as_value(self) -> Iterator[None]:
+    def use_value(self) -> Iterator[None]:
         """Within it the model is what the value's head stands on."""
-        with wearing(self.vlm.model, VALUE if self.value_apart else POLICY if self.lora else None):
+        with use_adapter(
+            self.vlm.model, VALUE if self.value_apart else POLICY if self.lora else None
+        ):
             yield
 
     def images(self, prompt: Mapping[str, Tensor], keys: list[str] | None) -> dict[str, Any] | None:
         """Encode the images of a batch once, for all roles that share the base; None where each reads the pixels."""
         if keys is not None:
-            return self.features.recall(keys)
+            return self.features.load(keys)
         if (
             not self.lora
             or "mm_encoder_outputs" not in signature(unwrap(self.vlm.model).forward).parameters
@@ -117,9 +119,13 @@ class Roles:
         with torch.no_grad():
             return encode_images(self.vlm.model, prompt)
 
-    def read_policy(self, batch: BranchBatch, images: Mapping[str, Any] | None) -> BranchReadings:
-        """Score responses with the policy; call it within `as_policy`."""
-        return read_branches(self.vlm.model, batch, sampling=self.sampling, image_outputs=images)
+    def evaluate_policy(
+        self, batch: BranchBatch, images: Mapping[str, Any] | None
+    ) -> BranchOutputs:
+        """Score responses with the policy; call it within `use_policy`."""
+        return evaluate_branches(
+            self.vlm.model, batch, sampling=self.sampling, image_outputs=images
+        )
 
     @torch.no_grad()
     def reference_logprobs(
@@ -128,16 +134,16 @@ class Roles:
         """Token log-probabilities (B K T) under the reference."""
         if self._reference is None:
             has_copy = REFERENCE in self.vlm.model.peft_config
-            with wearing(self.vlm.model, REFERENCE if has_copy else None):
-                return self.read_policy(batch, images).logprobs
+            with use_adapter(self.vlm.model, REFERENCE if has_copy else None):
+                return self.evaluate_policy(batch, images).logprobs
         if keys is not None and self._reference_features is not None:
-            images = self._reference_features.recall(keys)
-        return read_branches(
+            images = self._reference_features.load(keys)
+        return evaluate_branches(
             self._reference.model, batch, sampling=self.sampling, image_outputs=images
         ).logprobs
 
     def value_states(self, batch: BranchBatch, images: Mapping[str, Any] | None) -> Tensor:
-        """States (B K T D) that the value's own adapter gives; call it within `as_value`."""
+        """States (B K T D) that the value's own adapter gives; call it within `use_value`."""
         return branch_hidden_states(self.vlm.model, batch, at="before", image_outputs=images)
 
     def values(self, states: Tensor) -> Tensor:

@@ -198,14 +198,14 @@ class RolloutCollector:
         batch = BranchBatch(stacked, ids, mask).to(roles.vlm.device)
         with self._autocast():
             images = roles.images(batch.prompt, keys)
-            with roles.as_policy():
-                read = roles.read_policy(batch, images)
+            with roles.use_policy():
+                read = roles.evaluate_policy(batch, images)
             reference = roles.reference_logprobs(batch, images, keys)
             values = torch.zeros_like(read.logprobs)
             if roles.has_value:
                 states = read.states
                 if roles.value_apart:
-                    with roles.as_value():
+                    with roles.use_value():
                         states = roles.value_states(batch, images)
                 values = roles.values(states).masked_fill(~batch.response_mask, 0)
         return read.logprobs, read.entropies, reference, values

@@ -181,9 +181,9 @@ class PpoTrainer(RunTrainer):
         shown: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.vlm.device)
         if not (warming and roles.value_apart):
-            with roles.as_policy():
+            with roles.use_policy():
                 with self.accelerator.autocast(), torch.set_grad_enabled(not warming):
-                    read = roles.read_policy(branches, images)
+                    read = roles.evaluate_policy(branches, images)
                     loss, more = policy_losses(
                         read, batch, self.recipe, kl_coefficient=self.kl_coefficient
                     )
@@ -200,7 +200,7 @@ class PpoTrainer(RunTrainer):
                     loss, shown = loss + losses, shown | more
                 total += self._backward(loss, items)
         if roles.value_apart:
-            with roles.as_value():
+            with roles.use_value():
                 with self.accelerator.autocast():
                     states = roles.value_states(branches, images)
                 losses, more = value_losses(roles.values(states), batch, self.recipe)

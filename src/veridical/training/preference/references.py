@@ -122,7 +122,7 @@ def _score(
     batch = branch_batch(pairs, pad_token_id=vlm.tokenizer.pad_token_id)
     with autocast():
         keys = image_keys(pairs)
-        image_outputs = None if keys is None else features.recall(keys)
+        image_outputs = None if keys is None else features.load(keys)
         scores = (
             score_branches(vlm.model, batch.to(vlm.device), image_outputs=image_outputs)
             .float()

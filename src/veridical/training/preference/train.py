@@ -209,7 +209,7 @@ class PreferenceTrainer(RunTrainer):
     def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """DPO loss of each pair, with its reward margin, accuracy and log-probabilities."""
         keys = batch["image_keys"]
-        image_outputs = None if keys is None else self._features.recall(keys)
+        image_outputs = None if keys is None else self._features.load(keys)
         branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
         policy = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
         return preference_losses(

@@ -21,9 +21,9 @@ from veridical.models.loading import VisionLanguageModel
 from veridical.progress import log, track
 from veridical.records import Comparison, Facts, ImageRef, scan_records
 from veridical.records.folders import COMPARISONS_FILE
-from veridical.rewards.captions import own_captions
-from veridical.rewards.layout import LaidOut, LaidOutBatch, RewardQuery, put_together
+from veridical.rewards.captions import caption_images
 from veridical.rewards.model import RewardModel
+from veridical.rewards.queries import EncodedQuery, RewardBatch, RewardQuery, collate_queries
 from veridical.seeding import child_random
 from veridical.training.reward.config import ComparisonSection, FactsSection
 
@@ -59,7 +59,7 @@ class LabelledPair(NamedTuple):
 class PreparedComparison(NamedTuple):
     """One comparison as the training loop wants it."""
 
-    laid_out: LaidOut
+    encoded: EncodedQuery
     """Prompt and the two branches."""
     preference: float
     """Probability that the first response is the better one."""
@@ -196,7 +196,7 @@ def with_own_captions(
     features: FeatureCache,
 ) -> list[LabelledPair]:
     """Give comparisons the model's own captions as facts: what is left where nobody wrote any."""
-    captions = own_captions(
+    captions = caption_images(
         vlm,
         {pair.image_id: pair.image for pair in pairs},
         question=facts.caption_question,
@@ -277,7 +277,7 @@ def lay_out_comparisons(
     bad: dict[str, str] = {}
 
     def keep(some: Sequence[LabelledPair]) -> None:
-        rows = model.lay_out(
+        rows = model.encode(
             [pair.query for pair in some], features=features, max_tokens=data.max_tokens
         )
         for pair, row in zip(some, rows, strict=True):
@@ -322,22 +322,22 @@ def collate_comparisons(rows: Sequence[PreparedComparison], *, pad_token_id: int
     """Make one batch.
 
     Returns:
-        `prompt` (tensors), `image_keys` (or None), `response_ids`, `response_mask` and `said_mask`,
+        `prompt` (tensors), `image_keys` (or None), `response_ids`, `response_mask` and `own_mask`,
         each (B 2 T), `preference` and `weight` (B).
     """
-    batch = put_together([row.laid_out for row in rows], pad_token_id=pad_token_id)
+    batch = collate_queries([row.encoded for row in rows], pad_token_id=pad_token_id)
     return {
         "prompt": batch.branches.prompt,
         "image_keys": batch.image_keys,
         "response_ids": batch.branches.response_ids,
         "response_mask": batch.branches.response_mask,
-        "said_mask": batch.said,
+        "own_mask": batch.own_mask,
         "preference": torch.tensor([row.preference for row in rows]),
         "weight": torch.tensor([row.weight for row in rows]),
     }
 
 
-def laid_out_batch(batch: Mapping[str, Any]) -> LaidOutBatch:
+def reward_batch(batch: Mapping[str, Any]) -> RewardBatch:
     """Give what a reward model reads of a batch made by `collate_comparisons`."""
     branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
-    return LaidOutBatch(branches, batch["said_mask"], batch["image_keys"])
+    return RewardBatch(branches, batch["own_mask"], batch["image_keys"])

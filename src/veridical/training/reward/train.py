@@ -33,9 +33,9 @@ from veridical.training.reward.data import (
     ReadComparisons,
     collate_comparisons,
     disturb_facts,
-    laid_out_batch,
     lay_out_comparisons,
     read_comparisons,
+    reward_batch,
     with_own_captions,
 )
 from veridical.training.run.checkpoints import find_resume_point
@@ -132,7 +132,7 @@ def train_reward_model(
     )
     trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
     trained_weights = sum(p.numel() for p in vlm.model.parameters() if p.requires_grad)
-    trainer.let_go_of_head()
+    trainer.detach_head()
     clock.lap("training")
     with autocast():
         _score_held_out(
@@ -191,7 +191,7 @@ class RewardTrainer(RunTrainer):
         """Set up training on `rows`, measured on `held_out`."""
         self._model = model
         self._rows = rows
-        self._held_out = sorted(held_out, key=lambda row: row.laid_out.tokens)
+        self._held_out = sorted(held_out, key=lambda row: row.encoded.tokens)
         self._objective = recipe.objective
         self._features = features
         self._by_length = recipe.train.by_length
@@ -212,8 +212,8 @@ class RewardTrainer(RunTrainer):
     def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Pairwise loss of each comparison, with margin, agreement with people (ties count half) and mean reward."""
         keys = batch["image_keys"]
-        image_outputs = None if keys is None else self._features.recall(keys)
-        rewards = self._model.rewards(laid_out_batch(batch), image_outputs=image_outputs)
+        image_outputs = None if keys is None else self._features.load(keys)
+        rewards = self._model.rewards(reward_batch(batch), image_outputs=image_outputs)
         first, second = rewards.unbind(-1)
         found = pairwise_loss(
             first,
@@ -231,7 +231,7 @@ class RewardTrainer(RunTrainer):
             "reward": rewards.detach().mean(-1),
         }
 
-    def let_go_of_head(self) -> None:
+    def detach_head(self) -> None:
         """Take the head out of the model again, which is saved without it."""
         del self._owner().reward_head
 
@@ -241,7 +241,7 @@ class RewardTrainer(RunTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         if not self._by_length:
             return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return, unused-ignore]
-        lengths = [row.laid_out.tokens for row in self._rows]
+        lengths = [row.encoded.tokens for row in self._rows]
         return LengthOrder(
             lengths, batch_size=self.settings.micro_batch_size, seed=self.settings.seed
         )

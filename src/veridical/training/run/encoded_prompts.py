@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from veridical.models.encoded_prompts import EncodedPrompt, encode_apart, let_go_of_pixels
+from veridical.models.encoded_prompts import EncodedPrompt, encode_separately, release_pixels
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompting import render_turns
@@ -70,6 +70,8 @@ def encode_all_prompts(
         some = unique[start : start + _PROMPTS_AT_ONCE]
         asked = [rows[first[identity]] for identity in some]
         images = [open_image(row.image, root=Path(row.image.path).parent) for row in asked]
-        prompts = encode_apart(vlm, [render_turns(vlm, turns_of(row)) for row in asked], images)
-        encoded.update(zip(some, let_go_of_pixels(prompts, features), strict=True))
+        prompts = encode_separately(
+            vlm, [render_turns(vlm, turns_of(row)) for row in asked], images
+        )
+        encoded.update(zip(some, release_pixels(prompts, features), strict=True))
     return [encoded[identity] for identity in identities]

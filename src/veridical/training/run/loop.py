@@ -140,7 +140,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         else:
             self.progress = read_progress(resume_from)
             step = int(resume_from.name.rpartition("-")[2])
-            self.metrics_log.forget_after(step)
+            self.metrics_log.truncate_after(step)
             log(f"Going on after step {step}.")
         prune_resume_points(self._resume_dir, keep=resume_from)
         torch.manual_seed(child_seed(self.settings.seed, "training"))

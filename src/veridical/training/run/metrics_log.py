@@ -37,7 +37,7 @@ class MetricsLog:
         """Begin anew."""
         self._path.unlink(missing_ok=True)
 
-    def forget_after(self, step: int) -> None:
+    def truncate_after(self, step: int) -> None:
         """Drop the lines that a resumed run will write again, and a half-written one."""
         kept = []
         lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []

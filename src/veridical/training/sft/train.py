@@ -197,7 +197,7 @@ class SftTrainer(RunTrainer):
     def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Negative log-likelihood in nats of each conversation's answers (B), summed over their tokens."""
         keys = batch["image_keys"]
-        image_outputs = None if keys is None else self._features.recall(keys)
+        image_outputs = None if keys is None else self._features.load(keys)
         branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
         logprobs = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
         return -(logprobs * batch["learnt_mask"]).sum((1, 2)), {}

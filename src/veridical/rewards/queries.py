@@ -16,8 +16,8 @@ from veridical.errors import ModelError
 from veridical.models.branches import BranchBatch, stack_responses
 from veridical.models.encoded_prompts import (
     EncodedPrompt,
-    encode_apart,
-    let_go_of_pixels,
+    encode_separately,
+    release_pixels,
     stack_prompts,
 )
 from veridical.models.features import FeatureCache
@@ -26,7 +26,7 @@ from veridical.models.prompting import (
     encode_responses,
     render_turns,
     response_frame,
-    tokenise_behind,
+    tokenize_after,
 )
 from veridical.records import Facts, ImageRef
 from veridical.records.opening import open_image
@@ -54,14 +54,14 @@ class RewardQuery(NamedTuple):
     """What to call it in errors: the prompt's id."""
 
 
-class LaidOut(NamedTuple):
+class EncodedQuery(NamedTuple):
     """One query as tokens."""
 
     prompt: EncodedPrompt
     """The encoded prompt, facts included where they stand before the response."""
     branches: tuple[list[int], ...]
     """For each response the tokens of its branch."""
-    said: tuple[int, ...]
+    response_lengths: tuple[int, ...]
     """How many of these are the response's own."""
 
     @property
@@ -70,25 +70,25 @@ class LaidOut(NamedTuple):
         return self.prompt.prompt["input_ids"].shape[1] + sum(map(len, self.branches))
 
 
-class LaidOutBatch(NamedTuple):
+class RewardBatch(NamedTuple):
     """B queries of K responses put together."""
 
     branches: BranchBatch
     """Prompts and branches (B K T)."""
-    said: Tensor
+    own_mask: Tensor
     """True at the responses' own tokens (B K T)."""
     image_keys: list[str] | None
     """Keys of the images' features; None where the prompts hold pixels."""
 
 
-def lay_out(
+def encode_queries(
     vlm: VisionLanguageModel,
     template: RewardTemplate,
     queries: Sequence[RewardQuery],
     *,
     features: FeatureCache | None = None,
     max_tokens: int = 0,
-) -> list[LaidOut]:
+) -> list[EncodedQuery]:
     """Turn queries into tokens.
 
     Args:
@@ -107,30 +107,30 @@ def lay_out(
         _frame(vlm, template, query, texts) for query, texts in zip(queries, shown, strict=True)
     ]
     images = [_opened(query.image) for query in queries]
-    prompts = let_go_of_pixels(
-        encode_apart(vlm, [frame.head for frame in frames], images), features
+    prompts = release_pixels(
+        encode_separately(vlm, [frame.head for frame in frames], images), features
     )
-    said = _tokenise_responses(vlm, template, queries, frames)
-    tails = {text: _tokenise_tail(vlm, text) for text in {frame.tail for frame in frames}}
-    laid_out = []
-    for query, frame, prompt, responses in zip(queries, frames, prompts, said, strict=True):
+    tokens = _tokenize_responses(vlm, template, queries, frames)
+    tails = {text: _tokenize_tail(vlm, text) for text in {frame.tail for frame in frames}}
+    encoded = []
+    for query, frame, prompt, responses in zip(queries, frames, prompts, tokens, strict=True):
         branches = tuple([*ids, *tails[frame.tail]] for ids in responses)
-        laid_out.append(LaidOut(prompt, branches, tuple(map(len, responses))))
-        _check_window(vlm, query, laid_out[-1], max_tokens)
-    return laid_out
+        encoded.append(EncodedQuery(prompt, branches, tuple(map(len, responses))))
+        _check_window(vlm, query, encoded[-1], max_tokens)
+    return encoded
 
 
-def put_together(rows: Sequence[LaidOut], *, pad_token_id: int) -> LaidOutBatch:
+def collate_queries(rows: Sequence[EncodedQuery], *, pad_token_id: int) -> RewardBatch:
     """Pad queries to one batch; missing branches are masked."""
     ids, mask = stack_responses([row.branches for row in rows])
-    said = mask.clone()
+    own = mask.clone()
     for b, row in enumerate(rows):
-        for k, length in enumerate(row.said):
-            said[b, k, length:] = False
+        for k, length in enumerate(row.response_lengths):
+            own[b, k, length:] = False
     prompt = stack_prompts([row.prompt.prompt for row in rows], pad_token_id=pad_token_id)
     keys = [row.prompt.image_key for row in rows if row.prompt.image_key is not None]
-    return LaidOutBatch(
-        BranchBatch(prompt, ids, mask), said, keys if len(keys) == len(rows) else None
+    return RewardBatch(
+        BranchBatch(prompt, ids, mask), own, keys if len(keys) == len(rows) else None
     )
 
 
@@ -173,7 +173,7 @@ def _with_verdict(vlm: VisionLanguageModel, tail: str, template: RewardTemplate)
     return tail + response_frame(vlm).separator + template.verdict if template.verdict else tail
 
 
-def _tokenise_responses(
+def _tokenize_responses(
     vlm: VisionLanguageModel,
     template: RewardTemplate,
     queries: Sequence[RewardQuery],
@@ -192,7 +192,7 @@ def _tokenise_responses(
             by_anchor.setdefault(anchor, []).append(number)
         encoded: list[list[int]] = [[] for _ in texts]
         for anchor, numbers in by_anchor.items():
-            found = tokenise_behind(
+            found = tokenize_after(
                 vlm, anchor, [texts[number] for number in numbers], separator=" "
             )
             for number, (ids, _) in zip(numbers, found, strict=True):
@@ -215,7 +215,7 @@ def _tokenise_responses(
     return found_of
 
 
-def _tokenise_tail(vlm: VisionLanguageModel, text: str) -> list[int]:
+def _tokenize_tail(vlm: VisionLanguageModel, text: str) -> list[int]:
     """Tokens behind a response; the end of its turn is the response's."""
     if not text:
         return []
@@ -226,7 +226,7 @@ def _tokenise_tail(vlm: VisionLanguageModel, text: str) -> list[int]:
 
 
 def _check_window(
-    vlm: VisionLanguageModel, query: RewardQuery, row: LaidOut, max_tokens: int
+    vlm: VisionLanguageModel, query: RewardQuery, row: EncodedQuery, max_tokens: int
 ) -> None:
     limits: Mapping[str, int | None] = {vlm.name: vlm.window, "max_tokens": max_tokens or None}
     length = row.prompt.prompt["input_ids"].shape[1] + max(map(len, row.branches))
