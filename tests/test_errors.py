@@ -1,10 +1,13 @@
+import importlib.metadata
 import inspect
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from veridical import errors
-from veridical.errors import DataError, Fault, MissingPackageError, VeridicalError
+from veridical.errors import DataError, Fault, MissingPackageError, VeridicalError, install_line
 
 OURS = [c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, VeridicalError)]
 
@@ -23,16 +26,44 @@ def test_a_fault_names_file_and_line():
 
 def test_data_error_counts_all_faults_and_shows_twenty():
     faults = [Fault(Path("a.jsonl"), line, "bad.") for line in range(1, 26)]
-    error = DataError(faults, advice="Mend them.")
+    error = DataError(faults, advice="Fix them.")
     assert error.faults == tuple(faults)
     lines = str(error).splitlines()
     assert lines[0] == "25 faults in the input:"
     assert lines[20] == "  a.jsonl:20: bad."
-    assert lines[21:] == ["  … and 5 more", "Mend them."]
+    assert lines[21:] == ["  … and 5 more", "Fix them."]
     assert str(DataError(faults[:1])).startswith("1 fault in the input:")
 
 
 def test_a_missing_package_comes_with_the_line_that_installs_it():
     error = MissingPackageError("torch", extra="train", purpose="Training")
     assert str(error).startswith("Training needs the package `torch`")
-    assert 'pip install "veridical[train]"' in str(error)
+    assert str(error).endswith(install_line("train"))
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (None, 'pip install "veridical[train]"'),  # from an index: pip records no address
+        (
+            {"url": "file:///home/me/my%20clone", "dir_info": {"editable": True}},
+            'pip install -e "/home/me/my clone[train]"',
+        ),
+        (
+            {"url": "file:///dist/veridical-0.1.0-py3-none-any.whl", "archive_info": {}},
+            'pip install "/dist/veridical-0.1.0-py3-none-any.whl[train]"',
+        ),
+        ({"url": "https://example.org/v.git", "vcs_info": {}}, 'pip install "veridical[train]"'),
+    ],
+)
+def test_the_line_that_installs_an_extra_fits_the_way_veridical_was_installed(
+    record, line, monkeypatch
+):
+    text = None if record is None else json.dumps(record)
+    monkeypatch.setattr(
+        importlib.metadata.Distribution,
+        "from_name",
+        lambda _: SimpleNamespace(read_text=lambda _: text),
+    )
+    assert install_line("train") == line
+    assert install_line() == line.replace("[train]", "")

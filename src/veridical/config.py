@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from veridical.errors import ConfigError
 from veridical.files import read_bytes, write_text_atomically
+from veridical.recipes import find_recipe
 from veridical.validation import Finding, findings
 
 R = TypeVar("R", bound="Recipe")
@@ -31,10 +32,10 @@ class Recipe(BaseModel):
 
 
 def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[str] = ()) -> R:
-    """Read a recipe file and apply `key.path=value` overrides.
+    """Read a recipe and apply `key.path=value` overrides.
 
     Args:
-        path: A TOML file.
+        path: A TOML file, or the name of a shipped recipe (`veridical recipes` lists them).
         recipe_type: The recipe's model.
         overrides: Settings that win over the file; values are TOML (`train.learning_rate=1e-5`), a
             bare word is taken as a string.
@@ -43,16 +44,11 @@ def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[s
         ConfigError: The file is missing or no TOML, or a key or value is wrong; all faults at once.
         StorageError: The disk refused.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(
-            f"There is no recipe `{path}`. Check the path; "
-            "`veridical train dpo --help` lists those that come with the package."
-        )
+    path = find_recipe(path)
     try:
         data = tomllib.loads(read_bytes(path).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"`{path}` is not valid TOML: {error}. Mend the file.") from error
+        raise ConfigError(f"`{path}` is not valid TOML: {error}. Fix the file.") from error
     return resolve_recipe(data, recipe_type, overrides=overrides, where=str(path))
 
 

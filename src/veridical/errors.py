@@ -10,9 +10,11 @@
 The text of each says: *what is wrong and where · what we got · what to do.*
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 _SHOWN_FAULTS = 20
 
@@ -35,8 +37,33 @@ class MissingPackageError(VeridicalError, ImportError):
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs the package `{package}`, which is not installed. "
-            f'Install it with: pip install "veridical[{extra}]"'
+            f"Install it with: {install_line(extra)}"
         )
+
+
+def install_line(extra: str = "") -> str:
+    """The pip command that adds an extra to this installation, wherever it came from.
+
+    A clone or a wheel is named by its path, which pip recorded when it installed it (PEP 610).
+    Without such a record the package came from an index, and its name is enough.
+    """
+    source, options = _install_source()
+    return f'pip install {options}"{source}{f"[{extra}]" if extra else ""}"'
+
+
+def _install_source() -> tuple[str, str]:
+    """What to install, and pip's options before it."""
+    from importlib import metadata  # only an error needs it: importing this module stays instant
+
+    try:
+        record = json.loads(metadata.distribution("veridical").read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        record = {}
+    url = urlsplit(record.get("url", ""))
+    if url.scheme != "file":
+        return "veridical", ""
+    options = "-e " if record.get("dir_info", {}).get("editable") else ""
+    return unquote(url.path), options
 
 
 class StorageError(VeridicalError, OSError):
@@ -60,7 +87,7 @@ class Fault(NamedTuple):
 
 
 class DataError(VeridicalError, ValueError):
-    """Input data is wrong. All faults of the input are gathered in `faults`; the text shows the first twenty."""
+    """Input data is wrong; `faults` holds all that is wrong, the text shows the first twenty."""
 
     def __init__(self, faults: Sequence[Fault], *, advice: str = "") -> None:
         self.faults = tuple(faults)

@@ -1,7 +1,8 @@
 import tomllib
 from pathlib import Path
 
-from veridical.cli.extras import install_line, missing_package_message, requirements
+from veridical.cli.extras import missing_package_message, requirements
+from veridical.errors import install_line
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
     "project"

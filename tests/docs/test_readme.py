@@ -57,7 +57,7 @@ def test_its_make_targets_exist():
 
 
 def test_recipes_that_it_names_are_shipped():
-    from veridical.cli.recipes import shipped_recipes
+    from veridical.recipes import shipped_recipes
 
     for name in re.findall(r"train dpo ([\w.-]+)", README):
         assert name in shipped_recipes("dpo")

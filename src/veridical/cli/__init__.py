@@ -23,10 +23,11 @@ VERBS = {
     "world": "Make scenes of the embedded world, train its base model.",
     "data": "Turn public data sets into records and back; check them.",
     "generate": "Let a model answer prompts.",
-    "train": "Train on judgements: one method a sub-command.",
+    "train": "Train on judgements: one sub-command per method.",
     "evaluate": "Measure how much a model hallucinates.",
     "score": "Score answers that exist already, in official formats.",
     "report": "Compare runs in one HTML file.",
+    "recipes": "List the shipped recipes, or show one.",
 }
 """Every verb with its line in the help, in the order of the loop. A verb without a module is not
 offered."""
@@ -99,9 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--traceback" in plain:  # allowed anywhere: one asks for it after having seen an error
         words.remove("--traceback")
         words.insert(0, "--traceback")
-    app = typer.Typer(
-        cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None
-    )
+    app = typer.Typer(cls=LazyGroup, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(veridical)
     typer.main.get_command(app).main(words, prog_name="veridical")
 

@@ -9,7 +9,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from veridical.cli.extras import install_line, requirements
+from veridical.cli.extras import requirements
+from veridical.errors import install_line
 from veridical.records.manifests import (
     describe_machine,
     git_commit,
@@ -87,9 +88,10 @@ def _packages() -> Section:
         ]
         missing = [name for name in names if installed_version(name) is None]
         title = "always" if extra is None else f"[{extra}]"
-        way_out = install_line(extra) if extra is not None else "pip install veridical"
         lines[title] = (
-            "complete" if not missing else f"missing {', '.join(missing)}; to add: {way_out}"
+            f"missing {', '.join(missing)}; install with: {install_line(extra or '')}"
+            if missing
+            else "complete"
         )
     return Section("packages", lines)
 

@@ -1,4 +1,4 @@
-"""Which optional package belongs to which extra, read from the installed metadata: `pyproject.toml` says it once."""
+"""Which extra installs which optional package, read from the metadata of the installation."""
 
 import re
 from importlib import metadata
@@ -12,7 +12,7 @@ _REQUIREMENT = re.compile(
 
 
 class Requirement(NamedTuple):
-    """A package that Veridical can use."""
+    """A package that Veridical uses."""
 
     package: str
     """Name of the distribution, as pip knows it."""
@@ -30,13 +30,8 @@ def requirements() -> list[Requirement]:
     return found
 
 
-def install_line(extra: str) -> str:
-    """The command that installs an extra."""
-    return f'pip install "veridical[{extra}]"'
-
-
 def missing_package_message(module: str) -> str | None:
-    """Say how to install the package of a module that could not be imported; None where it is none of ours."""
+    """Say how to install the package of a missing module; None if Veridical does not name it."""
     wanted = _normal(module.partition(".")[0])
     for package, extra in requirements():
         if _normal(package) == wanted and extra is not None:

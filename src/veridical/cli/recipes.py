@@ -1,35 +1,35 @@
-"""Recipes that come with the package, found by name."""
+"""`veridical recipes`: the recipes that come with the package, each with a line, and their text."""
 
-from pathlib import Path
+import sys
+from typing import Annotated
 
-from veridical.errors import ConfigError
+import typer
 
-FOLDER = Path(__file__).resolve().parent.parent / "recipes"
+from veridical.recipes import find_recipe, recipe_summary, shipped_recipes
 
-
-def shipped_recipes(prefix: str = "") -> list[str]:
-    """Names of the shipped recipes that begin so."""
-    return sorted(path.stem for path in FOLDER.rglob(f"{prefix}*.toml"))
+app = typer.Typer(invoke_without_command=True, help="List the shipped recipes, or show one.")
 
 
-def find_recipe(name: str, *, prefix: str = "") -> Path:
-    """Give the path of a recipe file, or of a shipped recipe by its name.
+@app.callback()
+def list_recipes(ctx: typer.Context) -> None:
+    """List the shipped recipes with a line each; `veridical recipes show NAME` prints one.
 
-    Args:
-        name: A path, or a name such as "dpo-world".
-        prefix: What the names of fitting shipped recipes begin with.
-
-    Raises:
-        ConfigError: There is neither.
+    A recipe's name can be used wherever a recipe file can: `veridical train dpo dpo-world`. To
+    change more than a few settings, copy it: `veridical recipes show dpo-world > mine.toml`.
     """
-    if Path(name).is_file():
-        return Path(name)
-    found = next(
-        (path for path in FOLDER.rglob("*.toml") if path.stem == name.removesuffix(".toml")), None
-    )
-    if found is None:
-        raise ConfigError(
-            f"There is no recipe `{name}`, neither as a file nor shipped. "
-            f"Shipped: {', '.join(shipped_recipes(prefix)) or 'none'}."
-        )
-    return found
+    if ctx.invoked_subcommand is None:
+        names = shipped_recipes()
+        width = max(map(len, names))
+        for name in names:
+            sys.stdout.write(f"{name:<{width}}  {recipe_summary(name)}\n")
+
+
+@app.command()
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(help="Name of a shipped recipe.", autocompletion=shipped_recipes),
+    ],
+) -> None:
+    """Print a shipped recipe, comments included."""
+    sys.stdout.write(find_recipe(name).read_text(encoding="utf-8"))

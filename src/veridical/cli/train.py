@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from veridical.cli.recipes import shipped_recipes
+from veridical.recipes import shipped_recipes
 
 app = typer.Typer(no_args_is_help=True, help="Train a model: one method a sub-command.")
 
@@ -39,8 +39,8 @@ def sft(
 
     Leaves DIR/adapter (LoRA) or DIR/model (full), recipe.toml, metrics.jsonl and manifest.json.
     """
-    from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe
+    from veridical.recipes import find_recipe
     from veridical.training.sft.config import SftRecipe
     from veridical.training.sft.train import train_sft
 
@@ -64,8 +64,8 @@ def reward(
     Leaves DIR/reward_model, held_out.jsonl, reward_report.json (accuracy, calibration, leak check),
     recipe.toml, metrics.jsonl and manifest.json.
     """
-    from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe
+    from veridical.recipes import find_recipe
     from veridical.training.reward.config import RewardRecipe
     from veridical.training.reward.report import train_reward
 
@@ -88,8 +88,8 @@ def dpo(
 
     Leaves DIR/adapter (LoRA) or DIR/model (full), recipe.toml, metrics.jsonl and manifest.json.
     """
-    from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe
+    from veridical.recipes import find_recipe
     from veridical.training.preference.config import PreferenceRecipe
     from veridical.training.preference.train import train_dpo
 
@@ -113,8 +113,8 @@ def ppo(
     Leaves DIR/adapter (LoRA) or DIR/model (full), DIR/value, recipe.toml, metrics.jsonl,
     curves.jsonl (what held-out prompts show), memory.json (what each role costs) and manifest.json.
     """
-    from veridical.cli.recipes import find_recipe
     from veridical.config import load_recipe
+    from veridical.recipes import find_recipe
     from veridical.training.ppo.config import PpoRecipe
     from veridical.training.ppo.train import train_ppo
 
