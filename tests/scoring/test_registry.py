@@ -1,5 +1,6 @@
 """Benchmarks are found by name, those of other packages too; what cannot be had is not offered."""
 
+import subprocess
 import sys
 
 import pytest
@@ -19,11 +20,39 @@ def test_benchmarks_of_this_package_are_offered():
     assert registry.benchmark_names()[: len(ALL)] == ALL
 
 
-def test_a_name_without_a_module_is_not_offered(monkeypatch):
-    monkeypatch.setitem(registry._OWN, "to-come", "not_written_yet:ToCome")
-    assert "to-come" not in registry.benchmark_names()
-    with pytest.raises(ConfigError, match="There is no benchmark 'to-come'"):
-        registry.find_benchmark("to-come")
+def test_names_are_listed_in_one_order_and_without_importing_a_benchmark():
+    code = (
+        "import sys\nfrom veridical.scoring.registry import own_benchmark_names\n"
+        "names = own_benchmark_names()\nassert names == sorted(names) and 'pope' in names\n"
+        "print([name for name in sys.modules if name.startswith('veridical.benchmarks.')"
+        " and name.count('.') > 2])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def a_package(folder, monkeypatch, name, folders):
+    """A package of the given folders: name → text of its `__init__`."""
+    for inner, text in {"": "", **folders}.items():
+        (folder / name / inner).mkdir(parents=True, exist_ok=True)
+        (folder / name / inner / "__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def test_a_folder_registers_itself_with_one_line(tmp_path, monkeypatch):
+    folders = {"one": 'BENCHMARK = "first-one = code:One"\n', "shared": '"""Several use it."""\n'}
+    a_package(tmp_path, monkeypatch, "some_benchmarks", folders)
+    found = registry.declared_in("some_benchmarks")
+    assert {name: point.value for name, point in found.items()} == {
+        "first-one": "some_benchmarks.one.code:One"
+    }
+
+
+def test_two_folders_of_one_name_are_refused(tmp_path, monkeypatch):
+    folders = {folder: f'BENCHMARK = "same = code:{folder.title()}"\n' for folder in ("a", "b")}
+    a_package(tmp_path, monkeypatch, "alike_benchmarks", folders)
+    with pytest.raises(ConfigError, match=r"Two folders declare the benchmark 'same': .*a\.code"):
+        registry.declared_in("alike_benchmarks")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -48,7 +77,7 @@ def test_every_card_says_all_that_a_page_needs(name):
 
 
 def test_an_unknown_name_says_what_there_is():
-    with pytest.raises(ConfigError, match=r"There is no benchmark 'popo'\. There are: pope, "):
+    with pytest.raises(ConfigError, match=r"There is no benchmark 'popo'\. There are: amber, "):
         registry.find_benchmark("popo")
 
 
@@ -81,7 +110,7 @@ def test_an_entry_point_that_is_no_benchmark_is_told(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, body="Theirs = 3\n")
     assert registry.benchmark_names()[-1] == "mine"
     with pytest.raises(
-        ConfigError, match=r"entry point 'mine' \(theirs:Theirs\) is no Benchmark class, got 3"
+        ConfigError, match=r"entry point 'mine' \(theirs:Theirs\) is not a Benchmark class, got 3"
     ):
         registry.find_benchmark("mine")
 
@@ -96,10 +125,10 @@ def test_the_list_goes_on_after_a_foreign_benchmark_that_cannot_be_had(tmp_path,
     install(tmp_path, monkeypatch, body="Theirs = 3\n")
     listed = benchmark_lines()
     assert [line.partition(":")[0] for line in listed] == [*ALL, "mine"]
-    assert listed[0].startswith(
+    assert listed[ALL.index("pope")].startswith(
         "pope: POPE · variants official, strict, vlmevalkit, lmms-eval · reads responses"
     )
-    assert "is no Benchmark class" in listed[-1]
+    assert "is not a Benchmark class" in listed[-1]
 
 
 def test_a_foreign_benchmark_that_cannot_be_imported_is_told(tmp_path, monkeypatch):

@@ -1,44 +1,32 @@
-"""Find a benchmark by name: those of this package, and those that other packages register as entry points."""
+"""Find a benchmark by name: those of this package register themselves, other packages offer theirs by entry point.
+
+A folder of `veridical.benchmarks` registers its benchmark with one line in its `__init__`, written
+as an entry point is: `BENCHMARK = "pope = benchmark:Pope"`, the module below the folder. The module
+is imported when the benchmark is asked for, so that a list of names costs nothing.
+"""
 
 import importlib
-import importlib.util
+import pkgutil
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from veridical.errors import ConfigError
 from veridical.scoring.protocol import AnyBenchmark, Benchmark
 
 GROUP = "veridical.benchmarks"
-"""Entry point group of benchmarks."""
-
-_OWN = {
-    "pope": "pope.benchmark:Pope",
-    "chair": "chair.benchmark:Chair",
-    "object-halbench": "object_halbench.benchmark:ObjectHalBench",
-    "over-generalisation": "over_generalisation.benchmark:OverGeneralisation",
-    "mmhal": "mmhal.benchmark:MMHal",
-    "amber": "amber.benchmark:Amber",
-    "llava-bench": "llava_bench.benchmark:LlavaBench",
-    "hallusionbench": "hallusionbench.benchmark:HallusionBench",
-    "vqa": "vqa.benchmark:Vqa",
-    "mhumaneval": "mhumaneval.benchmark:MHumanEval",
-    "multiple-choice": "multiple_choice.benchmark:MultipleChoice",
-    "world": "world.benchmark:World",
-}
-"""Benchmarks of this package: name → module:class, imported when they are asked for."""
+"""Entry point group of other packages' benchmarks, and the package that holds our own."""
 
 
 def benchmark_names() -> list[str]:
-    """Names of all benchmarks that can be had, our own first."""
+    """Names of all benchmarks: our own in alphabetical order, then those of other packages."""
     own = own_benchmark_names()
     return [*own, *sorted({point.name for point in entry_points(group=GROUP)} - set(own))]
 
 
 def own_benchmark_names() -> list[str]:
-    """Names of the benchmarks of this package; one without a module is not offered."""
-    return [
-        name for name, where in _OWN.items() if importlib.util.find_spec(_module(where)) is not None
-    ]
+    """Names of the benchmarks of this package, in alphabetical order."""
+    return sorted(_own())
 
 
 def find_benchmark(name: str, *, options: Mapping[str, str] | None = None) -> AnyBenchmark:
@@ -52,31 +40,54 @@ def find_benchmark(name: str, *, options: Mapping[str, str] | None = None) -> An
         ConfigError: There is none of that name, another package's cannot be loaded, or an option is
             wrong.
     """
-    if name in own_benchmark_names():
-        where = _OWN[name]
-        made: AnyBenchmark = getattr(
-            importlib.import_module(_module(where)), where.partition(":")[2]
-        )(options)
-        return made
-    for point in entry_points(group=GROUP):
-        if point.name == name:
-            return _load_foreign(point)(options)
-    raise ConfigError(f"There is no benchmark {name!r}. There are: {', '.join(benchmark_names())}.")
+    foreign = (point for point in entry_points(group=GROUP) if point.name == name)
+    point = _own().get(name) or next(foreign, None)
+    if point is None:
+        raise ConfigError(
+            f"There is no benchmark {name!r}. There are: {', '.join(benchmark_names())}."
+        )
+    return _load(point)(options)
 
 
-def _module(where: str) -> str:
-    return f"veridical.benchmarks.{where.partition(':')[0]}"
+@cache
+def _own() -> dict[str, EntryPoint]:
+    """What the folders of our own benchmarks declare, by name."""
+    return declared_in(GROUP)
 
 
-def _load_foreign(point: EntryPoint) -> type[AnyBenchmark]:
-    """The class that another package offers; what may go wrong in its code is that package's fault."""
+def declared_in(package: str) -> dict[str, EntryPoint]:
+    """Benchmarks that the folders of a package declare, by name.
+
+    Args:
+        package: Name of the package, importable.
+
+    Raises:
+        ConfigError: Two folders declare one name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for info in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+        declared = getattr(importlib.import_module(info.name), "BENCHMARK", "") if info.ispkg else ""
+        if not declared:  # a folder that several benchmarks share
+            continue
+        name, _, where = (part.strip() for part in declared.partition("="))
+        point = EntryPoint(name, f"{info.name}.{where}", package)
+        if found.setdefault(name, point) is not point:
+            raise ConfigError(
+                f"Two folders declare the benchmark {name!r}: {found[name].value} and {point.value}."
+                " Rename one."
+            )
+    return found
+
+
+def _load(point: EntryPoint) -> type[AnyBenchmark]:
+    """The class behind an entry point; what may go wrong in another package's code is its fault."""
     where = f"The entry point {point.name!r} ({point.value})"
     try:
         cls = point.load()
     except (ImportError, AttributeError, SyntaxError) as error:
         raise ConfigError(
-            f"{where} cannot be loaded: {error}. Mend or uninstall that package."
+            f"{where} cannot be loaded: {error}. Fix or uninstall that package."
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, Benchmark)):
-        raise ConfigError(f"{where} is no Benchmark class, got {cls!r}. Mend that package.")
+        raise ConfigError(f"{where} is not a Benchmark class, got {cls!r}. Fix that package.")
     return cls

@@ -1,1 +1,3 @@
 """AMBER: descriptions against annotated words, and yes/no questions."""
+
+BENCHMARK = "amber = benchmark:Amber"

@@ -1,1 +1,3 @@
 """Over-generalisation: are the typical objects of a scene invented more often in it?"""
+
+BENCHMARK = "over-generalisation = benchmark:OverGeneralisation"

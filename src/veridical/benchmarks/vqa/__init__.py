@@ -1,1 +1,3 @@
 """VQA accuracy against ten human answers."""
+
+BENCHMARK = "vqa = benchmark:Vqa"
