@@ -17,7 +17,7 @@ from veridical.report.inputs import (
     Probe,
     QuestionType,
     Rerun,
-    Scene,
+    ShownScene,
     Stage,
 )
 from veridical.statistics import clustered_bootstrap, mcnemar, paired_permutation, wilson
@@ -25,7 +25,7 @@ from veridical.statistics import clustered_bootstrap, mcnemar, paired_permutatio
 KINDS = ("object", "number", "colour", "place")
 
 
-def make_scene(number: int) -> Scene:
+def make_scene(number: int) -> ShownScene:
     before = mark_words(
         "This is a kitchen. There are two red apples on the left. There is a knife on the right. "
         "A blue cup is in the middle.",
@@ -40,7 +40,7 @@ def make_scene(number: int) -> Scene:
         "This is a kitchen. There are two red apples on the left. A blue cup is in the middle.",
         *[[], [("two", "number", "one")], [("red", "colour", "green")], []][number % 4],
     )
-    return Scene(
+    return ShownScene(
         scene_id=f"scene-{number:04d}",
         context="kitchen",
         image=draw_picture(number),

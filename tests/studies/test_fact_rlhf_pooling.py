@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from veridical.studies.fact_rlhf.arms import RewardModels, pooled_accuracy, pooled_difference
+from veridical.studies.fact_rlhf.arms import TrainedRewardModels, pooled_accuracy, pooled_difference
 from veridical.training.reward.train import HELD_OUT_FILE
 from veridical.training.run.directory import RunResult
 
@@ -33,7 +33,7 @@ def models(tmp_path):
     n = 40
     hits = {"without_facts": (24, 28), "with_facts": (36, 32)}
     return [
-        RewardModels(
+        TrainedRewardModels(
             *(
                 run(tmp_path / f"{name}-{seed}", [i < hits[name][seed] for i in range(n)])
                 for name in hits

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from veridical.files import write_text_atomically
-from veridical.scoring.protocol import Asked, Benchmark
+from veridical.scoring.protocol import Benchmark, BenchmarkPrompt
 from veridical.scoring.rows import Faults, read_rows
 
 Items = TypeVar("Items")
@@ -24,14 +24,16 @@ class AnnotatedBenchmark(Benchmark[Items]):
     """What people put into the sheet, in a sentence."""
 
     @abstractmethod
-    def sheet_row(self, asked: Asked, answer: str) -> Mapping[str, Any]:
+    def sheet_row(self, asked: BenchmarkPrompt, answer: str) -> Mapping[str, Any]:
         """The row of an answer, its place for the marks open (null)."""
 
     @abstractmethod
     def is_marked(self, row: Mapping[str, Any]) -> bool:
         """Whether somebody has filled in a row."""
 
-    def write_sheet(self, path: Path, asked: Sequence[Asked], answers: Sequence[str]) -> Path:
+    def write_sheet(
+        self, path: Path, asked: Sequence[BenchmarkPrompt], answers: Sequence[str]
+    ) -> Path:
         """Write the sheet, one row an answer, in the order of the questions; one that is there stays as it is."""
         if path.is_file():
             return path

@@ -9,7 +9,7 @@ from veridical.errors import ConfigError, DataError, Fault
 from veridical.evaluation.recipe import BenchmarkSettings
 from veridical.files import hash_file, write_text_atomically
 from veridical.records import NO_IMAGE, ImageRef, Prompt, Response
-from veridical.scoring.protocol import AnyBenchmark, Asked, Files, Preset
+from veridical.scoring.protocol import AnyBenchmark, BenchmarkPrompt, Files, Preset
 
 _SUFFIXES = ("", ".jpg", ".png", ".jpeg")
 
@@ -58,7 +58,7 @@ def _preset(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> Preset:
     return chosen._replace(**{name: value for name, value in given.items() if value is not None})
 
 
-def ask(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> list[Asked]:
+def ask(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> list[BenchmarkPrompt]:
     """The benchmark's questions.
 
     Raises:
@@ -82,7 +82,7 @@ def ask(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> list[Asked]:
 
 
 def make_prompts(
-    asked: Sequence[Asked], settings: BenchmarkSettings, template: str
+    asked: Sequence[BenchmarkPrompt], settings: BenchmarkSettings, template: str
 ) -> list[Prompt]:
     """Word the questions and find their images.
 
@@ -145,7 +145,10 @@ def find_image(folder: Path, name: str) -> Path | None:
 
 
 def write_answers(
-    path: Path, benchmark: AnyBenchmark, asked: Sequence[Asked], responses: Sequence[Response]
+    path: Path,
+    benchmark: AnyBenchmark,
+    asked: Sequence[BenchmarkPrompt],
+    responses: Sequence[Response],
 ) -> Path:
     """Write answers as the benchmark's file of responses: JSON lines, in the order of the questions."""
     said = {response.prompt_id: response for response in responses}

@@ -23,7 +23,7 @@ from veridical.progress import log
 from veridical.records import Prompt, Response, read_records, write_records
 from veridical.records.manifests import build_manifest
 from veridical.scoring.files import Scored, score
-from veridical.scoring.protocol import AnyBenchmark, Asked, Files
+from veridical.scoring.protocol import AnyBenchmark, BenchmarkPrompt, Files
 from veridical.scoring.registry import find_benchmark
 from veridical.scoring.runs import ScoredRun, run_entry
 from veridical.seeding import child_seed
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     """As the recipe says."""
     benchmark: AnyBenchmark
     """The benchmark with its options."""
-    asked: list[Asked]
+    asked: list[BenchmarkPrompt]
     """Its questions."""
     rounds: list[tuple[Round, list[Prompt]]]
     """How they are asked, with the prompts."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from veridical.scoring.comparison import is_headline
-from veridical.scoring.runs import Comparison, ScoredRun, compare_runs, spread
+from veridical.scoring.runs import RunComparison, ScoredRun, compare_runs, spread
 
 
 def evaluation_table(runs: Sequence[ScoredRun], *, seed: int = 0) -> str:
@@ -58,7 +58,7 @@ def _values(runs: Sequence[ScoredRun]) -> Iterator[str]:
         yield "  ".join([f"  {name:<{width}}", *cells]).rstrip()
 
 
-def _differences(one: Comparison) -> Iterator[str]:
+def _differences(one: RunComparison) -> Iterator[str]:
     yield f"  {one.second.model} minus {one.first.model}, paired; p by Holm's method:"
     if one.problem:
         yield f"    not tested: {one.problem}"

@@ -13,7 +13,7 @@ from veridical.scoring.comparison import Compared, is_headline
 from veridical.scoring.protocol import MetricSpec
 from veridical.scoring.registry import find_benchmark
 from veridical.scoring.runs import (
-    Comparison,
+    RunComparison,
     ScoredRun,
     Spread,
     compare_runs,
@@ -129,7 +129,7 @@ def group_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[Group]:
     ]
 
 
-def _group(title: str, runs: list[ScoredRun], comparisons: Sequence[Comparison]) -> Group:
+def _group(title: str, runs: list[ScoredRun], comparisons: Sequence[RunComparison]) -> Group:
     specs = _specs(runs[0].scored.total.benchmark)
     names = list(dict.fromkeys(name for run in runs for name in run.scored.total.metrics))
     found = {id(one.second): one for one in comparisons}
@@ -151,7 +151,7 @@ def _row(
     name: str,
     specs: Mapping[str, MetricSpec],
     runs: Sequence[ScoredRun],
-    comparisons: Sequence[Comparison | None],
+    comparisons: Sequence[RunComparison | None],
 ) -> MetricRow:
     stem = name.partition("/")[0]
     spec = specs.get(name) or specs.get(f"{stem}/*") or specs.get(stem)

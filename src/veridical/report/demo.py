@@ -16,7 +16,7 @@ from veridical.report.inputs import (
     MarkedText,
     ObjectiveRow,
     ObjectiveTest,
-    Scene,
+    ShownScene,
 )
 from veridical.report.page import write_page
 from veridical.report.wording import Verdict, headline, metric_info, verdict
@@ -69,7 +69,7 @@ def render_demo_report(inputs: DemoReport, out: Path | str) -> Path:
 class GalleryScene(NamedTuple):
     """A scene and what became of it."""
 
-    scene: Scene
+    scene: ShownScene
     """The scene."""
     outcome: str
     """One of `mended`, `partly`, `kept`, `clean`, `new`."""
@@ -95,7 +95,7 @@ _OUTCOMES = {
 }
 
 
-def _outcome(scene: Scene) -> str:
+def _outcome(scene: ShownScene) -> str:
     before, after = _wrongs(scene.before), _wrongs(scene.after)
     if after and len(after) > len(before):
         return "new"
@@ -108,7 +108,7 @@ def _wrongs(marked: MarkedText) -> list[str]:
     return [span.kind for span in marked.spans]
 
 
-def _kinds_seen(scenes: Sequence[Scene]) -> dict[str, int]:
+def _kinds_seen(scenes: Sequence[ShownScene]) -> dict[str, int]:
     """How many scenes show each kind, before or after; the most frequent first."""
     counts: dict[str, int] = {}
     for scene in scenes:

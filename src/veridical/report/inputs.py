@@ -58,7 +58,7 @@ class MarkedText(Record):
         return self
 
 
-class Scene(Record):
+class ShownScene(Record):
     """One picture with the response before and after."""
 
     scene_id: str
@@ -229,7 +229,7 @@ class DemoReport(Record):
     """How, in a few words: "dense DPO (RLHF-V), normalised"."""
     results: Results
     """The numbers, as in `results.json`; kinds as `hallucination_rate/KIND`."""
-    showcase: Scene
+    showcase: ShownScene
     """The scene of the first screen."""
     over_generalisation: tuple[OverGeneralisation, ...] = ()
     """By context."""
@@ -251,7 +251,7 @@ class DemoReport(Record):
     """Table of objectives × seeds; empty where one objective was trained only."""
     objective_tests: tuple[ObjectiveTest, ...] = ()
     """Paired tests between objectives."""
-    gallery: tuple[Scene, ...] = ()
+    gallery: tuple[ShownScene, ...] = ()
     """Scenes to look at; how they were chosen stands in `gallery_note`."""
     gallery_note: str = ""
     """How the scenes of the gallery were chosen."""

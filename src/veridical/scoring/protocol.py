@@ -177,7 +177,7 @@ class Loaded(NamedTuple, Generic[Items]):
     """What the files say they rest on: the judge that wrote the reviews."""
 
 
-class Asked(NamedTuple):
+class BenchmarkPrompt(NamedTuple):
     """One question to a model."""
 
     id: str
@@ -239,7 +239,7 @@ class Benchmark(ABC, Generic[Items]):
     ) -> dict[str, Metric]:
         """Make the totals. No division by zero: where nothing was measured, n is 0."""
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """What a model must be asked, for `veridical evaluate`; from the questions or the reference, no responses.
 
         Raises:

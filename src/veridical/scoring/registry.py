@@ -66,7 +66,9 @@ def declared_in(package: str) -> dict[str, EntryPoint]:
     """
     found: dict[str, EntryPoint] = {}
     for info in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-        declared = getattr(importlib.import_module(info.name), "BENCHMARK", "") if info.ispkg else ""
+        declared = (
+            getattr(importlib.import_module(info.name), "BENCHMARK", "") if info.ispkg else ""
+        )
         if not declared:  # a folder that several benchmarks share
             continue
         name, _, where = (part.strip() for part in declared.partition("="))

@@ -39,7 +39,7 @@ class ScoredRun(NamedTuple):
         )
 
 
-class Comparison(NamedTuple):
+class RunComparison(NamedTuple):
     """One run against the first run of the same benchmark, variant and round."""
 
     first: ScoredRun
@@ -100,7 +100,7 @@ def read_runs(path: Path, *, name: str = "") -> list[ScoredRun]:
     return runs
 
 
-def compare_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[Comparison]:
+def compare_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[RunComparison]:
     """Compare every run with the first of its benchmark, variant and round."""
     first: dict[tuple[str, str, str], ScoredRun] = {}
     found = []
@@ -111,12 +111,14 @@ def compare_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[Comparison
             continue
         if not base.scored.items or not run.scored.items:
             without = "no item scores are kept beside one of the two; score again with --items"
-            found.append(Comparison(base, run, {}, without))
+            found.append(RunComparison(base, run, {}, without))
             continue
         try:
-            found.append(Comparison(base, run, compare_scores(base.scored, run.scored, seed=seed)))
+            found.append(
+                RunComparison(base, run, compare_scores(base.scored, run.scored, seed=seed))
+            )
         except ConfigError as error:
-            found.append(Comparison(base, run, {}, str(error)))
+            found.append(RunComparison(base, run, {}, str(error)))
     return found
 
 

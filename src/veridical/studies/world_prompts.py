@@ -52,7 +52,7 @@ class QuestionMix(Recipe):
             )
 
 
-class Asked(NamedTuple):
+class AskedScene(NamedTuple):
     """A prompt on a scene."""
 
     scene: Scene
@@ -63,7 +63,7 @@ class Asked(NamedTuple):
     """The question with its true answer; None for a description."""
 
 
-def ask_scene(scene: Scene, mix: QuestionMix, *, seed: int, images: Path) -> Asked:
+def ask_scene(scene: Scene, mix: QuestionMix, *, seed: int, images: Path) -> AskedScene:
     """Ask something of a scene and save its picture; the same seed asks the same."""
     rng = child_random(seed, "question", scene.id)
     drawn = rng.random()
@@ -80,7 +80,7 @@ def ask_scene(scene: Scene, mix: QuestionMix, *, seed: int, images: Path) -> Ask
         task="description" if question is None else question.type,
         reference=None if question is None else question.answer,
     )
-    return Asked(scene, prompt, question)
+    return AskedScene(scene, prompt, question)
 
 
 def write_world_prompts(
@@ -92,7 +92,7 @@ def write_world_prompts(
     mix: QuestionMix,
     facts: FactsModel,
     pixels: int = IMAGE_PIXELS,
-) -> list[Asked]:
+) -> list[AskedScene]:
     """Ask something of so many new scenes.
 
     Args:
@@ -129,9 +129,9 @@ class ExactJudge:
 
     name = "exact judge"
 
-    def __init__(self, asked: Iterable[Asked]) -> None:
+    def __init__(self, asked: Iterable[AskedScene]) -> None:
         """Take note of what was asked of which scene."""
-        self._asked: Mapping[str, Asked] = {one.prompt.id: one for one in asked}
+        self._asked: Mapping[str, AskedScene] = {one.prompt.id: one for one in asked}
 
     def __call__(self, candidates: Sequence[Candidate]) -> Tensor:
         """Rate candidates (N,)."""

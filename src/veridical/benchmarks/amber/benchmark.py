@@ -43,7 +43,7 @@ from veridical.benchmarks.amber.words import (
 )
 from veridical.records import ItemScore, Metric
 from veridical.scoring.measures import Measure
-from veridical.scoring.protocol import Asked, Benchmark, Files, Loaded
+from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
 from veridical.scoring.rows import Faults, field, read_rows
 from veridical.scoring.yes_no import strict_answer
 
@@ -66,7 +66,7 @@ class Amber(Benchmark[AmberItems]):
     card = CARD
     answer_field = "response"
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The queries of the task, from the folder `query`."""
         faults = Faults()
         folder = data_folder(files.path("reference"))
@@ -79,7 +79,7 @@ class Amber(Benchmark[AmberItems]):
             if number in annotations and self._wants(annotations[number].dimension):
                 image = field(row, "image", str, faults, otherwise="")
                 asked.append(
-                    Asked(
+                    BenchmarkPrompt(
                         str(number),
                         image,
                         field(row, "query", str, faults, otherwise=""),

@@ -21,7 +21,7 @@ from veridical.benchmarks.coco.tokens import VERSION
 from veridical.benchmarks.coco.totals import column, metrics_of, object_measures
 from veridical.records import ItemScore, Metric
 from veridical.scoring.measures import Measure
-from veridical.scoring.protocol import Asked, Benchmark, Files, Loaded
+from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
 from veridical.scoring.rows import Faults, field
 
 
@@ -45,7 +45,7 @@ class Chair(Benchmark[list[ChairItem]]):
     card = CARD
     answer_field = "caption"
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """A description of each image of the questions, or of each image that the reference lists."""
         faults = Faults()
         if files.questions is not None:
@@ -56,7 +56,7 @@ class Chair(Benchmark[list[ChairItem]]):
             rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
         faults.stop()
         return [
-            Asked(
+            BenchmarkPrompt(
                 image,
                 str(row.get("image", image)),
                 str(row.get("text", DESCRIBE)),

@@ -33,7 +33,7 @@ from veridical.judges.protocol import Case, Review
 from veridical.judges.templates import slot_template
 from veridical.records import ItemScore, Metric
 from veridical.scoring.measures import Measure
-from veridical.scoring.protocol import Asked, Files, Loaded
+from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
 from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
 
 OFFICIAL_PROMPTS = {
@@ -52,7 +52,7 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
     answer_field = "model_prediction"
     without_judge = frozenset({"yes-no", "lmms-eval"})
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The questions of HallusionBench.json (`--questions`); those without a figure are asked without an image."""
         faults = Faults()
         asked = []
@@ -69,7 +69,9 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
                 if key not in (self.answer_field, *CHECK_FIELDS)
             }
             asked.append(
-                Asked(item.id, image, field(row, "question", str, faults, otherwise=""), kept)
+                BenchmarkPrompt(
+                    item.id, image, field(row, "question", str, faults, otherwise=""), kept
+                )
             )
         faults.stop()
         return asked

@@ -20,7 +20,7 @@ from veridical.files import write_text_atomically
 from veridical.judges.protocol import Case, Review
 from veridical.records import ItemScore, Metric
 from veridical.scoring.measures import Measure
-from veridical.scoring.protocol import Asked, Files, Loaded
+from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
 from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
 from veridical.statistics import clustered_bootstrap
 
@@ -113,7 +113,7 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
     card = CARD
     answer_field = "text"
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The questions as they stand in the file."""
         faults = Faults()
         asked = []
@@ -121,7 +121,7 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
             name = row.values.get("question_id", row.line)
             image = field(row, "image", str, faults, otherwise="")
             text = field(row, "text", str, faults, otherwise="")
-            asked.append(Asked(str(name), image, text, {"question_id": name}))
+            asked.append(BenchmarkPrompt(str(name), image, text, {"question_id": name}))
         faults.stop()
         return asked
 

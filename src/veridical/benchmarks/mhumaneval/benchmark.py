@@ -13,7 +13,7 @@ from veridical.feedback.segments import find_segments
 from veridical.records import KINDS, ItemScore, Metric
 from veridical.scoring.measures import Measure, means
 from veridical.scoring.protocol import (
-    Asked,
+    BenchmarkPrompt,
     Card,
     Files,
     InputSpec,
@@ -123,7 +123,7 @@ class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
         " there is none"
     )
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The questions (`--questions`), `Prompt` records or rows of the same fields."""
         faults = Faults()
         asked = []
@@ -131,7 +131,7 @@ class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
             question = field(row, ("question", "prompt"), str, faults, otherwise="")
             image = str(row.values["image_path"]) if "image_path" in row.values else _image(row, "")
             asked.append(
-                Asked(
+                BenchmarkPrompt(
                     _id(row, faults),
                     image,
                     question,
@@ -141,7 +141,7 @@ class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
         faults.stop()
         return asked
 
-    def sheet_row(self, asked: Asked, answer: str) -> Mapping[str, Any]:
+    def sheet_row(self, asked: BenchmarkPrompt, answer: str) -> Mapping[str, Any]:
         """The answer with its question and image; `segments` is open."""
         return {**asked.row, "image": asked.image, "text": answer, "segments": None}
 

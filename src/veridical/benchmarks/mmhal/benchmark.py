@@ -20,7 +20,7 @@ from veridical.judges.protocol import Case, Review
 from veridical.judges.templates import slot_template
 from veridical.records import ItemScore, Metric
 from veridical.scoring.measures import Measure, means
-from veridical.scoring.protocol import Asked, Files, Loaded
+from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
 from veridical.scoring.rows import Faults, Row, field, read_rows, read_values
 from veridical.statistics import mean_metric, wilson
 
@@ -101,7 +101,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
     card = CARD
     answer_field = "model_answer"
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The questions of the response template (`--questions`); images by the last part of their address."""
         faults = Faults()
         asked = []
@@ -109,7 +109,9 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
             image = row.values.get("image_src") or row.values.get("image_id")
             kept = {key: value for key, value in row.values.items() if key != "model_answer"}
             asked.append(
-                Asked(name, str(image), field(row, "question", str, faults, otherwise=""), kept)
+                BenchmarkPrompt(
+                    name, str(image), field(row, "question", str, faults, otherwise=""), kept
+                )
             )
         faults.stop()
         return asked

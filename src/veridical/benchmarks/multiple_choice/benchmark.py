@@ -13,8 +13,8 @@ from veridical.records import ItemScore, Metric
 from veridical.scoring.matching import Pair, match_answers, row_id
 from veridical.scoring.measures import Measure, means
 from veridical.scoring.protocol import (
-    Asked,
     Benchmark,
+    BenchmarkPrompt,
     Card,
     Files,
     InputSpec,
@@ -136,7 +136,7 @@ class MultipleChoice(Benchmark[list[ChoiceItem]]):
         rows = {"responses": len(answers), "questions": len(questions)}
         return Loaded(items, rows, (*matched.warnings, *_missing_passes(items, variant=variant)))
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """Question, hint and options as MMBench shows them, one a line."""
         faults = Faults()
         asked = [_asked(row, faults) for row in read_rows(files.path("questions"), faults)]
@@ -244,14 +244,14 @@ def _item(pair: Pair, faults: Faults) -> ChoiceItem:
     )
 
 
-def _asked(row: Row, faults: Faults) -> Asked:
+def _asked(row: Row, faults: Faults) -> BenchmarkPrompt:
     name = next((name for name in _IDS if name in row.values), _IDS[0])
     hint = row.values.get("hint")
     lines = [hint] if isinstance(hint, str) and hint.strip() else []
     lines.append(field(row, "question", str, faults, otherwise=""))
     lines += [f"{letter}. {text}" for letter, text in _options(row, faults).items()]
     image = field(row, ("image", "image_path", "image_id"), str, faults, otherwise="")
-    return Asked(
+    return BenchmarkPrompt(
         row_id(row, _IDS, faults) or "", image, "\n".join(lines), {name: row.values.get(name)}
     )
 

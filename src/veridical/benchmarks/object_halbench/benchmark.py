@@ -36,7 +36,7 @@ from veridical.judges.templates import read_prompt
 from veridical.records import ItemScore, Metric
 from veridical.scoring.matching import BY_ORDER
 from veridical.scoring.measures import Measure
-from veridical.scoring.protocol import Asked, Files, Loaded
+from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
 from veridical.scoring.rows import Faults, Row, field, read_rows
 
 _SHORT = 3
@@ -82,14 +82,14 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         super().__init__(options)
         self._analyse = analyse
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The 300 questions, from the official file."""
         faults = Faults()
         asked = []
         for one in name_rows(read_rows(files.path("questions"), faults), faults):
             text = field(one.row, ("question", "prompt"), str, faults, otherwise="")
             asked.append(
-                Asked(
+                BenchmarkPrompt(
                     one.id,
                     str(one.row.values.get("image_path", one.image)),
                     text,

@@ -26,7 +26,7 @@ from veridical.benchmarks.coco.scenes import (
 from veridical.benchmarks.over_generalisation.card import CARD, TYPICAL
 from veridical.records import ItemScore, Metric
 from veridical.scoring.measures import Tested
-from veridical.scoring.protocol import Asked, Benchmark, Files, Loaded
+from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
 from veridical.scoring.rows import Faults, field
 from veridical.statistics.context_rates import (
     ContextCounts,
@@ -64,7 +64,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
     card = CARD
     answer_field = "caption"
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """A description of each image of the rows, or of the JSON reference where the questions list scenes."""
         faults = Faults()
         given = self._scene_file(files, self._typical(faults), faults)
@@ -74,7 +74,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
             rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
         faults.stop()
         return [
-            Asked(
+            BenchmarkPrompt(
                 image,
                 str(row.get("image", image)),
                 str(row.get("text", DESCRIBE)),

@@ -13,8 +13,8 @@ from veridical.scoring.matching import Pair, match_answers
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import (
     SHORT_ANSWER,
-    Asked,
     Benchmark,
+    BenchmarkPrompt,
     Card,
     Files,
     InputSpec,
@@ -301,12 +301,12 @@ class Pope(Benchmark[list[PopeItem]]):
             metrics["unknown_ratio"] = rate_metric(unknown, clusters, seed=seed)
         return metrics
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The questions as they stand in the file."""
         faults = Faults()
         rows = read_rows(files.path("questions"), faults)
         asked = [
-            Asked(
+            BenchmarkPrompt(
                 str(row.values.get("question_id", row.line)),
                 field(row, ("image", "image_source"), str, faults, otherwise=""),
                 field(row, "text", str, faults, otherwise=""),

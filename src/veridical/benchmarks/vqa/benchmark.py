@@ -13,8 +13,8 @@ from veridical.records import ItemScore, Metric
 from veridical.scoring.matching import match_answers, row_id
 from veridical.scoring.measures import Measure, means
 from veridical.scoring.protocol import (
-    Asked,
     Benchmark,
+    BenchmarkPrompt,
     Card,
     Files,
     InputSpec,
@@ -197,11 +197,11 @@ class Vqa(Benchmark[list[VqaItem]]):
         faults.stop()
         return Loaded(items, rows, matched.warnings)
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The official questions; images by their id."""
         faults = Faults()
         asked = [
-            Asked(
+            BenchmarkPrompt(
                 row_id(row, ("question_id",), faults) or "",
                 str(row.values.get("image_id", "")),
                 field(row, "question", str, faults, otherwise=""),

@@ -21,8 +21,8 @@ from veridical.benchmarks.world.over_generalisation import (
 from veridical.records import ItemScore, Metric, read_records
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import (
-    Asked,
     Benchmark,
+    BenchmarkPrompt,
     Card,
     Files,
     InputSpec,
@@ -116,10 +116,10 @@ class World(Benchmark[list[Answered]]):
         presets={"greedy": Preset("The demo's: greedy, 96 tokens.", max_new_tokens=96)},
     )
 
-    def questions(self, files: Files) -> list[Asked]:
+    def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The prompts of the items."""
         return [
-            Asked(
+            BenchmarkPrompt(
                 item.prompt.id,
                 item.prompt.image.path,
                 item.prompt.question,

@@ -21,7 +21,7 @@ from veridical.report.inputs import (
     Probe,
     QuestionType,
     Rerun,
-    Scene,
+    ShownScene,
     Span,
     Stage,
 )
@@ -156,9 +156,9 @@ def alt_text(scene: world_scenes.Scene) -> str:
     return f"Drawn scene: {'; '.join(scene.facts().texts)}."
 
 
-def _scene(demo: DemoRun, number: int) -> Scene:
+def _scene(demo: DemoRun, number: int) -> ShownScene:
     item = demo.before.items[number]
-    return Scene(
+    return ShownScene(
         scene_id=item.scene.id,
         context=item.scene.context,
         image=picture(item.scene),

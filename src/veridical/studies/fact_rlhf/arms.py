@@ -43,7 +43,7 @@ COMPARED_METRICS = (
 _SHARES = (0.0, 0.25, 0.5, 1.0)
 
 
-class RewardModels(NamedTuple):
+class TrainedRewardModels(NamedTuple):
     """The two reward models of a seed, trained on the same comparisons."""
 
     without_facts: RunResult
@@ -70,7 +70,7 @@ class RewardModels(NamedTuple):
         return found
 
 
-def pooled_accuracy(models: Sequence[RewardModels]) -> dict[str, dict[str, Metric]]:
+def pooled_accuracy(models: Sequence[TrainedRewardModels]) -> dict[str, dict[str, Metric]]:
     """Accuracy over all seeds, that of each seed beside it; what else was measured is the first seed's."""
     tables = [one.metrics() for one in models]
     found = {name: dict(table) for name, table in tables[0].items()}
@@ -87,7 +87,7 @@ def pooled_accuracy(models: Sequence[RewardModels]) -> dict[str, dict[str, Metri
     return found
 
 
-def pooled_difference(models: Sequence[RewardModels]) -> Difference:
+def pooled_difference(models: Sequence[TrainedRewardModels]) -> Difference:
     """Accuracy with facts minus without, on the same comparisons; over several seeds comparisons are clusters."""
     right = _right_by_seed(models)
     (ids, without), (_, with_facts) = right["without_facts"], right["with_facts"]
@@ -97,7 +97,9 @@ def pooled_difference(models: Sequence[RewardModels]) -> Difference:
     return paired_permutation(first, second, ids * len(models), seed=0)
 
 
-def _right_by_seed(models: Sequence[RewardModels]) -> dict[str, tuple[list[str], list[list[bool]]]]:
+def _right_by_seed(
+    models: Sequence[TrainedRewardModels],
+) -> dict[str, tuple[list[str], list[list[bool]]]]:
     """For either reward model the ids of the held-out comparisons, and for each seed which were judged rightly."""
     rows = [one.rows() for one in models]
     return {
@@ -105,13 +107,13 @@ def _right_by_seed(models: Sequence[RewardModels]) -> dict[str, tuple[list[str],
             [row.id for row in rows[0][place]],
             [[_is_right(row) for row in seed[place]] for seed in rows],
         )
-        for place, name in enumerate(RewardModels._fields)
+        for place, name in enumerate(TrainedRewardModels._fields)
     }
 
 
 def train_reward_models(
     overrides: Sequence[str], out: Path, *, base: str, seed: int
-) -> RewardModels:
+) -> TrainedRewardModels:
     """Train a reward model without facts and one with, on the same comparisons."""
     runs = []
     for name, position in (
@@ -129,7 +131,7 @@ def train_reward_models(
         recipe = load_recipe(RECIPES / "reward-world.toml", RewardRecipe, overrides=settings)
         # Held-out comparisons only measure: the last checkpoint is kept, whatever they say.
         runs.append(train_reward(recipe, out / "reward" / f"{name}-{seed}", choose=latest()))
-    return RewardModels(*runs)
+    return TrainedRewardModels(*runs)
 
 
 def facts_dependence(

@@ -21,7 +21,7 @@ from veridical.rewards.learned import LearnedReward
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import Candidate, RewardFunction
 from veridical.statistics import mean_metric
-from veridical.studies.world_prompts import Asked
+from veridical.studies.world_prompts import AskedScene
 from veridical.world.scenes import Scene, render
 
 _MAX_NEW_TOKENS = 96
@@ -79,7 +79,7 @@ def best_of_n(
 
 def best_of_n_curve(
     vlm: VisionLanguageModel,
-    asked: Sequence[Asked],
+    asked: Sequence[AskedScene],
     reward_model: Path,
     judge: RewardFunction,
     *,

@@ -9,7 +9,7 @@ from veridical.files import read_bytes, read_jsonl_rows
 from veridical.records.fact_rlhf import CurveMeasurement
 from veridical.report.fact_rlhf_inputs import CurveWarning
 from veridical.statistics import mean_metric
-from veridical.studies.world_prompts import Asked
+from veridical.studies.world_prompts import AskedScene
 from veridical.training.ppo.diagnostics import find_warnings, hacking_warning
 from veridical.training.ppo.hacking import JudgedScenes, find_hacking
 from veridical.training.ppo.train import HELD_OUT, HeldOutPrompt
@@ -37,7 +37,7 @@ class RunCurve(NamedTuple):
     """In order of their steps."""
     log: tuple[dict[str, float | str], ...]
     """Rows of its log that tell of rollouts and training."""
-    asked: tuple[Asked, ...]
+    asked: tuple[AskedScene, ...]
     """What was asked of which scene."""
 
     def measurements(self) -> list[CurveMeasurement]:
@@ -90,7 +90,7 @@ class RunCurve(NamedTuple):
         )
 
 
-def read_curve(run_dir: Path, *, arm: str, seed: int, asked: Sequence[Asked]) -> RunCurve:
+def read_curve(run_dir: Path, *, arm: str, seed: int, asked: Sequence[AskedScene]) -> RunCurve:
     """Read what a run of PPO measured on held-out prompts, and its log."""
     kl_of = {
         row.value["step"]: row.value["kl"]

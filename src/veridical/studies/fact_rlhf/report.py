@@ -19,12 +19,12 @@ from veridical.report.fact_rlhf_inputs import (
     FactRlhfReport,
     LeakCheck,
     RewardBreakdown,
+    RewardModels,
     TrainingMeasure,
 )
-from veridical.report.fact_rlhf_inputs import RewardModels as RewardModelsInput
 from veridical.report.inputs import Rerun, Stage
 from veridical.studies.demo.report import alt_text, mark_faults, picture
-from veridical.studies.fact_rlhf.arms import RewardModels, pooled_difference
+from veridical.studies.fact_rlhf.arms import TrainedRewardModels, pooled_difference
 from veridical.studies.fact_rlhf.curves import RunCurve
 from veridical.studies.fact_rlhf.image import IMAGE_ALONE
 from veridical.training.reward.report import REPORT_FILE
@@ -93,7 +93,7 @@ class FactRlhfRun(NamedTuple):
     """Seeds of training."""
     arms: Mapping[str, WorldEvaluation]
     """Every arm on the test scenes."""
-    rewards: list[RewardModels]
+    rewards: list[TrainedRewardModels]
     """Reward models by seed."""
     dependence: tuple[Dependence, ...]
     """The first reward model with facts, on incomplete and on wrong ones."""
@@ -220,7 +220,7 @@ def _exactly(value: float) -> Metric:
     return Metric(value=value, n=1, low=value, high=value)
 
 
-def _reward_models(run: FactRlhfRun) -> RewardModelsInput:
+def _reward_models(run: FactRlhfRun) -> RewardModels:
     models = run.rewards[0]
     without, with_facts = (json.loads(read_bytes(one.run_dir / REPORT_FILE)) for one in models)
     rows = [
@@ -261,7 +261,7 @@ def _reward_models(run: FactRlhfRun) -> RewardModelsInput:
         for name, (label, text) in _CONDITIONS.items()
         if name in with_facts["leak_check"]
     )
-    return RewardModelsInput(
+    return RewardModels(
         difference=pooled_difference(run.rewards),
         image_alone=run.results.reward_model["image_alone"]["accuracy"],
         image_alone_note=IMAGE_ALONE,

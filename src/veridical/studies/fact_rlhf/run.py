@@ -35,7 +35,7 @@ from veridical.report.fact_rlhf import write_fact_rlhf_report
 from veridical.studies.collection import collect_corrections
 from veridical.studies.comparisons import collect_comparisons
 from veridical.studies.fact_rlhf.arms import (
-    RewardModels,
+    TrainedRewardModels,
     facts_dependence,
     pooled_accuracy,
     test_arms,
@@ -48,7 +48,7 @@ from veridical.studies.fact_rlhf.curves import RunCurve, read_curve
 from veridical.studies.fact_rlhf.distance import compare_at_equal_distance
 from veridical.studies.fact_rlhf.image import accuracy_of_the_image
 from veridical.studies.fact_rlhf.report import FactRlhfRun, describe_fact_rlhf
-from veridical.studies.world_prompts import Asked, ExactJudge, QuestionMix, write_world_prompts
+from veridical.studies.world_prompts import AskedScene, ExactJudge, QuestionMix, write_world_prompts
 from veridical.training.run.directory import RunResult
 from veridical.world.base import WORLD_MODEL
 from veridical.world.known_facts import FactsModel
@@ -309,8 +309,8 @@ def _collect(loop: _Loop) -> None:
 
 
 def _train_policies(
-    loop: _Loop, rewards: list[RewardModels]
-) -> tuple[dict[str, list[RunResult]], list[RunCurve], list[Asked]]:
+    loop: _Loop, rewards: list[TrainedRewardModels]
+) -> tuple[dict[str, list[RunResult]], list[RunCurve], list[AskedScene]]:
     """Train a policy against each reward model; policies by arm, their curves, and the prompts that those are of."""
     recipe, folder = loop.recipe, loop.out / "prompts"
     write_world_prompts(

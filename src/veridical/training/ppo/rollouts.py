@@ -54,7 +54,7 @@ class Rollout(NamedTuple):
     """What the value should have said (N K T)."""
 
 
-class Scored(NamedTuple):
+class ScoredRollouts(NamedTuple):
     """Responses with what every role says of them."""
 
     sampled: list[Sampled]
@@ -171,7 +171,7 @@ class RolloutCollector:
         return self._engine.sample(prompts, streams)
 
     @torch.no_grad()
-    def score(self, prompts: Sequence[PpoPrompt], sampled: list[Sampled]) -> Scored:
+    def score(self, prompts: Sequence[PpoPrompt], sampled: list[Sampled]) -> ScoredRollouts:
         """Let every role score the responses."""
         size = self._recipe.rollout.score_batch_size
         ids, mask = stack_responses([one.responses for one in sampled])
@@ -184,7 +184,7 @@ class RolloutCollector:
                 column.append(
                     torch.nn.functional.pad(values.float().cpu(), (0, ids.shape[-1] - width))
                 )
-        return Scored(sampled, ids, mask, *(torch.cat(column) for column in columns))
+        return ScoredRollouts(sampled, ids, mask, *(torch.cat(column) for column in columns))
 
     def _score(
         self, prompts: Sequence[PpoPrompt], ids: Tensor, mask: Tensor
@@ -247,7 +247,7 @@ class RolloutCollector:
         ]
 
     def describe(
-        self, prompts: Sequence[PpoPrompt], scored: Scored, rewards: Rewards
+        self, prompts: Sequence[PpoPrompt], scored: ScoredRollouts, rewards: Rewards
     ) -> dict[str, float]:
         """What is logged of responses: rewards, divergence a response, entropy a token, length, ends, repetition."""
         candidates = self.candidates(prompts, scored.sampled)
@@ -279,7 +279,7 @@ class RolloutCollector:
             ),
         }
 
-    def _fit(self, scored: Scored, mask: Tensor, credit: Credit) -> Mapping[str, float]:
+    def _fit(self, scored: ScoredRollouts, mask: Tensor, credit: Credit) -> Mapping[str, float]:
         if not self._roles.has_value:
             return {}
         return {
