@@ -1,4 +1,4 @@
-"""Recipes: TOML files checked against frozen models that refuse unknown keys and name the nearest known one.
+"""Recipes: TOML files checked against frozen models that reject unknown keys.
 
 A recipe's fields carry their docstrings (unit, the paper's value, source); help and reference docs
 are made from them. The resolved recipe is written into the run directory, and running that file

@@ -1,4 +1,4 @@
-"""Files: atomic writes, content hashes, JSONL with line numbers, bad rows put aside.
+"""Atomic writes, content hashes, JSONL with line numbers, rejected rows kept apart.
 
 A reader never sees half a file: everything is written beside its place and renamed into it.
 """

@@ -1,4 +1,4 @@
-"""What a command tells: results on standard output, all else (progress, warnings) on standard error.
+"""What a command prints: results to standard output, everything else to standard error.
 
 Progress of long work is a bar on a terminal and plain lines elsewhere (log files, CI).
 """

@@ -1,4 +1,4 @@
-"""One root seed → named child seeds, so that no stage depends on how much randomness another consumed.
+"""Named child seeds of one root seed: no stage depends on how much randomness another used.
 
 >>> child_seed(0, "scenes", 3) == child_seed(0, "scenes", 3)
 True

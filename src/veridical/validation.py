@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in our words: *where · what is wrong · what we got*."""
+"""What pydantic found wrong, in our words: where · what is wrong · what we got."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""docs/benchmarks/own.md, followed from its first line to its last: a benchmark in 60 lines, offered by a package."""
+"""docs/benchmarks/own.md, followed from start to end: a benchmark that another package offers."""
 
 import sys
 import tomllib
@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "own.md"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """What the page shows, installed: pip leaves the entry points of pyproject.toml in such a folder."""
+    """What the page shows, installed as pip would: entry points lie in a .dist-info folder."""
     shown = {block.label: block.text for block in blocks(PAGE) if block.label}
     project = tomllib.loads(shown["pyproject.toml"])["project"]
     info = tmp_path / "site" / f"{project['name']}-{project['version']}.dist-info"

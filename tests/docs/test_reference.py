@@ -1,5 +1,4 @@
 import importlib.util
-import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ def generator():
 def test_the_reference_is_what_the_code_says(generator):
     for name, text in generator.pages().items():
         written = (ROOT / "docs" / name).read_text(encoding="utf-8")
-        assert written == text, f"docs/{name} is behind the code: run `make docs`"
+        assert written == text, f"docs/{name} is out of date: run `make docs`"
 
 
 def test_every_benchmark_has_its_page(generator):
@@ -27,7 +26,7 @@ def test_every_benchmark_has_its_page(generator):
     assert {f"benchmarks/{name}.md" for name in own_benchmark_names()} <= set(generator.pages())
 
 
-def test_the_check_tells_which_page_is_behind(generator, tmp_path, monkeypatch):
+def test_the_check_names_the_page_that_is_out_of_date(generator, tmp_path, monkeypatch):
     monkeypatch.setattr(generator, "FOLDER", tmp_path / "docs")
     monkeypatch.setattr(generator, "pages", lambda: {"reference/a.md": "new\n"})
     monkeypatch.setattr(generator.sys, "argv", ["generate.py"])
@@ -37,17 +36,3 @@ def test_the_check_tells_which_page_is_behind(generator, tmp_path, monkeypatch):
     (tmp_path / "docs" / "reference" / "a.md").write_text("old\n")
     with pytest.raises(SystemExit, match=r"docs/reference/a\.md"):
         generator.main()
-
-
-PAGES = [p for p in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if p.stat().st_size]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_every_link_to_a_file_leads_somewhere(page):
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
-        assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
-def test_there_are_pages_to_check():
-    assert len(PAGES) > 5

@@ -1,4 +1,4 @@
-"""Benchmarks: a folder each, with what it reads, how it counts and its card. What several share lies beside them.
+"""A folder per benchmark: what it reads, how it counts, its card. Shared parts lie next to them.
 
 A benchmark imports `scoring`, `judges`, `coco` and what lies beside its folder, never another
 benchmark. No torch, no network.

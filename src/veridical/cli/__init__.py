@@ -1,4 +1,4 @@
-"""The command line: one file a verb, wiring only; heavy imports inside the verb so that help is instant.
+"""One file per verb, wiring only; heavy imports inside the verb, so that help is instant.
 
 `cli/VERB.py` holds either a function of the verb's name or a typer sub-app named `app`. The module
 is imported only when its verb is called; `veridical --help` reads the table below and nothing else.

@@ -1,1 +1,1 @@
-"""Asking models: their responses, models × benchmarks, judged answers, and reports on reward models."""
+"""Asking models: their responses, models × benchmarks, reports on reward models."""

@@ -1,1 +1,1 @@
-"""From judgements to training data: segments, pairs, agreement. No torch."""
+"""From judgements to training data: segments, masks, pairs, splits. No torch."""

@@ -1,1 +1,1 @@
-"""Public data sets ↔ records. One file a format; imports records, files and errors. No torch."""
+"""Public data formats ↔ records, one file per format. No torch."""

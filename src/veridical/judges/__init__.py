@@ -1,1 +1,1 @@
-"""Judges: who reads a response and rates it, at an endpoint with cache and budget, or exactly. No torch."""
+"""Who rates a response: a model at an endpoint (cache, budget, batches) or an exact judge."""

@@ -1,1 +1,1 @@
-"""Objectives: pure functions of tensors, one file a method, the paper and the equation named."""
+"""Objectives as mathematics: tensors in, tensors out, the paper and the equation named."""

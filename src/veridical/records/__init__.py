@@ -1,4 +1,4 @@
-"""What lies on disk: frozen, versioned records. No logic beyond validity, no torch. Imports only errors and files.
+"""What lies on disk: frozen, versioned records. No torch, no logic beyond validity.
 
 `Prompt` (image + question) · `Response` · `Facts` (what is known true of an image) · judgements
 (`Comparison | Correction | Rating`) · `Conversation` (what fine-tuning learns from) · `Manifest`

@@ -1,4 +1,4 @@
-"""Tables, figures and one self-contained HTML file from what lies on disk. No torch, no world.
+"""Tables, figures and one self-contained HTML file: draws what lies on disk, computes nothing.
 
 `render_demo_report(DemoReport, path)` · `render_fact_rlhf_report(FactRlhfReport)` ·
 `compare_runs({name: path}, path)`, and `results.json`: `write_results` / `read_results`,

@@ -1,1 +1,1 @@
-"""Rewards: a learned reward model that reads facts, rules that are plain functions, and their sum."""
+"""A learned reward model that reads facts, rules that are plain functions, and their sum."""

@@ -1,1 +1,1 @@
-"""From answers to numbers: what a benchmark is, how its files are read, and what is made of its items. No torch."""
+"""From answers to numbers: what a benchmark is, how its files are read, how items are scored."""

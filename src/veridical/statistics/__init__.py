@@ -1,4 +1,4 @@
-"""Intervals and tests: no number stands without its n and its 95 % interval, no two runs without a paired test.
+"""Intervals, resampling, paired tests, power and agreement: no number without its n.
 
 Rates get Wilson's interval; whatever is counted several times an image (mentions, objects,
 questions) is resampled by image, since answers about one picture are not independent. Every rate of

@@ -1,1 +1,1 @@
-"""Studies: whole loops on the embedded world, made of stages that meet on disk."""
+"""Whole loops on the embedded world, made of stages that meet on disk."""

@@ -1,1 +1,1 @@
-"""Training: one loop and one run directory for all methods (`run/`), and a folder per method."""
+"""One run directory and one training loop for all methods (`run/`), and a folder per method."""

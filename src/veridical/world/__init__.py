@@ -1,1 +1,1 @@
-"""The embedded world: drawn scenes with exact truth, a small real VLM, simulated people, an exact judge."""
+"""Drawn scenes with exact truth, a small real VLM, simulated annotators, an exact judge."""

@@ -1,4 +1,4 @@
-"""Prompts for judges: read from a file that the user gives, or of our own; what a score rests on is said by its hash.
+"""Prompts for judges, from a file or our own; a hash says which one a score rests on.
 
 Published prompts are other people's text and are not shipped. Whoever names a file with one gets
 its scores, and the hash says whether the file is the published one, to the letter.

@@ -1,1 +1,1 @@
-"""PPO against a reward, every role an adapter or head over one base."""
+"""PPO against a reward; every role is an adapter or a head over one base."""

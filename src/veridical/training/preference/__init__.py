@@ -1,1 +1,1 @@
-"""Preference training on pairs of responses."""
+"""DPO and its relatives on pairs of responses."""

@@ -1,1 +1,1 @@
-"""Reward models from comparisons."""
+"""Reward models trained on comparisons, with or without facts."""

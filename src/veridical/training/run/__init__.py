@@ -1,1 +1,1 @@
-"""What every training shares: settings, run directory, resumable loop, choice of checkpoint."""
+"""What all methods share: settings, run directory, resumable loop, choice of checkpoint."""
