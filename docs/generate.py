@@ -25,7 +25,7 @@ from pydantic_core import PydanticUndefined
 
 import veridical
 from veridical import cli, records
-from veridical.config import Recipe
+from veridical.config import Recipe, SectionByName
 from veridical.scoring.page import benchmark_index, benchmark_page
 from veridical.scoring.registry import find_benchmark, own_benchmark_names
 
@@ -165,8 +165,20 @@ def _sections(recipe: type[BaseModel], prefix: str) -> Iterator[str]:
     yield f"{doc}\n"
     yield _table(recipe)
     for name, field in recipe.model_fields.items():
-        for model in _models_of(field.annotation):
+        for choice, model in _choices(field).items():
+            yield f"### `[{prefix}{name}]` with `name = {choice}`\n"
+            yield f"{inspect.getdoc(model) or ''}\n"
+            yield _table(model)
+        for model in _models_of(field.annotation) if not _choices(field) else []:
             yield from _sections(model, f"{prefix}{name}.")
+
+
+def _choices(field: FieldInfo) -> dict[str, type[BaseModel]]:
+    """Models of a section that is picked by its name."""
+    for item in field.metadata:
+        if isinstance(item, SectionByName):
+            return {f'"{name}"': item.find(name) for name in item.names()}
+    return {}
 
 
 def _records_page() -> str:
@@ -249,9 +261,9 @@ def _default_text(field: FieldInfo) -> str:
 
 
 def _models_in(recipe: type[BaseModel]) -> set[type[BaseModel]]:
-    return {
-        model for field in recipe.model_fields.values() for model in _models_of(field.annotation)
-    }
+    fields = recipe.model_fields.values()
+    chosen = {model for field in fields for model in _choices(field).values()}
+    return chosen | {model for field in fields for model in _models_of(field.annotation)}
 
 
 def _models_of(annotation: Any) -> list[type[BaseModel]]:

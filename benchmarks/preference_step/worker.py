@@ -26,8 +26,8 @@ from veridical.models.branches import score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.lora import adapter_disabled
-from veridical.training.preference.config import ObjectiveSection
-from veridical.training.preference.train import preference_losses
+from veridical.training.preference.losses import preference_losses
+from veridical.training.preference.objectives.dpo import Dpo
 from veridical.training.run.checkpoints import load_trainable, trainable_parameters
 
 Loss = Callable[[], Tensor]
@@ -43,7 +43,7 @@ def our_side(side: str, folder: Path, tuning: str) -> tuple[Loss, torch.nn.Modul
     """Veridical's step, with the savings up to this side's."""
     vlm = load_policy(folder, tuning=tuning)
     batch = as_branches(load_batch(folder))
-    objective = ObjectiveSection(name="dpo", beta=BETA, segment_weight=1.0, normalize="sum")
+    objective = Dpo(beta=BETA, normalize="sum")
     nothing_changed = torch.zeros_like(batch.response_mask)
     plain = side == "plain"
     frozen = None if tuning == "lora" else load_model(folder / "base", device="cpu")

@@ -9,11 +9,13 @@ import copy
 import difflib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from veridical.errors import ConfigError
 from veridical.files import read_bytes, write_text_atomically
@@ -21,6 +23,9 @@ from veridical.recipes import find_recipe
 from veridical.validation import Finding, findings
 
 R = TypeVar("R", bound="Recipe")
+
+Settings = Mapping[str, Any]
+"""Settings by key, those of a section as an inner mapping, as TOML would hold them."""
 
 
 class Recipe(BaseModel):
@@ -31,14 +36,66 @@ class Recipe(BaseModel):
     )
 
 
-def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[str] = ()) -> R:
-    """Read a recipe and apply `key.path=value` overrides.
+class SectionByName:
+    """Marks, within `Annotated`, a section whose model is picked by the value of its key `name`."""
+
+    def __init__(
+        self, *, find: Callable[[str], type[Recipe]], names: Callable[[], list[str]], default: str
+    ) -> None:
+        """Take the table of models.
+
+        Args:
+            find: Gives the model of a name.
+            names: Lists all names.
+            default: The name of a section that states none.
+        """
+        self.find = find
+        self.names = names
+        self._default = default
+
+    def model_of(self, section: object) -> type[Recipe] | None:
+        """The model of a section as it was given; None if it is not a table or of unknown name."""
+        if not isinstance(section, Mapping):
+            return None
+        name = section.get("name", self._default)
+        return self.find(name) if name in self.names() else None
+
+    def owners(self, key: str) -> list[str]:
+        """Names of the models that have a key."""
+        return [name for name in self.names() if key in self.find(name).model_fields]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def _read(self, section: object) -> object:
+        if not isinstance(section, Mapping):
+            return section
+        model = self.model_of(section)
+        if model is None:
+            wrong = PydanticCustomError("unknown_name", f"must be one of {', '.join(self.names())}")
+            details = InitErrorDetails(type=wrong, loc=("name",), input=section.get("name"))
+            raise ValidationError.from_exception_data("section", [details])
+        return model.model_validate(section)
+
+
+def load_recipe(
+    path: Path | str,
+    recipe_type: type[R],
+    *,
+    settings: Settings | None = None,
+    overrides: Sequence[str] = (),
+) -> R:
+    """Read a recipe and apply settings and `key.path=value` overrides.
 
     Args:
         path: A TOML file, or the name of a shipped recipe (`veridical recipes` lists them).
         recipe_type: The recipe's model.
-        overrides: Settings that win over the file; values are TOML (`train.learning_rate=1e-5`), a
-            bare word is taken as a string.
+        settings: Settings that win over the file, sections as inner mappings; this is how code
+            changes a recipe.
+        overrides: Settings that win over both, as people type them; values are TOML
+            (`train.learning_rate=1e-5`), a bare word is taken as a string.
 
     Raises:
         ConfigError: The file is missing or no TOML, or a key or value is wrong; all faults at once.
@@ -49,7 +106,22 @@ def load_recipe(path: Path | str, recipe_type: type[R], *, overrides: Sequence[s
         data = tomllib.loads(read_bytes(path).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"`{path}` is not valid TOML: {error}. Fix the file.") from error
-    return resolve_recipe(data, recipe_type, overrides=overrides, where=str(path))
+    return resolve_recipe(
+        merge_settings(data, settings or {}), recipe_type, overrides=overrides, where=str(path)
+    )
+
+
+def merge_settings(*tables: Settings) -> dict[str, Any]:
+    """Merge nested settings into new ones; later tables win, key by key within sections."""
+    merged: dict[str, Any] = {}
+    for table in tables:
+        for key, value in table.items():
+            before = merged.get(key)
+            if isinstance(value, Mapping) and isinstance(before, Mapping):
+                merged[key] = merge_settings(before, value)
+            else:
+                merged[key] = copy.deepcopy(value)
+    return merged
 
 
 def resolve_recipe(
@@ -66,7 +138,7 @@ def resolve_recipe(
     try:
         return recipe_type.model_validate(data)
     except ValidationError as error:
-        lines = [f"  {_describe(finding, recipe_type)}" for finding in findings(error)]
+        lines = [f"  {_describe(finding, recipe_type, data)}" for finding in findings(error)]
         count = f"{len(lines)} {'fault' if len(lines) == 1 else 'faults'}"
         raise ConfigError("\n".join([f"`{where}` has {count}:", *lines])) from error
 
@@ -155,33 +227,51 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     data[steps[-1]] = value
 
 
-def _describe(finding: Finding, recipe_type: type[BaseModel]) -> str:
+def _describe(finding: Finding, recipe_type: type[BaseModel], data: Settings) -> str:
     if finding.kind == "extra_forbidden":
-        known = _known_keys(recipe_type, finding.path[:-1])
-        near = difflib.get_close_matches(str(finding.path[-1]), known, n=1, cutoff=0.5)
-        hint = (
-            f" Did you mean `{near[0]}`?"
-            if near
-            else f" Known keys: {', '.join(sorted(known))}."
-            if known
-            else ""
-        )
-        return f"unknown key `{finding.where}`.{hint}"
+        return f"unknown key `{finding.where}`.{_advice(finding.path, recipe_type, data)}"
     if finding.kind == "missing":
         return f"`{finding.where}` is missing. Set it."
     return f"`{finding.where}`: {finding.text}." if finding.path else f"{finding.text}."
 
 
-def _known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+def _advice(path: Sequence[str | int], recipe_type: type[BaseModel], data: Settings) -> str:
+    """What to write instead of an unknown key."""
+    *sections, key = path
+    model, chooser = _model_at(recipe_type, sections, data)
+    owners = chooser.owners(str(key)) if chooser is not None else []
+    if owners:
+        named = " or ".join(f'"{name}"' for name in owners)
+        return f" It goes with `name` = {named}."
+    known = [] if model is None else list(model.model_fields)
+    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+    if near:
+        return f" Did you mean `{near[0]}`?"
+    return f" Known keys: {', '.join(sorted(known))}." if known else ""
+
+
+def _model_at(
+    model: type[BaseModel], path: Sequence[str | int], data: object
+) -> tuple[type[BaseModel] | None, SectionByName | None]:
+    """The model of a section, and what chose it if its `name` did."""
+    chooser = None
     for step in path:
+        data = data.get(step) if isinstance(data, Mapping) else None
         if isinstance(step, int):
             continue  # an index: the model inside the list is known already
         field = model.model_fields.get(step)
-        inner = _model_in(field.annotation) if field is not None else None
+        chooser = None if field is None else _chooser(field)
+        inner = None if field is None else _model_in(field.annotation)
+        if chooser is not None:
+            inner = chooser.model_of(data or {})
         if inner is None:
-            return []
+            return None, None
         model = inner
-    return list(model.model_fields)
+    return model, chooser
+
+
+def _chooser(field: FieldInfo) -> SectionByName | None:
+    return next((item for item in field.metadata if isinstance(item, SectionByName)), None)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -126,8 +126,7 @@ def compare_objectives(
                 name=arm.name,
                 seed=seed,
                 settings={
-                    "beta": recipe.objective.beta,
-                    "segment weight": recipe.objective.segment_weight,
+                    "objective": recipe.objective.describe(),
                     "learning rate": recipe.train.learning_rate,
                 },
                 metrics={name: evaluation.metrics[name] for name in _METRICS},

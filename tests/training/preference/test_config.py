@@ -4,7 +4,9 @@ import pytest
 
 from veridical.config import load_recipe, resolve_recipe, write_recipe
 from veridical.errors import ConfigError
-from veridical.training.preference.config import ObjectiveSection, PreferenceRecipe
+from veridical.training.preference.config import PreferenceRecipe
+from veridical.training.preference.objectives.dense_dpo import DenseDpo
+from veridical.training.preference.objectives.dpo import Dpo
 
 LEAST = {"model": {"base": "somewhere"}, "data": {"corrections": "corrections.jsonl"}}
 
@@ -48,18 +50,19 @@ def test_a_setting_wins_over_every_preset(preset):
 
 def test_plain_dpo_brings_its_own_beta_and_sum_whatever_the_preset():
     recipe = resolve("objective.name=dpo", preset="rlhf-v")
-    assert (recipe.objective.beta, recipe.objective.segment_weight, recipe.objective.normalize) == (
-        0.1,
-        1.0,
-        "sum",
-    )
+    assert (recipe.objective.beta, recipe.objective.normalize) == (0.1, "sum")
+    assert not hasattr(recipe.objective, "segment_weight")
+    assert recipe.objective.diff == "original"  # every objective has it, so the preset's holds
     assert recipe.train.epochs == 7
     assert resolve("objective.name=dpo", "objective.beta=0.3").objective.beta == 0.3
 
 
 def test_sections_given_as_objects_count_by_what_was_set_in_them():
-    recipe = PreferenceRecipe(preset="veridical", objective=ObjectiveSection(beta=7.0), **LEAST)
-    assert (recipe.objective.beta, recipe.train.epochs) == (7.0, 1)
+    recipe = PreferenceRecipe(preset="veridical", objective=DenseDpo(beta=7.0), **LEAST)
+    assert (recipe.objective.beta, recipe.objective.normalize) == (7.0, "weighted_mean")
+    assert recipe.train.epochs == 1
+    other = PreferenceRecipe(preset="veridical", objective=Dpo(sft_weight=0.5), **LEAST)
+    assert other.objective == Dpo(sft_weight=0.5)
 
 
 @pytest.mark.parametrize("preset", ["none", "rlhf-v", "veridical"])
@@ -87,6 +90,19 @@ def test_faults_say_where_and_what_to_do(override, said):
     assert said in str(caught.value)
 
 
-def test_a_weight_without_effect_is_refused():
-    with pytest.raises(ConfigError, match='"dpo", which weighs all tokens alike'):
-        resolve("objective.name=dpo", "objective.segment_weight=5")
+def test_a_setting_of_another_objective_is_refused_with_its_owner():
+    with pytest.raises(ConfigError) as caught:
+        resolve("objective.name=dpo", "objective.segment_weight=5", "objective.bta=1")
+    assert 'unknown key `objective.segment_weight`. It goes with `name` = "dense_dpo".' in str(
+        caught.value
+    )
+    assert "unknown key `objective.bta`. Did you mean `beta`?" in str(caught.value)
+
+
+def test_recipes_of_dpo_that_state_the_weight_of_one_still_load():
+    assert resolve("objective.name=dpo", "objective.segment_weight=1").objective == Dpo()
+
+
+def test_an_unknown_objective_says_which_there_are():
+    with pytest.raises(ConfigError, match=r"`objective.name`: must be one of dpo, dense_dpo"):
+        resolve("objective.name=dense-dpo")

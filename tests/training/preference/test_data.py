@@ -15,13 +15,14 @@ from veridical.models.loading import load_model
 from veridical.models.lora import freeze
 from veridical.models.prompting import encode_prompts, encode_responses, render_turns
 from veridical.records import ImageRef
-from veridical.training.preference.config import DataSection, ObjectiveSection
+from veridical.training.preference.config import DataSection
 from veridical.training.preference.data import (
     collate,
     encode_pairs,
     read_pairs,
     refuse_texts,
 )
+from veridical.training.preference.objectives.dense_dpo import DenseDpo
 
 
 @pytest.fixture(scope="module", params=["tiny_llava_path", "tiny_qwen2_5_vl_path"])
@@ -42,7 +43,7 @@ def encode(vlm, pairs, *, max_response_tokens=64, **objective):
     return encode_pairs(
         vlm,
         pairs,
-        ObjectiveSection(**objective),
+        DenseDpo(**objective),
         max_response_tokens=max_response_tokens,
         features=FeatureCache(None, vlm),
     )

@@ -15,8 +15,11 @@ from veridical.errors import ConfigError, DataError, ModelError, StorageError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.training.preference import train as preference
-from veridical.training.preference.config import ObjectiveSection, PreferenceRecipe
-from veridical.training.preference.train import preference_losses, train_dpo
+from veridical.training.preference.config import PreferenceRecipe
+from veridical.training.preference.losses import preference_losses
+from veridical.training.preference.objectives.dense_dpo import DenseDpo
+from veridical.training.preference.objectives.dpo import Dpo
+from veridical.training.preference.train import train_dpo
 from veridical.training.run import loop
 from veridical.training.run.choice import latest
 
@@ -335,17 +338,16 @@ CHANGED = torch.tensor([[[False, True, True, False], [False, True, False, False]
 
 
 @pytest.mark.parametrize(
-    ("settings", "margin", "loss"),
+    ("objective", "margin", "loss"),
     [
-        ({"beta": 0.5, "segment_weight": 5.0, "normalize": "weighted_mean"}, 0.180952, 0.606758),
-        ({"beta": 0.5, "segment_weight": 5.0, "normalize": "sum"}, 1.6, 0.183901),
-        ({"name": "dpo", "beta": 0.1, "segment_weight": 1.0, "normalize": "sum"}, 0.08, 0.653947),
+        (DenseDpo(beta=0.5, segment_weight=5.0, normalize="weighted_mean"), 0.180952, 0.606758),
+        (DenseDpo(beta=0.5, segment_weight=5.0, normalize="sum"), 1.6, 0.183901),
+        (Dpo(beta=0.1, normalize="sum"), 0.08, 0.653947),
+        (Dpo(beta=0.1, normalize="weighted_mean"), 0.023333, 0.681549),
     ],
 )
-def test_the_recipes_objective_gives_the_values_worked_by_hand(settings, margin, loss):
-    losses, others = preference_losses(
-        POLICY, REFERENCE, MASK, CHANGED, ObjectiveSection(**settings)
-    )
+def test_the_recipes_objective_gives_the_values_worked_by_hand(objective, margin, loss):
+    losses, others = preference_losses(POLICY, REFERENCE, MASK, CHANGED, objective)
     assert losses.tolist() == pytest.approx([loss], abs=1e-5)
     assert others["reward_margin"].tolist() == pytest.approx([margin], abs=1e-5)
     assert others["chosen_logprob"].tolist() == pytest.approx([-4.2], abs=1e-5)
@@ -354,7 +356,7 @@ def test_the_recipes_objective_gives_the_values_worked_by_hand(settings, margin,
 
 def test_the_chosen_responses_likelihood_can_be_added():
     """−mean(chosen) = 4.2 / 4 = 1.05, at weight 0.5."""
-    objective = ObjectiveSection(beta=0.5, normalize="sum", segment_weight=5.0, sft_weight=0.5)
+    objective = DenseDpo(beta=0.5, normalize="sum", segment_weight=5.0, sft_weight=0.5)
     losses, _ = preference_losses(POLICY, REFERENCE, MASK, CHANGED, objective)
     assert losses.tolist() == pytest.approx([0.183901 + 0.525], abs=1e-5)
 

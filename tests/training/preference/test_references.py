@@ -11,8 +11,9 @@ from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.lora import freeze
 from veridical.training.preference import references
-from veridical.training.preference.config import DataSection, ObjectiveSection
+from veridical.training.preference.config import DataSection
 from veridical.training.preference.data import encode_pairs, read_pairs
+from veridical.training.preference.objectives.dense_dpo import DenseDpo
 from veridical.training.preference.references import pair_keys, reference_logprobs
 
 
@@ -34,7 +35,7 @@ def prepare(vlm, path, features=None, *, max_response_tokens=64, **objective):
     return encode_pairs(
         vlm,
         pairs,
-        ObjectiveSection(**objective),
+        DenseDpo(**objective),
         max_response_tokens=max_response_tokens,
         features=features,
     )[0]

@@ -107,7 +107,7 @@ def describe_run(demo: DemoRun) -> DemoReport:
     return DemoReport(
         title="A model learns to say only what is in the picture",
         model="a LLaVA of 1.6 million parameters that describes drawn scenes",
-        objective=_objective(demo.training),
+        objective=demo.training.objective.describe(),
         results=demo.results,
         showcase=_scene(demo, _showcase(demo)),
         over_generalisation=_over_generalisation(demo),
@@ -203,15 +203,6 @@ def _chance_caveat(results: Results) -> tuple[str, ...]:
     )
 
 
-def _objective(training: PreferenceRecipe) -> str:
-    names = {"dpo": "DPO", "dense_dpo": "dense DPO (RLHF-V)"}
-    objective = training.objective
-    return (
-        f"{names[objective.name]}, {objective.normalize.replace('_', ' ')}, beta"
-        f" {objective.beta:g}, segment weight {objective.segment_weight:g}"
-    )
-
-
 def _over_generalisation(demo: DemoRun) -> tuple[OverGeneralisation, ...]:
     before, after = demo.before.over_generalisation, demo.after.over_generalisation
     if before is None or after is None:
@@ -243,7 +234,7 @@ def _stages(demo: DemoRun) -> tuple[Stage, ...]:
             f" {count:,}."
         ),
         "align": (
-            f"{_objective(demo.training)} on the corrected words; the checkpoint is chosen on other"
+            f"{demo.training.objective.describe()} on the corrected words; the checkpoint is chosen on other"
             " scenes."
         ),
         "measure again": "The same scenes and questions, the same judge, paired tests.",

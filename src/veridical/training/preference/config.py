@@ -2,16 +2,18 @@
 
 RLHF-V is arXiv 2312.00849; "released code" is its training repository (thunlp/Muffin), which was
 published with three different settings, of which only the first implements the paper's Eq. 5.
-LLaVA-RLHF is arXiv 2309.14525, RLAIF-V is arXiv 2405.17220, DPO is arXiv 2305.18290. A value set in
-the recipe wins over the method's, that over the preset's.
+LLaVA-RLHF is arXiv 2309.14525, RLAIF-V is arXiv 2405.17220. A value set in the recipe wins over the
+preset's, that over the objective's default.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe
-from veridical.training.run.presets import as_said, fill_in, settings_of
+from veridical.training.preference.objectives.protocol import Objective
+from veridical.training.preference.objectives.registry import DEFAULT, OBJECTIVES, AnyObjective
+from veridical.training.run.presets import Sections, as_said, fill_in, settings_of
 from veridical.training.run.settings import ModelSection, TrainSection
 
 Preset = Literal["none", "rlhf-v", "veridical"]
@@ -60,12 +62,6 @@ PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
 that kept coverage on validation scenes of the embedded world (four pairs of beta and learning rate
 tried)."""
 
-METHODS: dict[str, dict[str, dict[str, Any]]] = {
-    "dpo": {"objective": {"beta": 0.1, "segment_weight": 1.0, "normalize": "sum"}},
-    "dense_dpo": {},
-}
-"""Settings that belong to a method whatever the preset says."""
-
 
 class DataSection(Recipe):
     """What is learnt from."""
@@ -85,43 +81,6 @@ class DataSection(Recipe):
     """Put bad rows aside, into a file beside the run's output, and go on."""
 
 
-class ObjectiveSection(Recipe):
-    """The loss, see `veridical.objectives`."""
-
-    name: Literal["dpo", "dense_dpo"] = "dense_dpo"
-    """ "dpo" is direct preference optimization (arXiv 2305.18290); "dense_dpo" weighs corrected
-    segments (RLHF-V)."""
-    beta: float = Field(default=0.5, gt=0)
-    """Strength of the tie to the reference, per nat; not comparable between `normalize` settings.
-    RLHF-V: 0.5 with the weighted mean; later releases of its code: 0.1 with the sum. DPO: 0.1."""
-    segment_weight: float = Field(default=5.0, gt=0)
-    """Weight of a corrected token, others weigh 1 (γ in Eq. 5). RLHF-V: 5; the latest release of
-    its code: 1.1."""
-    normalize: Literal["weighted_mean", "sum"] = "weighted_mean"
-    """Divide a response's score by the sum of its weights (N in Eq. 5), or not. RLHF-V:
-    weighted_mean; later releases of its code and plain DPO: sum."""
-    diff: Literal["words", "original"] = "words"
-    """How corrected tokens are found: from segments in the text, or from token ids as the released
-    code does."""
-    one_sided: Literal["anchor", "mark", "ignore"] = "anchor"
-    """What pure deletions and insertions mark: words and the seam on the other side, the words
-    only, or nothing (the released code). Only with diff = "words"."""
-    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
-    """Probability that a preference is the wrong way round (conservative DPO). RLHF-V: 0."""
-    sft_weight: float = Field(default=0.0, ge=0)
-    """Weight of the chosen response's negative mean log-probability, added to the loss. RLHF-V:
-    0."""
-
-    @model_validator(mode="after")
-    def _weights_fit(self) -> Self:
-        if self.name == "dpo" and self.segment_weight != 1:
-            raise ValueError(
-                '`segment_weight` must be 1 for "dpo", which weighs all tokens alike; use'
-                ' "dense_dpo"'
-            )
-        return self
-
-
 class PreferenceRecipe(Recipe):
     """Train a model on corrections by DPO or dense DPO (`veridical train dpo`)."""
 
@@ -132,23 +91,30 @@ class PreferenceRecipe(Recipe):
     """The model."""
     data: DataSection
     """The data."""
-    objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
-    """The loss."""
+    objective: AnyObjective = Field(default_factory=OBJECTIVES[DEFAULT])
+    """The loss; its `name` decides which settings there are."""
     train: TrainSection = Field(default_factory=TrainSection)
     """The optimisation."""
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
-        """Fill in what is not said, from the method and then from the preset."""
+        """Fill in from the preset what the recipe leaves out."""
         if not isinstance(data, dict):
             return data
         said = as_said(data)
+        given = data.get("objective")
+        if isinstance(given, Objective):
+            said["objective"] = {"name": given.name, **said["objective"]}
         preset = settings_of(PRESETS, said.get("preset", "none"))
-        named = (
-            said.get("objective", {}).get("name")
-            if isinstance(said.get("objective", {}), dict)
-            else None
-        )
-        method = settings_of(METHODS, named or preset.get("objective", {}).get("name", "dense_dpo"))
-        return fill_in(said, method, preset)
+        return fill_in(said, _fitting(preset, said.get("objective")))
+
+
+def _fitting(preset: Sections, objective: object) -> Sections:
+    """A preset without settings of another objective than the one that the recipe names."""
+    theirs = preset.get("objective", {})
+    named = objective.get("name") if isinstance(objective, dict) else None
+    if named is None or named == theirs.get("name"):
+        return preset
+    shared = {key: value for key, value in theirs.items() if key in Objective.model_fields}
+    return {**preset, "objective": shared}

@@ -14,7 +14,6 @@ from torch import Tensor
 from veridical.feedback.corrections import read_corrections
 from veridical.feedback.masks import (
     ChangedMasks,
-    OneSided,
     changed_token_masks,
     original_changed_tokens,
 )
@@ -25,7 +24,8 @@ from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompting import EncodedResponse, encode_responses
 from veridical.records import Correction
-from veridical.training.preference.config import DataSection, ObjectiveSection
+from veridical.training.preference.config import DataSection
+from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.run.encoded_prompts import encode_all_prompts
 from veridical.training.run.refusal import refuse_unspeakable
 
@@ -114,7 +114,7 @@ def _texts(pair: Pair) -> list[str]:
 def encode_pairs(
     vlm: VisionLanguageModel,
     pairs: Sequence[Pair],
-    objective: ObjectiveSection,
+    objective: Objective,
     *,
     max_response_tokens: int,
     features: FeatureCache,
@@ -152,7 +152,7 @@ def _changed_masks(
     prompt: Mapping[str, Tensor],
     chosen: EncodedResponse,
     rejected: EncodedResponse,
-    objective: ObjectiveSection,
+    objective: Objective,
 ) -> tuple[list[bool], list[bool]]:
     if objective.diff == "original":
         # The released code compares whole sequences: prompt, image placeholders and response.
@@ -160,9 +160,8 @@ def _changed_masks(
         whole = original_changed_tokens(before + rejected.ids, before + chosen.ids)
         masks = ChangedMasks(whole.rejected[len(before) :], whole.chosen[len(before) :])
     else:
-        one_sided: OneSided = objective.one_sided
         masks = changed_token_masks(
-            rejected.offsets, chosen.offsets, pair.segments, one_sided=one_sided
+            rejected.offsets, chosen.offsets, pair.segments, one_sided=objective.one_sided
         )
     return masks.chosen, masks.rejected
 

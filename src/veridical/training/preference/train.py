@@ -20,12 +20,10 @@ from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
-from veridical.objectives.dense import sequence_score
-from veridical.objectives.dpo import dpo_loss
 from veridical.progress import log
 from veridical.records.manifests import build_manifest
 from veridical.seeding import child_seed
-from veridical.training.preference.config import ObjectiveSection, PreferenceRecipe
+from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.data import (
     PreparedPair,
     collate,
@@ -33,6 +31,7 @@ from veridical.training.preference.data import (
     read_pairs,
     refuse_texts,
 )
+from veridical.training.preference.losses import preference_losses
 from veridical.training.preference.references import reference_logprobs
 from veridical.training.run.checkpoints import find_resume_point
 from veridical.training.run.choice import ChoiceRule, default_rule
@@ -47,9 +46,6 @@ from veridical.training.run.trained_model import (
     weights_folder,
     with_absolute_model,
 )
-
-_TIE = 1e-5
-"""Margins below this are ties: rounding, not preference."""
 
 
 def train_dpo(
@@ -228,65 +224,6 @@ class PreferenceTrainer(RunTrainer):
 
     def _collate(self, rows: Sequence[tuple[PreparedPair, Tensor]]) -> dict[str, Any]:
         return collate(rows, pad_token_id=self.vlm.tokenizer.pad_token_id)
-
-
-def preference_losses(
-    policy: Tensor,
-    reference: Tensor,
-    response_mask: Tensor,
-    changed_mask: Tensor,
-    objective: ObjectiveSection,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Put token log-probabilities into the recipe's objective.
-
-    Args:
-        policy: Token log-probabilities (B 2 T) of the policy, chosen first.
-        reference: The same of the reference.
-        response_mask: True at the responses' tokens (B 2 T).
-        changed_mask: True at corrected tokens (B 2 T).
-        objective: The recipe's settings.
-
-    Returns:
-        Losses (B), and what is logged beside them, each (B): `reward_margin` (β times the
-        difference), `accuracy` (1 where the margin is positive, 0.5 for ties) and the responses'
-        summed log-probabilities in nats.
-    """
-
-    def score(token_logprobs: Tensor) -> Tensor:
-        return sequence_score(
-            token_logprobs,
-            response_mask,
-            changed_mask,
-            segment_weight=objective.segment_weight,
-            normalize=objective.normalize,
-        )
-
-    (chosen, rejected), (reference_chosen, reference_rejected) = (
-        score(policy).unbind(-1),
-        score(reference).unbind(-1),
-    )
-    result = dpo_loss(
-        chosen,
-        rejected,
-        reference_chosen,
-        reference_rejected,
-        beta=objective.beta,
-        label_smoothing=objective.label_smoothing,
-    )
-    losses, margin = result.loss, result.margin
-    if objective.sft_weight:
-        mask = response_mask[:, 0]
-        losses = losses - objective.sft_weight * (policy[:, 0] * mask).sum(-1) / mask.sum(-1).clamp(
-            min=1
-        )
-    tie = margin.abs() < _TIE
-    summed = (policy.detach() * response_mask).sum(-1)
-    return losses, {
-        "reward_margin": margin,
-        "accuracy": torch.where(tie, 0.5, (margin > 0).float()),
-        "chosen_logprob": summed[:, 0],
-        "rejected_logprob": summed[:, 1],
-    }
 
 
 def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> dict[str, list[Pair]]:
