@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from veridical.errors import ModelError as ModelError
     from veridical.errors import StorageError as StorageError
     from veridical.errors import VeridicalError as VeridicalError
-    from veridical.evaluation.recipe import BenchmarksRecipe as BenchmarksRecipe
-    from veridical.evaluation.responses import GenerateRecipe as GenerateRecipe
-    from veridical.evaluation.responses import generate as generate
-    from veridical.evaluation.run import evaluate_benchmarks as evaluate_benchmarks
-    from veridical.evaluation.world_recipe import EvaluateRecipe as EvaluateRecipe
-    from veridical.evaluation.world_recipe import evaluate as evaluate
+    from veridical.evaluation.generate import GenerateRecipe as GenerateRecipe
+    from veridical.evaluation.generate import generate as generate
+    from veridical.evaluation.recipe import EvaluateRecipe as EvaluateRecipe
+    from veridical.evaluation.run import evaluate as evaluate
     from veridical.feedback.segments import find_segments as find_segments
     from veridical.formats.corrections import import_corrections as import_corrections
     from veridical.models.branches import BranchBatch as BranchBatch
@@ -68,10 +66,9 @@ _HOMES = {
         "StorageError",
         "VeridicalError",
     ),
-    "veridical.evaluation.recipe": ("BenchmarksRecipe",),
-    "veridical.evaluation.responses": ("GenerateRecipe", "generate"),
-    "veridical.evaluation.run": ("evaluate_benchmarks",),
-    "veridical.evaluation.world_recipe": ("EvaluateRecipe", "evaluate"),
+    "veridical.evaluation.generate": ("GenerateRecipe", "generate"),
+    "veridical.evaluation.recipe": ("EvaluateRecipe",),
+    "veridical.evaluation.run": ("evaluate",),
     "veridical.feedback.segments": ("find_segments",),
     "veridical.formats.corrections": ("import_corrections",),
     "veridical.models.branches": ("BranchBatch", "score_branches"),

@@ -150,7 +150,7 @@ def test_mmhal_is_judged_by_the_world_itself(made, tmp_path):
 
 
 def test_the_worlds_own_benchmark_is_scored_from_files_as_from_the_model(made, tmp_path):
-    from veridical.evaluation.world import score_world
+    from veridical.benchmarks.world.evaluation import score_world
     from veridical.records import Response
 
     items = read_records(made / "items.jsonl", WorldItem)
@@ -170,17 +170,17 @@ def test_the_worlds_own_benchmark_is_scored_from_files_as_from_the_model(made, t
 
 def test_the_recipe_runs_every_benchmark_of_the_folder(made, tiny_llava_path):
     from veridical.config import load_recipe
-    from veridical.evaluation.recipe import BenchmarksRecipe
-    from veridical.evaluation.run import evaluate_benchmarks
+    from veridical.evaluation.recipe import EvaluateRecipe
+    from veridical.evaluation.run import evaluate
     from veridical.report.benchmarks import all_scored, compare_benchmarks
 
-    recipe = load_recipe(made / "evaluate.toml", BenchmarksRecipe)
+    recipe = load_recipe(made / "evaluate.toml", EvaluateRecipe)
     short = [one.model_copy(update={"max_new_tokens": 2}) for one in recipe.benchmarks]
     model = recipe.models[0].model_copy(update={"model": str(tiny_llava_path), "device": "cpu"})
     recipe = recipe.model_copy(
         update={"benchmarks": tuple(short), "models": (model,), "batch_size": 64}
     )
-    done = evaluate_benchmarks(recipe)
+    done = evaluate(recipe)
     assert {run.benchmark for run in done.runs} == {
         "world",
         "pope-random",

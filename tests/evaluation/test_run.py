@@ -8,8 +8,8 @@ import pytest
 from judge_endpoint import MODEL, judge_endpoint
 from veridical.config import load_recipe, resolve_recipe
 from veridical.errors import ConfigError, DataError, ModelError
-from veridical.evaluation.recipe import BenchmarksRecipe
-from veridical.evaluation.run import evaluate_benchmarks
+from veridical.evaluation.recipe import EvaluateRecipe
+from veridical.evaluation.run import evaluate
 from veridical.evaluation.table import evaluation_table
 from veridical.records import Prompt, Response, read_records
 from veridical.scoring.runs import compare_runs, read_runs, spread
@@ -44,7 +44,7 @@ def recipe(folder, *, models, benchmark=None, **more):
         "benchmarks": [pope | (benchmark or {})],
         "out": str(folder / "out"),
     } | more
-    return resolve_recipe(data, BenchmarksRecipe)
+    return resolve_recipe(data, EvaluateRecipe)
 
 
 def local(path, **more):
@@ -55,7 +55,7 @@ def test_a_model_answers_and_is_scored_and_nothing_is_made_twice(folder, tiny_ll
     made = recipe(
         folder, models=[local(tiny_llava_path)], benchmark={"variants": ["official", "strict"]}
     )
-    first = evaluate_benchmarks(made)
+    first = evaluate(made)
     assert [(run.model, run.benchmark, run.scored.total.variant) for run in first.runs] == [
         ("tiny", "pope", "official"),
         ("tiny", "pope", "strict"),
@@ -79,13 +79,13 @@ def test_a_model_answers_and_is_scored_and_nothing_is_made_twice(folder, tiny_ll
     assert [response.prompt_id for response in responses] == [str(i) for i in range(8)]
     when = (cell / "responses.jsonl").stat().st_mtime_ns
     capsys.readouterr()
-    second = evaluate_benchmarks(made)
+    second = evaluate(made)
     assert "8 answers are there already" in capsys.readouterr().err
     assert (cell / "responses.jsonl").stat().st_mtime_ns == when
     assert [run.scored.total.metrics for run in second.runs] == [
         run.scored.total.metrics for run in first.runs
     ]
-    assert load_recipe(folder / "out" / "recipe.toml", BenchmarksRecipe) == made
+    assert load_recipe(folder / "out" / "recipe.toml", EvaluateRecipe) == made
 
 
 def test_other_words_weights_or_pictures_lie_elsewhere(folder, tiny_llava_path, tmp_path_factory):
@@ -95,9 +95,7 @@ def test_other_words_weights_or_pictures_lie_elsewhere(folder, tiny_llava_path, 
 
     def cell(path, **benchmark):
         return (
-            evaluate_benchmarks(recipe(folder, models=[local(path)], benchmark=benchmark))
-            .runs[0]
-            .path.parent
+            evaluate(recipe(folder, models=[local(path)], benchmark=benchmark)).runs[0].path.parent
         )
 
     plain = cell(tiny_llava_path)
@@ -117,8 +115,9 @@ def test_templates_and_seeds_make_rounds_and_a_spread(folder, tiny_llava_path):
         benchmark={"templates": ["{question}", "Look. {question}"], "temperature": 1.0},
         seeds=[0, 1],
     )
-    runs = evaluate_benchmarks(made).runs
-    assert [run.round for run in runs] == [
+    done = evaluate(made)
+    runs = done.runs
+    assert [run.trial for run in runs] == [
         "template 1, seed 0",
         "template 1, seed 1",
         "template 2, seed 0",
@@ -131,16 +130,14 @@ def test_templates_and_seeds_make_rounds_and_a_spread(folder, tiny_llava_path):
     assert texts[0] != texts[1]
     (metrics,) = spread(runs).values()
     values = [run.scored.total.metrics["accuracy"].value for run in runs]
-    assert metrics["accuracy"].rounds == 4
+    assert metrics["accuracy"].trials == 4
     assert (metrics["accuracy"].low, metrics["accuracy"].high) == (min(values), max(values))
-    assert "over rounds: mean [least, greatest]" in evaluation_table(runs)
+    assert "over trials: mean [least, greatest]" in evaluation_table(done)
 
 
 def test_greedy_answers_need_no_second_seed(folder, tiny_llava_path):
-    runs = evaluate_benchmarks(
-        recipe(folder, models=[local(tiny_llava_path)], seeds=[0, 1, 2])
-    ).runs
-    assert [run.round for run in runs] == [""]
+    runs = evaluate(recipe(folder, models=[local(tiny_llava_path)], seeds=[0, 1, 2])).runs
+    assert [run.trial for run in runs] == [""]
 
 
 def says(words):
@@ -166,15 +163,16 @@ def test_endpoints_are_compared_in_pairs(folder):
         judge_endpoint(rate=says(lambda i: "Yes" if i % 2 else "No")) as oracle,
     ):
         made = recipe(folder, models=[at(always, "always"), at(oracle, "oracle")])
-        runs = evaluate_benchmarks(made).runs
+        done = evaluate(made)
+        runs = done.runs
         asked = len(oracle.bodies)
-        evaluate_benchmarks(made)
+        evaluate(made)
         assert len(oracle.bodies) == asked == 8
     assert [run.scored.total.metrics["accuracy"].value for run in runs] == [0.5, 1.0]
-    (comparison,) = compare_runs(runs)
+    (comparison,) = done.comparisons
     accuracy = comparison.metrics["accuracy"]
     assert (accuracy.first, accuracy.second, accuracy.difference.n) == (0.5, 1.0, 3)
-    table = evaluation_table(runs)
+    table = evaluation_table(done)
     assert "oracle minus always, paired" in table
     assert "3 images cannot tell 100.0 % from 50.0 %" in table
     body = oracle.bodies[0]
@@ -185,26 +183,109 @@ def test_endpoints_are_compared_in_pairs(folder):
     ]
 
 
+def test_a_later_run_is_compared_with_an_earlier_one_in_pairs(folder):
+    with (
+        judge_endpoint(rate=says(lambda i: "Yes")) as always,
+        judge_endpoint(rate=says(lambda i: "Yes" if i % 2 else "No")) as oracle,
+    ):
+        evaluate(recipe(folder, models=[at(always, "m"), at(oracle, "n")], out=str(folder / "old")))
+        later = recipe(folder, models=[at(oracle, "m")], compare_with=str(folder / "old"))
+        done = evaluate(later)
+    (comparison,) = done.comparisons
+    assert (comparison.first.model, comparison.second.model) == ("old/m", "m")
+    assert comparison.metrics["accuracy"].difference.difference == 0.5
+    assert "m minus old/m, paired" in evaluation_table(done)
+    (written,) = json.loads((folder / "out" / "comparison.json").read_text())["comparisons"]
+    assert (written["against"], written["metrics"]["accuracy"]["difference"]) == ("old/m", 0.5)
+    assert [run.model for run in read_runs(folder / "out")] == ["m"]
+    nowhere = recipe(folder, models=[{"model": "no/such"}], compare_with=str(folder / "images"))
+    with pytest.raises(DataError, match=r"scores\.json: there is no such file"):
+        evaluate(nowhere)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../escape", "..", "a/b", "a\\b", "C:x", "aux", "Com1.txt", "a.", " a", "a\n", "x" * 101],
+)
+def test_names_that_cannot_be_one_folder_are_refused(folder, name):
+    with pytest.raises(ConfigError, match=r"models\.0.*also a folder's"):
+        recipe(folder, models=[{"model": "m", "name": name}])
+    with pytest.raises(ConfigError, match=r"benchmarks\.0.*also a folder's"):
+        recipe(folder, models=[{"model": "m"}], benchmark={"name": name})
+
+
+@pytest.mark.parametrize("model", ["..", "/", "llava:13b", "a/b/..", "CON", "é/ü?", "x" * 300])
+def test_a_name_made_from_the_model_is_one_folder(folder, model):
+    label = recipe(folder, models=[{"model": model}]).models[0].label
+    assert (folder / label).parent == folder
+    assert (folder / label).resolve() == folder / label
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("Base", "base"), ("STRASSE", "straße"), ("\u00e9", "e\u0301")]
+)
+def test_names_that_are_one_folder_on_some_systems_are_one_name(folder, first, second):
+    with pytest.raises(ConfigError, match="two of `models` are called"):
+        recipe(folder, models=[{"model": "m", "name": first}, {"model": "n", "name": second}])
+
+
+@pytest.mark.parametrize("name", ["endpoint", "Scores.json"])
+def test_a_model_does_not_take_the_place_of_what_is_written(folder, name):
+    with pytest.raises(ConfigError, match="the evaluation writes that"):
+        recipe(folder, models=[{"model": "m", "name": name}])
+
+
+def test_a_picture_outside_of_the_images_folder_is_refused_unless_links_are_wanted(
+    folder, tmp_path
+):
+    outside = folder / "elsewhere.png"
+    (folder / "images" / "0.png").rename(outside)
+    (folder / "images" / "0.png").symlink_to(outside)
+    inside = {"images": str(folder / "images")}
+    with judge_endpoint(rate=says(lambda i: "No")) as server:
+        with pytest.raises(DataError, match=r"elsewhere\.png` lies outside of that folder"):
+            evaluate(recipe(folder, models=[at(server, "m")], benchmark=inside))
+        assert not server.bodies
+        evaluate(
+            recipe(folder, models=[at(server, "m")], benchmark=inside | {"images_outside": True})
+        )
+    for name in ("../elsewhere.png", str(outside)):
+        row = {"question_id": 0, "image": name, "text": "Is there a thing 0?", "label": "no"}
+        (folder / "questions.jsonl").write_text(json.dumps(row))
+        with pytest.raises(DataError, match="lies outside of that folder"):
+            evaluate(recipe(folder, models=[{"model": "no/such"}], benchmark=inside))
+
+
+def test_what_an_interrupted_write_left_stops_no_resume(folder, tiny_llava_path):
+    made = recipe(folder, models=[local(tiny_llava_path)], save_every=3)
+    cell = evaluate(made).runs[0].path.parent
+    (cell / "responses.jsonl").unlink()
+    (cell / "parts").mkdir()
+    (cell / "parts" / ".00000000.jsonl.0a1b2c3d.jsonl").write_text("half")
+    evaluate(made)
+    assert not (cell / "parts").exists()
+
+
 def test_an_endpoint_that_fails_leaves_what_it_answered(folder):
     with judge_endpoint(
         lambda content, attempt: "500" if "7?" in content[1]["text"] else "ok", says(lambda i: "No")
     ) as s:
         made = recipe(folder, models=[at(s, "shaky")])
         with pytest.raises(ModelError, match="left 1 of 8 prompts unanswered"):
-            evaluate_benchmarks(made)
+            evaluate(made)
         before = len(s.bodies)
         s.plan = lambda content, attempt: "ok"
-        runs = evaluate_benchmarks(made).runs
+        runs = evaluate(made).runs
         assert len(s.bodies) == before + 1
     assert runs[0].scored.total.metrics["yes_ratio"].value == 0
 
 
 def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path, monkeypatch):
-    from veridical.evaluation.speakers import LocalSpeaker
+    from veridical.evaluation.engines import LocalEngine
 
     made = recipe(folder, models=[local(tiny_llava_path)], save_every=3)
-    whole = evaluate_benchmarks(made.model_copy(update={"out": folder / "whole"}))
-    answer, counts = LocalSpeaker.answer, []
+    whole = evaluate(made.model_copy(update={"out": folder / "whole"}))
+    answer, counts = LocalEngine.answer, []
 
     def breaks(self, prompts, preset, *, seed):
         counts.append(len(prompts))
@@ -212,10 +293,10 @@ def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path
             raise KeyboardInterrupt
         return answer(self, prompts, preset, seed=seed)
 
-    monkeypatch.setattr(LocalSpeaker, "answer", breaks)
+    monkeypatch.setattr(LocalEngine, "answer", breaks)
     with pytest.raises(KeyboardInterrupt):
-        evaluate_benchmarks(made)
-    runs = evaluate_benchmarks(made).runs
+        evaluate(made)
+    runs = evaluate(made).runs
     assert counts == [3, 3, 2, 2]
     assert (runs[0].path.parent / "answers.jsonl").read_bytes() == (
         whole.runs[0].path.parent / "answers.jsonl"
@@ -237,9 +318,7 @@ def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path
 )
 def test_what_is_wrong_is_told_before_a_model_is_loaded(folder, change, error, message):
     with pytest.raises(error, match=f"(?s){message}"):
-        evaluate_benchmarks(
-            recipe(folder, models=[{"model": "no/such-model", "name": "x"}], benchmark=change)
-        )
+        evaluate(recipe(folder, models=[{"model": "no/such-model", "name": "x"}], benchmark=change))
 
 
 def test_two_models_of_one_name_are_refused(folder):
@@ -249,7 +328,7 @@ def test_two_models_of_one_name_are_refused(folder):
 
 def test_an_adapter_that_is_not_there_is_told(folder, tiny_llava_path):
     with pytest.raises(ModelError, match="no adapter folder"):
-        evaluate_benchmarks(recipe(folder, models=[local(tiny_llava_path, adapter="/nowhere")]))
+        evaluate(recipe(folder, models=[local(tiny_llava_path, adapter="/nowhere")]))
 
 
 def test_a_judge_at_an_endpoint_rates_what_a_model_said(folder):
@@ -280,12 +359,12 @@ def test_a_judge_at_an_endpoint_rates_what_a_model_said(folder):
             "judge": {"model": MODEL, "url": judge.url, "cache": str(folder / "judged")},
         }
         made = recipe(folder, models=[at(model, "m")], benchmark=mmhal)
-        (run,) = evaluate_benchmarks(made).runs
-        evaluate_benchmarks(made)
+        (run,) = evaluate(made).runs
+        evaluate(made)
         assert len(judge.bodies) == 3
     assert [item.values["score"] for item in run.scored.items] == [2.0, 5.0, 2.0]
     assert run.scored.total.versions["judge"] == MODEL
-    assert load_recipe(folder / "out" / "recipe.toml", BenchmarksRecipe) == made
+    assert load_recipe(folder / "out" / "recipe.toml", EvaluateRecipe) == made
 
 
 def asked_for(content):
@@ -333,7 +412,7 @@ def test_questions_without_a_figure_are_asked_without_an_image_and_read_or_judge
             "variants": ["official", "yes-no"],
             "judge": settings,
         }
-        official, by_words = evaluate_benchmarks(
+        official, by_words = evaluate(
             recipe(folder, models=[at(model, "m")], benchmark=benchmark)
         ).runs
     assert sorted(picture for _, picture in seen) == [False] * 2 + [True] * 4
@@ -367,10 +446,10 @@ def test_a_variant_without_a_judge_needs_none(folder, benchmark):
         with pytest.raises(
             ConfigError, match=f"needs a judge.*or count without one: variants = .*{variant}"
         ):
-            evaluate_benchmarks(recipe(folder, models=[at(model, "m")], benchmark=settings))
+            evaluate(recipe(folder, models=[at(model, "m")], benchmark=settings))
         assert not model.bodies
         made = recipe(folder, models=[at(model, "m")], benchmark=settings | {"variants": [variant]})
-        (run,) = evaluate_benchmarks(made).runs
+        (run,) = evaluate(made).runs
     assert {item.status for item in run.scored.items} == {"scored"}
 
 
@@ -442,7 +521,7 @@ def test_descriptions_of_scenes_are_asked_and_compared(folder):
         judge_endpoint(rate=lambda body: "It is nice.") as silent,
     ):
         made = recipe(folder, models=[at(eager, "eager"), at(silent, "silent")], benchmark=told)
-        runs = evaluate_benchmarks(made).runs
+        runs = evaluate(made).runs
         assert len(eager.bodies) == 3
     assert "Please describe this image in detail." in json.dumps(eager.bodies[0])
     gaps = [run.scored.total.metrics["over_generalisation/kitchen"] for run in runs]

@@ -6,19 +6,12 @@ import time
 
 import pytest
 
+from veridical.benchmarks.world.evaluation import compare_world, score_world, write_evaluation
+from veridical.benchmarks.world.items import WorldItem, build_world_benchmark
 from veridical.benchmarks.world.metrics import judge_description_row
 from veridical.benchmarks.world.over_generalisation import over_generalisation
 from veridical.errors import ConfigError
-from veridical.evaluation.world import (
-    WorldItem,
-    answer_benchmark,
-    build_world_benchmark,
-    compare_world,
-    evaluate_world,
-    hallucination_and_coverage,
-    score_world,
-    write_evaluation,
-)
+from veridical.evaluation.world import answer_benchmark, evaluate_world, hallucination_and_coverage
 from veridical.records import Response, read_records
 from veridical.seeding import child_random
 from veridical.world.descriptions import (

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from veridical.benchmarks.world.evaluation import pool_evaluations, score_world
+from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.errors import ConfigError
-from veridical.evaluation.world import build_world_benchmark, pool_evaluations, score_world
 from veridical.records import Prompt, Response, read_records
 from veridical.records.fact_rlhf import ARMS, read_fact_rlhf_results
 from veridical.records.results import REQUIRED_METRICS

@@ -24,8 +24,8 @@ def generate(
     Run the same command again after an interruption: it goes on where it stopped.
     """
     from veridical.config import load_recipe
-    from veridical.evaluation.responses import GenerateRecipe
-    from veridical.evaluation.responses import generate as run
+    from veridical.evaluation.generate import GenerateRecipe
+    from veridical.evaluation.generate import generate as run
     from veridical.progress import log
 
     done = run(load_recipe(recipe, GenerateRecipe, overrides=settings or []), skip_bad=skip_bad)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from veridical.evaluation.asking import Round
+from veridical.evaluation.questions import Trial
 from veridical.files import write_text_atomically
 from veridical.records import BenchmarkScore, Response
 from veridical.scoring.protocol import Card
@@ -13,7 +13,7 @@ def write_card(
     path: Path,
     card: Card,
     total: BenchmarkScore,
-    way: Round,
+    trial: Trial,
     identity: str,
     responses: Sequence[Response],
 ) -> Path:
@@ -23,11 +23,11 @@ def write_card(
         path: The file to write.
         card: The benchmark's facts.
         total: The score.
-        way: How the model was asked.
+        trial: How the model was asked.
         identity: What the answers rest on.
         responses: The answers.
     """
-    preset = way.preset
+    preset = trial.preset
     decoding = (
         "greedy"
         if preset.temperature == 0
@@ -36,7 +36,7 @@ def write_card(
     cut = sum(response.finish == "length" for response in responses)
     options = ", ".join(f"{name} {value}" for name, value in total.options.items()) or "none"
     lines = [
-        f"# {card.title}: {responses[0].model if responses else 'nobody'}",
+        f"# {card.title}: {responses[0].model if responses else 'no model'}",
         "",
         f"- paper: {card.paper}",
         f"- variant: {total.variant} ({card.variants[total.variant].meaning})",
@@ -44,7 +44,7 @@ def write_card(
         f"- model: {identity}",
         (
             f"- asked: `{preset.template!r}`; {decoding}, at most {preset.max_new_tokens} tokens,"
-            f" seed {way.seed}"
+            f" seed {trial.seed}"
         ),
         f"- settings: {preset.meaning}",
         f"- answers: {len(responses)}, cut off at the length limit: {cut}",

@@ -1,12 +1,20 @@
-"""The recipe of `veridical evaluate`: which models are measured on which benchmarks, asked how."""
+"""The recipe of `veridical evaluate`: which models are measured on which benchmarks, and how."""
 
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe
+from veridical.files import name_problem, safe_name
 from veridical.judges.settings import JudgeSettings
+
+_OWN_NAMES = frozenset(
+    {"endpoint", "scores.json", "comparison.json", "recipe.toml", "manifest.json"}
+)
+"""What an evaluation writes into its folder beside a folder for each model."""
 
 
 class ModelSettings(Recipe):
@@ -16,7 +24,7 @@ class ModelSettings(Recipe):
     """Folder or hub id of the model; "world" is the embedded world's base model; at an endpoint its
     name there."""
     name: str = ""
-    """What tables call it. Empty: the adapter's or model's last part."""
+    """Its name in tables and its folder in `out`. Empty: the last part of the adapter or model."""
     adapter: str = ""
     """Folder of a LoRA adapter to put on the model. Empty: none."""
     url: str = ""
@@ -40,14 +48,15 @@ class ModelSettings(Recipe):
     @property
     def label(self) -> str:
         """Its name in tables and folders."""
-        return self.name or Path(self.adapter or self.model).name
+        return self.name or safe_name(Path(self.adapter or self.model).name, otherwise="model")
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _makes_sense(self) -> Self:
         if self.url and self.adapter:
             raise ValueError(
                 "an endpoint runs its own weights: leave out `adapter`, or serve the model with it"
             )
+        _check_name(self.name)
         return self
 
 
@@ -57,13 +66,15 @@ class BenchmarkSettings(Recipe):
     benchmark: str = Field(min_length=1)
     """Which one; `veridical score list` names them."""
     name: str = ""
-    """What tables call it, for instance "pope-random". Empty: the benchmark's name."""
+    """Its name in tables and folders, for instance "pope-random". Empty: the benchmark's name."""
     questions: Path | None = None
     """The file of questions, where the benchmark has one."""
     reference: Path | None = None
     """What is true: the file or folder that the benchmark reads."""
     images: Path | None = None
     """Folder of the images. None: the folder of the questions or reference."""
+    images_outside: bool = False
+    """Accept links in that folder to images outside of it."""
     variants: tuple[str, ...] = ()
     """Ways of counting. Empty: the benchmark's first."""
     options: dict[str, str] = Field(default_factory=dict)
@@ -89,10 +100,11 @@ class BenchmarkSettings(Recipe):
     @property
     def label(self) -> str:
         """Its name in tables and folders."""
-        return self.name or self.benchmark
+        return self.name or safe_name(self.benchmark, otherwise="benchmark")
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _makes_sense(self) -> Self:
+        _check_name(self.name)
         for template in self.templates:
             if "{question}" not in template:
                 raise ValueError(f'each of `templates` must hold "{{question}}", got {template!r}')
@@ -101,7 +113,7 @@ class BenchmarkSettings(Recipe):
         return self
 
 
-class BenchmarksRecipe(Recipe):
+class EvaluateRecipe(Recipe):
     """Which models are measured on which benchmarks; each model answers each of them."""
 
     models: tuple[ModelSettings, ...] = Field(min_length=1)
@@ -109,8 +121,11 @@ class BenchmarksRecipe(Recipe):
     benchmarks: tuple[BenchmarkSettings, ...] = Field(min_length=1)
     """The benchmarks."""
     out: Path
-    """Folder for answers, scores, cards and `scores.json`. What is there already is not made
-    again."""
+    """Folder for answers, scores, cards, `scores.json` and `comparison.json`. What is there already
+    is not made again."""
+    compare_with: Path | None = None
+    """Folder of an earlier evaluation: its first run on each benchmark is what the models are
+    compared with, paired by item, in place of the first model."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     """Seeds of the sampling, several to see how much chance matters; greedy answers are made
     once."""
@@ -119,19 +134,35 @@ class BenchmarksRecipe(Recipe):
     batch_size: int = Field(default=16, ge=1)
     """Prompts at a time."""
     save_every: int = Field(default=256, ge=1)
-    """Prompts between two saves; sampled answers depend on it, since each share has a seed of its
+    """Prompts between two saves; sampled answers depend on it, since each shard has a seed of its
     own."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        for what, labels in (
-            ("models", [m.label for m in self.models]),
-            ("benchmarks", [b.label for b in self.benchmarks]),
-        ):
-            doubles = sorted({label for label in labels if labels.count(label) > 1})
-            if doubles:
-                raise ValueError(
-                    f"two of `{what}` are called {', '.join(doubles)}: give each a `name` of"
-                    " its own"
-                )
+        labels = [model.label for model in self.models]
+        _check_different("models", labels)
+        _check_different("benchmarks", [benchmark.label for benchmark in self.benchmarks])
+        taken = next((label for label in labels if _folded(label) in _OWN_NAMES), None)
+        if taken is not None:
+            raise ValueError(f"a model cannot be called {taken!r}: the evaluation writes that")
         return self
+
+
+def _check_name(name: str) -> None:
+    problem = name_problem(name) if name else None
+    if problem:
+        raise ValueError(f"the `name` {name!r} is also a folder's, and {problem}: choose another")
+
+
+def _check_different(what: str, labels: Sequence[str]) -> None:
+    """Names that differ only in case are one folder on some systems."""
+    folded = [_folded(label) for label in labels]
+    doubles = sorted({label for label in labels if folded.count(_folded(label)) > 1})
+    if doubles:
+        raise ValueError(
+            f"two of `{what}` are called {', '.join(doubles)}: give each a `name` of its own"
+        )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,4 +1,4 @@
-"""`veridical evaluate`: every model answers every benchmark; answers, scores and cards are kept, models compared."""
+"""`veridical evaluate`: every model answers every benchmark; answers, scores and cards are kept."""
 
 import json
 import time
@@ -12,12 +12,19 @@ from veridical.benchmarks.world.items import WorldItem
 from veridical.benchmarks.world.judge import WorldJudge
 from veridical.config import write_recipe
 from veridical.errors import ConfigError
-from veridical.evaluation.asking import Round, ask, make_prompts, rounds, write_answers
 from veridical.evaluation.card import write_card
+from veridical.evaluation.engines import Engine, make_engine
 from veridical.evaluation.judging import judge_and_score, judge_at_endpoint
-from veridical.evaluation.recipe import BenchmarkSettings, BenchmarksRecipe
-from veridical.evaluation.shares import Shares
-from veridical.evaluation.speakers import Speaker, make_speaker
+from veridical.evaluation.questions import (
+    Trial,
+    build_prompts,
+    find_images,
+    plan_trials,
+    read_questions,
+    write_answers,
+)
+from veridical.evaluation.recipe import BenchmarkSettings, EvaluateRecipe
+from veridical.evaluation.shards import Shards
 from veridical.files import hash_bytes, write_json_atomically
 from veridical.progress import log
 from veridical.records import Prompt, Response, read_records, write_records
@@ -25,40 +32,50 @@ from veridical.records.manifests import build_manifest
 from veridical.scoring.files import Scored, score
 from veridical.scoring.protocol import AnyBenchmark, BenchmarkPrompt, Files
 from veridical.scoring.registry import find_benchmark
-from veridical.scoring.runs import ScoredRun, run_entry
+from veridical.scoring.runs import (
+    SCORES,
+    RunComparison,
+    ScoredRun,
+    compare_runs,
+    comparison_entry,
+    read_runs,
+    run_entry,
+)
 from veridical.seeding import child_seed
 
 SHEET = "annotations.jsonl"
 """The answers that people mark, for benchmarks that need people."""
-SCORES = "scores.json"
-"""The list of an evaluation's scores, by which `veridical report` finds them."""
 
 
 class Plan(NamedTuple):
-    """A benchmark in all its rounds, checked: nothing can be wrong with it any more but the answers."""
+    """A benchmark with all its trials, checked: only the answers can still be wrong."""
 
     settings: BenchmarkSettings
-    """As the recipe says."""
+    """The recipe's settings."""
     benchmark: AnyBenchmark
     """The benchmark with its options."""
-    asked: list[BenchmarkPrompt]
+    questions: list[BenchmarkPrompt]
     """Its questions."""
-    rounds: list[tuple[Round, list[Prompt]]]
+    trials: list[tuple[Trial, list[Prompt]]]
     """How they are asked, with the prompts."""
     variants: tuple[str, ...]
     """How answers are counted."""
 
 
 class Evaluation(NamedTuple):
-    """What an evaluation gave."""
+    """The result of an evaluation."""
 
     runs: list[ScoredRun]
-    """One for each model, benchmark, round and variant."""
+    """One for each model, benchmark, trial and variant."""
+    comparisons: list[RunComparison]
+    """Paired tests against the first model, or against the earlier evaluation."""
+    earlier: list[ScoredRun]
+    """The runs of `compare_with` that others are compared with; empty without it."""
     out: Path
     """The folder."""
 
 
-def evaluate_benchmarks(recipe: BenchmarksRecipe) -> Evaluation:
+def evaluate(recipe: EvaluateRecipe) -> Evaluation:
     """Let every model answer every benchmark, score the answers, and keep it all.
 
     Answers lie in `OUT/MODEL/BENCHMARK/HASH/`; the hash is of what they rest on: weights, prompts,
@@ -69,42 +86,75 @@ def evaluate_benchmarks(recipe: BenchmarksRecipe) -> Evaluation:
 
     Raises:
         ConfigError: A benchmark, variant, preset or option is not there, or a judge is missing.
-        DataError: All faults of a benchmark's files.
-        ModelError: A model does not load or cannot answer.
+        DataError: All faults of a benchmark's files, or `compare_with` holds no evaluation.
+        ModelError: A model does not load or cannot answer, or a judge gave no judgement at all.
     """
+    earlier = _earlier_runs(recipe.compare_with)
     plans = [_plan(settings, recipe) for settings in recipe.benchmarks]
     runs: list[ScoredRun] = []
     seconds: dict[str, float] = {}
     identities: dict[str, str] = {}
     for model in recipe.models:
-        speaker = make_speaker(model, batch_size=recipe.batch_size, cache=recipe.out / "endpoint")
-        identities[model.label] = speaker.identity
+        engine = make_engine(model, batch_size=recipe.batch_size, cache=recipe.out / "endpoint")
+        identities[model.label] = engine.identity
         for plan in plans:
             started = time.monotonic()
-            for way, prompts in plan.rounds:
-                folder = _answer(
-                    speaker,
-                    plan,
-                    way,
-                    prompts,
-                    recipe,
-                    recipe.out / model.label / plan.settings.label,
-                )
-                runs += _score(plan, way, model.label, speaker.identity, folder, seed=recipe.seed)
+            for trial, prompts in plan.trials:
+                parent = recipe.out / model.label / plan.settings.label
+                folder = _answer(engine, plan, trial, prompts, recipe, parent)
+                runs += _score(plan, trial, model.label, engine.identity, folder, seed=recipe.seed)
             seconds[f"{model.label} · {plan.settings.label}"] = time.monotonic() - started
-        speaker.close()
-    entries = [run_entry(run, recipe.out) for run in runs]
-    write_json_atomically(recipe.out / SCORES, {"veridical": "evaluation", "scores": entries})
-    write_recipe(recipe, recipe.out / "recipe.toml")
+        engine.close()
+    asked = {run.key for run in runs}
+    baselines = [run for key, run in earlier.items() if key in asked]
+    done = Evaluation(
+        runs, compare_runs([*baselines, *runs], seed=recipe.seed), baselines, recipe.out
+    )
+    _write(done, recipe, identities, seconds)
+    return done
+
+
+def _earlier_runs(folder: Path | None) -> dict[tuple[str, str, str], ScoredRun]:
+    """The first run of each benchmark, variant and trial of an earlier evaluation."""
+    found: dict[tuple[str, str, str], ScoredRun] = {}
+    for run in read_runs(folder, name=folder.name) if folder is not None else []:
+        found.setdefault(run.key, run)
+    return found
+
+
+def _write(
+    done: Evaluation,
+    recipe: EvaluateRecipe,
+    identities: dict[str, str],
+    seconds: dict[str, float],
+) -> None:
+    entries = [run_entry(run, done.out) for run in done.runs]
+    write_json_atomically(done.out / SCORES, {"veridical": "evaluation", "scores": entries})
+    if done.comparisons:
+        tests = [comparison_entry(one) for one in done.comparisons]
+        value = {"veridical": "comparison", "comparisons": tests}
+        write_json_atomically(done.out / "comparison.json", value)
+    write_recipe(recipe, done.out / "recipe.toml")
     manifest = build_manifest(
         verb="evaluate", seed=recipe.seed, recipe=recipe, inputs=identities, seconds=seconds
     )
-    write_json_atomically(recipe.out / "manifest.json", manifest.model_dump(mode="json"))
-    return Evaluation(runs, recipe.out)
+    write_json_atomically(done.out / "manifest.json", manifest.model_dump(mode="json"))
 
 
-def _plan(settings: BenchmarkSettings, recipe: BenchmarksRecipe) -> Plan:
+def _plan(settings: BenchmarkSettings, recipe: EvaluateRecipe) -> Plan:
     benchmark = find_benchmark(settings.benchmark, options=settings.options)
+    variants = _choose_variants(settings, benchmark)
+    trials = plan_trials(settings, benchmark, recipe.seeds)
+    questions = read_questions(settings, benchmark)
+    images = find_images(questions, settings)
+    asked = [
+        (trial, build_prompts(questions, images, settings, trial.preset.template))
+        for trial in trials
+    ]
+    return Plan(settings, benchmark, questions, asked, variants)
+
+
+def _choose_variants(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> tuple[str, ...]:
     known = benchmark.card.variants
     variants = settings.variants or (next(iter(known)),)
     unknown = [variant for variant in variants if variant not in known]
@@ -112,27 +162,15 @@ def _plan(settings: BenchmarkSettings, recipe: BenchmarksRecipe) -> Plan:
         raise ConfigError(
             f"{settings.benchmark!r} has no variant {unknown[0]!r}. It has: {', '.join(known)}."
         )
-    judged = [variant for variant in variants if _needs_judge(benchmark, variant)]
+    judged = any(_needs_judge(benchmark, variant) for variant in variants)
     if judged and settings.judge is None and settings.world_items is None:
-        alone = (
-            ", ".join(sorted(benchmark.without_judge))
-            if isinstance(benchmark, JudgedBenchmark)
-            else ""
-        )
+        without = benchmark.without_judge if isinstance(benchmark, JudgedBenchmark) else ()
+        way_out = f", or count without one: variants = {', '.join(sorted(without))}."
         raise ConfigError(
             f"{settings.label!r} needs a judge. Add a table `judge` with the endpoint's `url`,"
-            " `model` and `cache`"
-            + (f", or count without one: variants = {alone}." if alone else ".")
+            f" `model` and `cache`{way_out if without else '.'}"
         )
-    asked = ask(settings, benchmark)
-    ways = rounds(settings, benchmark, recipe.seeds)
-    return Plan(
-        settings,
-        benchmark,
-        asked,
-        [(way, make_prompts(asked, settings, way.preset.template)) for way in ways],
-        variants,
-    )
+    return variants
 
 
 def _needs_judge(benchmark: AnyBenchmark, variant: str) -> bool:
@@ -140,43 +178,45 @@ def _needs_judge(benchmark: AnyBenchmark, variant: str) -> bool:
 
 
 def _answer(
-    speaker: Speaker,
+    engine: Engine,
     plan: Plan,
-    way: Round,
+    trial: Trial,
     prompts: Sequence[Prompt],
-    recipe: BenchmarksRecipe,
+    recipe: EvaluateRecipe,
     parent: Path,
 ) -> Path:
     """Answer the prompts where that is not done yet; gives the folder."""
-    said = "".join(prompt.model_dump_json() for prompt in prompts)
+    text = "".join(prompt.model_dump_json() for prompt in prompts)
     rests_on = {
-        "model": speaker.identity,
-        "prompts": hash_bytes(said.encode()),
-        "decoding": way.preset._asdict() | {"meaning": "", "seed": way.seed},
+        "model": engine.identity,
+        "prompts": hash_bytes(text.encode()),
+        "decoding": trial.preset._asdict() | {"meaning": "", "seed": trial.seed},
         "save_every": recipe.save_every,
     }
     folder = parent / hash_bytes(json.dumps(rests_on, sort_keys=True).encode())[:12]
-    shares = Shares(folder, prompts, save_every=recipe.save_every)
-    name = f"{parent.parent.name} · {plan.settings.label}{f' · {way.label}' if way.label else ''}"
-    if shares.path.is_file():
+    shards = Shards(folder, prompts, save_every=recipe.save_every)
+    name = (
+        f"{parent.parent.name} · {plan.settings.label}{f' · {trial.label}' if trial.label else ''}"
+    )
+    if shards.path.is_file():
         log(f"{name}: {len(prompts)} answers are there already")
         return folder
     log(f"{name}: {len(prompts)} questions")
     write_json_atomically(folder / "rests_on.json", rests_on)
     write_records(folder / "prompts.jsonl", prompts, kind="Prompt")
-    shares.fill(
-        lambda some, start: speaker.answer(
-            some, way.preset, seed=child_seed(way.seed, "generate", start)
+    shards.fill(
+        lambda some, start: engine.answer(
+            some, trial.preset, seed=child_seed(trial.seed, "generate", start)
         )
     )
-    responses = shares.collect()
-    write_answers(folder / "answers.jsonl", plan.benchmark, plan.asked, responses)
-    shares.finish(responses)
+    responses = shards.collect()
+    write_answers(folder / "answers.jsonl", plan.benchmark, plan.questions, responses)
+    shards.finish(responses)
     return folder
 
 
 def _score(
-    plan: Plan, way: Round, model: str, identity: str, folder: Path, *, seed: int
+    plan: Plan, trial: Trial, model: str, identity: str, folder: Path, *, seed: int
 ) -> list[ScoredRun]:
     runs: list[ScoredRun] = []
     if isinstance(plan.benchmark, AnnotatedBenchmark) and not _marked(plan.benchmark, plan, folder):
@@ -184,7 +224,7 @@ def _score(
     for variant in plan.variants:
         scored = _scored(plan, folder, variant, seed=seed)
         run = ScoredRun(
-            model, plan.settings.label, way.label, scored, folder / f"score-{variant}.json"
+            model, plan.settings.label, trial.label, scored, folder / f"score-{variant}.json"
         )
         write_json_atomically(run.path, scored.total.model_dump(mode="json"))
         write_records(run.items_path, scored.items, kind="ItemScore")
@@ -193,7 +233,7 @@ def _score(
             folder / f"card-{variant}.md",
             plan.benchmark.card,
             scored.total,
-            way,
+            trial,
             identity,
             responses,
         )
@@ -202,13 +242,14 @@ def _score(
 
 
 def _marked(benchmark: AnnotatedBenchmark[object], plan: Plan, folder: Path) -> bool:
-    """Whether people have marked all answers; where they have not, the sheet is there and the user is told."""
-    said = {one.prompt_id: one.text for one in read_records(folder / "responses.jsonl", Response)}
-    sheet = benchmark.write_sheet(folder / SHEET, plan.asked, [said[one.id] for one in plan.asked])
+    """Whether people have marked all answers; where they have not, log where the sheet is."""
+    texts = {one.prompt_id: one.text for one in read_records(folder / "responses.jsonl", Response)}
+    answers = [texts[one.id] for one in plan.questions]
+    sheet = benchmark.write_sheet(folder / SHEET, plan.questions, answers)
     waiting = benchmark.unmarked(sheet)
     if waiting:
         log(
-            f"{plan.settings.label}: {waiting} of {len(plan.asked)} answers wait for people, there"
+            f"{plan.settings.label}: {waiting} of {len(plan.questions)} answers wait for people, there"
             f" is no score yet. {benchmark.how_to_mark}, in {sheet}; then run the same command"
             " again."
         )
@@ -238,7 +279,7 @@ def _scored(plan: Plan, folder: Path, variant: str, *, seed: int) -> Scored:
         )
         return judged.scored
     if settings.judge is None:
-        raise ConfigError(f"{settings.label!r} needs a judge.")  # `_plan` has said so before
+        raise ConfigError(f"{settings.label!r} needs a judge.")  # `_plan` has checked it
     return judge_at_endpoint(
         settings.benchmark, files, settings.judge, variant=variant, options=options, seed=seed
     ).scored

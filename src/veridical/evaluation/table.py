@@ -1,37 +1,33 @@
-"""An evaluation as tables of plain text: every model's headline metrics, and paired differences to the first model."""
+"""An evaluation as plain text: every model's headline metrics and the paired differences."""
 
 from collections.abc import Iterator, Sequence
 
+from veridical.evaluation.run import Evaluation
 from veridical.scoring.comparison import is_headline
-from veridical.scoring.runs import RunComparison, ScoredRun, compare_runs, spread
+from veridical.scoring.runs import RunComparison, ScoredRun, spread
 
 
-def evaluation_table(runs: Sequence[ScoredRun], *, seed: int = 0) -> str:
-    """Show runs by benchmark, variant and round.
+def evaluation_table(done: Evaluation) -> str:
+    """Show runs by benchmark, variant and trial, those of the earlier evaluation first.
 
     Metrics of groups ("accuracy/existence") stand in the scores' files only.
-
-    Args:
-        runs: The runs, the one to compare with first.
-        seed: Of the tests.
     """
-    comparisons = compare_runs(runs, seed=seed)
+    runs = [*done.earlier, *done.runs]
     groups: dict[tuple[str, str, str], list[ScoredRun]] = {}
     for run in runs:
-        groups.setdefault((run.benchmark, run.scored.total.variant, run.round), []).append(run)
+        groups.setdefault(run.key, []).append(run)
     lines: list[str] = []
-    for (benchmark, variant, way), members in groups.items():
-        lines += ["", f"{benchmark} · {variant}{f' · {way}' if way else ''}"]
+    for (benchmark, variant, trial), members in groups.items():
+        lines += ["", f"{benchmark} · {variant}{f' · {trial}' if trial else ''}"]
         lines += _values(members)
-        lines += [
-            line for one in comparisons if one.second in members for line in _differences(one)
-        ]
+        tests = [one for one in done.comparisons if one.second in members]
+        lines += [line for one in tests for line in _differences(one)]
         lines += _notes(members)
     for (model, benchmark, variant), metrics in spread(runs).items():
-        lines += ["", f"{benchmark} · {variant} · {model} over rounds: mean [least, greatest]"]
+        lines += ["", f"{benchmark} · {variant} · {model} over trials: mean [least, greatest]"]
         width = max(map(len, metrics))
         lines += [
-            f"  {name:<{width}}  {one.mean:.4f} [{one.low:.4f}, {one.high:.4f}] of {one.rounds}"
+            f"  {name:<{width}}  {one.mean:.4f} [{one.low:.4f}, {one.high:.4f}] of {one.trials}"
             for name, one in metrics.items()
             if is_headline(name)
         ]
@@ -68,10 +64,10 @@ def _differences(one: RunComparison) -> Iterator[str]:
     for name in names:
         found = one.metrics[name]
         gap = found.difference
-        told = "" if found.is_shown else f"  {found.note or 'no difference is shown'}"
+        note = "" if found.is_shown else f"  {found.note or 'no difference is shown'}"
         yield (
             f"    {name:<{width}}  {gap.difference:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]  "
-            f"p = {found.corrected_p:.2g}{told}"
+            f"p = {found.corrected_p:.2g}{note}"
         )
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from veridical.errors import ConfigError
-from veridical.judges.asking import Asker
 from veridical.judges.bill import Bill, Tokens, estimate_tokens, total, used_tokens
 from veridical.judges.cache import AnswerCache
+from veridical.judges.client import ChatClient
 from veridical.judges.completions import is_model, read_completion
 from veridical.judges.protocol import Case, Review, Template
 from veridical.judges.requests import ChatRequest, build_requests
@@ -170,7 +170,7 @@ class EndpointJudge:
             )
 
         kept = len(plan.answers)
-        asker = Asker(self.settings, on_answer=keep, stop_before=stop_before)
+        asker = ChatClient(self.settings, on_answer=keep, stop_before=stop_before)
         outcomes = asker.ask(plan.missing) if plan.missing else []
         self.bill = Bill(
             kept=kept,

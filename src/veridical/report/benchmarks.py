@@ -53,7 +53,7 @@ class Group(NamedTuple):
     """All runs of one benchmark, counted and asked in one way."""
 
     title: str
-    """Benchmark, variant and round."""
+    """Benchmark, variant and trial."""
     runs: list[ScoredRun]
     """The runs, the one that others are compared with first."""
     rows: list[MetricRow]
@@ -114,10 +114,10 @@ def compare_benchmarks(runs: Mapping[str, Path], out: Path | str, *, seed: int =
 
 
 def group_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[Group]:
-    """Put runs of one benchmark, variant and round together, with their tests."""
+    """Put runs of one benchmark, variant and trial together, with their tests."""
     by_group: dict[tuple[str, str, str], list[ScoredRun]] = {}
     for run in runs:
-        by_group.setdefault((run.benchmark, run.scored.total.variant, run.round), []).append(run)
+        by_group.setdefault((run.benchmark, run.scored.total.variant, run.trial), []).append(run)
     comparisons = compare_runs(runs, seed=seed)
     return [
         _group(

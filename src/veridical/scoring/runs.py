@@ -24,12 +24,17 @@ class ScoredRun(NamedTuple):
     """Who answered."""
     benchmark: str
     """What the benchmark is called, for instance "pope-random"."""
-    round: str
+    trial: str
     """Template and seed, where there are several; else empty."""
     scored: Scored
     """Total and items; no items where only the total was kept."""
     path: Path
     """The file of the total."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What two runs must share to be compared: benchmark, variant and trial."""
+        return self.benchmark, self.scored.total.variant, self.trial
 
     @property
     def items_path(self) -> Path:
@@ -40,7 +45,7 @@ class ScoredRun(NamedTuple):
 
 
 class RunComparison(NamedTuple):
-    """One run against the first run of the same benchmark, variant and round."""
+    """One run against the first run of the same benchmark, variant and trial."""
 
     first: ScoredRun
     """The run compared with."""
@@ -57,10 +62,32 @@ def run_entry(run: ScoredRun, root: Path) -> dict[str, Any]:
     return {
         "model": run.model,
         "benchmark": run.benchmark,
-        "round": run.round,
+        "trial": run.trial,
         "variant": run.scored.total.variant,
         "score": run.path.relative_to(root).as_posix(),
         "items": run.items_path.relative_to(root).as_posix(),
+    }
+
+
+def comparison_entry(one: RunComparison) -> dict[str, Any]:
+    """A comparison's entry in `comparison.json`."""
+    return {
+        "model": one.second.model,
+        "against": one.first.model,
+        "benchmark": one.second.benchmark,
+        "trial": one.second.trial,
+        "variant": one.second.scored.total.variant,
+        "problem": one.problem,
+        "metrics": {
+            name: {
+                "first": found.first,
+                "second": found.second,
+                **found.difference.model_dump(),
+                "corrected_p": found.corrected_p,
+                "note": found.note,
+            }
+            for name, found in one.metrics.items()
+        },
     }
 
 
@@ -95,18 +122,23 @@ def read_runs(path: Path, *, name: str = "") -> list[ScoredRun]:
         items = _items(listed.parent / entry["items"])
         model = f"{name}/{entry['model']}" if name else entry["model"]
         runs.append(
-            ScoredRun(model, entry["benchmark"], entry["round"], Scored(total, items), score_path)
+            ScoredRun(
+                model,
+                entry["benchmark"],
+                entry.get("trial", entry.get("round", "")),
+                Scored(total, items),
+                score_path,
+            )
         )
     return runs
 
 
 def compare_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[RunComparison]:
-    """Compare every run with the first of its benchmark, variant and round."""
+    """Compare every run with the first of its benchmark, variant and trial."""
     first: dict[tuple[str, str, str], ScoredRun] = {}
     found = []
     for run in runs:
-        key = run.benchmark, run.scored.total.variant, run.round
-        base = first.setdefault(key, run)
+        base = first.setdefault(run.key, run)
         if base is run:
             continue
         if not base.scored.items or not run.scored.items:
@@ -123,20 +155,20 @@ def compare_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[RunCompari
 
 
 class Spread(NamedTuple):
-    """One metric over the rounds of a model: how much words and chance matter."""
+    """One metric over the trials of a model: how much words and chance matter."""
 
     mean: float
-    """Mean of the rounds' values."""
+    """Mean of the trials' values."""
     low: float
     """Least."""
     high: float
     """Greatest."""
-    rounds: int
+    trials: int
     """How many."""
 
 
 def spread(runs: Sequence[ScoredRun]) -> dict[tuple[str, str, str], dict[str, Spread]]:
-    """Mean and range over rounds, by model, benchmark and variant; what has one round is left out."""
+    """Mean and range over trials, by model, benchmark and variant; what has one trial is left out."""
     groups: dict[tuple[str, str, str], list[ScoredRun]] = {}
     for run in runs:
         groups.setdefault((run.model, run.benchmark, run.scored.total.variant), []).append(run)

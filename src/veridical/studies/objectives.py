@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.benchmarks.world.metrics import DescriptionRow
 from veridical.config import load_recipe
-from veridical.evaluation.world import build_world_benchmark, evaluate_world
+from veridical.evaluation.world import evaluate_world
 from veridical.files import write_json_atomically
 from veridical.models.hashing import model_hash
 from veridical.models.loading import load_model

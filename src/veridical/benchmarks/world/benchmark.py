@@ -7,17 +7,10 @@ from veridical.benchmarks.world.items import WorldItem
 from veridical.benchmarks.world.metrics import (
     AnswerRow,
     DescriptionRow,
-    description_measures,
     judge_answer_row,
     judge_description_row,
-    mmhal_measures,
-    relative_measures,
-    yes_no_measures,
 )
-from veridical.benchmarks.world.over_generalisation import (
-    over_generalisation,
-    over_generalisation_metrics,
-)
+from veridical.benchmarks.world.totals import JudgedRows, world_measures, world_totals
 from veridical.records import ItemScore, Metric, read_records
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import (
@@ -32,7 +25,6 @@ from veridical.scoring.protocol import (
     Variant,
 )
 from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
-from veridical.seeding import child_seed
 
 _DESCRIPTION = "description"
 
@@ -169,33 +161,13 @@ class World(Benchmark[list[Answered]]):
         self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
     ) -> dict[str, Metric]:
         """All metrics of the parts that were asked."""
-        measures = self.measures(scores, variant=variant)
-        metrics = {
-            name: one.metric(seed=child_seed(seed, "metric", name))
-            for name, one in measures.items()
-        }
-        rows = _descriptions(scores)
-        if rows:
-            table = over_generalisation(rows, seed=child_seed(seed, "over_generalisation"))
-            metrics |= over_generalisation_metrics(table)
-        return metrics
+        del variant
+        return world_totals(_judged_rows(scores), seed=seed).metrics
 
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
         """The metrics as sums over items."""
         del variant
-        descriptions = _descriptions(scores)
-        measures = description_measures(descriptions) if descriptions else {}
-        for task, make in (
-            ("yes_no", yes_no_measures),
-            ("mmhal", mmhal_measures),
-            ("mmhal", relative_measures),
-        ):
-            rows = [
-                AnswerRow.model_validate_json(one.parsed) for one in scores if one.group == task
-            ]
-            if rows:
-                measures |= make(rows)
-        return measures
+        return world_measures(_judged_rows(scores))
 
 
 def _score(one: Answered) -> ItemScore:
@@ -219,9 +191,13 @@ def _score(one: Answered) -> ItemScore:
     )
 
 
-def _descriptions(scores: Sequence[ItemScore]) -> list[DescriptionRow]:
-    return [
-        DescriptionRow.model_validate_json(one.parsed)
-        for one in scores
-        if one.group == _DESCRIPTION
-    ]
+def _judged_rows(scores: Sequence[ItemScore]) -> JudgedRows:
+    by_task = {
+        task: [one.parsed for one in scores if one.group == task]
+        for task in (_DESCRIPTION, "yes_no", "mmhal")
+    }
+    return JudgedRows(
+        [DescriptionRow.model_validate_json(row) for row in by_task[_DESCRIPTION]],
+        [AnswerRow.model_validate_json(row) for row in by_task["yes_no"]],
+        [AnswerRow.model_validate_json(row) for row in by_task["mmhal"]],
+    )

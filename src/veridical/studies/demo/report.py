@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from veridical.evaluation.world import WorldEvaluation
+from veridical.benchmarks.world.evaluation import WorldEvaluation
 from veridical.files import hash_file
 from veridical.records import Manifest, Metric
 from veridical.records.results import Results

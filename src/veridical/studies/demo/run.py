@@ -11,14 +11,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from veridical.benchmarks.world.evaluation import compare_world
+from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.config import Recipe, load_recipe, write_recipe
 from veridical.errors import ConfigError
-from veridical.evaluation.world import (
-    build_world_benchmark,
-    compare_world,
-    evaluate_world,
-    hallucination_and_coverage,
-)
+from veridical.evaluation.world import evaluate_world, hallucination_and_coverage
 from veridical.files import write_json_atomically
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel, load_model

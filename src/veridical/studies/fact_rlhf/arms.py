@@ -6,9 +6,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
+from veridical.benchmarks.world.evaluation import WorldEvaluation, compare_world, pool_evaluations
 from veridical.config import load_recipe
 from veridical.evaluation.reward_model import HeldOutRow, read_held_out, report_rewards
-from veridical.evaluation.world import WorldEvaluation, compare_world, pool_evaluations
 from veridical.feedback.comparisons import read_compared_pairs
 from veridical.models.features import FeatureCache
 from veridical.records import Difference, Metric, read_records

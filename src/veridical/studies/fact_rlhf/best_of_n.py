@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import torch
 
+from veridical.benchmarks.world.evaluation import WorldEvaluation, score_world, write_evaluation
 from veridical.benchmarks.world.items import WorldItem
-from veridical.evaluation.world import WorldEvaluation, score_world, write_evaluation
 from veridical.models.generation import GeneratedText, generate_responses
 from veridical.models.loading import VisionLanguageModel
 from veridical.objectives.best_of_n import best_of_n_values, kl_bound

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from veridical.evaluation.world import WorldEvaluation
+from veridical.benchmarks.world.evaluation import WorldEvaluation
 from veridical.files import read_bytes
 from veridical.objectives.best_of_n import kl_bound
 from veridical.records import Manifest, Metric

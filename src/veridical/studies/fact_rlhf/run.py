@@ -15,15 +15,11 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from veridical.benchmarks.world.items import WorldItem
+from veridical.benchmarks.world.evaluation import WorldEvaluation, pool_evaluations
+from veridical.benchmarks.world.items import WorldItem, build_world_benchmark
 from veridical.config import Recipe, write_recipe
 from veridical.errors import ConfigError
-from veridical.evaluation.world import (
-    WorldEvaluation,
-    build_world_benchmark,
-    evaluate_world,
-    pool_evaluations,
-)
+from veridical.evaluation.world import evaluate_world
 from veridical.files import write_json_atomically
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel, load_model

@@ -50,7 +50,7 @@ class _Failure(NamedTuple):
     lost: bool = False
 
 
-class Asker:
+class ChatClient:
     """Asks requests of one endpoint.
 
     Args:

@@ -6,8 +6,8 @@ from PIL import Image
 from veridical.cli import main
 from veridical.config import load_recipe, resolve_recipe
 from veridical.errors import ConfigError, DataError
-from veridical.evaluation import responses
-from veridical.evaluation.responses import GenerateRecipe, generate
+from veridical.evaluation import generate as generating
+from veridical.evaluation.generate import GenerateRecipe, generate
 from veridical.files import hash_file
 from veridical.models.generation import generate_responses
 from veridical.models.loading import load_model
@@ -79,7 +79,7 @@ def test_an_interrupted_run_goes_on_and_gives_what_an_uninterrupted_one_gives(
     recipe, tmp_path, monkeypatch
 ):
     whole = generate(in_folder(recipe, tmp_path / "whole"))
-    answer, asked = responses._answer, []
+    answer, asked = generating._answer, []
 
     def interrupted(vlm, recipe, some, start):
         asked.append(start)
@@ -87,7 +87,7 @@ def test_an_interrupted_run_goes_on_and_gives_what_an_uninterrupted_one_gives(
             raise KeyboardInterrupt
         return answer(vlm, recipe, some, start)
 
-    monkeypatch.setattr(responses, "_answer", interrupted)
+    monkeypatch.setattr(generating, "_answer", interrupted)
     with pytest.raises(KeyboardInterrupt):
         generate(recipe)
     assert not (recipe.out / "responses.jsonl").exists()
@@ -109,7 +109,7 @@ def test_a_folder_belongs_to_one_recipe_and_one_state_of_the_prompts(recipe):
 
 
 def test_a_model_that_changed_half_way_is_refused(recipe, monkeypatch):
-    monkeypatch.setattr(responses, "_answer", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(generating, "_answer", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         generate(recipe)
     claims = json.loads((recipe.out / "rests_on.json").read_text())
@@ -134,7 +134,7 @@ def spoil(recipe):
 
 def test_all_bad_prompts_are_told_at_once_before_the_model_is_loaded(recipe, monkeypatch):
     spoil(recipe)
-    monkeypatch.setattr(responses, "_load", lambda _: pytest.fail("loaded a model for bad data"))
+    monkeypatch.setattr(generating, "_load", lambda _: pytest.fail("loaded a model for bad data"))
     with pytest.raises(DataError) as caught:
         generate(recipe)
     assert [fault.line for fault in caught.value.faults] == [2, 3, 5, 6]

@@ -1,6 +1,6 @@
 """Let a model answer a file of prompts and keep the answers as records, to be scored again and elsewhere.
 
-The prompts are answered in shares of `save_every`; each share is written when it is done, and an
+The prompts are answered in shards of `save_every`; each share is written when it is done, and an
 interrupted run goes on after the last one. The answers do not depend on where it was interrupted.
 """
 
@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from veridical.config import Recipe, write_recipe
 from veridical.errors import ConfigError, DataError, Fault
-from veridical.evaluation.shares import Shares
+from veridical.evaluation.shards import Shards
 from veridical.files import (
     hash_bytes,
     hash_file,
@@ -123,13 +123,13 @@ def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
     prompts = _read_prompts(recipe, skip_bad=skip_bad)
     write_recipe(recipe, recipe.out / "recipe.toml")
     started = time.perf_counter()
-    shares = Shares(recipe.out, prompts, save_every=recipe.save_every)
-    if shares.missing:
+    shards = Shards(recipe.out, prompts, save_every=recipe.save_every)
+    if shards.missing:
         vlm, inputs["model"] = _load(recipe)
         claims = _check_claims(recipe.out, hashes | {"model": inputs["model"]})
         write_json_atomically(recipe.out / _CLAIMS, claims)
-        shares.fill(partial(_answer, vlm, recipe))
-    responses = shares.collect()
+        shards.fill(partial(_answer, vlm, recipe))
+    responses = shards.collect()
     cut = sum(response.finish == "length" for response in responses)
     manifest = build_manifest(
         verb="generate",
@@ -140,7 +140,7 @@ def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
         notes={"prompts": len(prompts), "responses": len(responses), "cut_at_length_limit": cut},
     )
     write_json_atomically(recipe.out / "manifest.json", manifest.model_dump(mode="json"))
-    shares.finish(responses)
+    shards.finish(responses)
     return Generated(path, responses)
 
 

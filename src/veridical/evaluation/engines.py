@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from veridical.errors import ModelError
 from veridical.evaluation.recipe import ModelSettings
 from veridical.files import hash_bytes, hash_file, hash_folder, read_bytes
-from veridical.judges.asking import Asker
 from veridical.judges.cache import AnswerCache
+from veridical.judges.client import ChatClient
 from veridical.judges.completions import read_completion
 from veridical.judges.requests import ChatRequest, request_key
 from veridical.judges.settings import JudgeSettings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _IMAGE_TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
 
 
-class Speaker(Protocol):
+class Engine(Protocol):
     """Answers prompts."""
 
     @property
@@ -41,8 +41,8 @@ class Speaker(Protocol):
         ...
 
 
-def make_speaker(settings: ModelSettings, *, batch_size: int, cache: Path) -> Speaker:
-    """Make the speaker of a model; nothing is loaded or asked yet.
+def make_engine(settings: ModelSettings, *, batch_size: int, cache: Path) -> Engine:
+    """Make the engine of a model; nothing is loaded or asked yet.
 
     Args:
         settings: The model.
@@ -53,13 +53,13 @@ def make_speaker(settings: ModelSettings, *, batch_size: int, cache: Path) -> Sp
         ModelError: The model or the adapter is not where the recipe says.
     """
     return (
-        EndpointSpeaker(settings, cache=cache)
+        EndpointEngine(settings, cache=cache)
         if settings.url
-        else LocalSpeaker(settings, batch_size=batch_size)
+        else LocalEngine(settings, batch_size=batch_size)
     )
 
 
-class LocalSpeaker:
+class LocalEngine:
     """A model in this process."""
 
     def __init__(self, settings: ModelSettings, *, batch_size: int) -> None:
@@ -118,7 +118,7 @@ class LocalSpeaker:
         self._vlm = None
 
 
-class EndpointSpeaker:
+class EndpointEngine:
     """A model behind an OpenAI-compatible endpoint; what it answered is kept and never asked again."""
 
     def __init__(self, settings: ModelSettings, *, cache: Path) -> None:
@@ -146,7 +146,7 @@ class EndpointSpeaker:
                 self._cache.write(request, completion)
                 kept[request.key] = completion
 
-            outcomes = Asker(self._asked(preset), on_answer=keep).ask(todo) if todo else []
+            outcomes = ChatClient(self._asked(preset), on_answer=keep).ask(todo) if todo else []
         problems = [outcome.problem for outcome in outcomes if outcome.completion is None]
         if problems:
             raise ModelError(

@@ -1,0 +1,172 @@
+"""A model's answers to the world's benchmark: judged, measured, pooled over seeds, compared in pairs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from veridical.benchmarks.world.items import WorldItem
+from veridical.benchmarks.world.metrics import (
+    AnswerRow,
+    DescriptionRow,
+    judge_answer_row,
+    judge_description_row,
+)
+from veridical.benchmarks.world.over_generalisation import (
+    OverGeneralisation,
+    compare_over_generalisation,
+)
+from veridical.benchmarks.world.totals import JudgedRows, world_measures, world_totals
+from veridical.errors import ConfigError
+from veridical.files import write_json_atomically
+from veridical.records import Difference, Metric, Response, write_records
+from veridical.seeding import child_seed
+
+
+class WorldEvaluation(NamedTuple):
+    """What a model said in the world, judged."""
+
+    items: tuple[WorldItem, ...]
+    """What was asked."""
+    responses: tuple[Response, ...]
+    """What was answered, in the same order."""
+    descriptions: tuple[DescriptionRow, ...]
+    """Judged descriptions."""
+    yes_no: tuple[AnswerRow, ...]
+    """Judged yes/no probes."""
+    mmhal: tuple[AnswerRow, ...]
+    """Judged MMHal-style answers."""
+    metrics: dict[str, Metric]
+    """All metrics, by name; a part that was not asked has none."""
+    over_generalisation: OverGeneralisation | None
+    """By context; None without descriptions."""
+
+    @property
+    def rows(self) -> JudgedRows:
+        """The judged rows, by the kind of question."""
+        return JudgedRows(self.descriptions, self.yes_no, self.mmhal)
+
+
+def score_world(
+    items: Sequence[WorldItem],
+    responses: Sequence[Response],
+    *,
+    seed: int,
+    tokens: Sequence[int | None] | None = None,
+) -> WorldEvaluation:
+    """Judge answers and make the metrics.
+
+    Args:
+        items: The benchmark.
+        responses: The answers; matched by prompt id.
+        seed: Seed of the resampling.
+        tokens: Length of each response in tokens, where known.
+
+    Raises:
+        ConfigError: An item has no answer or several, or a response belongs to no item.
+    """
+    lengths = tokens or [None] * len(responses)
+    said = {
+        response.prompt_id: (response, length)
+        for response, length in zip(responses, lengths, strict=True)
+    }
+    missing = [item.prompt.id for item in items if item.prompt.id not in said]
+    if missing or len(said) != len(items) or len(responses) != len(items):
+        example = f", for instance none to {missing[0]!r}" if missing else ""
+        raise ConfigError(
+            f"Each of the {len(items)} prompts needs one response, got {len(responses)}{example}."
+            " Answer them all."
+        )
+    ordered = [said[item.prompt.id] for item in items]
+    descriptions: list[DescriptionRow] = []
+    answers: dict[str, list[AnswerRow]] = {"yes_no": [], "mmhal": []}
+    for item, (response, length) in zip(items, ordered, strict=True):
+        name = item.prompt.id
+        if item.question is None:
+            cut = response.finish == "length"
+            descriptions.append(
+                judge_description_row(item.scene, response.text, id=name, tokens=length, cut=cut)
+            )
+        else:
+            row = judge_answer_row(item.scene, item.question, response.text, id=name)
+            answers[item.prompt.task].append(row)
+    rows = JudgedRows(descriptions, answers["yes_no"], answers["mmhal"])
+    return _evaluate(items, [response for response, _ in ordered], rows, seed=seed)
+
+
+def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> WorldEvaluation:
+    """Put several models' answers to the same items together (one method from several seeds); scenes stay clusters.
+
+    Raises:
+        ConfigError: They answered different items, or there are none.
+    """
+    asked = {tuple(item.prompt.id for item in one.items) for one in evaluations}
+    if len(asked) != 1:
+        raise ConfigError(
+            f"Models are pooled over the same prompts, got {len(asked)} sets. Evaluate all on one"
+            " set."
+        )
+    if len(evaluations) == 1:
+        return evaluations[0]
+    rows = JudgedRows(
+        [row for one in evaluations for row in one.descriptions],
+        [row for one in evaluations for row in one.yes_no],
+        [row for one in evaluations for row in one.mmhal],
+    )
+    return _evaluate(
+        [item for one in evaluations for item in one.items],
+        [response for one in evaluations for response in one.responses],
+        rows,
+        seed=seed,
+    )
+
+
+def compare_world(
+    base: WorldEvaluation, aligned: WorldEvaluation, *, seed: int = 0
+) -> dict[str, Difference]:
+    """Test two runs on the same items against each other: aligned minus base for every metric.
+
+    Raises:
+        ConfigError: The runs answered different items.
+    """
+    if [item.prompt.id for item in base.items] != [item.prompt.id for item in aligned.items]:
+        raise ConfigError(
+            "Two runs are compared on the same prompts in the same order. Evaluate both on one set."
+        )
+    first, second = world_measures(base.rows), world_measures(aligned.rows)
+    differences = {
+        name: first[name].difference(second[name], seed=child_seed(seed, "difference", name))
+        for name in first
+        if name in second
+    }
+    if base.descriptions:
+        differences |= compare_over_generalisation(
+            base.descriptions,
+            aligned.descriptions,
+            seed=child_seed(seed, "difference", "over_generalisation"),
+        )
+    return differences
+
+
+def write_evaluation(out: Path, evaluation: WorldEvaluation) -> Path:
+    """Write items, responses, judged rows and metrics; `score_world` gives the same from the first two."""
+    write_records(out / "items.jsonl", evaluation.items, kind="WorldItem")
+    write_records(out / "responses.jsonl", evaluation.responses, kind="Response")
+    write_records(out / "descriptions.jsonl", evaluation.descriptions, kind="DescriptionRow")
+    write_records(out / "answers.jsonl", [*evaluation.yes_no, *evaluation.mmhal], kind="AnswerRow")
+    metrics = {name: metric.model_dump() for name, metric in evaluation.metrics.items()}
+    return write_json_atomically(out / "metrics.json", metrics)
+
+
+def _evaluate(
+    items: Sequence[WorldItem], responses: Sequence[Response], rows: JudgedRows, *, seed: int
+) -> WorldEvaluation:
+    totals = world_totals(rows, seed=seed)
+    return WorldEvaluation(
+        tuple(items),
+        tuple(responses),
+        tuple(rows.descriptions),
+        tuple(rows.yes_no),
+        tuple(rows.mmhal),
+        totals.metrics,
+        totals.over_generalisation,
+    )
