@@ -10,6 +10,7 @@ from veridical.errors import ConfigError
 from veridical.plugins import load_plugin, plugin_names
 from veridical.training.preference.objectives.dense_dpo import DenseDpo
 from veridical.training.preference.objectives.dpo import Dpo
+from veridical.training.preference.objectives.ipo import Ipo
 from veridical.training.preference.objectives.protocol import Objective
 
 GROUP = "veridical.objectives"
@@ -18,6 +19,7 @@ GROUP = "veridical.objectives"
 OBJECTIVES: Mapping[str, type[Objective]] = {
     "dpo": Dpo,
     "dense_dpo": DenseDpo,
+    "ipo": Ipo,
 }
 """Objectives of this package; one row each."""
 
