@@ -12,6 +12,7 @@ from veridical.training.preference.objectives.dense_dpo import DenseDpo
 from veridical.training.preference.objectives.dpo import Dpo
 from veridical.training.preference.objectives.ipo import Ipo
 from veridical.training.preference.objectives.protocol import Objective
+from veridical.training.preference.objectives.robust_dpo import RobustDpo
 
 GROUP = "veridical.objectives"
 """Entry point group: name → a subclass of `Objective` of that name."""
@@ -20,6 +21,7 @@ OBJECTIVES: Mapping[str, type[Objective]] = {
     "dpo": Dpo,
     "dense_dpo": DenseDpo,
     "ipo": Ipo,
+    "robust_dpo": RobustDpo,
 }
 """Objectives of this package; one row each."""
 
