@@ -35,5 +35,5 @@ def test_the_page_leads_to_an_adapter_in_use(folder, capsys):
     assert manifest["notes"]["sources"] == ["human"]
     merged = load_model(folder / "my-model-aligned", device="cpu")
     assert merged.tokenizer.eos_token == "</s>"
-    assert "to tell 50 % from 35 % apart: " in printed[-1]
+    assert "responses per side to tell 50 % from 35 %: " in printed[-1]
     assert re.match(r"-0\.40 \[-0\.\d\d, [+-]0\.\d\d\], p = 0\.\d\d, n = 10\n", printed[-1])
