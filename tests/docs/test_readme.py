@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import veridical
 from documents import blocks, run_command
 from veridical import cli
 from veridical.config import load_recipe
@@ -83,7 +84,7 @@ def test_the_files_that_it_shows_are_read_as_they_stand(tmp_path, monkeypatch):
     (correction,) = read_records("mine/corrections.jsonl", Correction)
     assert prompt.question == correction.question
     assert correction.source == "human"
-    recipe = load_recipe("describe.toml", GenerateRecipe)
+    recipe = load_recipe("describe.toml", veridical.GenerateRecipe)
     assert (str(recipe.prompts), str(recipe.out)) == ("prompts.jsonl", "before")
 
 
