@@ -10,7 +10,6 @@ import veridical
 from documents import blocks, run_command
 from veridical import cli
 from veridical.config import load_recipe
-from veridical.evaluation.generate import GenerateRecipe
 from veridical.records import Correction, Prompt, read_records
 
 ROOT = Path(__file__).parents[2]
