@@ -1,16 +1,43 @@
+import io
+import sys
+
 import pytest
 
 from veridical import progress
 
 
-def test_say_writes_to_standard_error_only(capsys):
+def test_log_writes_to_standard_error_only(capsys):
     progress.log("hello")
     assert capsys.readouterr() == ("", "hello\n")
 
 
-def test_show_writes_to_standard_output_only(capsys):
+def test_echo_writes_to_standard_output_only(capsys):
     progress.echo("a table")
     assert capsys.readouterr() == ("a table\n", "")
+
+
+@pytest.mark.parametrize("write", [progress.log, progress.echo])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("a\rb\x9b2J", r"a\rb\x9b2J"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("half \ud83d a pair", r"half \ud83d a pair"),
+        ("tab\tand\nline: é 图 🖼", "tab\tand\nline: é 图 🖼"),
+    ],
+)
+def test_control_characters_are_shown_and_not_obeyed(capsys, write, text, shown):
+    write(text)
+    assert "".join(capsys.readouterr()) == shown + "\n"
+
+
+def test_what_the_terminal_cannot_show_is_replaced(monkeypatch):
+    for name, write in (("stdout", progress.echo), ("stderr", progress.log)):
+        terminal = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+        monkeypatch.setattr(sys, name, terminal)
+        write("café → 图")
+        assert terminal.buffer.getvalue() == "café ? ?\n".encode("cp1252")
 
 
 def test_track_gives_every_item_once_and_is_quiet_when_fast(capsys):

@@ -1,13 +1,15 @@
 """Veridical teaches vision-language models to say only what is in the picture.
 
-Everything public stands in this one namespace. A name is imported from its home when it is first
-used, so that `import veridical` is instant and needs no torch.
+Everything public is in this one namespace; each verb of the command line is a function here. A name
+is imported from its home when it is first used, so that `import veridical` is instant and needs no
+torch.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from veridical.benchmarks.world.files import write_world_benchmarks as write_world_benchmarks
     from veridical.config import load_recipe as load_recipe
     from veridical.errors import ConfigError as ConfigError
     from veridical.errors import DataError as DataError
@@ -17,21 +19,27 @@ if TYPE_CHECKING:
     from veridical.errors import VeridicalError as VeridicalError
     from veridical.evaluation.generate import GenerateRecipe as GenerateRecipe
     from veridical.evaluation.generate import generate as generate
+    from veridical.evaluation.judging import judge_and_score as judge_and_score
+    from veridical.evaluation.judging import judge_at_endpoint as judge_at_endpoint
     from veridical.evaluation.recipe import EvaluateRecipe as EvaluateRecipe
     from veridical.evaluation.run import evaluate as evaluate
     from veridical.feedback.segments import find_segments as find_segments
     from veridical.formats.corrections import import_corrections as import_corrections
+    from veridical.judges.settings import JudgeSettings as JudgeSettings
     from veridical.models.branches import BranchBatch as BranchBatch
     from veridical.models.branches import score_branches as score_branches
     from veridical.models.generation import generate_responses as generate_responses
     from veridical.models.loading import VisionLanguageModel as VisionLanguageModel
     from veridical.models.loading import load_model as load_model
+    from veridical.models.trial import try_model as try_model
+    from veridical.records import BenchmarkScore as BenchmarkScore
     from veridical.records import Comparison as Comparison
     from veridical.records import Conversation as Conversation
     from veridical.records import Correction as Correction
     from veridical.records import Difference as Difference
     from veridical.records import Facts as Facts
     from veridical.records import ImageRef as ImageRef
+    from veridical.records import ItemScore as ItemScore
     from veridical.records import Manifest as Manifest
     from veridical.records import Metric as Metric
     from veridical.records import Prompt as Prompt
@@ -41,10 +49,20 @@ if TYPE_CHECKING:
     from veridical.records import Turn as Turn
     from veridical.records import read_records as read_records
     from veridical.records import write_records as write_records
+    from veridical.report.runs import write_report as write_report
+    from veridical.rewards.best_of_n import rejection_sample as rejection_sample
+    from veridical.rewards.best_of_n import sample_and_reward as sample_and_reward
     from veridical.rewards.model import RewardModel as RewardModel
+    from veridical.rewards.protocol import Candidate as Candidate
+    from veridical.rewards.protocol import RewardFunction as RewardFunction
     from veridical.rewards.queries import RewardQuery as RewardQuery
+    from veridical.scoring.files import score as score
+    from veridical.scoring.protocol import Benchmark as Benchmark
+    from veridical.scoring.protocol import Files as Files
     from veridical.studies.demo.run import DemoRecipe as DemoRecipe
     from veridical.studies.demo.run import run_demo as run_demo
+    from veridical.studies.fact_rlhf.run import FactRlhfRecipe as FactRlhfRecipe
+    from veridical.studies.fact_rlhf.run import run_fact_rlhf as run_fact_rlhf
     from veridical.training.ppo.config import PpoRecipe as PpoRecipe
     from veridical.training.ppo.train import train_ppo as train_ppo
     from veridical.training.preference.config import PreferenceRecipe as PreferenceRecipe
@@ -53,10 +71,14 @@ if TYPE_CHECKING:
     from veridical.training.reward.report import train_reward as train_reward
     from veridical.training.sft.config import SftRecipe as SftRecipe
     from veridical.training.sft.train import train_sft as train_sft
+    from veridical.world.export import write_scenes as write_scenes
+    from veridical.world.pretraining.run import PretrainRecipe as PretrainRecipe
+    from veridical.world.pretraining.run import pretrain as pretrain
 
     __version__: str
 
 _HOMES = {
+    "veridical.benchmarks.world.files": ("write_world_benchmarks",),
     "veridical.config": ("load_recipe",),
     "veridical.errors": (
         "ConfigError",
@@ -66,21 +88,38 @@ _HOMES = {
         "StorageError",
         "VeridicalError",
     ),
-    "veridical.evaluation.generate": ("GenerateRecipe", "generate"),
+    "veridical.evaluation.generate": (
+        "GenerateRecipe",
+        "generate",
+    ),
+    "veridical.evaluation.judging": (
+        "judge_and_score",
+        "judge_at_endpoint",
+    ),
     "veridical.evaluation.recipe": ("EvaluateRecipe",),
     "veridical.evaluation.run": ("evaluate",),
     "veridical.feedback.segments": ("find_segments",),
     "veridical.formats.corrections": ("import_corrections",),
-    "veridical.models.branches": ("BranchBatch", "score_branches"),
+    "veridical.judges.settings": ("JudgeSettings",),
+    "veridical.models.branches": (
+        "BranchBatch",
+        "score_branches",
+    ),
     "veridical.models.generation": ("generate_responses",),
-    "veridical.models.loading": ("VisionLanguageModel", "load_model"),
+    "veridical.models.loading": (
+        "VisionLanguageModel",
+        "load_model",
+    ),
+    "veridical.models.trial": ("try_model",),
     "veridical.records": (
+        "BenchmarkScore",
         "Comparison",
         "Conversation",
         "Correction",
         "Difference",
         "Facts",
         "ImageRef",
+        "ItemScore",
         "Manifest",
         "Metric",
         "Prompt",
@@ -91,9 +130,30 @@ _HOMES = {
         "read_records",
         "write_records",
     ),
+    "veridical.report.runs": ("write_report",),
+    "veridical.rewards.best_of_n": (
+        "rejection_sample",
+        "sample_and_reward",
+    ),
     "veridical.rewards.model": ("RewardModel",),
+    "veridical.rewards.protocol": (
+        "Candidate",
+        "RewardFunction",
+    ),
     "veridical.rewards.queries": ("RewardQuery",),
-    "veridical.studies.demo.run": ("DemoRecipe", "run_demo"),
+    "veridical.scoring.files": ("score",),
+    "veridical.scoring.protocol": (
+        "Benchmark",
+        "Files",
+    ),
+    "veridical.studies.demo.run": (
+        "DemoRecipe",
+        "run_demo",
+    ),
+    "veridical.studies.fact_rlhf.run": (
+        "FactRlhfRecipe",
+        "run_fact_rlhf",
+    ),
     "veridical.training.ppo.config": ("PpoRecipe",),
     "veridical.training.ppo.train": ("train_ppo",),
     "veridical.training.preference.config": ("PreferenceRecipe",),
@@ -102,24 +162,42 @@ _HOMES = {
     "veridical.training.reward.report": ("train_reward",),
     "veridical.training.sft.config": ("SftRecipe",),
     "veridical.training.sft.train": ("train_sft",),
+    "veridical.world.export": ("write_scenes",),
+    "veridical.world.pretraining.run": (
+        "PretrainRecipe",
+        "pretrain",
+    ),
 }
 """Where each public name lives; a test holds this table and the imports above together."""
 
 __all__ = ["__version__", *(n for names in _HOMES.values() for n in names)]  # noqa: PLE0604 (they are strings)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         from veridical.records.manifests import installed_version
 
-        value: Any = installed_version("veridical") or "unknown"
+        value: object = installed_version("veridical") or "unknown"
     else:
         home = next((home for home, names in _HOMES.items() if name in names), None)
         if home is None:
             raise AttributeError(f"module 'veridical' has no attribute {name!r}")
-        value = getattr(importlib.import_module(home), name)
+        value = getattr(_import_home(home, name), name)
     globals()[name] = value
     return value
+
+
+def _import_home(home: str, name: str) -> object:
+    """Import the module of a public name; an optional package that it lacks is named with its extra."""
+    try:
+        return importlib.import_module(home)
+    except ModuleNotFoundError as error:
+        from veridical.extras import missing_package_error
+
+        missing = missing_package_error(error.name or "", purpose=f"`veridical.{name}`")
+        if missing is None:
+            raise
+        raise missing from error
 
 
 def __dir__() -> list[str]:

@@ -3,10 +3,11 @@
 Progress of long work is a bar on a terminal and plain lines elsewhere (log files, CI).
 """
 
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -21,18 +22,37 @@ from rich.progress import (
 T = TypeVar("T")
 
 _SECONDS_BETWEEN_LINES = 10.0
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def log(text: str) -> None:
-    """Tell the user one line about what happens (standard error, so that results can be piped)."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """Write a line about what happens to standard error, so that results can be piped."""
+    _write(sys.stderr, text)
 
 
 def echo(text: str) -> None:
-    """Give the user what the command was run for: a table or a list (standard output, to be piped or kept)."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Write what the command was run for to standard output, to be piped or kept."""
+    _write(sys.stdout, text)
+
+
+def printable(text: str) -> str:
+    r"""Show control characters as escapes: text from files and endpoints must not steer a terminal.
+
+    Line breaks and tabs stay; marks that reorder text are control characters too.
+
+    >>> printable("\x1b]0;title\x07 line\n")
+    '\\x1b]0;title\\x07 line\n'
+    """
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    encoding = stream.encoding or "utf-8"
+    shown = printable(text).encode(encoding, "replace").decode(encoding)
+    stream.write(shown + "\n")
+    stream.flush()
 
 
 def track(items: Iterable[T], *, label: str, total: int | None = None) -> Iterator[T]:

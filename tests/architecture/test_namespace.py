@@ -1,4 +1,5 @@
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import veridical
+from veridical import cli
 
 SOURCE = ast.parse(Path(veridical.__file__).read_text(encoding="utf-8"))
 NAMES = [name for name in veridical.__all__ if name != "__version__"]
@@ -37,6 +39,53 @@ def test_every_public_name_can_be_had_and_is_documented(name):
     value = getattr(veridical, name)
     assert value.__doc__
     assert value.__doc__.strip()
+
+
+VERBS = {
+    "demo": ("run_demo", "run_fact_rlhf"),
+    "doctor": ("try_model",),
+    "world": ("write_scenes", "write_world_benchmarks", "pretrain"),
+    "data": ("import_corrections",),
+    "generate": ("generate",),
+    "train": ("train_sft", "train_reward", "train_dpo", "train_ppo"),
+    "evaluate": ("evaluate",),
+    "score": ("score", "judge_at_endpoint"),
+    "report": ("write_report",),
+    "recipes": (),
+}
+
+
+def test_each_verb_of_the_command_line_is_a_public_function():
+    assert VERBS.keys() == cli.VERBS.keys()
+    for verb, names in VERBS.items():
+        source = Path(cli.__file__).with_name(f"{verb}.py").read_text(encoding="utf-8")
+        for name in names:
+            assert name in veridical.__all__, name
+            assert re.search(rf"import (?:\w+, )*{name}\b", source), (verb, name)
+
+
+def test_a_shipped_recipe_is_loaded_by_its_name():
+    recipe = veridical.load_recipe("dpo-world", veridical.PreferenceRecipe)
+    assert recipe.model
+    with pytest.raises(veridical.ConfigError, match=r"There is no recipe `dpo-wrld`.*dpo-world"):
+        veridical.load_recipe("dpo-wrld", veridical.PreferenceRecipe)
+
+
+@pytest.mark.parametrize("name", ["train_dpo", "load_model", "RewardModel", "rejection_sample"])
+def test_what_needs_an_absent_package_names_it_and_its_extra(name):
+    code = (
+        BLOCKED
+        + f"""
+import veridical
+try:
+    veridical.{name}
+except veridical.MissingPackageError as error:
+    print(error)
+"""
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"`veridical.{name}` needs the package `"), done.stdout
+    assert "[train]" in done.stdout
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,35 @@ def test_a_full_disk_is_our_error(capsys, verb, tmp_path):
     verb(lambda: write_text_atomically(tmp_path / "file" / "a", ""))
     assert run("demo") == 1
     assert capsys.readouterr().err.startswith("Error: Cannot write")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/dev/full", "No space left on device"),
+        ("/dev/null/a", "Not a directory: `/dev/null/a`"),
+        ("/proc/nowhere/a", "No such file or directory: `/proc/nowhere/a`"),
+    ],
+)
+def test_what_the_system_refuses_is_one_message(capsys, verb, path, message):
+    verb(lambda: Path(path).write_bytes(b"x"))
+    assert run("demo") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Error: {message}")
+    with pytest.raises(OSError):
+        cli.main(["demo", "--traceback"])
+
+
+def test_help_is_shown_on_a_terminal_that_lacks_its_signs():
+    code = "from veridical.cli import main; main(['world', 'pretrain', '--help'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Usage: veridical" in done.stdout
 
 
 def test_an_interrupt_says_how_to_go_on(capsys, verb):

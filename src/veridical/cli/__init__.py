@@ -6,8 +6,11 @@ Exit codes: 0 done, 1 our error (message only; `--traceback` shows where), 2 wro
 interrupted.
 """
 
+import errno
 import importlib
 import importlib.util
+import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +19,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from veridical.errors import VeridicalError
+from veridical.progress import log
 
 VERBS = {
     "demo": "Run the whole loop on the embedded world and write a report.",
@@ -33,6 +37,7 @@ VERBS = {
 offered."""
 
 _INTERRUPTED = 130
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def available_verbs() -> list[str]:
@@ -69,24 +74,35 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            _tell(
+            log(
                 "\nInterrupted. What was finished is kept; run the same command again to go on from"
                 " there."
             )
             raise typer.Exit(_INTERRUPTED) from error
-        except VeridicalError as error:
-            if ctx.params["traceback"]:
-                raise
-            _tell(f"Error: {error}")
-            raise typer.Exit(1) from error
-        except ModuleNotFoundError as error:
-            from veridical.cli.extras import missing_package_message
-
-            message = missing_package_message(error.name or "")
+        except (VeridicalError, ModuleNotFoundError, OSError) as error:
+            message = _message(error)
             if message is None or ctx.params["traceback"]:
                 raise
-            _tell(f"Error: {message}")
+            log(f"Error: {message}")
             raise typer.Exit(1) from error
+
+
+def _message(error: Exception) -> str | None:
+    """What to say instead of a traceback; None for what must be a fault of our own."""
+    if isinstance(error, VeridicalError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        from veridical.extras import missing_package_error
+
+        missing = missing_package_error(error.name or "", purpose="This command")
+        return str(missing) if missing is not None else None
+    if isinstance(error, OSError) and (error.filename or error.errno in _DISK_IS_FULL):
+        where = f": `{os.fsdecode(error.filename)}`" if error.filename else ""
+        return (
+            f"{error.strerror}{where}. Check the path, its permissions and the free space, then run"
+            " the same command again; what was finished is kept."
+        )
+    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -100,6 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--traceback" in plain:  # allowed anywhere: one asks for it after having seen an error
         words.remove("--traceback")
         words.insert(0, "--traceback")
+    for stream in (sys.stdout, sys.stderr):  # help holds signs that not every terminal can show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app = typer.Typer(cls=LazyGroup, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(veridical)
     typer.main.get_command(app).main(words, prog_name="veridical")
@@ -130,7 +149,3 @@ def veridical(
     again.
     """
     del version, traceback  # the first acts in its callback, the second where errors are caught
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(text + "\n")

@@ -2,15 +2,15 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
-from veridical.cli.extras import requirements
 from veridical.errors import install_line
+from veridical.extras import requirements
+from veridical.progress import echo
 from veridical.records.manifests import (
     describe_machine,
     git_commit,
@@ -97,7 +97,7 @@ def _packages() -> Section:
 
 
 def _show(section: Section) -> None:
-    sys.stdout.write("\n".join([section.title, *_aligned(section.lines)]) + "\n\n")
+    echo("\n".join([section.title, *_aligned(section.lines)]) + "\n")
 
 
 def _aligned(lines: dict[str, str]) -> Iterator[str]:

@@ -17,11 +17,7 @@ def report(
 ) -> None:
     """Compare runs: every metric with its interval, in one HTML file that needs nothing else."""
     from veridical.progress import log
-    from veridical.report.benchmarks import all_scored, compare_benchmarks
-    from veridical.report.compare import compare_runs, run_names
+    from veridical.report.runs import write_report
 
-    if all_scored(runs):
-        compare_benchmarks(run_names(runs), out)
-    else:
-        compare_runs(run_names(runs), out)
+    write_report(runs, out)
     log(f"Compared {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {out}")

@@ -30,12 +30,17 @@ def requirements() -> list[Requirement]:
     return found
 
 
-def missing_package_message(module: str) -> str | None:
-    """Say how to install the package of a missing module; None if Veridical does not name it."""
+def missing_package_error(module: str, *, purpose: str) -> MissingPackageError | None:
+    """Make the error for a module that could not be imported; None if Veridical does not name it.
+
+    Args:
+        module: Name of the module, for instance "torch.nn".
+        purpose: What needs it, as the subject of the sentence.
+    """
     wanted = _normal(module.partition(".")[0])
     for package, extra in requirements():
         if _normal(package) == wanted and extra is not None:
-            return str(MissingPackageError(package, extra=extra, purpose="This command"))
+            return MissingPackageError(package, extra=extra, purpose=purpose)
     return None
 
 

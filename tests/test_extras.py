@@ -1,10 +1,10 @@
 import tomllib
 from pathlib import Path
 
-from veridical.cli.extras import missing_package_message, requirements
 from veridical.errors import install_line
+from veridical.extras import missing_package_error, requirements
 
-PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))[
     "project"
 ]
 
@@ -25,9 +25,11 @@ def test_packages_and_extras_are_those_of_the_project_file():
 
 
 def test_a_module_leads_to_its_package():
-    assert "`torch`" in missing_package_message("torch.nn.functional")
-    assert install_line("world") in missing_package_message("resvg_py")
-    assert missing_package_message("json") is None
-    assert (
-        missing_package_message("pydantic") is None
-    )  # always installed: its absence is a broken installation
+    def message(module):
+        return str(missing_package_error(module, purpose="Training"))
+
+    assert message("torch.nn.functional").startswith("Training needs the package `torch`")
+    assert install_line("world") in message("resvg_py")
+    assert missing_package_error("json", purpose="Training") is None
+    # Always installed: its absence is a broken installation.
+    assert missing_package_error("pydantic", purpose="Training") is None
