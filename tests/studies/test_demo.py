@@ -28,7 +28,7 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    out = tmp_path_factory.mktemp("demo") / "run"
+    out = tmp_path_factory.mktemp("demo") / "Anna's run"  # a quote once broke the recipes
     with pytest.raises(SystemExit) as ended:
         main(["demo", "--out", str(out), *SMALL])
     assert ended.value.code == 0

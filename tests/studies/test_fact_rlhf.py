@@ -25,21 +25,22 @@ _SMALL = FactRlhfRecipe(
     questions_per_type=1,
     best_of=2,
     dependence_comparisons=16,
-    reward=("train.epochs=1",),
-    ppo=(
-        "train.iterations=2",
-        "train.evaluation_iterations=1",
-        "rollout.prompts=16",
-        "rollout.samples=2",
-        "train.batch_size=16",
-        "train.micro_batch_size=16",
-    ),
+    reward={"train": {"epochs": 1}},
+    ppo={
+        "train": {
+            "iterations": 2,
+            "evaluation_iterations": 1,
+            "batch_size": 16,
+            "micro_batch_size": 16,
+        },
+        "rollout": {"prompts": 16, "samples": 2},
+    },
 )
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    out = tmp_path_factory.mktemp("fact_rlhf") / "run"
+    out = tmp_path_factory.mktemp("fact_rlhf") / "Anna's run"
     return out, run_fact_rlhf(_SMALL, out)
 
 

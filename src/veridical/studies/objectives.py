@@ -33,7 +33,6 @@ from veridical.world.base import base_model_path
 RECORDED = Path(__file__).parent / "recorded_objectives.json"
 """The table that comes with the package; shown where the base model is the one it was made with."""
 
-_TRAINING_RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "dpo-world.toml"
 _METRICS = ("hallucination_rate", "mention_hallucination_rate", "object_coverage", "mean_length")
 
 
@@ -42,31 +41,19 @@ class Arm(NamedTuple):
 
     name: str
     """How the report calls it."""
-    settings: tuple[str, ...]
-    """Overrides of the recipe `dpo-world`."""
+    objective: Mapping[str, str | float]
+    """Settings of its `objective` section that differ from the recipe `dpo-world`."""
 
+
+_ORIGINAL = {"diff": "original", "one_sided": "ignore"}
+"""How RLHF-V's released code finds corrected tokens."""
 
 ARMS: tuple[Arm, ...] = (
-    Arm("DPO", ("objective.name=dpo", "objective.beta=0.1")),
-    Arm(
-        "dense DPO, original, sum",
-        (
-            "objective.beta=0.1",
-            "objective.normalize=sum",
-            "objective.diff=original",
-            "objective.one_sided=ignore",
-        ),
-    ),
-    Arm(
-        "dense DPO, original, normalised",
-        (
-            "objective.normalize=weighted_mean",
-            "objective.diff=original",
-            "objective.one_sided=ignore",
-        ),
-    ),
-    Arm("dense DPO, ours, sum", ("objective.beta=0.1", "objective.normalize=sum")),
-    Arm("dense DPO, ours, normalised", ("objective.normalize=weighted_mean",)),
+    Arm("DPO", {"name": "dpo", "beta": 0.1}),
+    Arm("dense DPO, original, sum", {"beta": 0.1, "normalize": "sum", **_ORIGINAL}),
+    Arm("dense DPO, original, normalised", {"normalize": "weighted_mean", **_ORIGINAL}),
+    Arm("dense DPO, ours, sum", {"beta": 0.1, "normalize": "sum"}),
+    Arm("dense DPO, ours, normalised", {"normalize": "weighted_mean"}),
 )
 """The last one is the demo's."""
 
@@ -112,13 +99,14 @@ def compare_objectives(
     measured: dict[str, list[_Measured]] = {}
     for arm in ARMS:
         for seed in seeds:
-            overrides = [
-                f"data.corrections='{corrections}'",
-                "data.validation_fraction=0.0",
-                f"train.seed={seed}",
-            ]
             recipe = load_recipe(
-                _TRAINING_RECIPE, PreferenceRecipe, overrides=[*overrides, *arm.settings]
+                "dpo-world",
+                PreferenceRecipe,
+                settings={
+                    "data": {"corrections": str(corrections), "validation_fraction": 0.0},
+                    "objective": arm.objective,
+                    "train": {"seed": seed},
+                },
             )
             folder = out / f"{arm.name.replace(', ', '-').replace(' ', '-')}-{seed}"
             run = train_dpo(recipe, folder, choose=latest())

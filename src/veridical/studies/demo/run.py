@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from veridical.benchmarks.world.evaluation import compare_world
 from veridical.benchmarks.world.items import build_world_benchmark
-from veridical.config import Recipe, load_recipe, write_recipe
+from veridical.config import Recipe, load_recipe, merge_settings, write_recipe
 from veridical.errors import ConfigError
 from veridical.evaluation.world import evaluate_world, hallucination_and_coverage
 from veridical.files import write_json_atomically
@@ -32,8 +33,6 @@ from veridical.training.run.choice import least_hallucination
 from veridical.world.base import base_model_path
 from veridical.world.people import PersonModel
 from veridical.world.scenes import sample_scenes
-
-_TRAINING_RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "dpo-world.toml"
 
 
 class DemoRecipe(Recipe):
@@ -55,8 +54,8 @@ class DemoRecipe(Recipe):
     """Sampling temperature of the responses that people correct."""
     person: PersonModel = Field(default_factory=PersonModel)
     """The simulated people: their rates of misses and slips."""
-    training: tuple[str, ...] = ()
-    """Settings that win over the recipe `dpo-world`, key=value."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Settings that win over the recipe `dpo-world`, by section: `training.train.epochs=2`."""
 
 
 QUICK = DemoRecipe(
@@ -107,13 +106,12 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
         )
     with _timed(seconds, "align", "3 of 5 · align: dense DPO on the corrections"):
         training = load_recipe(
-            _TRAINING_RECIPE,
+            "dpo-world",
             PreferenceRecipe,
-            overrides=[
-                f"data.corrections='{collected.path}'",
-                f"train.seed={recipe.seed}",
-                *recipe.training,
-            ],
+            settings=merge_settings(
+                {"data": {"corrections": str(collected.path)}, "train": {"seed": recipe.seed}},
+                recipe.training,
+            ),
         )
         validation = list(sample_scenes(recipe.seed, "validation", recipe.validation_scenes))
 

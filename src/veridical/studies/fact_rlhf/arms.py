@@ -1,18 +1,18 @@
 """The arms of the Fact-RLHF loop: reward models, policies and dense DPO, each by its usual recipe."""
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
 from veridical.benchmarks.world.evaluation import WorldEvaluation, compare_world, pool_evaluations
-from veridical.config import load_recipe
+from veridical.config import Settings, load_recipe, merge_settings
 from veridical.evaluation.reward_model import HeldOutRow, read_held_out, report_rewards
 from veridical.feedback.comparisons import read_compared_pairs
 from veridical.models.features import FeatureCache
-from veridical.records import Difference, Metric, read_records
+from veridical.records import Difference, Facts, Metric, read_records, write_records
 from veridical.records.fact_rlhf import ArmTest
+from veridical.records.folders import FACTS_FILE, PROMPTS_FILE
 from veridical.report.fact_rlhf_inputs import Dependence
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import RewardFunction
@@ -30,7 +30,6 @@ from veridical.training.run.directory import RunResult
 from veridical.world.known_facts import FactsModel, known_facts
 from veridical.world.scenes import Scene
 
-RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 COMPARED_METRICS = (
     "hallucination_rate",
     "object_coverage",
@@ -112,23 +111,31 @@ def _right_by_seed(
 
 
 def train_reward_models(
-    overrides: Sequence[str], out: Path, *, base: str, seed: int
+    changes: Settings, out: Path, *, base: str, seed: int
 ) -> TrainedRewardModels:
-    """Train a reward model without facts and one with, on the same comparisons."""
+    """Train a reward model without facts and one with, on the same comparisons.
+
+    Args:
+        changes: Settings that win over the recipe `reward-world`.
+        out: Folder of the loop, with `comparisons/`.
+        base: The model that both start from.
+        seed: Seed of training.
+    """
+    compared = out / "comparisons"
+    settings = {
+        "model": {"base": base},
+        "data": {
+            "comparisons": str(compared / "train"),
+            "validation": str(compared / "held_out"),
+        },
+        "train": {"seed": seed},
+    }
+    blind = {"template": {"facts_position": "none"}}
     runs = []
-    for name, position in (
-        ("without_facts", ["template.facts_position='none'"]),
-        ("with_facts", []),
-    ):
-        settings = [
-            f"data.comparisons='{out / 'comparisons' / 'train'}'",
-            f"data.validation='{out / 'comparisons' / 'held_out'}'",
-            f"model.base='{base}'",
-            f"train.seed={seed}",
-            *position,
-            *overrides,
-        ]
-        recipe = load_recipe(RECIPES / "reward-world.toml", RewardRecipe, overrides=settings)
+    for name, own in (("without_facts", blind), ("with_facts", {})):
+        recipe = load_recipe(
+            "reward-world", RewardRecipe, settings=merge_settings(settings, own, changes)
+        )
         # Held-out comparisons only measure: the last checkpoint is kept, whatever they say.
         runs.append(train_reward(recipe, out / "reward" / f"{name}-{seed}", choose=latest()))
     return TrainedRewardModels(*runs)
@@ -181,7 +188,7 @@ def facts_dependence(
 
 
 def train_policy(
-    overrides: Sequence[str],
+    changes: Settings,
     run_dir: Path,
     *,
     base: str,
@@ -194,7 +201,7 @@ def train_policy(
     """Train a policy by PPO against a reward model, its last checkpoint kept.
 
     Args:
-        overrides: Settings that win over the recipe `ppo-world`.
+        changes: Settings that win over the recipe `ppo-world`.
         run_dir: Its run directory.
         base: The model that it starts from.
         prompts: Folder with `train` and `held_out` prompts.
@@ -203,43 +210,41 @@ def train_policy(
         reward_model: Folder of the reward model.
         reads_facts: Whether it reads facts.
     """
-    settings = [
-        f"data.prompts='{prompts / 'train' / 'prompts.jsonl'}'",
-        f"data.held_out='{prompts / 'held_out' / 'prompts.jsonl'}'",
-        "data.held_out_fraction=0.0",
-        f"model.base='{base}'",
-        f"reward_model='{reward_model}'",
-        f"train.seed={seed}",
-        *overrides,
-    ]
-    if reads_facts:
-        facts = [prompts / part / "facts.jsonl" for part in ("train", "held_out")]
-        both = run_dir.parent / f"{run_dir.name}-facts.jsonl"
-        both.parent.mkdir(parents=True, exist_ok=True)
-        lines = [line for file in facts for line in file.read_text(encoding="utf-8").splitlines()]
-        kept = [
-            line
-            for number, line in enumerate(lines)
-            if number == 0 or "schema_version" not in json.loads(line)
-        ]
-        both.write_text("\n".join(kept) + "\n", encoding="utf-8")
-        settings.append(f"data.facts='{both}'")
-    recipe = load_recipe(RECIPES / "ppo-world.toml", PpoRecipe, overrides=settings)
+    settings = {
+        "model": {"base": base},
+        "data": {
+            "prompts": str(prompts / "train" / PROMPTS_FILE),
+            "held_out": str(prompts / "held_out" / PROMPTS_FILE),
+            "held_out_fraction": 0.0,
+        },
+        "reward_model": str(reward_model),
+        "train": {"seed": seed},
+    }
+    facts = {"data": {"facts": str(_join_facts(prompts, run_dir))}} if reads_facts else {}
+    recipe = load_recipe("ppo-world", PpoRecipe, settings=merge_settings(settings, facts, changes))
     return train_ppo(recipe, run_dir, judge=judge, choose=latest())
 
 
+def _join_facts(prompts: Path, run_dir: Path) -> Path:
+    """Put the facts of training and held-out prompts into one file next to a run directory."""
+    facts = [
+        one
+        for part in ("train", "held_out")
+        for one in read_records(prompts / part / FACTS_FILE, Facts)
+    ]
+    return write_records(run_dir.parent / f"{run_dir.name}-facts.jsonl", facts, kind="Facts")
+
+
 def train_dense_dpo(
-    overrides: Sequence[str], run_dir: Path, *, base: str, corrections: Path, seed: int
+    changes: Settings, run_dir: Path, *, base: str, corrections: Path, seed: int
 ) -> RunResult:
     """Train by dense DPO on corrections, its last checkpoint kept, as the other arms keep theirs."""
-    settings = [
-        f"model.base='{base}'",
-        f"data.corrections='{corrections}'",
-        "data.validation_fraction=0.0",
-        f"train.seed={seed}",
-        *overrides,
-    ]
-    recipe = load_recipe(RECIPES / "dpo-world.toml", PreferenceRecipe, overrides=settings)
+    settings = {
+        "model": {"base": base},
+        "data": {"corrections": str(corrections), "validation_fraction": 0.0},
+        "train": {"seed": seed},
+    }
+    recipe = load_recipe("dpo-world", PreferenceRecipe, settings=merge_settings(settings, changes))
     return train_dpo(recipe, run_dir, choose=latest())
 
 

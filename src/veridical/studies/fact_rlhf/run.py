@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -101,12 +101,12 @@ class FactRlhfRecipe(Recipe):
     """What is known of the scenes that reward models are trained and used on."""
     questions: QuestionMix = Field(default_factory=QuestionMix)
     """What people compare answers to, and what PPO asks."""
-    reward: tuple[str, ...] = ()
-    """Settings that win over the recipe `reward-world`, key=value."""
-    ppo: tuple[str, ...] = ()
-    """Settings that win over the recipe `ppo-world`, key=value."""
-    dpo: tuple[str, ...] = ()
-    """Settings that win over the recipe `dpo-world`, key=value."""
+    reward: dict[str, Any] = Field(default_factory=dict)
+    """Settings that win over the recipe `reward-world`, by section: `reward.train.epochs=2`."""
+    ppo: dict[str, Any] = Field(default_factory=dict)
+    """Settings that win over the recipe `ppo-world`, by section: `ppo.train.iterations=6`."""
+    dpo: dict[str, Any] = Field(default_factory=dict)
+    """Settings that win over the recipe `dpo-world`, by section."""
 
     @property
     def corrections(self) -> int:
@@ -123,7 +123,7 @@ QUICK_FACT_RLHF = FactRlhfRecipe(
     probe_scenes=50,
     questions_per_type=12,
     best_of=4,
-    ppo=("train.iterations=6", "train.evaluation_iterations=2"),
+    ppo={"train": {"iterations": 6, "evaluation_iterations": 2}},
 )
 """The same loop in a fraction of the time, with wider intervals."""
 
