@@ -92,11 +92,11 @@ def write_case(folder: Path, *, shape: str, recipe: PpoRecipe, iterations: int) 
         folder / "reward", base=str(folder / "base"), base_hash=base_hash
     )
     roles = build_roles(recipe, cache=folder / "cache")
-    roles.join_head()
+    roles.attach_head()
     _disturb(roles.vlm.model, seed=2)
     save_trainable(roles.vlm.model, folder / "learning.safetensors")
     trained = sum(p.numel() for p in trainable_parameters(roles.vlm.model).values())
-    roles.part_head()
+    roles.detach_head()
     roles.save(folder / _ROLES)
     prompts = encode(roles, records[: recipe.rollout.prompts])
     streams = [[1000 * n + k for k in range(recipe.rollout.samples)] for n in range(len(prompts))]

@@ -70,9 +70,9 @@ def make_side(name: str, folder: Path, recipe: PpoRecipe) -> Side:
         rewarding = _reward_apart(folder, whole="adapters" not in on)
     else:
         roles = build_roles(recipe, cache=folder / f"cache-{name}")
-        roles.join_head()
+        roles.attach_head()
         load_trainable(roles.vlm.model, folder / "learning.safetensors")
-        roles.part_head()
+        roles.detach_head()
         if "shared_cache" not in on:
             roles = SteppedRoles(roles.vlm, roles.features, recipe, on=on, head=roles.head)
         rewarding = RewardModel.attach(roles.frozen_base(), folder / "reward")

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from veridical.training.preference.config import PreferenceRecipe as PreferenceRecipe
     from veridical.training.preference.train import train_dpo as train_dpo
     from veridical.training.reward.config import RewardRecipe as RewardRecipe
-    from veridical.training.reward.report import train_reward as train_reward
+    from veridical.training.reward.train import train_reward_model as train_reward_model
     from veridical.training.sft.config import SftRecipe as SftRecipe
     from veridical.training.sft.train import train_sft as train_sft
     from veridical.world.export import write_scenes as write_scenes
@@ -159,7 +159,7 @@ _HOMES = {
     "veridical.training.preference.config": ("PreferenceRecipe",),
     "veridical.training.preference.train": ("train_dpo",),
     "veridical.training.reward.config": ("RewardRecipe",),
-    "veridical.training.reward.report": ("train_reward",),
+    "veridical.training.reward.train": ("train_reward_model",),
     "veridical.training.sft.config": ("SftRecipe",),
     "veridical.training.sft.train": ("train_sft",),
     "veridical.world.export": ("write_scenes",),

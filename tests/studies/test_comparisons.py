@@ -11,7 +11,7 @@ from veridical.models.loading import load_model
 from veridical.studies.comparisons import collect_comparisons
 from veridical.studies.world_prompts import QuestionMix, write_facts
 from veridical.training.reward.config import RewardRecipe
-from veridical.training.reward.report import train_reward
+from veridical.training.reward.train import train_reward_model
 from veridical.world.base import base_model_path
 from veridical.world.judge import judge_description
 from veridical.world.known_facts import FactsModel
@@ -103,7 +103,7 @@ def test_it_can_be_learnt_from_and_the_report_knows_the_kinds(collected, tmp_pat
         },
         RewardRecipe,
     )
-    result = train_reward(recipe, tmp_path / "run")
+    result = train_reward_model(recipe, tmp_path / "run")
     report = json.loads((result.run_dir / "reward_report.json").read_text())
     assert report["accuracy"]["n"] + report["ties_of_people"] == report["comparisons"]
     assert report["by_kind"]

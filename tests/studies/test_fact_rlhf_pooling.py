@@ -6,7 +6,7 @@ import pytest
 
 from veridical.studies.fact_rlhf.arms import TrainedRewardModels, pooled_accuracy, pooled_difference
 from veridical.training.reward.train import HELD_OUT_FILE
-from veridical.training.run.directory import RunResult
+from veridical.training.run.frame import RunResult
 
 
 def run(folder, right):

@@ -67,12 +67,12 @@ def reward(
     from veridical.config import load_recipe
     from veridical.recipes import find_recipe
     from veridical.training.reward.config import RewardRecipe
-    from veridical.training.reward.report import train_reward
+    from veridical.training.reward.train import train_reward_model
 
     path = find_recipe(recipe, prefix="reward")
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
     resolved = load_recipe(path, RewardRecipe, overrides=overrides)
-    train_reward(resolved, out or Path("runs") / path.stem, resume=resume)
+    train_reward_model(resolved, out or Path("runs") / path.stem, resume=resume)
 
 
 @app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('dpo'))}.")

@@ -130,7 +130,7 @@ def roles(tiny_llava_path, tmp_path):
             if "lora_B" in name:
                 parameter.normal_(std=0.1)
         built.head.weight.normal_(std=0.1)
-    built.join_head()
+    built.attach_head()
     return recipe, built
 
 

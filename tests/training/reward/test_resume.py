@@ -20,7 +20,7 @@ import torch
 torch.set_num_threads(1)
 from veridical.config import load_recipe
 from veridical.rewards.model import RewardModel
-from veridical.training.reward import train as reward
+from veridical.training.reward import train as reward, trainer
 from veridical.training.reward.config import RewardRecipe
 
 def die():
@@ -43,7 +43,7 @@ def half_a_file(value, path, *rest):
 whole = torch.save
 MOMENTS = {
     # within the fourth step, of which one micro-batch of two is done; the last resume point is at step 3
-    "mid-epoch": lambda: die_at_call(reward, "pairwise_loss", 18),
+    "mid-epoch": lambda: die_at_call(trainer, "pairwise_loss", 18),
     "saving": lambda: die_at_call(torch, "save", 4, half_a_file),
     # all is learnt, and the reward model is not written yet
     "before-the-end": lambda: die_at_call(RewardModel, "save", 1),

@@ -29,7 +29,7 @@ from veridical.statistics import clustered_bootstrap
 from veridical.studies.collection import Collected
 from veridical.studies.objectives import recorded_objectives
 from veridical.training.preference.config import PreferenceRecipe
-from veridical.training.run.directory import RunResult
+from veridical.training.run.frame import RunResult
 from veridical.world import scenes as world_scenes
 from veridical.world.judge import judge_description
 from veridical.world.people import PersonModel

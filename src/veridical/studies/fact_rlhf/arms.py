@@ -23,10 +23,9 @@ from veridical.training.ppo.train import train_ppo
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.train import train_dpo
 from veridical.training.reward.config import RewardRecipe
-from veridical.training.reward.report import train_reward
-from veridical.training.reward.train import HELD_OUT_FILE
+from veridical.training.reward.train import HELD_OUT_FILE, train_reward_model
 from veridical.training.run.choice import latest
-from veridical.training.run.directory import RunResult
+from veridical.training.run.frame import RunResult
 from veridical.world.known_facts import FactsModel, known_facts
 from veridical.world.scenes import Scene
 
@@ -137,7 +136,7 @@ def train_reward_models(
             "reward-world", RewardRecipe, settings=merge_settings(settings, own, changes)
         )
         # Held-out comparisons only measure: the last checkpoint is kept, whatever they say.
-        runs.append(train_reward(recipe, out / "reward" / f"{name}-{seed}", choose=latest()))
+        runs.append(train_reward_model(recipe, out / "reward" / f"{name}-{seed}", choose=latest()))
     return TrainedRewardModels(*runs)
 
 

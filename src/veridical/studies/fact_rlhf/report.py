@@ -27,7 +27,7 @@ from veridical.studies.demo.report import alt_text, mark_faults, picture
 from veridical.studies.fact_rlhf.arms import TrainedRewardModels, pooled_difference
 from veridical.studies.fact_rlhf.curves import RunCurve
 from veridical.studies.fact_rlhf.image import IMAGE_ALONE
-from veridical.training.reward.report import REPORT_FILE
+from veridical.training.reward.train import REPORT_FILE
 
 _GALLERY_SCENES = 6
 _CLIMB_STEPS = 4

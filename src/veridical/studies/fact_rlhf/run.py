@@ -45,7 +45,7 @@ from veridical.studies.fact_rlhf.distance import compare_at_equal_distance
 from veridical.studies.fact_rlhf.image import accuracy_of_the_image
 from veridical.studies.fact_rlhf.report import FactRlhfRun, describe_fact_rlhf
 from veridical.studies.world_prompts import AskedScene, ExactJudge, QuestionMix, write_world_prompts
-from veridical.training.run.directory import RunResult
+from veridical.training.run.frame import RunResult
 from veridical.world.base import WORLD_MODEL
 from veridical.world.known_facts import FactsModel
 from veridical.world.people import PersonModel

@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from veridical.config import Recipe
 from veridical.models.lora import LoraRecipe
 from veridical.rewards.composition import RewardSection
+from veridical.training.run.paths import AdapterPath, DataPath, WorkPath
 from veridical.training.run.presets import as_said, fill_in, settings_of
-from veridical.training.run.settings import ModelSection, TrainSection
+from veridical.training.run.settings import ModelSection, TrainingRecipe, TrainSection
 
 PpoPreset = Literal["none", "llava-rlhf"]
 
@@ -59,15 +60,15 @@ of 10 multiplied the penalty too."""
 class PpoDataSection(Recipe):
     """What is answered while learning."""
 
-    prompts: str = Field(min_length=1)
+    prompts: DataPath = Field(min_length=1)
     """JSONL file of `Prompt` records; image paths in it are relative to its folder. Original:
     72,000."""
-    facts: str = ""
+    facts: DataPath = ""
     """JSONL file of `Facts` records, for a reward model that reads them. Empty: none."""
     missing_facts: Literal["error", "without"] = "error"
     """Prompts without facts where the reward model reads facts: refuse the file (with `skip_bad`
     they are put aside), or reward responses to them without facts, counted. Original: crashes."""
-    held_out: str = ""
+    held_out: DataPath = ""
     """JSONL file of prompts that are only measured on (proxy reward, KL and judge in
     `curves.jsonl`). Empty: a share of `prompts`."""
     held_out_fraction: float = Field(default=0.0, ge=0, lt=1)
@@ -167,7 +168,7 @@ class ValueSection(Recipe):
     kind: Literal["adapter", "detached", "shared"] = "adapter"
     """Where the value's head stands: on an adapter of its own ("adapter", the original), or on the
     policy's states, without ("detached") or with ("shared") a gradient into the policy."""
-    adapter: str = ""
+    adapter: AdapterPath = ""
     """Folder of an adapter that the value's starts from. Original: the reward model's. Empty: the
     bare base."""
     lora: LoraRecipe = Field(default_factory=LoraRecipe)
@@ -220,7 +221,7 @@ class PpoTrainSection(Recipe):
     Original: on."""
     bf16: bool = False
     """Compute in bfloat16 while trained weights stay as they are. Original: on."""
-    cache: str = ""
+    cache: WorkPath = ""
     """Folder for image features, which runs may share. Empty: `cache` in the run directory."""
 
     @model_validator(mode="after")
@@ -251,7 +252,7 @@ class PpoTrainSection(Recipe):
         )
 
 
-class PpoRecipe(Recipe):
+class PpoRecipe(TrainingRecipe):
     """Train a policy by PPO against a reward (`veridical train ppo`)."""
 
     preset: PpoPreset = "none"
@@ -261,10 +262,10 @@ class PpoRecipe(Recipe):
     """The policy; its start is the reference."""
     data: PpoDataSection
     """The prompts."""
-    reward_model: str = ""
+    reward_model: AdapterPath = ""
     """Folder of a reward model (`veridical train reward`); its adapter joins the policy's base.
     Empty: rules alone."""
-    judge_model: str = ""
+    judge_model: AdapterPath = ""
     """Folder of a second reward model, learnt from other comparisons or another seed, that rates
     held-out responses beside the reward: where the reward rises and it falls, the run warns. Empty:
     no judge."""

@@ -41,7 +41,7 @@ from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
     save_weights,
-    weights_folder,
+    weights_name,
 )
 
 POLICY, VALUE, REFERENCE = "policy", "value", "reference"
@@ -157,12 +157,12 @@ class Roles:
             found: Tensor = self.head(states.to(self.head.weight.dtype)).squeeze(-1)
         return found
 
-    def join_head(self) -> None:
+    def attach_head(self) -> None:
         """Make the head a part of the model: it is then optimised, kept in resume points and restored with the rest."""
         if self.head is not None:
             setattr(unwrap(self.vlm.model), _HEAD, self.head)
 
-    def part_head(self) -> None:
+    def detach_head(self) -> None:
         """Take the head out again; the model is saved and hashed without it."""
         if self.head is not None:
             delattr(unwrap(self.vlm.model), _HEAD)
@@ -182,7 +182,7 @@ class Roles:
 
     def save(self, run_dir: Path) -> Path:
         """Write the policy as any model or adapter is written, and the value beside it; give the policy's folder."""
-        folder = weights_folder(run_dir, self._recipe.model)
+        folder = run_dir / weights_name(self._recipe.model)
         if self.head is not None:
             if self.value_apart:
                 save_lora(self.vlm, run_dir / VALUE, name=VALUE)

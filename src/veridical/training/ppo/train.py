@@ -8,16 +8,11 @@ branches, rewards them, and is learnt from for a few passes; then comes the next
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-
-from veridical.config import write_recipe
 from veridical.errors import ConfigError
 from veridical.feedback.pairs import split_by_image
-from veridical.files import hash_file, hash_folder, read_jsonl_rows, write_json_atomically
+from veridical.files import read_jsonl_rows, write_json_atomically
 from veridical.progress import log
-from veridical.records.manifests import build_manifest
 from veridical.rewards.protocol import RewardFunction
-from veridical.seeding import child_seed
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.diagnostics import find_warnings, hacking_warning
 from veridical.training.ppo.engines import HfEngine, RolloutEngine
@@ -35,17 +30,10 @@ from veridical.training.ppo.rewards import build_judge, build_reward
 from veridical.training.ppo.roles import Roles, build_roles
 from veridical.training.ppo.rollouts import RolloutCollector
 from veridical.training.ppo.trainer import PpoTrainer
-from veridical.training.run.checkpoints import find_resume_point
 from veridical.training.run.choice import ChoiceRule, latest
-from veridical.training.run.directory import Clock, RunResult, open_run
-from veridical.training.run.loop import RESUME_FOLDER
+from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.metrics_log import METRICS_FILE
-from veridical.training.run.trained_model import (
-    absolute_path,
-    mixed_precision,
-    weights_folder,
-    with_absolute_model,
-)
+from veridical.training.run.trained_model import mixed_precision, precision_name, weights_name
 
 __all__ = ["HELD_OUT", "HeldOutPrompt", "measure_held_out", "train_ppo"]
 
@@ -84,28 +72,36 @@ def train_ppo(
         ModelError: The model cannot be trained so, or no response gets a reward.
         StorageError: The disk refused.
     """
-    run_dir = Path(run_dir)
-    recipe = _with_absolute_paths(recipe)
-    finished = open_run(recipe, run_dir, resume=resume)
-    if finished is not None:
-        return RunResult(
-            run_dir, weights_folder(run_dir, recipe.model), recipe.model.base, finished
-        )
-    clock = Clock()
-    torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
-    cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
-    roles = build_roles(
-        recipe, cache=cache / f"features-{'bf16' if recipe.train.bf16 else 'plain'}"
+    method = Method[PpoRecipe](
+        verb="train ppo",
+        seed=recipe.train.seed,
+        stream="adapter",
+        weights=weights_name(recipe.model),
+        prepare=lambda run: _prepare(run, reward=reward, judge=judge, engine=engine, choose=choose),
     )
+    return run_training(recipe, run_dir, method, resume=resume)
+
+
+def _prepare(
+    run: Run[PpoRecipe],
+    *,
+    reward: RewardFunction | None,
+    judge: RewardFunction | None,
+    engine: RolloutEngine | None,
+    choose: ChoiceRule | None,
+) -> Prepared:
+    recipe, clock = run.recipe, run.clock
+    precision = precision_name(bf16=recipe.train.bf16)
+    roles = build_roles(recipe, cache=run.cache(recipe.train.cache) / f"features-{precision}")
+    run.check_base(recipe.model.base, roles.base_hash)
     clock.lap("loading")
     reward = reward or build_reward(roles, recipe)
     judge = judge or build_judge(roles, recipe)
-    prompts = _read(roles, reward, recipe, run_dir)
+    prompts = _read(roles, reward, recipe, run.folder)
     without_facts = count_without_facts([one for part in prompts.values() for one in part], reward)
     iterations = _count_rollouts(recipe, len(prompts["train"]))
     clock.lap("encoding")
-    write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
-    _tell_memory(roles, recipe, prompts["train"], run_dir)
+    _report_memory(roles, recipe, prompts["train"], run.folder)
     collector = RolloutCollector(
         roles, engine or HfEngine(roles, recipe.rollout, bf16=recipe.train.bf16), reward, recipe
     )
@@ -113,9 +109,9 @@ def train_ppo(
 
     def measure(step: int) -> dict[str, float]:
         metrics = measure_held_out(
-            collector, prompts["held out"], judge, keep=run_dir / HELD_OUT / f"{step:06d}.jsonl"
+            collector, prompts["held out"], judge, keep=run.folder / HELD_OUT / f"{step:06d}.jsonl"
         )
-        for warned in _hacking(run_dir, step, metrics, looks):
+        for warned in _hacking(run.folder, step, metrics, looks):
             log(f"Warning: {warned}")
         return metrics
 
@@ -125,41 +121,23 @@ def train_ppo(
         prompts["train"],
         recipe=recipe,
         iterations=iterations,
-        run_dir=run_dir,
+        run_dir=run.folder,
         measure=measure,
         rule=choose or latest(),
     )
-    trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
-    clock.lap("training")
-    history = [
-        row.value for row in read_jsonl_rows(run_dir / METRICS_FILE) if isinstance(row.value, dict)
-    ]
-    warned = [str(one) for one in find_warnings(history)]
-    for text in warned:
-        log(f"Warning: {text}")
-    last = trainer.progress.candidates[-1]
-    warned += _hacking(run_dir, last.step, last.metrics, looks)  # said when it was measured
-    trained_weights = sum(p.numel() for p in roles.vlm.model.parameters() if p.requires_grad)
-    roles.part_head()
-    weights = roles.save(run_dir)
-    clock.lap("saving")
-    progress = trainer.progress
-    files = filter(None, [recipe.data.prompts, recipe.data.held_out, recipe.data.facts])
-    rewards = filter(None, [recipe.reward_model, recipe.judge_model])
-    inputs = {file: hash_file(file) for file in files} | {
-        folder: hash_folder(folder) for folder in rewards
-    }
-    manifest = build_manifest(
-        verb="train ppo",
-        seed=recipe.train.seed,
-        recipe=recipe,
-        inputs={**inputs, recipe.model.base: roles.base_hash},
-        seconds={**clock.seconds, "training": progress.seconds},
-        notes={
-            "chosen_step": progress.best_step,
-            "choice_rule": trainer.rule.statement,
-            "base": progress.base,
-            "candidates": [candidate.model_dump() for candidate in progress.candidates],
+
+    def finish() -> Mapping[str, object]:
+        rows = [row.value for row in read_jsonl_rows(run.folder / METRICS_FILE)]
+        history = [row for row in rows if isinstance(row, dict)]
+        warned = [str(one) for one in find_warnings(history)]
+        for text in warned:
+            log(f"Warning: {text}")
+        last = trainer.progress.candidates[-1]
+        # These were logged when they were measured.
+        warned += _hacking(run.folder, last.step, last.metrics, looks)
+        roles.detach_head()
+        roles.save(run.folder)
+        return {
             "iterations": iterations,
             "prompts": {name: len(rows) for name, rows in prompts.items()},
             "prompts_without_facts": without_facts,
@@ -167,12 +145,9 @@ def train_ppo(
             "warnings": warned,
             "reward": reward.name,
             "judge": judge.name if judge is not None else None,
-            "trained_weights": trained_weights,
-        },
-    )
-    write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
-    log(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
-    return RunResult(run_dir, weights, recipe.model.base, manifest)
+        }
+
+    return Prepared(trainer, finish)
 
 
 def _count_rollouts(recipe: PpoRecipe, prompts: int) -> int:
@@ -186,10 +161,10 @@ def _count_rollouts(recipe: PpoRecipe, prompts: int) -> int:
     return count
 
 
-def _tell_memory(
+def _report_memory(
     roles: Roles, recipe: PpoRecipe, prompts: Sequence[PpoPrompt], run_dir: Path
 ) -> None:
-    """Reckon what the run holds, say it, and keep it in `memory.json`."""
+    """Estimate what the run holds in memory; log it and keep it in `memory.json`."""
     typical = sum(one.encoded.prompt["input_ids"].shape[1] for one in prompts) // len(prompts)
     report = memory_report(roles, recipe, prompt_tokens=typical)
     for line in report.lines():
@@ -238,25 +213,3 @@ def _read(roles: Roles, reward: RewardFunction, recipe: PpoRecipe, run_dir: Path
         "held out": data.held_out_fraction,
     }
     return split_by_image(prompts, shares, seed=recipe.train.seed)
-
-
-def _with_absolute_paths(recipe: PpoRecipe) -> PpoRecipe:
-    """So that the recipe written to the run directory works from anywhere."""
-    files = ("prompts", "facts", "held_out")
-    data = recipe.data.model_copy(
-        update={name: absolute_path(getattr(recipe.data, name)) for name in files}
-    )
-    value = recipe.value.model_copy(
-        update={"adapter": absolute_path(recipe.value.adapter, must_exist=True)}
-    )
-    train = recipe.train.model_copy(update={"cache": absolute_path(recipe.train.cache)})
-    return recipe.model_copy(
-        update={
-            "model": with_absolute_model(recipe.model),
-            "data": data,
-            "value": value,
-            "train": train,
-            "reward_model": absolute_path(recipe.reward_model, must_exist=True),
-            "judge_model": absolute_path(recipe.judge_model, must_exist=True),
-        }
-    )

@@ -67,7 +67,7 @@ class PpoTrainer(RunTrainer):
         self._prompts = prompts
         self._rollout: Rollout | None = None
         self._iteration = -1
-        roles.join_head()
+        roles.attach_head()
         settings = recipe.train.for_the_loop(steps_per_iteration=recipe.steps_per_iteration)
         super().__init__(
             roles.vlm,

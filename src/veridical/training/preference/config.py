@@ -13,8 +13,9 @@ from pydantic import Field, model_validator
 from veridical.config import Recipe
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.objectives.registry import DEFAULT, OBJECTIVES, AnyObjective
+from veridical.training.run.paths import DataPath
 from veridical.training.run.presets import Sections, as_said, fill_in, settings_of
-from veridical.training.run.settings import ModelSection, TrainSection
+from veridical.training.run.settings import ModelSection, TrainingRecipe, TrainSection
 
 Preset = Literal["none", "rlhf-v", "veridical"]
 
@@ -66,7 +67,7 @@ tried)."""
 class DataSection(Recipe):
     """What is learnt from."""
 
-    corrections: str = Field(min_length=1)
+    corrections: DataPath = Field(min_length=1)
     """JSONL file of corrections; image paths in it are relative to its folder. RLHF-V: 1,401
     corrections."""
     validation_fraction: float = Field(default=0.05, ge=0, lt=1)
@@ -81,7 +82,7 @@ class DataSection(Recipe):
     """Put bad rows aside, into a file beside the run's output, and go on."""
 
 
-class PreferenceRecipe(Recipe):
+class PreferenceRecipe(TrainingRecipe):
     """Train a model on corrections by DPO or dense DPO (`veridical train dpo`)."""
 
     preset: Preset = "none"

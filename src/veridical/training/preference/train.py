@@ -10,19 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from veridical.config import write_recipe
 from veridical.feedback.pairs import Pair, split_by_image
-from veridical.files import hash_file, write_json_atomically
 from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
-from veridical.progress import log
-from veridical.records.manifests import build_manifest
-from veridical.seeding import child_seed
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.data import (
     PreparedPair,
@@ -33,18 +27,16 @@ from veridical.training.preference.data import (
 )
 from veridical.training.preference.losses import preference_losses
 from veridical.training.preference.references import reference_logprobs
-from veridical.training.run.checkpoints import find_resume_point
 from veridical.training.run.choice import ChoiceRule, default_rule
-from veridical.training.run.directory import Clock, RunResult, open_run
-from veridical.training.run.loop import RESUME_FOLDER, Evaluate, RunTrainer
+from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.loop import Evaluate, RunTrainer
 from veridical.training.run.trained_model import (
-    absolute_path,
     load_for_training,
     make_trainable,
     mixed_precision,
+    precision_name,
     save_weights,
-    weights_folder,
-    with_absolute_model,
+    weights_name,
 )
 
 
@@ -73,35 +65,32 @@ def train_dpo(
         ModelError: The model cannot be trained so.
         StorageError: The disk refused.
     """
-    run_dir = Path(run_dir)
-    recipe = recipe.model_copy(
-        update={
-            "model": with_absolute_model(recipe.model),
-            "data": recipe.data.model_copy(
-                update={"corrections": absolute_path(recipe.data.corrections)}
-            ),
-            "train": recipe.train.model_copy(update={"cache": absolute_path(recipe.train.cache)}),
-        }
+    method = Method[PreferenceRecipe](
+        verb="train dpo",
+        seed=recipe.train.seed,
+        stream="adapter",
+        weights=weights_name(recipe.model),
+        prepare=lambda run: _prepare(run, evaluate=evaluate, choose=choose),
     )
-    weights = weights_folder(run_dir, recipe.model)
-    finished = open_run(recipe, run_dir, resume=resume)
-    if finished is not None:
-        return RunResult(run_dir, weights, recipe.model.base, finished)
-    clock = Clock()
-    torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
-    pairs = read_pairs(recipe.data, quarantine=run_dir / "bad_rows.jsonl")
+    return run_training(recipe, run_dir, method, resume=resume)
+
+
+def _prepare(
+    run: Run[PreferenceRecipe], *, evaluate: Evaluate | None, choose: ChoiceRule | None
+) -> Prepared:
+    recipe, clock = run.recipe, run.clock
+    pairs = read_pairs(recipe.data, quarantine=run.folder / "bad_rows.jsonl")
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
-    base_hash = model_hash(vlm.model)
+    run.check_base(recipe.model.base, model_hash(vlm.model))
     clock.lap("loading")
-    pairs = refuse_texts(vlm, pairs, recipe.data, quarantine=run_dir / "bad_texts.jsonl")
+    pairs = refuse_texts(vlm, pairs, recipe.data, quarantine=run.folder / "bad_texts.jsonl")
     parts = _split(pairs, recipe)
-    cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
-    precision = "bf16" if recipe.train.bf16 else "plain"
+    cache = run.cache(recipe.train.cache)
+    precision = precision_name(bf16=recipe.train.bf16)
     autocast = mixed_precision(vlm, bf16=recipe.train.bf16)
-    features = FeatureCache(
-        cache / f"features-{precision}", vlm
-    )  # the adapter's wrapper does not touch the tower
+    # The adapter's wrapper does not touch the tower.
+    features = FeatureCache(cache / f"features-{precision}", vlm)
     with autocast():
         prepared, statistics = encode_pairs(
             vlm,
@@ -111,7 +100,6 @@ def train_dpo(
             features=features,
         )
     clock.lap("encoding")
-    write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
     references = reference_logprobs(
         vlm,
         prepared,
@@ -133,7 +121,7 @@ def train_dpo(
         validation_rows,
         recipe=recipe,
         features=features,
-        run_dir=run_dir,
+        run_dir=run.folder,
         evaluate=evaluate,
         rule=choose
         or default_rule(
@@ -143,33 +131,15 @@ def train_dpo(
             coverage_tolerance=recipe.train.coverage_tolerance,
         ),
     )
-    trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
-    clock.lap("training")
-    save_weights(vlm, weights)
-    clock.lap("saving")
-    progress = trainer.progress
-    manifest = build_manifest(
-        verb="train dpo",
-        seed=recipe.train.seed,
-        recipe=recipe,
-        inputs={
-            recipe.data.corrections: hash_file(recipe.data.corrections),
-            recipe.model.base: base_hash,
-        },
-        seconds={**clock.seconds, "training": progress.seconds},
-        notes={
-            "chosen_step": progress.best_step,
-            "choice_rule": trainer.rule.statement,
-            "base": progress.base,
-            "candidates": [candidate.model_dump() for candidate in progress.candidates],
+
+    def finish() -> Mapping[str, object]:
+        save_weights(vlm, run.weights)
+        return {
             "pairs": statistics._asdict(),
             "sources": sorted({pair.source for pair in pairs}),
-            "trained_weights": sum(p.numel() for p in vlm.model.parameters() if p.requires_grad),
-        },
-    )
-    write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
-    log(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
-    return RunResult(run_dir, weights, recipe.model.base, manifest)
+        }
+
+    return Prepared(trainer, finish)
 
 
 class PreferenceTrainer(RunTrainer):

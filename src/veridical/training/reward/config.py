@@ -13,16 +13,17 @@ from veridical.config import Recipe
 from veridical.objectives.reward import Centring
 from veridical.rewards.card import Pooling
 from veridical.rewards.template import FACT_KINDS, FactKind, RewardTemplate
-from veridical.training.run.settings import ModelSection, TrainSection
+from veridical.training.run.paths import DataPath, WorkPath
+from veridical.training.run.settings import ModelSection, TrainingRecipe, TrainSection
 
 
 class ComparisonSection(Recipe):
     """What is learnt from."""
 
-    comparisons: str = Field(min_length=1)
+    comparisons: DataPath = Field(min_length=1)
     """Folder with comparisons.jsonl, prompts.jsonl, responses.jsonl, facts.jsonl and the images.
     LLaVA-RLHF: 9,422 comparisons by people."""
-    validation: str = ""
+    validation: DataPath = ""
     """Another such folder that is held out, to choose the checkpoint and to report on. Empty: a
     share of the first."""
     validation_fraction: float = Field(default=0.05, ge=0, lt=1)
@@ -117,14 +118,14 @@ class RewardTrainSection(TrainSection):
     LLaVA-RLHF: on."""
     bf16: bool = False
     """Compute in bfloat16 while trained weights stay as they are. LLaVA-RLHF: on."""
-    cache: str = ""
+    cache: WorkPath = ""
     """Folder for image features, which runs may share. Empty: in memory alone, 2 GiB of them."""
     by_length: bool = True
     """Put comparisons of like length into one micro-batch, so that little is padded. LLaVA-RLHF:
     off."""
 
 
-class RewardRecipe(Recipe):
+class RewardRecipe(TrainingRecipe):
     """Train a reward model on comparisons (`veridical train reward`), with facts or without."""
 
     model: ModelSection

@@ -1,60 +1,118 @@
-"""The run directory of a training: claimed once, gone on with by the same recipe only, read back when finished."""
+"""The run directory of a training: what was begun in it, from which recipe and which inputs, and whether it may go on.
 
-import time
+Recipe and fingerprints of all inputs are written before any work. A run is *begun* once it has measured its base
+(the first line of `metrics.jsonl`); until then nothing is lost by starting over, so that a data fault can be fixed
+and the same command given again.
+"""
+
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from veridical.config import Recipe, load_recipe
-from veridical.errors import ConfigError
-from veridical.files import read_bytes
+from veridical.config import Recipe, load_recipe, write_recipe
+from veridical.errors import ConfigError, StorageError
+from veridical.files import read_bytes, write_json_atomically
 from veridical.progress import log
 from veridical.records import Manifest
+from veridical.training.run.metrics_log import METRICS_FILE
+
+RECIPE_FILE = "recipe.toml"
+INPUTS_FILE = "inputs.json"
+"""Sha256 by path of everything that the run reads, as it was when the run was started."""
+MANIFEST_FILE = "manifest.json"
 
 
-class RunResult(NamedTuple):
-    """What a training run left."""
-
-    run_dir: Path
-    """The run directory: `recipe.toml`, `metrics.jsonl`, `manifest.json` and the trained
-    weights."""
-    weights: Path
-    """Folder of the trained weights: `adapter` (LoRA) or `model` (full), inside the run
-    directory."""
-    base: str
-    """The model that was trained; an adapter goes on top of it."""
-    manifest: Manifest
-    """What made the run; `notes` holds the chosen step and the rule."""
-
-
-def open_run(recipe: Recipe, run_dir: Path, *, resume: bool) -> Manifest | None:
-    """Look whether a run directory may be used; give the manifest if the run in it is finished already.
+def open_run(
+    recipe: Recipe, run_dir: Path, inputs: Mapping[str, str], *, resume: bool
+) -> Manifest | None:
+    """Claim a run directory, or go on with the run in it; give the manifest where that run is finished.
 
     Args:
-        recipe: The recipe to run.
+        recipe: The recipe to run, its paths absolute.
         run_dir: The directory.
-        resume: Whether a run in it may be gone on with.
+        inputs: Fingerprints of what the recipe reads.
+        resume: Whether a run in it may be resumed.
 
     Raises:
-        ConfigError: It holds a run, and `resume` was not asked for or the run has another recipe.
+        ConfigError: It holds a run, and `resume` was not asked for, or that run has another recipe or was started
+            from other inputs.
+        StorageError: The disk refused.
     """
-    written = run_dir / "recipe.toml"
-    if not written.is_file():
-        return None
-    if not resume:
+    written = run_dir / RECIPE_FILE
+    if written.is_file() and resume:
+        _check_recipe(recipe, written)
+        check_inputs(run_dir, inputs)
+        if (run_dir / MANIFEST_FILE).is_file():
+            log(f"The run in {run_dir} is finished already.")
+            return Manifest.model_validate_json(read_bytes(run_dir / MANIFEST_FILE))
+    elif written.is_file() and not _is_only_prepared(run_dir):
         raise ConfigError(
-            f"`{run_dir}` holds a run already. Give another folder, or go on with that run by"
-            " adding --resume."
+            f"`{run_dir}` holds a run already. Give another folder, or resume that run with"
+            " --resume."
         )
+    else:
+        write_recipe(recipe, written)
+        write_json_atomically(run_dir / INPUTS_FILE, dict(inputs))
+    return None
+
+
+def check_inputs(run_dir: Path, inputs: Mapping[str, str]) -> None:
+    """Compare fingerprints with those that the run was started with, and keep those that are new.
+
+    Args:
+        run_dir: The run directory.
+        inputs: Fingerprints by path.
+
+    Raises:
+        ConfigError: An input has changed; all that have are named.
+    """
+    file = run_dir / INPUTS_FILE
+    before = read_inputs(run_dir)
+    folders = {str(Path(name).parent) for name in inputs}
+    changed = [name for name, value in inputs.items() if before.get(name, value) != value]
+    changed += [name for name in before if str(Path(name).parent) in folders and name not in inputs]
+    if changed:
+        way_out = (
+            "start again without --resume: nothing was trained yet"
+            if _is_only_prepared(run_dir)
+            else "train on the new data in another folder"
+        )
+        raise ConfigError(
+            f"The run in `{run_dir}` cannot be resumed, since what it learns from has changed:"
+            f" `{'`, `'.join(changed)}`. Restore it, or {way_out}."
+        )
+    if not before.keys() >= inputs.keys():
+        write_json_atomically(file, {**before, **inputs})
+
+
+def read_inputs(run_dir: Path) -> dict[str, str]:
+    """Fingerprints by path, as they were when the run was started; empty for a run that kept none."""
+    file = run_dir / INPUTS_FILE
+    if not file.is_file():
+        return {}
+    try:
+        return {str(name): str(value) for name, value in json.loads(read_bytes(file)).items()}
+    except (ValueError, AttributeError) as error:
+        raise StorageError(
+            f"Cannot read `{file}`: {error}. Remove the run directory and start again."
+        ) from error
+
+
+def _is_only_prepared(run_dir: Path) -> bool:
+    """Whether a training was started here and did not come to its first measurement."""
+    begun = (METRICS_FILE, MANIFEST_FILE)
+    return (run_dir / INPUTS_FILE).is_file() and not any(
+        (run_dir / name).exists() for name in begun
+    )
+
+
+def _check_recipe(recipe: Recipe, written: Path) -> None:
     before = load_recipe(written, type(recipe))
     if before != recipe:
         raise ConfigError(
-            f"The run in `{run_dir}` was started with another recipe; they differ in"
+            f"The run in `{written.parent}` was started with another recipe; they differ in"
             f" {_differences(before, recipe)}. Resume with `{written}`, or give another folder."
         )
-    if not (run_dir / "manifest.json").is_file():
-        return None
-    log(f"The run in {run_dir} is finished already.")
-    return Manifest.model_validate_json(read_bytes(run_dir / "manifest.json"))
 
 
 def _differences(before: Recipe, after: Recipe) -> str:
@@ -62,7 +120,7 @@ def _differences(before: Recipe, after: Recipe) -> str:
     return ", ".join(f"`{name}`" for name in new if old.get(name) != new[name])
 
 
-def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in values.items():
         flat |= (
@@ -71,18 +129,3 @@ def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
             else {f"{prefix}{name}": value}
         )
     return flat
-
-
-class Clock:
-    """Wall-clock seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        """What was noted."""
-        self._last = time.monotonic()
-
-    def lap(self, stage: str) -> None:
-        """Note the seconds since the last lap."""
-        now = time.monotonic()
-        self.seconds[stage] = now - self._last
-        self._last = now

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from veridical.config import Recipe
 from veridical.models.lora import LoraRecipe
+from veridical.training.run.paths import AdapterPath, ModelPath, WorkPath
 
 Part = Literal["language_model", "projector", "vision"]
 
@@ -17,10 +18,10 @@ Part = Literal["language_model", "projector", "vision"]
 class ModelSection(Recipe):
     """Which model is trained, and which of its parts."""
 
-    base: str = Field(min_length=1)
+    base: ModelPath = Field(min_length=1)
     """Folder or hub id of the model to start from, which is also the reference; "world" is the
     embedded world's."""
-    adapter: str = ""
+    adapter: AdapterPath = ""
     """Folder of a LoRA adapter to go on from; the reference is then the base with that adapter.
     Empty: none."""
     tuning: Literal["lora", "full"] = "lora"
@@ -98,7 +99,7 @@ class TrainSection(Recipe):
     RLHF-V: on."""
     bf16: bool = False
     """Compute in bfloat16 while trained weights stay as they are. RLHF-V: on."""
-    cache: str = ""
+    cache: WorkPath = ""
     """Folder for image features and reference log-probabilities, which runs may share: what is
     stale is never read, what was scored in other batches differs by rounding. Empty: `cache` in the
     run directory."""
@@ -111,3 +112,10 @@ class TrainSection(Recipe):
                 f" ({self.batch_size})"
             )
         return self
+
+
+class TrainingRecipe(Recipe):
+    """What the recipe of every training has."""
+
+    model: ModelSection
+    """The model; its start is the reference."""

@@ -11,7 +11,6 @@ from safetensors import SafetensorError
 from veridical.errors import StorageError
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import add_lora, freeze, save_lora
-from veridical.models.named import is_named_model
 from veridical.progress import log
 from veridical.training.run.settings import ModelSection
 
@@ -67,9 +66,14 @@ def mixed_precision(
     return lambda: torch.autocast(vlm.device.type, dtype=torch.bfloat16, enabled=bf16)
 
 
-def weights_folder(run_dir: Path, settings: ModelSection) -> Path:
-    """Where in a run directory the trained weights go."""
-    return run_dir / ("adapter" if settings.tuning == "lora" else "model")
+def precision_name(*, bf16: bool) -> str:
+    """Name of the number type that a model computes in; part of the names of what is kept on disk."""
+    return "bf16" if bf16 else "plain"
+
+
+def weights_name(settings: ModelSection) -> str:
+    """Name of the folder in a run directory that the trained weights go to."""
+    return "adapter" if settings.tuning == "lora" else "model"
 
 
 def save_weights(vlm: VisionLanguageModel, folder: Path, *, adapter: str | None = None) -> None:
@@ -94,25 +98,3 @@ def save_weights(vlm: VisionLanguageModel, folder: Path, *, adapter: str | None 
             f"Cannot write `{folder}`: {error}. Nothing is lost: free space and run the same"
             " command with --resume."
         ) from error
-
-
-def absolute_path(text: str, *, must_exist: bool = False) -> str:
-    """Make a path work from anywhere, so that the recipe in a run directory does; empty stays empty.
-
-    Args:
-        text: The path.
-        must_exist: Leave alone what is no folder: it is the id of a model on the hub.
-    """
-    return str(Path(text).absolute()) if text and (not must_exist or Path(text).is_dir()) else text
-
-
-def with_absolute_model(settings: ModelSection) -> ModelSection:
-    """Make the folders of model and adapter absolute; hub ids and named models stay."""
-    base = (
-        settings.base
-        if is_named_model(settings.base)
-        else absolute_path(settings.base, must_exist=True)
-    )
-    return settings.model_copy(
-        update={"base": base, "adapter": absolute_path(settings.adapter, must_exist=True)}
-    )

@@ -11,13 +11,14 @@ from typing import Literal
 from pydantic import Field
 
 from veridical.config import Recipe
-from veridical.training.run.settings import ModelSection, TrainSection
+from veridical.training.run.paths import DataPath, WorkPath
+from veridical.training.run.settings import ModelSection, TrainingRecipe, TrainSection
 
 
 class ConversationSection(Recipe):
     """What is learnt from."""
 
-    conversations: str = Field(min_length=1)
+    conversations: DataPath = Field(min_length=1)
     """JSONL file of conversations; image paths in it are relative to its folder. LLaVA-RLHF: 226 k
     rows for SFT, 15 k for the policy's start."""
     validation_fraction: float = Field(default=0.02, ge=0, lt=1)
@@ -60,14 +61,14 @@ class SftTrainSection(TrainSection):
     LLaVA-RLHF: on."""
     bf16: bool = False
     """Compute in bfloat16 while trained weights stay as they are. LLaVA-RLHF: on."""
-    cache: str = ""
+    cache: WorkPath = ""
     """Folder for image features, which runs may share. Empty: `cache` in the run directory."""
     by_length: bool = True
     """Put conversations of like length into one micro-batch, so that little is padded; which ones
     meet and when stays random. LLaVA-RLHF: off."""
 
 
-class SftRecipe(Recipe):
+class SftRecipe(TrainingRecipe):
     """Fine-tune a model on conversations (`veridical train sft`); only answers are learnt, questions are context."""
 
     model: ModelSection

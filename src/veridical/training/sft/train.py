@@ -10,33 +10,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from veridical.config import write_recipe
 from veridical.feedback.conversations import read_conversations
-from veridical.files import hash_file, write_json_atomically
 from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
-from veridical.progress import log
-from veridical.records.manifests import build_manifest
-from veridical.seeding import child_seed
-from veridical.training.run.checkpoints import find_resume_point
 from veridical.training.run.choice import ChoiceRule, default_rule
-from veridical.training.run.directory import Clock, RunResult, open_run
+from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.length_order import LengthOrder
-from veridical.training.run.loop import RESUME_FOLDER, Evaluate, RunTrainer
+from veridical.training.run.loop import Evaluate, RunTrainer
 from veridical.training.run.trained_model import (
-    absolute_path,
     load_for_training,
     make_trainable,
     mixed_precision,
+    precision_name,
     save_weights,
-    weights_folder,
-    with_absolute_model,
+    weights_name,
 )
 from veridical.training.sft.config import SftRecipe
 from veridical.training.sft.data import (
@@ -75,45 +67,43 @@ def train_sft(
         ModelError: The model cannot be trained so.
         StorageError: The disk refused.
     """
-    run_dir = Path(run_dir)
-    recipe = recipe.model_copy(
-        update={
-            "model": with_absolute_model(recipe.model),
-            "data": recipe.data.model_copy(
-                update={"conversations": absolute_path(recipe.data.conversations)}
-            ),
-            "train": recipe.train.model_copy(update={"cache": absolute_path(recipe.train.cache)}),
-        }
+    method = Method[SftRecipe](
+        verb="train sft",
+        seed=recipe.train.seed,
+        stream="adapter",
+        weights=weights_name(recipe.model),
+        prepare=lambda run: _prepare(run, evaluate=evaluate, choose=choose),
     )
-    weights = weights_folder(run_dir, recipe.model)
-    finished = open_run(recipe, run_dir, resume=resume)
-    if finished is not None:
-        return RunResult(run_dir, weights, recipe.model.base, finished)
-    clock = Clock()
-    torch.manual_seed(child_seed(recipe.train.seed, "adapter"))
-    data = recipe.data
+    return run_training(recipe, run_dir, method, resume=resume)
+
+
+def _prepare(
+    run: Run[SftRecipe], *, evaluate: Evaluate | None, choose: ChoiceRule | None
+) -> Prepared:
+    recipe, data, clock = run.recipe, run.recipe.data, run.clock
     conversations = read_conversations(
         data.conversations,
         outside=data.images_outside,
         skip_bad=data.skip_bad,
-        quarantine=run_dir / "bad_rows.jsonl",
+        quarantine=run.folder / "bad_rows.jsonl",
     )
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
-    base_hash = model_hash(vlm.model)
+    run.check_base(recipe.model.base, model_hash(vlm.model))
     clock.lap("loading")
-    conversations = refuse_texts(vlm, conversations, data, quarantine=run_dir / "bad_texts.jsonl")
+    conversations = refuse_texts(
+        vlm, conversations, data, quarantine=run.folder / "bad_texts.jsonl"
+    )
     train, validation = split_conversations(
         conversations, validation_fraction=data.validation_fraction, seed=recipe.train.seed
     )
-    cache = Path(recipe.train.cache) if recipe.train.cache else run_dir / "cache"
-    features = FeatureCache(cache / f"features-{'bf16' if recipe.train.bf16 else 'plain'}", vlm)
+    precision = precision_name(bf16=recipe.train.bf16)
+    features = FeatureCache(run.cache(recipe.train.cache) / f"features-{precision}", vlm)
     with mixed_precision(vlm, bf16=recipe.train.bf16)():
         prepared, statistics = encode_conversations(
             vlm, [*train, *validation], max_tokens=data.max_tokens, features=features
         )
     clock.lap("encoding")
-    write_recipe(recipe, run_dir / "recipe.toml")  # from here on there is something to resume
     vlm = make_trainable(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
@@ -123,7 +113,7 @@ def train_sft(
         prepared[len(train) :],
         recipe=recipe,
         features=features,
-        run_dir=run_dir,
+        run_dir=run.folder,
         evaluate=evaluate,
         rule=choose
         or default_rule(
@@ -133,33 +123,15 @@ def train_sft(
             coverage_tolerance=recipe.train.coverage_tolerance,
         ),
     )
-    trainer.run(resume_from=find_resume_point(run_dir / RESUME_FOLDER))
-    clock.lap("training")
-    save_weights(vlm, weights)
-    clock.lap("saving")
-    progress = trainer.progress
-    manifest = build_manifest(
-        verb="train sft",
-        seed=recipe.train.seed,
-        recipe=recipe,
-        inputs={
-            recipe.data.conversations: hash_file(recipe.data.conversations),
-            recipe.model.base: base_hash,
-        },
-        seconds={**clock.seconds, "training": progress.seconds},
-        notes={
-            "chosen_step": progress.best_step,
-            "choice_rule": trainer.rule.statement,
-            "base": progress.base,
-            "candidates": [candidate.model_dump() for candidate in progress.candidates],
+
+    def finish() -> Mapping[str, object]:
+        save_weights(vlm, run.weights)
+        return {
             "conversations": statistics._asdict(),
             "sources": sorted({row.source for row in conversations}),
-            "trained_weights": sum(p.numel() for p in vlm.model.parameters() if p.requires_grad),
-        },
-    )
-    write_json_atomically(run_dir / "manifest.json", manifest.model_dump(mode="json"))
-    log(f"Chosen: step {progress.best_step} ({trainer.rule.statement}). Weights: {weights}")
-    return RunResult(run_dir, weights, recipe.model.base, manifest)
+        }
+
+    return Prepared(trainer, finish)
 
 
 class SftTrainer(RunTrainer):

@@ -1,0 +1,155 @@
+"""What every training does around its method: lock the run directory, prepare, train, save, write the manifest.
+
+In order: paths are made absolute → the directory is locked → recipe and fingerprints of the inputs are written →
+the method prepares its trainer → it trains, from the last resume point where there is one → the method saves →
+the manifest. A method gives what differs, as one function from a `Run` to a `Prepared`.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+
+from veridical.files import write_json_atomically
+from veridical.progress import log
+from veridical.records import Manifest
+from veridical.records.manifests import build_manifest
+from veridical.seeding import child_seed
+from veridical.training.run.checkpoints import find_resume_point, trainable_parameters
+from veridical.training.run.directory import MANIFEST_FILE, check_inputs, open_run, read_inputs
+from veridical.training.run.lock import locked
+from veridical.training.run.loop import RESUME_FOLDER, RunTrainer
+from veridical.training.run.paths import fingerprint_inputs, with_absolute_paths
+from veridical.training.run.settings import TrainingRecipe
+
+R = TypeVar("R", bound=TrainingRecipe)
+
+
+class RunResult(NamedTuple):
+    """What a training run left."""
+
+    run_dir: Path
+    """The run directory: `recipe.toml`, `inputs.json`, `metrics.jsonl`, `manifest.json` and the trained weights."""
+    weights: Path
+    """Folder of the trained weights: `adapter` (LoRA), `model` (full) or `reward_model`, inside the run directory."""
+    base: str
+    """The model that was trained; an adapter goes on top of it."""
+    manifest: Manifest
+    """What made the run; `notes` holds the chosen step and the rule."""
+
+
+class Clock:
+    """Wall-clock seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        """What was noted."""
+        self._last = time.monotonic()
+
+    def lap(self, stage: str) -> None:
+        """Note the seconds since the last lap."""
+        now = time.monotonic()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+
+class Run(NamedTuple, Generic[R]):
+    """A run that was started: what a method prepares its trainer for."""
+
+    recipe: R
+    """The recipe, its paths absolute."""
+    folder: Path
+    """The run directory."""
+    weights: Path
+    """Folder in it that the trained weights go to."""
+    clock: Clock
+    """Takes the time of the method's stages."""
+
+    def cache(self, named: str) -> Path:
+        """The folder for what is computed once: the one that the recipe names, or one in the run directory."""
+        return Path(named) if named else self.folder / "cache"
+
+    def check_base(self, name: str, fingerprint: str) -> None:
+        """Note the fingerprint of the base's weights, which is known once they are loaded.
+
+        Raises:
+            ConfigError: The run was started with other weights.
+        """
+        check_inputs(self.folder, {name: fingerprint})
+
+
+class Prepared(NamedTuple):
+    """A method that is ready to train."""
+
+    trainer: RunTrainer
+    """The loop; its resume points lie in the run directory."""
+    finish: Callable[[], Mapping[str, object]]
+    """Writes the chosen weights, and gives the notes of the manifest that are the method's own."""
+
+
+class Method(NamedTuple, Generic[R]):
+    """What one method of training adds to the frame."""
+
+    verb: str
+    """The command, for the manifest: "train dpo"."""
+    seed: int
+    """Root seed."""
+    stream: str
+    """Names the randomness of the first weights."""
+    weights: str
+    """Name of the folder in the run directory that the trained weights go to."""
+    prepare: Callable[[Run[R]], Prepared]
+    """Reads and encodes the data, loads the model and sets up the trainer."""
+
+
+def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: bool) -> RunResult:
+    """Run one training from its recipe to its manifest.
+
+    Args:
+        recipe: What to train, on what, how.
+        run_dir: Where everything goes; must hold no run, unless `resume`.
+        method: Which training.
+        resume: Resume the run in `run_dir`; gives the same weights as without the interruption.
+
+    Raises:
+        ConfigError: `run_dir` is in use, holds a run already, or one of another recipe or of inputs that have
+            changed since.
+        StorageError: The disk refused.
+    """
+    folder = Path(run_dir)
+    recipe = with_absolute_paths(recipe)
+    weights, base = folder / method.weights, recipe.model.base
+    with locked(folder):
+        finished = open_run(recipe, folder, fingerprint_inputs(recipe), resume=resume)
+        if finished is not None:
+            return RunResult(folder, weights, base, finished)
+        run = Run(recipe, folder, weights, Clock())
+        torch.manual_seed(child_seed(method.seed, method.stream))
+        trainer, finish = method.prepare(run)
+        trainer.run(resume_from=find_resume_point(folder / RESUME_FOLDER))
+        run.clock.lap("training")
+        learning = trainable_parameters(trainer.vlm.model).values()
+        trained_weights = sum(parameter.numel() for parameter in learning)
+        notes = finish()
+        run.clock.lap("saving")
+        progress, rule = trainer.progress, trainer.rule.statement
+        manifest = build_manifest(
+            verb=method.verb,
+            seed=method.seed,
+            recipe=recipe,
+            inputs=read_inputs(folder),
+            seconds={**run.clock.seconds, "training": progress.seconds},
+            notes={
+                "chosen_step": progress.best_step,
+                "choice_rule": rule,
+                "base": progress.base,
+                "candidates": [candidate.model_dump() for candidate in progress.candidates],
+                **notes,
+                "trained_weights": trained_weights,
+            },
+        )
+        write_json_atomically(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    log(f"Chosen: step {progress.best_step} ({rule}). Weights: {weights}")
+    return RunResult(folder, weights, base, manifest)
