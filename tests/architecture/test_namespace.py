@@ -47,7 +47,7 @@ VERBS = {
     "world": ("write_scenes", "write_world_benchmarks", "pretrain"),
     "data": ("import_corrections",),
     "generate": ("generate",),
-    "train": ("train_sft", "train_reward", "train_dpo", "train_ppo"),
+    "train": ("train_sft", "train_reward_model", "train_dpo", "train_ppo"),
     "evaluate": ("evaluate",),
     "score": ("score", "judge_at_endpoint"),
     "report": ("write_report",),
