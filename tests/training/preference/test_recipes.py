@@ -26,7 +26,7 @@ def test_all_are_found():
 def test_it_says_what_it_was_run_on_how_to_run_it_and_what_it_takes(path):
     head = path.read_text(encoding="utf-8").split("\n\npreset")[0]
     for word in (
-        "Checked on",
+        "Tested",
         f"veridical train dpo {path.stem} ",
         "One override",
         "AdamW",
