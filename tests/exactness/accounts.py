@@ -73,19 +73,21 @@ LEFT = (
 
 
 _ABOUT = """\
-The files are not redistributed, so this is checked where they lie in the checkout (`tests/official_data.py`); small
-files of our own replace them in all other tests. What "official" means: POPE, VQA, CHAIR (original, OPERA), AMBER,
-LLaVA-Bench, MMHal-Bench and HallusionBench were run unmodified (Python 2 through lib2to3; AMBER with spaCy's similarity
-replaced by a stated function); VLMEvalKit's and lmms-eval's readings of POPE were rewritten from their source; Object
-HalBench ran with the judge's call and spaCy bypassed. MMHal's reviews, AMBER's responses, HallusionBench's checks and
-VQA's items are synthetic; POPE's two real files, CHAIR's captions and LLaVA-Bench's text-only reviews are real. A count
-of one may stand for many items: POPE's edge cases (82 texts, three readings), CHAIR's (81 captions, as many), its
-word forms (789 and 498) and its lists of objects (500 captions each) count once, if all of them agree.
+The files are not redistributed, so this is checked where they lie in the checkout
+(`tests/official_data.py`); small files of our own replace them in all other tests. What "official"
+means: POPE, VQA, CHAIR (original, OPERA), AMBER, LLaVA-Bench, MMHal-Bench and HallusionBench were
+run unmodified (Python 2 through lib2to3; AMBER with spaCy's similarity replaced by a stated
+function); VLMEvalKit's and lmms-eval's readings of POPE were rewritten from their source; Object
+HalBench ran with the judge's call and spaCy bypassed. MMHal's reviews, AMBER's responses,
+HallusionBench's checks and VQA's items are synthetic; POPE's two real files, CHAIR's captions and
+LLaVA-Bench's text-only reviews are real. A count of one may stand for many items: POPE's edge cases
+(82 texts, three readings), CHAIR's (81 captions, as many), its word forms (789 and 498) and its
+lists of objects (500 captions each) count once, if all of them agree.
 
-Two steps depend on spaCy: AMBER's similarity of words (en_core_web_lg) and the singulars of Object HalBench's official
-variant (en_core_web_trf). Neither model is on a package index, and neither was available. A test runs both steps
-with spaCy itself and small pipelines built in the test; no number that depends on the two models was compared with the official
-one.
+Two steps depend on spaCy: AMBER's similarity of words (en_core_web_lg) and the singulars of Object
+HalBench's official variant (en_core_web_trf). Neither model is on a package index, and neither was
+available. A test runs both steps with spaCy itself and small pipelines built in the test; no number
+that depends on the two models was compared with the official one.
 """
 
 
