@@ -25,7 +25,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from veridical.models.loading import image_only_processor
+from veridical.models.processors import VideoSettings, image_only_processor
 
 LLAVA_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' }}{% for part in"
@@ -167,7 +167,10 @@ def tiny_qwen2_5_vl(folder: Path, *, seed: int = 0) -> Path:
         size={"shortest_edge": 16 * 16, "longest_edge": 48 * 48},
     )
     processor = image_only_processor(Qwen2_5_VLProcessor)(
-        image_processor, tokenizer, chat_template=CHATML_TEMPLATE
+        image_processor,
+        tokenizer,
+        VideoSettings({"video_processor_type": "Qwen2VLVideoProcessor"}),
+        chat_template=CHATML_TEMPLATE,
     )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -23,11 +23,11 @@ from veridical.models.branches import (
     branch_hidden_states,
     evaluate_branches,
 )
-from veridical.models.encoded_prompts import stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_tokens
 from veridical.models.loading import VisionLanguageModel, load_model, unwrap
 from veridical.models.lora import freeze, set_trainable_adapters
+from veridical.models.prompts.encoding import stack_prompts
 from veridical.models.token_scores import score_logits
 from veridical.rewards.learned import LearnedReward
 from veridical.rewards.model import RewardModel

@@ -9,7 +9,7 @@ from veridical.errors import ModelError
 from veridical.models.adapters import adapter_names, load_adapter, use_adapter
 from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora, save_lora
-from veridical.models.prompting import encode_prompts
+from veridical.models.prompts.encoding import encode_prompts
 
 
 def shaken(vlm, seed):

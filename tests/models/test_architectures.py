@@ -23,10 +23,11 @@ from transformers import (
     SmolVLMConfig,
 )
 
-from veridical.errors import ModelError
-from veridical.models import architectures, branches, generation
-from veridical.models.architectures import encode_images, no_fast_path_reason, prompt_positions
+from veridical.models import branches
+from veridical.models.architectures.images import encode_images
+from veridical.models.architectures.positions import no_fast_path_reason, prompt_positions
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
+from veridical.models.decoding import TokenChoice, decode_generally, decode_lean, uniform_noise
 from veridical.models.loading import VisionLanguageModel
 
 IMAGE, END = 50, 2
@@ -256,10 +257,10 @@ def test_lean_decoding_gives_what_generate_gives(name):
     )
     vlm = VisionLanguageModel(model, names, name)
     for temperature, count in ((0.0, 1), (1.0, 3)):
-        choice = generation._Choice(temperature, 1.0, torch.tensor([IMAGE]))
-        noise = generation._noise(range(2 * count), 8) if temperature else None
-        lean = generation._generate_lean(vlm, prompt, None, noise, choice, count, 8)
-        general = generation._generate_generally(vlm, dict(prompt), None, noise, choice, count, 8)
+        noise = uniform_noise(range(2 * count), 8) if temperature else None
+        choice = TokenChoice(temperature, 1.0, torch.tensor([IMAGE]), noise, count, 8)
+        lean = decode_lean(vlm, prompt, None, choice)
+        general = decode_generally(vlm, prompt, None, choice)
         assert [row[: row.index(END) + 1] if END in row else row for row in lean.tolist()] == [
             row[: row.index(END) + 1] if END in row else row for row in general.tolist()
         ]
@@ -267,7 +268,7 @@ def test_lean_decoding_gives_what_generate_gives(name):
 
 def test_positions_are_the_models_own(qwen):
     from miniatures import picture
-    from veridical.models.prompting import encode_prompts
+    from veridical.models.prompts.encoding import encode_prompts
 
     prompt = encode_prompts(qwen, ["Hm?", "What is it?"], [picture(0), picture(1, size=(40, 64))])
     seen = {}
@@ -313,11 +314,3 @@ def test_images_that_see_ahead_are_kept_off_the_fast_path():
         logits[0, -4:-1].log_softmax(-1).gather(1, batch.response_ids[0, 0, :3, None]).squeeze(1)
     )
     torch.testing.assert_close(scores[0, 0, :3], expected, rtol=0, atol=1e-5)
-
-
-def test_images_must_be_as_many_as_prompts():
-    _, prompt = build("llava")
-    with pytest.raises(ModelError, match="1 images for 2 prompts"):
-        architectures.repeat_images(
-            {"pixel_values": prompt["pixel_values"][:1]}, prompts=2, times=2
-        )

@@ -5,7 +5,7 @@ from transformers import LlavaForConditionalGeneration
 from miniatures import picture
 from veridical.errors import ModelError
 from veridical.models import token_scores
-from veridical.models.architectures import encode_images
+from veridical.models.architectures.images import encode_images
 from veridical.models.branches import (
     BranchBatch,
     branch_hidden_states,
@@ -16,7 +16,8 @@ from veridical.models.branches import (
 )
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import LoraRecipe, add_lora
-from veridical.models.prompting import encode_prompts, encode_responses
+from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.responses import encode_responses
 from veridical.models.token_scores import Sampling
 
 QUESTIONS = [
@@ -256,7 +257,7 @@ def test_what_does_not_allow_branches_says_why_and_still_scores(tiny_llava_path,
             "flash_attention_2",
         ),
         (lambda c: setattr(c.text_config, "model_type", "opt"), "`opt` has not been checked"),
-        (lambda c: setattr(c, "model_type", "gemma3"), "`gemma3` has not been checked"),
+        (lambda c: setattr(c, "model_type", "gemma3"), "`gemma3` has image blocks attention"),
         (lambda c: setattr(c.text_config, "sliding_window", 16), "sliding window of 16"),
         (lambda c: setattr(c.text_config, "rope_parameters", {"rope_type": "dynamic"}), "dynamic"),
     ],
@@ -292,7 +293,7 @@ def test_malformed_batches_are_refused(llava):
         BranchBatch(batch.prompt, batch.response_ids, hole)
     with pytest.raises(ModelError, match="must both be"):
         BranchBatch(batch.prompt, batch.response_ids, hole[0])
-    with pytest.raises(ModelError, match="as many"):
+    with pytest.raises(ModelError, match="2 prompts and responses to 1"):
         BranchBatch(batch.prompt, batch.response_ids[:1], batch.response_mask[:1])
 
 

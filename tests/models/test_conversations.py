@@ -7,9 +7,11 @@ from conversation_files import TALKS
 from miniatures import picture
 from veridical.errors import ModelError
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
-from veridical.models.conversations import encode_conversation, encode_question
 from veridical.models.loading import load_model
-from veridical.models.prompting import encode_prompts, encode_responses, render_turns
+from veridical.models.prompts.conversations import encode_conversation
+from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.rendering import render_turns
+from veridical.models.prompts.responses import encode_responses
 
 
 @pytest.fixture(scope="module", params=["tiny_llava_path", "tiny_qwen2_5_vl_path"])
@@ -20,7 +22,7 @@ def vlm(request):
 def pieces(encoded):
     """Runs of learnt and not learnt tokens."""
     runs = []
-    for token, learnt in zip(encoded.ids, encoded.learnt, strict=True):
+    for token, learnt in zip(encoded.ids, encoded.learned, strict=True):
         if not runs or runs[-1][0] != learnt:
             runs.append((learnt, []))
         runs[-1][1].append(token)
@@ -41,7 +43,7 @@ def test_answers_and_their_ends_are_learnt_and_nothing_else(vlm, texts):
 def test_one_turn_is_a_plain_response(vlm):
     encoded = encode_conversation(vlm, TALKS[0])
     assert encoded.ids == encode_responses(vlm, TALKS[0][1:])[0].ids
-    assert all(encoded.learnt)
+    assert all(encoded.learned)
     assert not encoded.truncated
 
 
@@ -67,8 +69,8 @@ def test_a_long_conversation_is_cut_behind_an_answers_token(vlm):
         assert cut.truncated == (limit < len(whole.ids))
         assert cut.ids == whole.ids[: len(cut.ids)]
         assert 0 < len(cut.ids) <= limit
-        assert cut.learnt[-1]
-        assert cut.learnt == whole.learnt[: len(cut.ids)]
+        assert cut.learned[-1]
+        assert cut.learned == whole.learned[: len(cut.ids)]
 
 
 def test_placeholders_and_end_tokens_as_text_are_refused(vlm):
@@ -90,7 +92,7 @@ def test_a_template_that_drops_answers_is_refused(vlm, monkeypatch):
 
 
 def test_a_question_about_no_image_is_the_same_prompt_without_one(vlm):
-    prompt = encode_question(vlm, "What?")
+    prompt = encode_prompts(vlm, ["What?"], [None])
     assert "pixel_values" not in prompt
     assert not torch.isin(prompt["input_ids"], torch.tensor(vlm.placeholder_token_ids)).any()
     ids, mask = stack_responses([[encode_conversation(vlm, ("What?", "A cat.")).ids]])

@@ -4,11 +4,13 @@ from safetensors.torch import load_file
 
 from miniatures import picture
 from veridical.errors import ModelError
-from veridical.models.architectures import encode_images, vision_tower
+from veridical.models.architectures.images import encode_images
+from veridical.models.architectures.parts import vision_tower
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
 from veridical.models.features import FeatureCache
 from veridical.models.lora import LoraRecipe, add_lora, freeze
-from veridical.models.prompting import encode_prompts, encode_responses
+from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.responses import encode_responses
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ import torch
 
 from miniatures import picture
 from veridical.errors import ModelError
-from veridical.models import generation
+from veridical.models import decoding
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
-from veridical.models.conversations import encode_question
 from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_responses, generate_tokens
-from veridical.models.prompting import encode_prompts
+from veridical.models.prompts.encoding import encode_prompts
 
 QUESTIONS = [
     "What is in the picture?",
@@ -47,7 +46,7 @@ def eager_to_end(request, monkeypatch):
 def by_hand(vlm, question, image, steps):
     """Greedy decoding as it is defined: the whole sequence anew for every token, no cache."""
     prompt = (
-        encode_question(vlm, question)
+        encode_prompts(vlm, [question], [None])
         if image is None
         else encode_prompts(vlm, [question], [image])
     )
@@ -152,9 +151,9 @@ def test_top_p_keeps_the_smallest_set_that_holds_it():
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
     nothing = torch.tensor([], dtype=torch.long)
     for top_p, allowed in ((0.5, {0}), (0.51, {0, 1}), (0.8, {0, 1}), (0.96, {0, 1, 2, 3})):
-        choice = generation._Choice(1.0, top_p, nothing)
+        choice = decoding.TokenChoice(1.0, top_p, nothing, None, 1, 1)
         drawn = torch.linspace(0, 1 - 1e-9, 400, dtype=torch.float64)
-        found = generation._choose(logits.expand(400, -1).double(), drawn, choice)
+        found = decoding.choose(logits.expand(400, -1).double(), drawn, choice)
         assert set(found.tolist()) == allowed
 
 

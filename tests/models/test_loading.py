@@ -46,7 +46,7 @@ def test_a_language_model_is_refused(tmp_path):
         vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1
     )
     LlamaForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="`llama`, which is no model of images and text"):
+    with pytest.raises(ModelError, match="`llama`, which is not a model for images and text"):
         load_model(tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_missing_weights_are_said(copy):
 def test_pickled_weights_are_not_read(copy, llava):
     (copy / "model.safetensors").unlink()
     torch.save(llava.model.state_dict(), copy / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="safetensors only"):
+    with pytest.raises(ModelError, match="only safetensors"):
         load_model(copy)
 
 
@@ -104,7 +104,7 @@ def test_a_broken_config_is_said(copy):
 
 
 def test_an_unknown_dtype_is_said(tiny_llava_path):
-    with pytest.raises(ModelError, match="is no dtype"):
+    with pytest.raises(ModelError, match="is not a dtype"):
         load_model(tiny_llava_path, dtype="float31")
 
 

@@ -6,7 +6,7 @@ from transformers import AutoModelForImageTextToText
 from miniatures import picture
 from veridical.errors import ModelError
 from veridical.models.adapters import load_adapter, use_adapter
-from veridical.models.architectures import language_model, vision_tower
+from veridical.models.architectures.parts import language_model, vision_tower
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
 from veridical.models.lora import (
     LoraRecipe,
@@ -16,7 +16,8 @@ from veridical.models.lora import (
     save_lora,
     set_trainable_adapters,
 )
-from veridical.models.prompting import encode_prompts, encode_responses
+from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.responses import encode_responses
 
 
 def batch_of(vlm):

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from miniatures import picture
 from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompting import decode_responses, encode_prompts, encode_responses
+from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.responses import decode_responses, encode_responses
 
 TEXTS = [
     "There is a red car.",
@@ -162,5 +163,5 @@ def test_long_responses_are_cut_without_an_end(vlm):
 
 def test_a_template_that_drops_the_answer_is_refused(llava):
     deaf = with_template(llava, "USER: <image> Q ASSISTANT:")
-    with pytest.raises(ModelError, match="leaves out what the assistant says"):
+    with pytest.raises(ModelError, match="leaves out the assistant's turns"):
         encode_responses(deaf, ["a"])

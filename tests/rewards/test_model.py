@@ -12,7 +12,7 @@ from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora
-from veridical.models.prompting import encode_prompts
+from veridical.models.prompts.encoding import encode_prompts
 from veridical.records import Facts
 from veridical.rewards.model import RewardModel, new_head
 from veridical.rewards.queries import RewardQuery

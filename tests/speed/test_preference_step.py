@@ -8,7 +8,7 @@ import torch
 from miniatures import picture
 from veridical.models.branches import score_branches
 from veridical.models.loading import load_model
-from veridical.models.prompting import encode_prompts
+from veridical.models.prompts.encoding import encode_prompts
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "preference_step"
 

@@ -10,7 +10,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from veridical.models.generation import generate_responses
 from veridical.models.loading import load_model
-from veridical.models.prompting import encode_prompts, encode_responses
+from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.responses import encode_responses
 from veridical.seeding import child_random
 from veridical.world.base import IMAGE_TOKENS, base_model_path, build_model, build_processor
 from veridical.world.descriptions import describe

@@ -24,7 +24,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from veridical.errors import ModelError, StorageError
 from veridical.files import atomic_path, hash_bytes
-from veridical.models.architectures import encode_images, log_once, vision_tower
+from veridical.models.architectures.images import encode_images
+from veridical.models.architectures.parts import vision_tower
+from veridical.models.architectures.positions import log_once
 from veridical.models.hashing import model_hash, tensor_hash
 from veridical.models.loading import VisionLanguageModel, unwrap
 

@@ -1,9 +1,9 @@
-"""Load a vision-language model with its processor, by its folder or hub id, as plain `transformers` objects.
+"""Load a vision-language model and its processor, from a folder or the hub.
 
-Model files are data: only safetensors are read, and code from a repository runs only where the
-caller asks for it by name. What the rest of Veridical needs of a model (a chat template, a fast
-tokenizer, an image placeholder) is checked here, once, so that a wrong model fails at the door and
-says why.
+Both are plain `transformers` objects. Model files are data: only safetensors are read, and code
+from a repository runs only where the caller asks for it by name. What the rest of Veridical needs
+of a model (a chat template, a fast tokenizer, an image placeholder, an architecture that it can
+score) is checked here, once, so that a model that cannot work fails at the door and says why.
 """
 
 import sys
@@ -15,27 +15,31 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging
 
 from veridical.errors import MissingPackageError, ModelError
+from veridical.models.architectures.table import unsupported_reason
 from veridical.models.named import resolve_model
+from veridical.models.processors import Processor, first_line, load_processor
 
 Quantization = Literal["none", "4bit"]
+
+Model = Any
+"""A `PreTrainedModel` for images and text, bare or inside a `PeftModel` or a distributed wrapper."""
 
 
 @dataclass(frozen=True, eq=False)
 class VisionLanguageModel:
     """A model and the processor that belongs to it."""
 
-    model: Any
+    model: Model
     """A `PreTrainedModel` for image-text-to-text, or a `PeftModel` around one."""
-    processor: Any
+    processor: Processor
     """Its processor: image processor, fast tokenizer and chat template."""
     name: str
-    """Folder or hub id that it came from, with the adapter's where there is one."""
+    """Folder or hub id that it was loaded from, followed by the adapter's if it has one."""
 
     @property
     def tokenizer(self) -> Any:
@@ -56,7 +60,7 @@ class VisionLanguageModel:
 
     @property
     def window(self) -> int | None:
-        """How many tokens it reads at most, the image's included; None where its configuration does not say."""
+        """The longest input in tokens, image tokens included; None if the config has no limit."""
         window: int | None = getattr(
             self.model.config.get_text_config(), "max_position_embeddings", None
         )
@@ -64,7 +68,7 @@ class VisionLanguageModel:
 
     @property
     def placeholder_token_ids(self) -> tuple[int, ...]:
-        """Ids of the tokens that stand for image or video features; no model may say them, no response hold them."""
+        """Ids of tokens that stand for image or video features; never generated, never in a text."""
         config, found = self.model.config, set()
         for name in ("image_token_id", "image_token_index", "video_token_id", "video_token_index"):
             found.add(getattr(config, name, None))
@@ -115,8 +119,8 @@ def load_model(
             that code.
 
     Raises:
-        ModelError: It is no VLM, files are missing, there is no chat template, or no fast
-            tokenizer.
+        ModelError: It is not a VLM, its architecture is not supported, files or packages are
+            missing, there is no chat template, or no fast tokenizer.
         MissingPackageError: 4-bit loading without bitsandbytes.
     """
     name = resolve_model(str(name_or_path))
@@ -138,8 +142,8 @@ def load_model(
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"Cannot load the weights of `{name}`: {_first_line(error)}. Veridical reads"
-            " safetensors only; check that the download is complete, or convert the checkpoint."
+            f"Cannot load the weights of `{name}`: {first_line(error)}. Veridical reads"
+            " only safetensors; check that the download is complete, or convert the checkpoint."
         ) from error
     if report["missing_keys"]:
         some = ", ".join(sorted(report["missing_keys"])[:3])
@@ -150,9 +154,7 @@ def load_model(
         )
     if quantization == "none":
         model.to(target)
-    processor = _load_processor(name, config, trust_remote_code=trust_remote_code)
-    _check_processor(name, processor)
-    processor.tokenizer.padding_side = "left"
+    processor = load_processor(name, config, trust_remote_code=trust_remote_code)
     if adapter is not None:
         name = f"{name}+{adapter}"
         model = _load_adapter(model, str(adapter), trainable=adapter_trainable)
@@ -165,26 +167,8 @@ def load_model(
     return loaded
 
 
-def image_only_processor(processor_type: type) -> Any:
-    """Give the processor class without its video part.
-
-    Video processors need torchvision; images do not. The class keeps its name, so that what it
-    saves loads anywhere.
-    """
-    parent: Any = processor_type
-
-    def get_attributes(_: Any) -> list[str]:
-        return [name for name in parent.get_attributes() if name != "video_processor"]
-
-    derived = type(
-        processor_type.__name__, (processor_type,), {"get_attributes": classmethod(get_attributes)}
-    )
-    derived.__module__ = processor_type.__module__
-    return derived
-
-
-def unwrap(model: Any) -> Any:
-    """Give the `transformers` model inside a PEFT (or distributed) wrapper; adapters stay in its layers."""
+def unwrap(model: Model) -> Model:
+    """The `transformers` model inside a PEFT or distributed wrapper; adapters stay in its layers."""
     while True:
         if hasattr(model, "get_base_model"):
             model = model.get_base_model()
@@ -197,14 +181,14 @@ def unwrap(model: Any) -> Any:
 def _load_config(name: str, *, trust_remote_code: bool) -> Any:
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise ModelError(
-            f"`{name}` holds no config.json, so it is no model folder. Give the folder of a saved"
-            " model."
+            f"`{name}` holds no config.json, so it is not a model folder. Give the folder of a"
+            " saved model."
         )
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"Cannot read the config of `{name}`: {_first_line(error)}. "
+            f"Cannot read the config of `{name}`: {first_line(error)}. "
             "Give a folder with a saved model or the id of a model on the Hugging Face hub."
         ) from error
     remote = trust_remote_code and "AutoModelForImageTextToText" in (
@@ -212,46 +196,17 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:
     )
     if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES and not remote:
         raise ModelError(
-            f"`{name}` is a `{config.model_type}`, which is no model of images and text that"
-            " transformers knows. Give a vision-language model, for instance"
+            f"`{name}` is a `{config.model_type}`, which is not a model for images and text in"
+            " transformers. Give a vision-language model, for instance"
             " llava-hf/llava-1.5-7b-hf."
         )
+    reason = unsupported_reason(config)
+    if reason is not None:
+        raise ModelError(
+            f"`{name}` is a `{config.model_type}`, which is not supported: {reason}. Give a model"
+            " whose images become tokens of its prompt, such as llava-hf/llava-1.5-7b-hf."
+        )
     return config
-
-
-def _load_processor(name: str, config: Any, *, trust_remote_code: bool) -> Any:
-    try:
-        processor_type: Any = PROCESSOR_MAPPING.get(type(config), None)
-        if processor_type is not None and "video_processor" in processor_type.get_attributes():
-            return image_only_processor(processor_type).from_pretrained(name)
-        return AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        raise ModelError(
-            f"Cannot load the processor of `{name}`: {_first_line(error)}. "
-            "The folder must hold tokenizer and image processor files beside the weights."
-        ) from error
-
-
-def _check_processor(name: str, processor: Any) -> None:
-    tokenizer = getattr(processor, "tokenizer", None)
-    if tokenizer is None or not hasattr(processor, "image_processor"):
-        raise ModelError(
-            f"`{name}` has no processor with tokenizer and image processor, got"
-            f" {type(processor).__name__}. Save the model's processor beside its weights."
-        )
-    if not tokenizer.is_fast:
-        raise ModelError(
-            f"`{name}` has a slow tokenizer ({type(tokenizer).__name__}), which gives no character"
-            " offsets. Convert it to a tokenizer.json."
-        )
-    if not (getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)):
-        raise ModelError(
-            f"`{name}` has no chat template, so prompts cannot be laid out as in its training. Put"
-            " a chat_template.jinja beside the model; instruction-tuned versions usually bring"
-            " one."
-        )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
 
 
 def _pick_device(device: str | torch.device) -> torch.device:
@@ -275,15 +230,15 @@ def _pick_dtype(dtype: str | torch.dtype, device: torch.device, config: Any) -> 
         return torch.float32 if device.type == "cpu" else stored
     found = getattr(torch, dtype, None)
     if not isinstance(found, torch.dtype):
-        raise ModelError(f"{dtype!r} is no dtype. Give auto, float32, bfloat16 or float16.")
+        raise ModelError(f"{dtype!r} is not a dtype. Give auto, float32, bfloat16 or float16.")
     return found
 
 
 def _four_bit_options(name: str, device: torch.device) -> dict[str, Any]:
     if device.type != "cuda":
         raise ModelError(
-            f"`{name}` was to be loaded in 4 bits on {device.type}; that needs a CUDA device. "
-            "Leave quantization at none, or use a machine with such a device."
+            f"4-bit loading of `{name}` needs a CUDA device, got {device.type}. "
+            'Set quantization = "none", or use a machine with a CUDA device.'
         )
     try:
         import_module("bitsandbytes")
@@ -307,11 +262,6 @@ def _load_adapter(model: Any, adapter: str, *, trainable: bool) -> Any:
         return PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"Cannot put the adapter `{adapter}` on the model: {_first_line(error)}. Give a folder"
+            f"Cannot put the adapter `{adapter}` on the model: {first_line(error)}. Give a folder"
             " with adapter_config.json and adapter_model.safetensors made for this model."
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

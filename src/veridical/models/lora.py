@@ -20,7 +20,7 @@ from torch import nn
 from veridical.config import Recipe
 from veridical.errors import ModelError
 from veridical.models.adapters import use_adapter
-from veridical.models.architectures import language_model, vision_tower
+from veridical.models.architectures.parts import language_model, vision_tower
 from veridical.models.loading import VisionLanguageModel, unwrap
 
 

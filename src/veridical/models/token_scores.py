@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from veridical.models.architectures import project_to_vocabulary
+from veridical.models.architectures.parts import project_to_vocabulary
 from veridical.models.loading import unwrap
 
 _LOGITS_AT_ONCE = 2**26

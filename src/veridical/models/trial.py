@@ -14,7 +14,8 @@ from veridical.models.branches import (
     stack_responses,
 )
 from veridical.models.loading import VisionLanguageModel, load_model, unwrap
-from veridical.models.prompting import encode_prompts, encode_responses
+from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.responses import encode_responses
 
 QUESTION = "What is in the picture?"
 RESPONSES = (

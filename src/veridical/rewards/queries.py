@@ -14,20 +14,16 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.models.branches import BranchBatch, stack_responses
-from veridical.models.encoded_prompts import (
+from veridical.models.features import FeatureCache
+from veridical.models.loading import VisionLanguageModel
+from veridical.models.prompts.encoding import (
     EncodedPrompt,
     encode_separately,
     release_pixels,
     stack_prompts,
 )
-from veridical.models.features import FeatureCache
-from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompting import (
-    encode_responses,
-    render_turns,
-    response_frame,
-    tokenize_after,
-)
+from veridical.models.prompts.rendering import render_turns, response_frame
+from veridical.models.prompts.responses import encode_responses, tokenize_after
 from veridical.records import Facts, ImageRef
 from veridical.records.opening import open_image
 from veridical.rewards.template import RewardTemplate, Shown

@@ -11,7 +11,7 @@ import veridical
 from prompt_files import Letters
 from veridical.config import load_recipe, resolve_recipe, write_recipe
 from veridical.errors import ConfigError
-from veridical.models.architectures import language_model, vision_tower
+from veridical.models.architectures.parts import language_model, vision_tower
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.train import train_ppo
 

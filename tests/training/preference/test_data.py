@@ -9,11 +9,12 @@ from PIL import ExifTags, Image
 from correction_files import write_corrections
 from miniatures import picture
 from veridical.errors import DataError
-from veridical.models.encoded_prompts import encode_separately, stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.lora import freeze
-from veridical.models.prompting import encode_prompts, encode_responses, render_turns
+from veridical.models.prompts.encoding import encode_prompts, encode_separately, stack_prompts
+from veridical.models.prompts.rendering import render_turns
+from veridical.models.prompts.responses import encode_responses
 from veridical.records import ImageRef
 from veridical.training.preference.config import DataSection
 from veridical.training.preference.data import (

@@ -15,7 +15,7 @@ from veridical.config import load_recipe, resolve_recipe
 from veridical.errors import ConfigError, DataError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
-from veridical.models.prompting import render_turns
+from veridical.models.prompts.rendering import render_turns
 from veridical.records import ImageRef, Turn
 from veridical.training.run.choice import latest
 from veridical.training.run.length_order import LengthOrder

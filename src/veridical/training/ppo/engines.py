@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from veridical.models.encoded_prompts import EncodedPrompt, stack_prompts
 from veridical.models.generation import generate_tokens
+from veridical.models.prompts.encoding import EncodedPrompt, stack_prompts
 from veridical.training.ppo.config import RolloutSection
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles

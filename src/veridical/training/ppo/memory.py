@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from veridical.models.architectures import language_model, vision_tower
+from veridical.models.architectures.parts import language_model, vision_tower
 from veridical.models.loading import unwrap
 from veridical.models.lora import DEFAULT_ADAPTER
 from veridical.training.ppo.config import PpoRecipe

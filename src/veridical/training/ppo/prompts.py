@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from veridical.errors import DataError, Fault, ModelError
 from veridical.files import quarantine_rows
-from veridical.models.encoded_prompts import EncodedPrompt
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompting import render_turns
+from veridical.models.prompts.encoding import EncodedPrompt
+from veridical.models.prompts.rendering import render_turns
 from veridical.progress import track
 from veridical.records import ImageRef, Prompt, scan_records
 from veridical.records.images import judged_image_fault

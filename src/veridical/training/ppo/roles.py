@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from veridical.errors import ModelError
 from veridical.files import atomic_path
 from veridical.models.adapters import load_adapter, use_adapter
-from veridical.models.architectures import encode_images
+from veridical.models.architectures.images import encode_images
 from veridical.models.branches import (
     BranchBatch,
     BranchOutputs,

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.models.branches import BranchBatch, stack_responses
-from veridical.models.encoded_prompts import stack_prompts
-from veridical.models.prompting import decode_responses
+from veridical.models.prompts.encoding import stack_prompts
+from veridical.models.prompts.responses import decode_responses
 from veridical.objectives.kl import ESTIMATORS, kl_estimate
 from veridical.objectives.masked import explained_variance, masked_mean
 from veridical.progress import log

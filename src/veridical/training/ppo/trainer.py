@@ -23,7 +23,7 @@ from transformers import Trainer
 from veridical.errors import StorageError
 from veridical.files import atomic_path, read_bytes, write_json_atomically, write_text_atomically
 from veridical.models.branches import BranchBatch
-from veridical.models.encoded_prompts import stack_prompts
+from veridical.models.prompts.encoding import stack_prompts
 from veridical.objectives.kl import adapt_kl_coefficient
 from veridical.progress import log
 from veridical.seeding import child_random

@@ -19,10 +19,10 @@ from veridical.feedback.masks import (
 )
 from veridical.feedback.pairs import Pair, pairs_from_corrections
 from veridical.models.branches import BranchBatch, stack_responses
-from veridical.models.encoded_prompts import stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompting import EncodedResponse, encode_responses
+from veridical.models.prompts.encoding import stack_prompts
+from veridical.models.prompts.responses import EncodedResponse, encode_responses
 from veridical.records import Correction
 from veridical.training.preference.config import DataSection
 from veridical.training.preference.objectives.protocol import Objective

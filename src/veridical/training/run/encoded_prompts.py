@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from veridical.models.encoded_prompts import EncodedPrompt, encode_separately, release_pixels
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompting import render_turns
+from veridical.models.prompts.encoding import EncodedPrompt, encode_separately, release_pixels
+from veridical.models.prompts.rendering import render_turns
 from veridical.progress import track
 from veridical.records import ImageRef
 from veridical.records.opening import open_image

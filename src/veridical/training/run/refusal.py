@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from veridical.errors import DataError, Fault, ModelError
 from veridical.files import quarantine_rows
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompting import encode_responses
+from veridical.models.prompts.responses import encode_responses
 from veridical.records import Record, scan_records
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from veridical.feedback.pairs import split_by_image
 from veridical.models.branches import stack_responses
-from veridical.models.conversations import encode_conversation, encode_question
-from veridical.models.encoded_prompts import EncodedPrompt, stack_prompts
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
+from veridical.models.prompts.conversations import encode_conversation
+from veridical.models.prompts.encoding import EncodedPrompt, encode_prompts, stack_prompts
 from veridical.records import Conversation, ImageRef
 from veridical.training.run.encoded_prompts import encode_all_prompts
 from veridical.training.run.refusal import refuse_unspeakable
@@ -133,7 +133,7 @@ def encode_conversations(
     for row in conversations:
         texts = [turn.text for turn in row.turns]
         first = (
-            EncodedPrompt(encode_question(vlm, texts[0]), None)
+            EncodedPrompt(encode_prompts(vlm, [texts[0]], [None]), None)
             if row.image is None
             else next(with_image)
         )
@@ -145,7 +145,9 @@ def encode_conversations(
         encoded = encode_conversation(vlm, texts, max_tokens=max(room, 1))
         truncated += encoded.truncated
         prepared.append(
-            PreparedConversation(row.id, first.prompt, first.image_key, encoded.ids, encoded.learnt)
+            PreparedConversation(
+                row.id, first.prompt, first.image_key, encoded.ids, encoded.learned
+            )
         )
     return prepared, ConversationStatistics(
         conversations=len(conversations),

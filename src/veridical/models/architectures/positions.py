@@ -1,0 +1,96 @@
+"""Where tokens stand, and where the fast paths hold.
+
+The fast paths (branches after one prompt, lean decoding) compute positions and masks themselves.
+They are used for families whose row says so, with decoders and rotary kinds on which they have been
+shown to agree with the plain forward; everything else takes the plain path.
+"""
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import NamedTuple
+
+from torch import Tensor
+
+from veridical.models.architectures.table import architecture_of, is_listed
+from veridical.models.loading import Model, unwrap
+from veridical.progress import log
+
+_ROTARY_TEXT_MODELS = frozenset(
+    {
+        "glm4v_text",
+        "llama",
+        "mistral",
+        "qwen2",
+        "qwen2_5_vl_text",
+        "qwen2_vl_text",
+        "qwen3",
+        "qwen3_vl_moe_text",
+        "qwen3_vl_text",
+    }
+)
+"""Decoders whose only sense of place is rotary, from `position_ids`."""
+_FIXED_ROTARY = frozenset({"default", "linear", "llama3", "yarn", "mrope"})
+"""Rotary kinds that do not depend on the length of the input."""
+
+_logged: set[str] = set()
+
+
+class Positions(NamedTuple):
+    """Where a prompt's tokens stand and where its continuation starts."""
+
+    ids: Tensor
+    """Position ids of the prompt: (B L), or (3 B L) with multimodal rotary positions."""
+    next: Tensor
+    """First position after the prompt (B)."""
+
+
+def no_fast_path_reason(model: Model) -> str | None:
+    """Why positions and masks of this model are left to the model itself; None where they are not."""
+    config = unwrap(model).config
+    text = config.get_text_config()
+    row = architecture_of(config)
+    if not is_listed(config):
+        return f"the architecture `{config.model_type}` has not been checked"
+    if row.attention != "causal":
+        return f"`{config.model_type}` has {row.attention} attention"
+    if not row.branches:
+        return f"`{config.model_type}` scales its logits or masks its layers differently"
+    if text.model_type not in _ROTARY_TEXT_MODELS:
+        return f"the language model `{text.model_type}` has not been checked"
+    kinds = set(getattr(text, "layer_types", None) or ())
+    if kinds - {"full_attention"}:
+        return f"the language model has layers of {', '.join(sorted(kinds - {'full_attention'}))}"
+    if not kinds and getattr(text, "sliding_window", None) is not None:
+        return f"the language model attends over a sliding window of {text.sliding_window}"
+    rope = getattr(text, "rope_parameters", None) or {}
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    return (
+        None
+        if kind in _FIXED_ROTARY
+        else f"its rotary positions ({kind}) depend on the length of the input"
+    )
+
+
+def prompt_positions(model: Model, prompt: Mapping[str, Tensor]) -> Positions:
+    """Compute the position ids of padded prompts as the model itself would.
+
+    Args:
+        model: The model.
+        prompt: What `encode_prompts` gives, padded on either side.
+    """
+    mask = prompt["attention_mask"].long()
+    backbone = unwrap(model).base_model
+    if hasattr(backbone, "get_rope_index"):
+        known = signature(backbone.get_rope_index).parameters
+        ids, deltas = backbone.get_rope_index(
+            **{key: value for key, value in prompt.items() if key in known}
+        )
+        return Positions(ids, mask.sum(-1) + deltas.reshape(-1))
+    return Positions((mask.cumsum(-1) - 1).clamp(min=0), mask.sum(-1))
+
+
+def log_once(text: str) -> None:
+    """Tell the user something that would otherwise be repeated for every batch."""
+    if text not in _logged:
+        _logged.add(text)
+        log(text)

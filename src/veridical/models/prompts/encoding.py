@@ -1,0 +1,246 @@
+"""Rendered prompts and their images → tensors: encoded one by one, stacked in any company.
+
+Processors give images in many layouts (one row per image, per tile or per patch, padded to the
+largest of a batch or simply concatenated), and none says which rows belong to which prompt. So every
+prompt is encoded alone; a batch is then the prompts' tensors padded and concatenated, which is what
+a processor does with several prompts at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import pad
+
+from veridical.errors import ModelError
+from veridical.models.features import FeatureCache
+from veridical.models.loading import VisionLanguageModel
+from veridical.models.processors import first_line
+from veridical.models.prompts.rendering import History, reject_placeholders, render_turns
+
+Images = Image.Image | Sequence[Image.Image] | None
+"""What a prompt is about: an image, several in order, or none."""
+
+PromptTensors = dict[str, Tensor]
+"""B prompts: `input_ids` (B L), `attention_mask` (B L), pixels and what else the model takes."""
+
+
+class EncodedPrompt(NamedTuple):
+    """One prompt as tensors."""
+
+    prompt: PromptTensors
+    """A batch of one, not padded. Pixels are left out if the image's features are kept."""
+    image_key: str | None
+    """Key of the image's features in the `FeatureCache`; None if they are not kept."""
+
+
+def encode_prompts(
+    vlm: VisionLanguageModel,
+    questions: Sequence[str],
+    images: Sequence[Images],
+    *,
+    histories: Sequence[History] | None = None,
+) -> PromptTensors:
+    """Lay out one prompt per question, images first, padded on the left so that all end together.
+
+    Args:
+        vlm: The model to lay them out for.
+        questions: B questions, without template and placeholders.
+        images: The image or images of each question; None where it is asked without one.
+        histories: The turns before each question; the images then stand in the first of them.
+
+    Returns:
+        Every tensor that the processor gives, on the CPU.
+
+    Raises:
+        ModelError: A question holds a placeholder, a prompt's placeholders are not as many as its
+            images' features, or a prompt is longer than the model can read. Prompts are never cut.
+    """
+    histories = histories if histories is not None else [()] * len(questions)
+    if not len(questions) == len(images) == len(histories) or not questions:
+        raise ModelError(
+            f"One image per question is needed, got {len(questions)} questions and {len(images)}"
+            " images."
+        )
+    reject_placeholders(vlm, questions, what="Question")
+    texts = [
+        render_turns(
+            vlm,
+            [*(text for turn in history for text in turn), question],
+            num_images=len(_as_list(shown)),
+        )
+        for question, history, shown in zip(questions, histories, images, strict=True)
+    ]
+    return encode_rendered(vlm, texts, images)
+
+
+def encode_rendered(
+    vlm: VisionLanguageModel, texts: Sequence[str], images: Sequence[Images]
+) -> PromptTensors:
+    """Turn rendered prompts (B) and their images into one batch; see `encode_prompts`."""
+    return stack_prompts(
+        encode_separately(vlm, texts, images),
+        pad_token_id=vlm.tokenizer.pad_token_id,
+        side=vlm.tokenizer.padding_side,
+    )
+
+
+def encode_separately(
+    vlm: VisionLanguageModel, texts: Sequence[str], images: Sequence[Images]
+) -> list[PromptTensors]:
+    """Turn rendered prompts and their images into batches of one.
+
+    Args:
+        vlm: The model to encode them for.
+        texts: Prompts as `render_turns` renders them.
+        images: The images of each.
+
+    Raises:
+        ModelError: The processor cannot read a prompt, or what it gives does not fit the model.
+    """
+    return [
+        _encode(vlm, number, text, _as_list(shown))
+        for number, (text, shown) in enumerate(zip(texts, images, strict=True))
+    ]
+
+
+def release_pixels(
+    prompts: Sequence[PromptTensors], features: FeatureCache | None
+) -> list[EncodedPrompt]:
+    """Keep the features of the prompts' images, where the model allows it, instead of the pixels."""
+    shown = [prompt for prompt in prompts if "pixel_values" in prompt]
+    if features is None or not shown or features.unavailable_reason() is not None:
+        return [EncodedPrompt(prompt, None) for prompt in prompts]
+    keys = iter(
+        features.store({"pixel_values": torch.cat([prompt["pixel_values"] for prompt in shown])})
+    )
+    return [
+        EncodedPrompt(
+            {name: value for name, value in prompt.items() if name != "pixel_values"}, next(keys)
+        )
+        if "pixel_values" in prompt
+        else EncodedPrompt(prompt, None)
+        for prompt in prompts
+    ]
+
+
+def stack_prompts(
+    prompts: Sequence[Mapping[str, Tensor]],
+    *,
+    pad_token_id: int,
+    side: Literal["left", "right"] = "left",
+) -> PromptTensors:
+    """Pad encoded prompts and put them together.
+
+    Args:
+        prompts: Encoded prompts, batches of one. What only some of them have (pixels next to
+            prompts without an image) is put together from those.
+        pad_token_id: What stands in `input_ids` where nothing is.
+        side: Where tokens are padded. Images are padded with zeros after their own rows, as
+            processors do.
+    """
+    width = max(prompt["input_ids"].shape[1] for prompt in prompts)
+    stacked = {}
+    for key in dict.fromkeys(key for prompt in prompts for key in prompt):
+        having = [prompt for prompt in prompts if key in prompt]
+        values = [prompt[key] for prompt in having]
+        if values[0].shape == having[0]["input_ids"].shape:
+            filler = pad_token_id if key == "input_ids" else 0
+            rooms = [width - value.shape[1] for value in values]
+            values = [
+                pad(value, (room, 0) if side == "left" else (0, room), value=filler)
+                for value, room in zip(values, rooms, strict=True)
+            ]
+        stacked[key] = torch.cat(_equally_large(values))
+    return stacked
+
+
+def _equally_large(values: Sequence[Tensor]) -> list[Tensor]:
+    """Pad tensors at the ends of all dimensions but the first to the largest of them."""
+    if len({value.shape[1:] for value in values}) == 1:
+        return list(values)
+    largest = [max(sizes) for sizes in zip(*(value.shape[1:] for value in values), strict=True)]
+    return [
+        pad(
+            value,
+            [
+                room
+                for wanted, size in zip(largest[::-1], value.shape[:0:-1], strict=True)
+                for room in (0, wanted - size)
+            ],
+        )
+        for value in values
+    ]
+
+
+def _as_list(images: Images) -> list[Image.Image]:
+    if images is None:
+        return []
+    return [images] if isinstance(images, Image.Image) else list(images)
+
+
+def _encode(
+    vlm: VisionLanguageModel, number: int, text: str, images: Sequence[Image.Image]
+) -> PromptTensors:
+    begin = vlm.tokenizer.bos_token
+    try:
+        inputs = vlm.processor(
+            text=[text],
+            images=[[image.convert("RGB") for image in images]] if images else None,
+            add_special_tokens=not (begin and text.startswith(begin)),
+            return_tensors="pt",
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
+        sizes = ", ".join(f"{image.width}×{image.height}" for image in images) or "no image"
+        raise ModelError(
+            f"The processor of `{vlm.name}` cannot read prompt {number} ({sizes}):"
+            f" {first_line(error)}. Change the image, or complete the processor's settings."
+        ) from error
+    # Labels are what a family's own fine-tuning learns; here the response says that.
+    prompt = {
+        key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"
+    }
+    _check_length(vlm, prompt)
+    _check_placeholders(vlm, number, prompt)
+    return prompt
+
+
+def _check_length(vlm: VisionLanguageModel, prompt: PromptTensors) -> None:
+    length = prompt["input_ids"].shape[1]
+    if vlm.window is not None and length > vlm.window:
+        raise ModelError(
+            f"A prompt has {length} tokens, `{vlm.name}` reads at most {vlm.window}."
+            " Shorten the question."
+        )
+
+
+def _check_placeholders(vlm: VisionLanguageModel, number: int, prompt: PromptTensors) -> None:
+    expected = _feature_count(vlm, prompt)
+    found = int(torch.isin(prompt["input_ids"], torch.tensor(vlm.placeholder_token_ids)).sum())
+    if expected is not None and found != expected:
+        raise ModelError(
+            f"Prompt {number} has {found} image placeholders for {expected} image features of"
+            f" `{vlm.name}`. The processor's settings (patch size, feature selection) do not fit"
+            " the vision tower."
+        )
+
+
+def _feature_count(vlm: VisionLanguageModel, prompt: PromptTensors) -> int | None:
+    """Features of a prompt's images where the arithmetic is simple; else the model itself checks."""
+    config = vlm.model.config
+    if "image_grid_thw" in prompt:
+        merge = getattr(config.vision_config, "spatial_merge_size", 1)
+        return int(prompt["image_grid_thw"].prod(-1).sum()) // merge**2
+    pixels = prompt.get("pixel_values")
+    if config.model_type != "llava" or pixels is None or pixels.ndim != 4:
+        return None
+    patch, tower = config.vision_config.patch_size, config.vision_config.model_type
+    if "image_sizes" in prompt:
+        return int((prompt["image_sizes"] // patch).prod(-1).sum())
+    strategy = config.vision_feature_select_strategy
+    class_token = tower == "clip_vision_model" and strategy == "full"
+    dropped = tower != "clip_vision_model" and strategy == "default"
+    per_image: int = (pixels.shape[-2] // patch) * (pixels.shape[-1] // patch)
+    return pixels.shape[0] * (per_image + int(class_token) - int(dropped))
