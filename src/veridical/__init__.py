@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from veridical.training.ppo.config import PpoRecipe as PpoRecipe
     from veridical.training.ppo.train import train_ppo as train_ppo
     from veridical.training.preference.config import PreferenceRecipe as PreferenceRecipe
+    from veridical.training.preference.objectives.protocol import Objective as Objective
+    from veridical.training.preference.objectives.protocol import PairLoss as PairLoss
     from veridical.training.preference.train import train_dpo as train_dpo
     from veridical.training.reward.config import RewardRecipe as RewardRecipe
     from veridical.training.reward.train import train_reward_model as train_reward_model
@@ -157,6 +159,7 @@ _HOMES = {
     "veridical.training.ppo.config": ("PpoRecipe",),
     "veridical.training.ppo.train": ("train_ppo",),
     "veridical.training.preference.config": ("PreferenceRecipe",),
+    "veridical.training.preference.objectives.protocol": ("Objective", "PairLoss"),
     "veridical.training.preference.train": ("train_dpo",),
     "veridical.training.reward.config": ("RewardRecipe",),
     "veridical.training.reward.train": ("train_reward_model",),

@@ -1,12 +1,10 @@
 """docs/benchmarks/own.md, followed from start to end: a benchmark that another package offers."""
 
-import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from documents import blocks, follow
+from documents import blocks, follow, installed
 from veridical.errors import DataError
 from veridical.records import ItemScore, read_records
 from veridical.scoring.files import score
@@ -17,23 +15,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "own.md"
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """What the page shows, installed as pip would: entry points lie in a .dist-info folder."""
-    shown = {block.label: block.text for block in blocks(PAGE) if block.label}
-    project = tomllib.loads(shown["pyproject.toml"])["project"]
-    info = tmp_path / "site" / f"{project['name']}-{project['version']}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    )
-    ((group, points),) = project["entry-points"].items()
-    (info / "entry_points.txt").write_text(
-        f"[{group}]\n" + "".join(f"{name} = {where}\n" for name, where in points.items())
-    )
-    (tmp_path / "site" / "counting.py").write_text(shown["counting.py"])
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    yield tmp_path
-    sys.modules.pop("counting", None)
+def folder(tmp_path):
+    """A folder in whose process the page's package is installed."""
+    with installed(blocks(PAGE), tmp_path / "site"):
+        yield tmp_path
 
 
 def test_it_takes_fewer_than_sixty_lines():
