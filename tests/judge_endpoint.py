@@ -16,8 +16,9 @@ class JudgeEndpoint(ThreadingHTTPServer):
     """Answers chat completions.
 
     `plan(text, attempt)` names the behaviour for the n-th try (from 0) of a request, by the text of
-    its last message; `rate(text)` gives the words of a proper answer. A completion is billed when
-    it has been sent whole, once an idempotency key; `served` counts all of them.
+    its last message; `raw` holds bodies to send as they are, by the behaviour's name; `rate(text)`
+    gives the words of a proper answer. A completion is billed when it has been sent whole, once per
+    idempotency key; `served` counts all of them.
     """
 
     daemon_threads = True
@@ -35,6 +36,7 @@ class JudgeEndpoint(ThreadingHTTPServer):
         self.headers_seen: list[dict[str, str]] = []
         self.times: list[float] = []
         self.bodies: list[dict[str, Any]] = []
+        self.raw: dict[str, bytes] = {}
 
     @property
     def url(self) -> str:
@@ -99,6 +101,16 @@ class _Handler(BaseHTTPRequestHandler):
                 {"Retry-After": behaviour.removeprefix("wait ")},
             )
             return
+        if behaviour.startswith("redirect "):
+            self._send(307, "", {"Location": behaviour.removeprefix("redirect ")})
+            return
+        if behaviour.startswith("echo "):  # a status, with all that was sent in the message
+            message = json.dumps({"error": {"message": str(self.headers)}})
+            self._send(int(behaviour.removeprefix("echo ")), message, {})
+            return
+        if behaviour in self.server.raw:
+            self._send(200, self.server.raw[behaviour], {})
+            return
         if behaviour == "quota":
             self._send(429, '{"error": {"message": "no money", "code": "insufficient_quota"}}', {})
             return
@@ -129,6 +141,8 @@ class _Handler(BaseHTTPRequestHandler):
             words = "Rating: 2, or rather\nRating: 5"
         elif behaviour == "null":
             words = None
+        elif behaviour == "echo":
+            words = f"You said {self.headers['authorization']}.\nRating: 4"
         finish = "length" if behaviour == "cut" else "stop"
         return {
             "id": "x",
@@ -145,9 +159,9 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
     def _send(
-        self, status: int, text: str, headers: dict[str, str], *, length: int | None = None
+        self, status: int, text: str | bytes, headers: dict[str, str], *, length: int | None = None
     ) -> None:
-        data = text.encode()
+        data = text if isinstance(text, bytes) else text.encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data) if length is None else length))

@@ -6,6 +6,7 @@ A reader never sees half a file: everything is written beside its place and rena
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,16 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}(\.[^.]*)?")
+
+
+def remove_leftovers(folder: Path | str) -> None:
+    """Remove the temporary files that killed processes left below a folder that nobody writes into."""
+    for path in Path(folder).rglob(".*"):
+        if _LEFTOVER.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text_atomically(path: Path | str, text: str) -> Path:

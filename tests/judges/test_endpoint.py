@@ -1,11 +1,12 @@
 import asyncio
 import json
+import re
 import sys
 
 import pytest
 
 from judge_endpoint import MODEL, judge_endpoint
-from veridical.errors import ConfigError, DataError, MissingPackageError
+from veridical.errors import ConfigError, DataError, MissingPackageError, install_line
 from veridical.judges.batch import read_batch, write_batch
 from veridical.judges.endpoint import EndpointJudge
 from veridical.judges.protocol import Case, Message
@@ -153,7 +154,7 @@ def test_who_is_told_to_wait_waits_and_so_do_the_others(settings):
 
 def test_without_the_package_it_says_what_to_install(settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(MissingPackageError, match=r"pip install .veridical\[judge\]"):
+    with pytest.raises(MissingPackageError, match=re.escape(install_line("judge"))):
         EndpointJudge(settings()).review(cases(1), Plain())
 
 
@@ -247,7 +248,7 @@ def test_it_works_where_an_event_loop_is_running(settings):
 def test_answers_that_were_cut_are_told(settings, capsys):
     with judge_endpoint(lambda text, attempt: "cut" if text == "item 1" else "ok") as server:
         EndpointJudge(settings(server.url, max_tokens=7)).review(cases(3), Plain())
-    assert "1 answers were cut at 7 tokens" in capsys.readouterr().err
+    assert "1 answer was cut at 7 tokens" in capsys.readouterr().err
 
 
 def test_nobody_listens(settings):

@@ -1,7 +1,7 @@
 """Who answers: a model that is loaded here when it is first needed, or one behind an endpoint."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -10,7 +10,7 @@ from veridical.evaluation.recipe import ModelSettings
 from veridical.files import hash_bytes, hash_file, hash_folder, read_bytes
 from veridical.judges.cache import AnswerCache
 from veridical.judges.client import ChatClient
-from veridical.judges.completions import read_completion
+from veridical.judges.completions import JsonObject, read_completion
 from veridical.judges.requests import ChatRequest, request_key
 from veridical.judges.settings import JudgeSettings
 from veridical.models.named import resolve_model
@@ -20,6 +20,8 @@ from veridical.scoring.protocol import Preset
 
 if TYPE_CHECKING:
     from veridical.models.loading import VisionLanguageModel
+
+Finish = Literal["stop", "length"]
 
 _IMAGE_TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
 
@@ -142,7 +144,7 @@ class EndpointEngine:
             }
             todo = [request for key, request in unique.items() if key not in kept]
 
-            def keep(request: ChatRequest, completion: Mapping[str, Any]) -> None:
+            def keep(request: ChatRequest, completion: JsonObject) -> None:
                 self._cache.write(request, completion)
                 kept[request.key] = completion
 
@@ -191,19 +193,14 @@ class EndpointEngine:
             body |= {"top_p": preset.top_p, "seed": seed}
         return ChatRequest(request_key(self._settings.url, body), body)
 
-    def _read(self, prompt: Prompt, completion: Mapping[str, Any], preset: Preset) -> Response:
-        """An answer without text (a refusal) is an empty response, counted as such where it is scored."""
-        text = read_completion(completion).text or ""
-        cut = (
-            bool(completion["choices"])
-            and completion["choices"][0].get("finish_reason") == "length"
-        )
-        return _response(prompt, text, self._settings.label, preset, "length" if cut else "stop")
+    def _read(self, prompt: Prompt, completion: JsonObject, preset: Preset) -> Response:
+        """Read an answer; one without text (a refusal) is an empty response, counted as such."""
+        read = read_completion(completion)
+        finish: Finish = "length" if read.cut else "stop"
+        return _response(prompt, read.text or "", self._settings.label, preset, finish)
 
 
-def _response(
-    prompt: Prompt, text: str, model: str, preset: Preset, finish: Literal["stop", "length"]
-) -> Response:
+def _response(prompt: Prompt, text: str, model: str, preset: Preset, finish: Finish) -> Response:
     return Response(
         id=f"{prompt.id}#0",
         prompt_id=prompt.id,

@@ -1,11 +1,11 @@
-"""Judge responses and score what was judged: the one way for files, for endpoints and for the world."""
+"""Judge responses and score the reviews: one way for files, for endpoints and for the world."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from veridical.benchmarks.judged import JudgedBenchmark
-from veridical.errors import ConfigError
+from veridical.errors import ConfigError, ModelError
 from veridical.files import hash_bytes
 from veridical.judges.batch import read_batch, write_batch
 from veridical.judges.endpoint import EndpointJudge
@@ -44,12 +44,12 @@ def judge_and_score(
 
     Args:
         name: Which benchmark.
-        files: Responses, and what else the judge is told.
+        files: Responses, and what else the judge is given.
         judge: Who judges.
         reviews: The file of reviews to write.
         template: File with the judge's prompt; None: our own.
-        system: System message that the judge puts in place of the template's; empty: it keeps that
-            one.
+        system: System message that the judge uses in place of the template's; empty: the
+            template's.
         variant: Which way of counting.
         options: What else the benchmark lets one set.
         seed: Of the bootstrap.
@@ -58,10 +58,18 @@ def judge_and_score(
         ConfigError: The benchmark has no judge, a file or a setting is wrong, the budget is too
             small.
         DataError: All faults of the files.
+        ModelError: Every judgement failed.
     """
     benchmark = _judged(name, options)
     cases, chosen = benchmark.cases(files, template=template)
-    benchmark.write_reviews(reviews, cases, judge.review(cases, chosen))
+    found = judge.review(cases, chosen)
+    benchmark.write_reviews(reviews, cases, found)
+    if found and all(review.text is None for review in found):
+        raise ModelError(
+            f"The judge {judge.name!r} judged none of the {len(found)} responses, so there is no"
+            f" score. The first: {found[0].problem}. Run the same command again when that is fixed;"
+            " nothing is asked or paid twice."
+        )
     scored = score(
         name, files._replace(reviews=reviews), variant=variant, options=options, seed=seed
     )
@@ -71,7 +79,7 @@ def judge_and_score(
         for message in chosen.messages(case)
         if message.role == "system"
     ]
-    return JudgedScore(_told(scored, judge, chosen, system or "".join(sent)), reviews)
+    return JudgedScore(_with_judge(scored, judge, chosen, system or "".join(sent)), reviews)
 
 
 def judge_at_endpoint(
@@ -84,11 +92,11 @@ def judge_at_endpoint(
     options: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> JudgedScore:
-    """Judge at an endpoint and score; the reviews lie beside the cache's answers.
+    """Judge at an endpoint and score; the reviews lie in the cache's folder.
 
     Args:
         name: Which benchmark.
-        files: Responses, and what else the judge is told.
+        files: Responses, and what else the judge is given.
         settings: The judge.
         batch_output: Output of a batch made by `write_requests`: taken into the cache, and nothing
             else is asked.
@@ -129,11 +137,11 @@ def write_requests(
     *,
     options: Mapping[str, str] | None = None,
 ) -> str:
-    """Dry run: write what would be asked as a batch file, and say what it would cost. Asks nothing.
+    """Write what would be asked as a batch file, and estimate the cost. Asks nothing.
 
     Args:
         name: Which benchmark.
-        files: Responses, and what else the judge is told.
+        files: Responses, and what else the judge is given.
         settings: The judge.
         path: The batch file to write.
         options: What else the benchmark lets one set.
@@ -158,7 +166,7 @@ def _judged(name: str, options: Mapping[str, str] | None) -> JudgedBenchmark[obj
     return benchmark
 
 
-def _told(scored: Scored, judge: Judge, template: Template, system: str) -> Scored:
+def _with_judge(scored: Scored, judge: Judge, template: Template, system: str) -> Scored:
     """Add who judged with which prompt."""
     official_system = OFFICIAL_SYSTEM_MESSAGES.get(hash_bytes(system.encode()))
     other = [template.name] if not template.name.startswith("official") else []

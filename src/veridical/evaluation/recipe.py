@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from veridical.config import Recipe
 from veridical.files import name_problem, safe_name
-from veridical.judges.settings import JudgeSettings
+from veridical.judges.settings import JudgeSettings, check_address
 
 _OWN_NAMES = frozenset(
     {"endpoint", "scores.json", "comparison.json", "recipe.toml", "manifest.json"}
@@ -56,6 +56,7 @@ class ModelSettings(Recipe):
             raise ValueError(
                 "an endpoint runs its own weights: leave out `adapter`, or serve the model with it"
             )
+        check_address(self.url)
         _check_name(self.name)
         return self
 

@@ -7,12 +7,12 @@ key, so that an answer can only be taken for the request that it is of.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from veridical.errors import DataError
 from veridical.files import write_text_atomically
 from veridical.judges.cache import AnswerCache
-from veridical.judges.completions import read_completion
+from veridical.judges.completions import JsonObject, parse_reply
 from veridical.judges.requests import ChatRequest
 from veridical.scoring.rows import Faults, Row, field, read_rows
 
@@ -31,16 +31,14 @@ class Imported(NamedTuple):
 
 
 def write_batch(path: Path, requests: Sequence[ChatRequest]) -> Path:
-    """Write requests as JSON lines in the form that OpenAI's batch interface takes, each request once.
+    """Write requests as JSON lines for OpenAI's batch interface, each request once.
 
     Args:
         path: The file to write.
         requests: What is to be asked.
     """
     lines = [
-        json.dumps(
-            {"custom_id": key, "method": "POST", "url": _ENDPOINT, "body": body}, ensure_ascii=False
-        )
+        json.dumps({"custom_id": key, "method": "POST", "url": _ENDPOINT, "body": body})
         for key, body in {request.key: request.body for request in requests}.items()
     ]
     return write_text_atomically(path, "".join(f"{line}\n" for line in lines))
@@ -56,12 +54,12 @@ def read_batch(path: Path, requests: Sequence[ChatRequest], cache: AnswerCache) 
         cache: Where the answers go.
 
     Raises:
-        DataError: Lines that are none of a batch's output, or answer what was not asked; nothing is
-            taken then.
+        DataError: Lines are not of a batch's output, or answer what was not asked; nothing is taken
+            then.
     """
     faults = Faults()
     asked = {request.key: request for request in requests}
-    answers: dict[str, dict[str, Any]] = {}
+    answers: dict[str, JsonObject] = {}
     failed: list[str] = []
     for row in read_rows(path, faults):
         key = field(row, "custom_id", str, faults, otherwise="")
@@ -69,7 +67,7 @@ def read_batch(path: Path, requests: Sequence[ChatRequest], cache: AnswerCache) 
             faults.add(
                 row,
                 f"answers {key[:16]}…, which is not asked here. Give the responses, template and"
-                " judge of then.",
+                " judge that the batch was written for.",
             )
         elif key in answers:
             faults.add(row, f"answers {key[:16]}… a second time. Keep one of the two lines.")
@@ -81,7 +79,7 @@ def read_batch(path: Path, requests: Sequence[ChatRequest], cache: AnswerCache) 
                 answers[key] = body
     if faults.found:
         raise DataError(
-            faults.found, advice="Nothing was taken over. Mend these lines and import again."
+            faults.found, advice="Nothing was taken over. Fix these lines and import again."
         )
     with cache.lock():
         new = {key: body for key, body in answers.items() if cache.read(asked[key]) is None}
@@ -90,14 +88,14 @@ def read_batch(path: Path, requests: Sequence[ChatRequest], cache: AnswerCache) 
     return Imported(len(new), len(answers) - len(new), tuple(failed))
 
 
-def _body(row: Row) -> tuple[dict[str, Any] | None, str]:
+def _body(row: Row) -> tuple[JsonObject | None, str]:
     """The completion of a line, or why there is none."""
     error, response = row.values.get("error"), row.values.get("response")
     if error:
-        return None, f"the batch says: {json.dumps(error, ensure_ascii=False)[:120]}"
+        return None, f"the batch says: {json.dumps(error)[:120]}"
     status = response.get("status_code") if isinstance(response, dict) else None
     body = response.get("body") if isinstance(response, dict) else None
-    read = read_completion(body)
-    if status != 200 or not isinstance(body, dict) or read.malformed or not body["choices"]:
-        return None, f"HTTP {status}: {read.problem or json.dumps(body, ensure_ascii=False)[:120]}"
-    return body, ""
+    reply = parse_reply(json.dumps(body).encode())  # as strict as with a reply that comes directly
+    if status != 200 or reply.body is None:
+        return None, f"HTTP {status}: {reply.problem or json.dumps(body)[:120]}"
+    return reply.body, ""

@@ -1,16 +1,15 @@
 """What judging costs: an estimate before anything is asked, and the bill after it."""
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from veridical.judges.completions import read_completion
+from veridical.judges.completions import JsonObject, read_completion
 from veridical.judges.requests import ChatRequest
 from veridical.judges.settings import JudgeSettings
 
 _BYTES_PER_TOKEN = 3
-"""English has about 4 to 5 bytes a token, Chinese 3 or less: an estimate from above for most
-texts."""
+"""English has about 4 to 5 bytes per token, Chinese 3 or less: for most texts an upper bound."""
 
 
 class Tokens(NamedTuple):
@@ -44,9 +43,9 @@ class Bill(NamedTuple):
     retries: int
     """Further tries."""
     lost: int
-    """Tries that broke off or were no answer; the endpoint may have billed them."""
+    """Tries that broke off or gave no completion; the endpoint may have billed them."""
     tokens: Tokens
-    """Of the answers of this run, as the endpoint counts; estimated where it does not say."""
+    """Tokens of this run's answers, as the endpoint counts; estimated where it does not say."""
 
     def text(self, settings: JudgeSettings) -> str:
         """One line."""
@@ -66,17 +65,15 @@ class Bill(NamedTuple):
 
 
 def estimate_tokens(request: ChatRequest, settings: JudgeSettings) -> Tokens:
-    """Tokens of one request from above: a token for every three bytes read, and as many written as are allowed."""
+    """Most tokens of one request: one per three bytes read, and as many written as are allowed."""
     return Tokens(math.ceil(request.characters / _BYTES_PER_TOKEN) + 8, settings.max_tokens)
 
 
-def used_tokens(
-    request: ChatRequest, completion: Mapping[str, Any], settings: JudgeSettings
-) -> Tokens:
-    """Tokens that an answer took, as the endpoint says; the estimate where it says nothing."""
+def used_tokens(request: ChatRequest, completion: JsonObject, settings: JudgeSettings) -> Tokens:
+    """Tokens that an answer took, as the endpoint says; the estimate where it does not."""
     read = read_completion(completion)
-    told = Tokens(read.prompt_tokens, read.completion_tokens)
-    return told if any(told) else estimate_tokens(request, settings)
+    used = Tokens(read.prompt_tokens, read.completion_tokens)
+    return used if any(used) else estimate_tokens(request, settings)
 
 
 def total(tokens: Iterable[Tokens]) -> Tokens:

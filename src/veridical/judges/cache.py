@@ -1,14 +1,14 @@
-"""Answers that were paid for, on disk, by content of the request; whole or not at all, whenever the run is killed."""
+"""Answers that were paid for, on disk, by content of the request; whole or not at all after a kill."""
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from veridical.errors import ConfigError, DataError, Fault
-from veridical.files import read_bytes, write_json_atomically
+from veridical.errors import ConfigError, DataError, Fault, StorageError
+from veridical.files import read_bytes, remove_leftovers, write_text_atomically
+from veridical.judges.completions import JsonObject, read_completion
 from veridical.judges.requests import ChatRequest, request_key
 
 
@@ -24,11 +24,11 @@ class AnswerCache:
         self.folder = folder
         self.url = url
 
-    def read(self, request: ChatRequest) -> Mapping[str, Any] | None:
-        """The answer to a request; None where there is none yet.
+    def read(self, request: ChatRequest) -> JsonObject | None:
+        """The answer to a request; None if there is none yet, or what was kept is no completion.
 
         Raises:
-            DataError: The file was changed or broken; asking again unsaid would cost again.
+            DataError: The file was changed or broken; asking again silently would cost again.
         """
         path = self._path(request.key)
         if not path.is_file():
@@ -36,36 +36,38 @@ class AnswerCache:
         try:
             kept = json.loads(read_bytes(path))
             whole = request_key(kept["url"], kept["request"]) == request.key
-            completion: Mapping[str, Any] = kept["completion"]
-        except (ValueError, TypeError, KeyError, AttributeError):
+            completion: JsonObject = kept["completion"]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             whole, completion = False, {}
         if not whole:
-            raise DataError(
-                [
-                    Fault(
-                        path,
-                        None,
-                        "not the answer that was kept here. Restore it, or delete it to ask (and"
-                        " pay) again.",
-                    )
-                ]
-            )
-        return completion
+            message = "not the answer that was kept here. Restore it, or delete it to ask (and pay) again."
+            raise DataError([Fault(path, None, message)])
+        return None if read_completion(completion).malformed else completion
 
-    def write(self, request: ChatRequest, completion: Mapping[str, Any]) -> None:
+    def write(self, request: ChatRequest, completion: JsonObject) -> None:
         """Keep an answer."""
         kept = {"url": self.url, "request": request.body, "completion": completion}
-        write_json_atomically(self._path(request.key), kept)
+        write_text_atomically(
+            self._path(request.key), json.dumps(kept, indent=2, allow_nan=False) + "\n"
+        )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other runs out of the folder, so that nothing is asked twice; the system undoes it if we are killed.
+        """Keep other runs out of the folder, so that nothing is asked twice, even after a kill.
 
         Raises:
             ConfigError: Another run holds it.
+            StorageError: The disk refused.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as file:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / ".lock").open("w")
+        except OSError as error:
+            raise StorageError(
+                f"Cannot write into the cache `{self.folder}`: {error.strerror}. Nothing was asked."
+                " Name another folder, or check its permissions."
+            ) from error
+        with file:
             if sys.platform != "win32":  # there, two runs at once are not kept apart
                 import fcntl
 
@@ -73,9 +75,10 @@ class AnswerCache:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError as error:
                     raise ConfigError(
-                        f"Another run is judging with the cache `{self.folder}`. Wait for it, or"
-                        " name another folder."
+                        f"Another run is using the cache `{self.folder}`. Wait for it, or name"
+                        " another folder."
                     ) from error
+                remove_leftovers(self.folder)
             yield
 
     def _path(self, key: str) -> Path:

@@ -1,13 +1,13 @@
 """A judge at an endpoint: what is in the cache is not asked; the rest is estimated, asked, kept and billed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from veridical.errors import ConfigError
 from veridical.judges.bill import Bill, Tokens, estimate_tokens, total, used_tokens
 from veridical.judges.cache import AnswerCache
 from veridical.judges.client import ChatClient
-from veridical.judges.completions import is_model, read_completion
+from veridical.judges.completions import JsonObject, is_model, read_completion
 from veridical.judges.protocol import Case, Review, Template
 from veridical.judges.requests import ChatRequest, build_requests
 from veridical.judges.settings import JudgeSettings
@@ -19,7 +19,7 @@ class Plan(NamedTuple):
 
     requests: list[ChatRequest]
     """One a case."""
-    answers: dict[str, Mapping[str, Any]]
+    answers: dict[str, JsonObject]
     """Answers that are there already, by key."""
     missing: list[ChatRequest]
     """What must be asked, each once."""
@@ -85,14 +85,11 @@ class EndpointJudge:
             else:
                 self.check_budget(plan)
                 outcomes = self._ask(plan)
-        cut = sum(
-            answer["choices"][0].get("finish_reason") == "length"
-            for answer in plan.answers.values()
-        )
+        cut = sum(read_completion(answer).cut for answer in plan.answers.values())
         if cut:
             log(
-                f"{cut} answers were cut at {self.settings.max_tokens} tokens; a rating at their"
-                " end is lost."
+                f"{cut} {'answer was' if cut == 1 else 'answers were'} cut at"
+                f" {self.settings.max_tokens} tokens; a rating at the end is lost."
             )
         return [
             (
@@ -135,20 +132,21 @@ class EndpointJudge:
         price = (
             "; set price_in and price_out for an amount" if cost is None else f", {cost:.2f} USD"
         )
+        count = len(plan.missing)
         return (
-            f"{len(plan.missing)} requests to ask, {len(plan.answers)} in the cache; at most about "
-            f"{plan.ahead.read:,} tokens read and {plan.ahead.written:,} written{price}"
+            f"{count} {'request' if count == 1 else 'requests'} to ask, {len(plan.answers)} in the"
+            f" cache; at most about {plan.ahead.read:,} tokens read and {plan.ahead.written:,}"
+            f" written{price}"
         )
 
     def _ask(self, plan: Plan) -> dict[str, str]:
         """Ask what is missing; answers go into the cache and the plan. Returns problems by key."""
         used = Tokens()
         reserved: dict[str, Tokens] = {}
-        useless: list[
-            str
-        ] = []  # problems of the last answers in a row that were paid for and cannot be used
+        # Problems of the last answers in a row that were paid for and cannot be used.
+        useless: list[str] = []
 
-        def keep(request: ChatRequest, completion: Mapping[str, Any]) -> None:
+        def keep(request: ChatRequest, completion: JsonObject) -> None:
             nonlocal used
             self.cache.write(request, completion)
             review = self._review("", completion)
@@ -170,8 +168,8 @@ class EndpointJudge:
             )
 
         kept = len(plan.answers)
-        asker = ChatClient(self.settings, on_answer=keep, stop_before=stop_before)
-        outcomes = asker.ask(plan.missing) if plan.missing else []
+        client = ChatClient(self.settings, on_answer=keep, stop_before=stop_before)
+        outcomes = client.ask(plan.missing) if plan.missing else []
         self.bill = Bill(
             kept=kept,
             answered=len(plan.answers) - kept,
@@ -186,7 +184,7 @@ class EndpointJudge:
             for request, outcome in zip(plan.missing, outcomes, strict=True)
         }
 
-    def _review(self, case_id: str, completion: Mapping[str, Any]) -> Review:
+    def _review(self, case_id: str, completion: JsonObject) -> Review:
         read = read_completion(completion)
         if read.model and not is_model(read.model, self.name, accepted=self.settings.accept_models):
             problem = (

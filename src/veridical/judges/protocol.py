@@ -1,11 +1,13 @@
-"""What a judge is: it reads cases and gives a review for each, or says why there is none. A review is no score yet.
+"""What a judge is: it reads cases and returns a review of each, or says why there is none.
 
-Reading a score out of a review is the benchmark's matter, so that every judge's words go through
-the same parser.
+A review is not a score yet: reading a score out of it is the benchmark's task, so that every judge's
+words go through the same parser.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
+
+from veridical.judges.completions import JsonObject
 
 
 class Message(NamedTuple):
@@ -23,21 +25,21 @@ class Case(NamedTuple):
     id: str
     """Id of the item in its benchmark."""
     fields: Mapping[str, str]
-    """What a template may use: question, response, and what else the benchmark tells the judge."""
+    """What a template may use: question, response, and what else the benchmark gives the judge."""
 
 
 class Review(NamedTuple):
-    """What a judge said of a case."""
+    """A judge's words on a case."""
 
     id: str
     """The case."""
     text: str | None
-    """Its words; None where the judgement could not be had."""
+    """Its words; None where the judgement failed."""
     problem: str = ""
-    """Why it could not be had."""
+    """Why it failed."""
     model: str = ""
     """Who judged."""
-    completion: Mapping[str, Any] | None = None
+    completion: JsonObject | None = None
     """The endpoint's answer as it came, where the judge is an endpoint."""
 
 
@@ -69,9 +71,9 @@ class Judge(Protocol):
 
     @property
     def name(self) -> str:
-        """Who it is; stands beside every score."""
+        """Who it is, as every score states."""
         ...
 
     def review(self, cases: Sequence[Case], template: Template) -> list[Review]:
-        """Judge cases: one review each, in their order; those that could not be had with `text` None."""
+        """Judge cases: one review each, in their order; failed judgements have `text` None."""
         ...

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -18,8 +19,8 @@ class JudgeSettings(Recipe):
     """Base address of the endpoint; vLLM, llama.cpp, Ollama and most providers offer one that ends
     in /v1."""
     cache: Path
-    """Folder of all answers ever paid for, by content of the request. What is in it is never asked
-    again."""
+    """Folder of all answers that were paid for, by content of the request. What is in it is never
+    asked again."""
     key_variable: str = "OPENAI_API_KEY"
     """Environment variable that holds the key; a local endpoint needs none. The key is written
     nowhere."""
@@ -32,14 +33,14 @@ class JudgeSettings(Recipe):
     send_temperature: bool = True
     """Send the temperature; some models refuse any but their own."""
     max_tokens: int = Field(default=1024, ge=1)
-    """Longest answer in tokens; the estimate of the cost reckons with it. LLaVA-Bench: 1,024."""
+    """Longest answer in tokens; the cost is estimated with it. LLaVA-Bench: 1,024."""
     token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105 (a field's name)
     """What the endpoint calls the limit; newer OpenAI models take only the second."""
     extra: dict[str, Any] = Field(default_factory=dict)
     """Further fields of every request, for instance a seed."""
     accept_models: tuple[str, ...] = ()
-    """Names that the endpoint may answer under beside the model's own and its dated snapshots; "*"
-    for any."""
+    """Names that the endpoint may answer under in addition to the model's own and its dated
+    snapshots; "*" for any."""
     ask_again: bool = False
     """Ask anew where an answer was paid for but is of another model or holds no text. It costs
     again."""
@@ -50,11 +51,10 @@ class JudgeSettings(Recipe):
     attempts: int = Field(default=6, ge=1)
     """How often one request is tried."""
     first_wait: float = Field(default=1.0, ge=0)
-    """Wait after the first failure, in seconds; doubled each time, of which a random half to whole
-    is waited."""
+    """Wait after the first failure, in seconds; doubled each time, times a random half to one."""
     longest_wait: float = Field(default=120.0, ge=0)
-    """Longest wait between two tries, in seconds; an endpoint that asks for more ends the run, to
-    be gone on with."""
+    """Longest wait between two tries, in seconds; an endpoint that asks for more ends the run,
+    which can be resumed later."""
     give_up_after: int = Field(default=20, ge=1)
     """Requests in a row that fail for good until no more is asked."""
     price_in: float | None = Field(default=None, ge=0)
@@ -69,8 +69,20 @@ class JudgeSettings(Recipe):
     def _makes_sense(self) -> Self:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError(f"`url` must start with http:// or https://, got {self.url!r}")
+        check_address(self.url)
         if self.budget is not None and (self.price_in is None or self.price_out is None):
-            raise ValueError(
-                "a `budget` needs `price_in` and `price_out`, USD for a million tokens"
-            )
+            raise ValueError("a `budget` needs `price_in` and `price_out`, USD per million tokens")
         return self
+
+
+def check_address(url: str) -> None:
+    """Refuse an address that holds a password: addresses are written into recipes and caches.
+
+    Raises:
+        ValueError: It does.
+    """
+    if "@" in urlsplit(url).netloc:
+        raise ValueError(
+            "`url` must not hold a user or password: it is written into files. Put the key into the"
+            " environment variable that `key_variable` names"
+        )

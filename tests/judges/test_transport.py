@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from veridical.judges.waiting import back_off, retry_after
+from veridical.judges.transport import back_off, retry_after
 
 
 def test_the_wait_doubles_up_to_the_longest_and_is_spread():
