@@ -27,6 +27,7 @@ VERBS = {
     "world": "Make scenes of the embedded world, train its base model.",
     "data": "Turn public data sets into records and back; check them.",
     "generate": "Let a model answer prompts.",
+    "studio": "Let people compare, correct, rate and mark in the browser.",
     "train": "Train on judgements: one sub-command per method.",
     "evaluate": "Measure how much a model hallucinates.",
     "score": "Score answers that exist already, in official formats.",

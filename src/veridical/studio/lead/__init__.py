@@ -1,0 +1,1 @@
+"""What the lead needs to know: progress, agreement, known answers, differences, cost."""

@@ -1,0 +1,43 @@
+"""Marked or corrected spans as words of the shown text, so that a space more or less is nothing."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from veridical.feedback.words import find_words
+from veridical.studio.tasks.spans import Span
+
+
+def word_flags(text: str, spans: Iterable[Span]) -> list[bool]:
+    """For each word whether a span touches it; an insertion touches the word before it."""
+    spans = list(spans)
+    return [
+        any(
+            max(start, word.start) < min(end, word.end)
+            or (start == end and word.start < max(start, 1) <= word.end)
+            for start, end in spans
+        )
+        for word in find_words(text)
+    ]
+
+
+def word_f1(text: str, first: Iterable[Span], second: Iterable[Span]) -> float:
+    """F1 of the words that two sets of spans touch; 1 where both touch none."""
+    one, other = word_flags(text, first), word_flags(text, second)
+    total = sum(one) + sum(other)
+    common = sum(a and b for a, b in zip(one, other, strict=True))
+    return 2 * common / total if total else 1.0
+
+
+def kind_matches(first: dict[str, Any], second: dict[str, Any]) -> Iterator[bool]:
+    """For each pair of overlapping segments of two judgements whether their kinds are the same."""
+    for one in _kinded(first):
+        for other in _kinded(second):
+            (a, b), (c, d) = one[0], other[0]
+            if max(a, c) < min(b, d) or (a, b) == (c, d):
+                yield one[1] == other[1]
+
+
+def _kinded(body: dict[str, Any]) -> list[tuple[Span, str]]:
+    if "changes" in body:
+        return [(tuple(one["rejected_span"]), one["kind"]) for one in body["changes"]]
+    return [((one["start"], one["end"]), one["kind"]) for one in body.get("marks", ())]

@@ -1,0 +1,1 @@
+"""Where items come from: runs of `veridical generate`, comparisons, tables, Label Studio."""

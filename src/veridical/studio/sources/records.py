@@ -1,0 +1,144 @@
+"""Items from folders of records: runs of `veridical generate`, comparisons to be judged anew."""
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from veridical.errors import ConfigError, DataError, Fault
+from veridical.files import read_bytes
+from veridical.records import Comparison, Prompt, Response, read_records, scan_records
+from veridical.studio.settings import Task
+from veridical.studio.store.items import NewImage, NewItem
+from veridical.studio.store.pictures import RowFault, find_picture
+
+RESPONSES_FILE = "responses.jsonl"
+PROMPTS_FILE = "prompts.jsonl"
+COMPARISONS_FILE = "comparisons.jsonl"
+
+
+class _Prompts:
+    """The prompts of a run, with their pictures."""
+
+    def __init__(self, file: Path, *, outside: bool) -> None:
+        self.file = file
+        self.outside = outside
+        self.lines: dict[str, int] = {}
+        self.prompts: dict[str, Prompt] = {}
+        for row in scan_records(file, Prompt):
+            if row.record is None:
+                raise DataError([Fault(file, row.line, row.fault or "not a prompt.")])
+            self.prompts[row.record.id] = row.record
+            self.lines[row.record.id] = row.line
+
+    def item(self, key: str, responses: tuple[Response, ...]) -> NewItem:
+        """One item of a prompt and its responses."""
+        name = responses[0].prompt_id
+        prompt = self.prompts.get(name)
+        if prompt is None:
+            message = f"there is no prompt {name!r}, which response {responses[0].id!r} answers."
+            raise DataError([Fault(self.file, None, message)])
+        where = Fault(self.file, self.lines[name], "")
+        images: tuple[NewImage, ...] = ()
+        if prompt.image.path:
+            try:
+                data = find_picture(self.file.parent, prompt.image.path, outside=self.outside)
+            except RowFault as fault:
+                raise DataError([where._replace(message=str(fault))]) from fault
+            images = (NewImage(data, Path(prompt.image.path).name),)
+        texts = tuple(response.model_dump(mode="json") for response in responses)
+        return NewItem(key, images, prompt.model_dump(mode="json"), texts, where=where)
+
+
+def run_items(
+    folder: Path, task: Task, *, prompts: Path | None, outside: bool
+) -> Iterator[NewItem]:
+    """Items of one run: one per response, or per prompt with two different samples to compare."""
+    found, responses = _run(folder, prompts=prompts, outside=outside)
+    if task != "compare":
+        for response in responses:
+            if response.text.strip():
+                yield found.item(response.id, (response,))
+        return
+    pairs = 0
+    for name, group in groupby(responses, key=lambda response: response.prompt_id):
+        samples = [response for response in group if response.text.strip()]
+        second = next((one for one in samples[1:] if one.text != samples[0].text), None)
+        if second is not None:
+            pairs += 1
+            yield found.item(name, (samples[0], second))
+    if not pairs:
+        raise ConfigError(
+            f"No prompt of `{folder}` has two different responses to compare. Generate with "
+            "num_samples=2 and a temperature, or name a second run."
+        )
+
+
+def run_pair_items(
+    first: Path, second: Path, *, prompts: Path | None, outside: bool
+) -> Iterator[NewItem]:
+    """Items that set two runs over the same prompts side by side; equal answers are left out."""
+    found, ones = _run(first, prompts=prompts, outside=outside)
+    _, others = _run(second, prompts=prompts or found.file, outside=outside)
+    by_prompt: dict[str, Response] = {}
+    for response in others:
+        by_prompt.setdefault(response.prompt_id, response)
+    matched = 0
+    for name, group in groupby(ones, key=lambda response: response.prompt_id):
+        one, other = next(group), by_prompt.get(name)
+        if other is not None:
+            matched += 1
+            if one.text != other.text and one.text.strip() and other.text.strip():
+                other = other.model_copy(update={"id": f"{other.id}@second"})
+                yield found.item(name, (one, other))
+    if not matched:
+        raise ConfigError(
+            f"`{first}` and `{second}` have no prompt in common. Answer the same prompts twice."
+        )
+
+
+def comparison_items(folder: Path, *, outside: bool) -> Iterator[NewItem]:
+    """Items of a folder of comparisons: each pair is judged anew, earlier choices are hidden."""
+    found = _Prompts(folder / PROMPTS_FILE, outside=outside)
+    responses = {one.id: one for one in read_records(folder / RESPONSES_FILE, Response)}
+    seen: set[tuple[str, ...]] = set()
+    for row in read_records(folder / COMPARISONS_FILE, Comparison):
+        pair = tuple(sorted(row.response_ids))
+        if pair in seen:
+            continue
+        seen.add(pair)
+        missing = [name for name in pair if name not in responses]
+        if missing:
+            message = f"comparison {row.id!r}: there is no response {missing[0]!r}."
+            raise DataError([Fault(folder / COMPARISONS_FILE, None, message)])
+        yield found.item("|".join(pair), (responses[pair[0]], responses[pair[1]]))
+
+
+def _run(folder: Path, *, prompts: Path | None, outside: bool) -> tuple[_Prompts, list[Response]]:
+    file = folder / RESPONSES_FILE
+    if not file.is_file():
+        raise ConfigError(f"`{folder}` has no {RESPONSES_FILE}: it is not a run of generate.")
+    manifest = _manifest(folder)
+    recipe = manifest.get("recipe", {})
+    outside = outside or bool(recipe.get("images_outside"))
+    responses = read_records(file, Response)
+    return _Prompts(prompts or _prompts_file(folder, recipe), outside=outside), responses
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    file = folder / "manifest.json"
+    found = json.loads(read_bytes(file)) if file.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _prompts_file(folder: Path, recipe: dict[str, Any]) -> Path:
+    named = Path(str(recipe.get("prompts") or PROMPTS_FILE))
+    places = [folder / PROMPTS_FILE, named, folder / named, folder.parent / named]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise ConfigError(
+            f"The prompts that `{folder}` answers were not found at `{named}`. "
+            "Name the file: --prompts FILE."
+        )
+    return found

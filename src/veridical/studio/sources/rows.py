@@ -1,0 +1,58 @@
+"""One item from the fields of a foreign row."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from veridical.errors import DataError, Fault
+from veridical.records import ImageRef, Prompt, Response
+from veridical.studio.store.items import NewImage, NewItem
+from veridical.studio.store.pictures import RowFault, find_picture
+
+
+def make_item(
+    where: Fault,
+    *,
+    key: str,
+    question: Any,
+    texts: Sequence[Any],
+    models: Sequence[str],
+    images: Sequence[str],
+    reference: str | None,
+    root: Path,
+    outside: bool,
+    suspects: list[dict[str, Any]] | None = None,
+) -> NewItem:
+    """Make an item.
+
+    Raises:
+        DataError: A field is missing or a picture cannot be read.
+    """
+    faults = []
+    if not isinstance(question, str) or not question.strip():
+        faults.append(f"`question` is missing, got {question!r:.40}.")
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str) or not text.strip():
+            faults.append(f"response {number} is missing, got {text!r:.40}.")
+    pictures: list[NewImage] = []
+    for path in images:
+        try:
+            pictures.append(NewImage(find_picture(root, path, outside=outside), Path(path).name))
+        except RowFault as fault:
+            faults.append(str(fault))
+    if faults:
+        raise DataError([where._replace(message=message) for message in faults])
+    ref = ImageRef(path=images[0] if images else "")
+    prompt = Prompt(id=key, image=ref, question=question, reference=reference)
+    responses = [
+        Response(id=key if len(texts) == 1 else f"{key}-{n}", prompt_id=key, text=text, model=model)
+        for n, (text, model) in enumerate(zip(texts, models, strict=True), start=1)
+    ]
+    return NewItem(
+        key,
+        tuple(pictures),
+        prompt.model_dump(mode="json"),
+        tuple(response.model_dump(mode="json") for response in responses),
+        suspects=suspects,
+        where=where,
+    )

@@ -1,0 +1,85 @@
+"""Make a project, bring items in: what the command line and tests call."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from veridical.errors import ConfigError
+from veridical.studio.settings import StudioSettings, Task
+from veridical.studio.sources.extras import Extras
+from veridical.studio.sources.reading import Source, open_source
+from veridical.studio.store.items import Imported, add_items
+from veridical.studio.store.projects import create_project, load_project
+from veridical.studio.web.guidelines import own_guidelines
+from veridical.studio.web.studio import Studio, make_studio_folder, open_studio
+
+
+class SourceOptions(NamedTuple):
+    """How a source is read."""
+
+    second: Path | None = None
+    """Another run over the same prompts."""
+    task: Task | None = None
+    """What people do; by default what fits the source."""
+    prompts: Path | None = None
+    """The file of prompts, where the run does not say."""
+    outside: bool = False
+    """Accept pictures outside of the data's folder."""
+    extras: Extras | None = None
+    """Files beside the items."""
+
+
+def init_project(
+    folder: Path,
+    source: Path,
+    options: SourceOptions | None = None,
+    *,
+    name: str | None = None,
+    settings: StudioSettings | None = None,
+    database_url: str | None = None,
+) -> tuple[Studio, Imported]:
+    """Make a project from a source.
+
+    Raises:
+        ConfigError: The folder holds one already, or the source is none.
+        DataError: Rows that cannot be used.
+    """
+    options = options or SourceOptions()
+    opened = _open(source, options, options.task)
+    database = make_studio_folder(folder, database_url)
+    with database.writing() as connection:
+        create_project(
+            connection,
+            name or opened.name,
+            opened.task,
+            settings or StudioSettings(),
+            guidelines=own_guidelines(opened.task),
+        )
+    return Studio(folder, database), add_items(database, folder, opened.items)
+
+
+def import_items(folder: Path, source: Path, options: SourceOptions | None = None) -> Imported:
+    """Bring more items into a project.
+
+    Raises:
+        ConfigError: The source is for another task.
+        DataError: Rows that cannot be used.
+    """
+    options = options or SourceOptions()
+    studio = open_studio(folder)
+    with studio.database.reading() as connection:
+        task = load_project(connection).task
+    opened = _open(source, options, task)
+    if opened.task != task:
+        raise ConfigError(f"`{source}` is to {opened.task}, the project is to {task}.")
+    return add_items(studio.database, folder, opened.items)
+
+
+def _open(source: Path, options: SourceOptions, task: Task | None) -> Source:
+    return open_source(
+        source,
+        second=options.second,
+        task=task,
+        prompts=options.prompts,
+        outside=options.outside,
+        extras=options.extras,
+    )

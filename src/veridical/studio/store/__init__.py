@@ -1,0 +1,1 @@
+"""What is kept: people, items, slots, judgements. SQL by SQLAlchemy, schema by Alembic."""

@@ -1,0 +1,1 @@
+"""What a judgement of each kind must hold, and what is checked before it is kept."""

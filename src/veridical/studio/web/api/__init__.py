@@ -1,0 +1,1 @@
+"""The JSON API that the pages call, and that a script may call in their place."""

@@ -1,0 +1,55 @@
+"""Guidelines: Markdown without HTML, as blocks that a template renders; and ours to begin with."""
+
+import re
+from importlib import resources
+from typing import NamedTuple
+
+from veridical.studio.settings import Task
+
+
+class Block(NamedTuple):
+    """A piece of the guidelines."""
+
+    kind: str
+    """"heading", "paragraph" or "list"."""
+    lines: tuple[tuple[tuple[str, str], ...], ...]
+    """Lines of runs: ("text" | "strong" | "code" | "del" | "ins", words)."""
+
+
+_RUNS = re.compile(
+    r"\*\*(?P<strong>[^*]+)\*\*|`(?P<code>[^`]+)`|~~(?P<del>[^~]+)~~|\+\+(?P<ins>[^+]+)\+\+"
+)
+
+
+def own_guidelines(task: Task) -> str:
+    """The guidelines that a project starts with."""
+    folder = resources.files("veridical.studio.web") / "texts"
+    return (folder / f"{task}.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str) -> list[Block]:
+    """Cut a text into headings, lists and paragraphs."""
+    found: list[Block] = []
+    for chunk in re.split(r"\n\s*\n", text.strip()):
+        lines = [line.strip() for line in chunk.splitlines() if line.strip()]
+        while lines and lines[0].startswith("#"):
+            found.append(Block("heading", (_runs(lines.pop(0).lstrip("# ")),)))
+        if lines and lines[0].startswith("- "):
+            points = " ".join(lines)[2:].split(" - ")
+            found.append(Block("list", tuple(_runs(point) for point in points)))
+        elif lines:
+            found.append(Block("paragraph", (_runs(" ".join(lines)),)))
+    return found
+
+
+def _runs(line: str) -> tuple[tuple[str, str], ...]:
+    runs, place = [], 0
+    for match in _RUNS.finditer(line):
+        if match.start() > place:
+            runs.append(("text", line[place : match.start()]))
+        kind = str(match.lastgroup)
+        runs.append((kind, match[kind]))
+        place = match.end()
+    if place < len(line):
+        runs.append(("text", line[place:]))
+    return tuple(runs)

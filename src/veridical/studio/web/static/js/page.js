@@ -1,0 +1,302 @@
+// The work page: shows one item after the other, whatever the task; the task's own module does the rest.
+
+import { newKey, post, send } from "./api.js";
+import { Clock } from "./clock.js";
+import { bind, inText, singleKeys } from "./keys.js";
+import { Outbox } from "./outbox.js";
+import { node } from "./text.js";
+import { Viewer } from "./viewer.js";
+
+const byId = (id) => document.getElementById(id);
+const data = document.body.dataset;
+const { makeTask } = await import(`./${data.task}.js`);
+
+const clock = new Clock(Number(data.idle));
+const outbox = new Outbox(data.person);
+const viewer = new Viewer(byId("viewer"), byId("pictures"));
+const sent = new Map(); // judgements on their way, with their items
+let item = null;
+let ahead = null; // the next item, fetched already
+let leaving = false;
+let done = Number(data.done);
+let draftTimer = 0;
+
+const page = {
+  get item() {
+    return item;
+  },
+  changed() {
+    byId("fault").textContent = "";
+    keepDraft();
+  },
+  fault(text) {
+    byId("fault").textContent = text;
+  },
+};
+const task = makeTask(page);
+
+// ---- items
+
+async function fetchNext(prefer) {
+  const holding = [...outbox.slots(), ...[item, ahead].filter(Boolean).map((one) => one.slot)];
+  return post("/api/next", { holding, ...(prefer ? { prefer } : {}) });
+}
+
+async function next(prefer) {
+  item = null;
+  let answer = ahead ? { item: ahead } : null;
+  ahead = null;
+  try {
+    answer ??= await fetchNext(prefer);
+  } catch (error) {
+    return nothing("No connection", `${error.message} What you did is kept on this device.`);
+  }
+  if (answer.item) show(answer.item);
+  else if (answer.none?.done) nothing("All done", "Everything is judged. Thank you.");
+  else nothing("Nothing for you at the moment", answer.none?.waiting
+    ? `${answer.none.waiting} items are with other people or wait for them.` : "The project rests.");
+}
+
+function show(fresh) {
+  item = fresh;
+  byId("nothing").hidden = true;
+  byId("work").hidden = false;
+  byId("question").textContent = item.question;
+  const turns = byId("turns");
+  turns.hidden = !item.history.length;
+  turns.replaceChildren(...item.history.flatMap(([asked, said]) => {
+    const made = [node("p", asked, "asked"), node("p", said, "said")];
+    for (const one of made) one.dir = "auto";
+    return made;
+  }));
+  byId("reference").hidden = !item.reference;
+  byId("reference").lastElementChild.textContent = item.reference || "";
+  viewer.show(item.images);
+  const draft = localDraft() || item.draft;
+  byId("note").value = draft?.note || "";
+  byId("fault").textContent = "";
+  task.show(item, draft);
+  byId("panel").scrollTop = 0;
+  if (innerWidth < 820) scrollTo(0, 0);
+  byId("panel").focus({ preventScroll: true });
+  clock.start();
+  lookAhead();
+}
+
+function nothing(title, text) {
+  byId("work").hidden = true;
+  const box = byId("nothing");
+  box.hidden = false;
+  box.children[0].textContent = title;
+  box.children[1].textContent = text;
+  byId("again").focus();
+}
+
+async function lookAhead() {
+  const shown = item;
+  try {
+    const answer = await fetchNext();
+    if (answer.item && item === shown && !ahead && answer.item.slot !== shown.slot) {
+      ahead = answer.item;
+      for (const one of ahead.images) new Image().src = one.url;
+    }
+  } catch {
+    // it is fetched when it is needed
+  }
+}
+
+// ---- drafts
+
+const draftPlace = () => `veridical-draft-${data.person}-${item.slot}`;
+
+function localDraft() {
+  try {
+    return JSON.parse(localStorage.getItem(draftPlace()));
+  } catch {
+    return null;
+  }
+}
+
+function keepDraft() {
+  if (!item) return;
+  const payload = { ...task.body(), note: byId("note").value };
+  localStorage.setItem(draftPlace(), JSON.stringify(payload));
+  clearTimeout(draftTimer);
+  const { slot, lease } = item;
+  draftTimer = setTimeout(async () => {
+    try {
+      await send("PUT", "/api/drafts", { slot, lease, payload });
+    } catch {
+      // it is on this device
+    }
+  }, 1500);
+}
+
+// ---- judging
+
+async function finish(outcome, reason = "") {
+  if (!item || leaving) return;
+  leaving = true;
+  try {
+    const judged = outcome === "judged";
+    const problem = judged ? await task.problem() : null;
+    if (problem) {
+      page.fault(problem);
+      return;
+    }
+    const note = byId("note").value;
+    const payload = judged ? { ...task.body(), task: data.task, note } : {};
+    const judgement = {
+      key: newKey(), slot: item.slot, lease: item.lease, outcome, payload, reason,
+      note: judged ? "" : note, shown: clock.shown, seconds: clock.seconds(), guideline: Number(data.guideline),
+    };
+    sent.set(judgement.key, item);
+    clearTimeout(draftTimer);
+    localStorage.removeItem(draftPlace());
+    outbox.add(judgement);
+    if (outcome !== "skipped") count(1);
+    await next();
+  } finally {
+    leaving = false;
+  }
+}
+
+function count(by) {
+  done += by;
+  byId("done").textContent = done;
+}
+
+async function undo() {
+  if (leaving) return;
+  leaving = true;
+  try {
+    if (!(await outbox.drain())) throw new Error("No connection: taking back waits until it returns.");
+    const answer = await post("/api/undo", { key: newKey() });
+    if (!answer.item) return say("There is nothing to take back.");
+    if (item && answer.item.slot !== item.slot) ahead = item;
+    if (answer.item.draft || done) count(-1);
+    show(answer.item);
+    say("Taken back. Change it and submit again.");
+  } catch (error) {
+    say(error.message);
+  } finally {
+    leaving = false;
+  }
+}
+
+// ---- what is said
+
+const state = byId("state");
+function say(text) {
+  const box = byId("notice");
+  box.textContent = text;
+  box.hidden = !text;
+  clearTimeout(box.timer);
+  box.timer = setTimeout(() => (box.hidden = true), 8000);
+}
+
+outbox.addEventListener("change", () => {
+  const waiting = outbox.items().length;
+  state.textContent = waiting ? `Saving ${waiting}…` : state.textContent;
+});
+outbox.addEventListener("saved", ({ detail }) => {
+  sent.delete(detail.judgement.key);
+  state.className = "state";
+  state.textContent = outbox.items().length ? "Saving…" : `Saved ${new Date().toLocaleTimeString()}`;
+  if (detail.saved.feedback) tell(detail.saved.feedback);
+});
+outbox.addEventListener("waiting", ({ detail }) => {
+  const waiting = outbox.items().length;
+  state.className = "state trouble";
+  state.textContent = detail.error.status ? `${waiting} not saved` : `Offline, ${waiting} to send`;
+  if (detail.error.status === 401) {
+    say(`${detail.error.message} `);
+    const link = node("a", "Sign in");
+    link.href = "/login";
+    link.target = "_blank";
+    byId("notice").append(link);
+    clearTimeout(byId("notice").timer);
+  } else if (detail.error.status) say(detail.error.message);
+});
+outbox.addEventListener("refused", ({ detail }) => {
+  const { judgement, error } = detail;
+  const was = sent.get(judgement.key);
+  sent.delete(judgement.key);
+  if (judgement.outcome !== "skipped") count(-1);
+  say(`Not accepted: ${error.message}`);
+  if (was && error.status === 422) {
+    if (item && item.slot !== was.slot) ahead = item;
+    show({ ...was, draft: judgement.payload });
+    page.fault(error.message);
+  }
+});
+
+function tell(feedback) {
+  byId("feedback-title").textContent = feedback.right
+    ? "The last item: that is right" : "The last item: the known answer is another one";
+  byId("feedback-note").textContent = feedback.note;
+  byId("feedback-dialog").showModal();
+}
+
+// ---- controls
+
+const skipDialog = byId("skip-dialog");
+const press = (id) => () => byId(id).click();
+function toggleGuidelines() {
+  const box = byId("guidelines");
+  box.hidden = !box.hidden;
+  byId("work").classList.toggle("with-guidelines", !box.hidden);
+  byId("guidelines-toggle").setAttribute("aria-expanded", String(!box.hidden));
+  localStorage.setItem("veridical-guidelines", box.hidden ? "closed" : "open");
+}
+
+byId("submit").addEventListener("click", () => finish("judged"));
+byId("cannot-tell").addEventListener("click", () => finish("cannot_tell"));
+byId("nothing-wrong")?.addEventListener("click", async () => {
+  if (await task.nothingWrong()) finish("judged");
+});
+byId("undo").addEventListener("click", undo);
+byId("again").addEventListener("click", () => next());
+byId("skip").addEventListener("click", () => {
+  skipDialog.returnValue = "";
+  skipDialog.showModal();
+});
+skipDialog.addEventListener("close", () => skipDialog.returnValue && finish("skipped", skipDialog.returnValue));
+skipDialog.addEventListener("keydown", (event) => {
+  if (/^[1-5]$/.test(event.key)) skipDialog.querySelectorAll(".reasons button")[event.key - 1].click();
+});
+byId("note").addEventListener("input", () => page.changed());
+byId("guidelines-toggle").addEventListener("click", toggleGuidelines);
+byId("keys-toggle").addEventListener("click", () => byId("keys-dialog").showModal());
+byId("single-keys").checked = singleKeys.on;
+byId("single-keys").addEventListener("change", (event) => (singleKeys.on = event.target.checked));
+byId("zoom-in").addEventListener("click", () => viewer.set(viewer.zoom * 1.5));
+byId("zoom-out").addEventListener("click", () => viewer.set(viewer.zoom / 1.5));
+byId("zoom-fit").addEventListener("click", () => viewer.set(1));
+
+bind(["Enter", "Ctrl+Enter"], () => (byId("work").hidden ? byId("again").click() : finish("judged")));
+bind("x", press("cannot-tell"));
+bind("s", press("skip"));
+bind("u", press("undo"));
+bind("g", press("guidelines-toggle"));
+bind("?", press("keys-toggle"));
+bind(["+", "="], press("zoom-in"));
+bind(["-", "−"], press("zoom-out"));
+bind("f", press("zoom-fit"));
+bind("v", () => byId("viewer").focus());
+bind("[", () => viewer.step(-1));
+bind("]", () => viewer.step(1));
+if (byId("nothing-wrong")) bind("n", press("nothing-wrong"));
+if (byId("find")) bind("/", press("find"));
+bind("Escape", (event) => {
+  if (!inText(event.target) && event.target.id !== "viewer") return false;
+  byId("panel").focus({ preventScroll: true });
+  task.left?.();
+  return true;
+});
+
+if (localStorage.getItem("veridical-guidelines") === "open"
+    || (!localStorage.getItem("veridical-guidelines") && !done && innerWidth > 1100)) toggleGuidelines();
+outbox.flush();
+next(Number(location.hash.slice(1)) || undefined);
+history.replaceState(null, "", location.pathname);
