@@ -34,9 +34,14 @@ class Annotator:
 
     def judgement(self, item, payload=None, outcome="judged", **more):
         return {
-            "key": str(uuid4()), "slot": item["slot"], "lease": item["lease"],
-            "outcome": outcome, "payload": payload or {},
-            "shown": int(time.time() * 1000) - 4000, "seconds": 3.5, "guideline": 1,
+            "key": str(uuid4()),
+            "slot": item["slot"],
+            "lease": item["lease"],
+            "outcome": outcome,
+            "payload": payload or {},
+            "shown": int(time.time() * 1000) - 4000,
+            "seconds": 3.5,
+            "guideline": 1,
         } | more
 
     def judge(self, item, payload=None, outcome="judged", **more):

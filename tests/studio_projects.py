@@ -50,6 +50,10 @@ def make_project(
     other = write_run(tmp_path / "other", second, model="other-model") if second else None
     options = SourceOptions(second=other, task=task, extras=extras)
     studio, _ = init_project(
-        tmp_path / "project", run, options, settings=StudioSettings(**chosen), database_url=url,
+        tmp_path / "project",
+        run,
+        options,
+        settings=StudioSettings(**chosen),
+        database_url=url,
     )
     return studio

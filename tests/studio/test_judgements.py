@@ -4,9 +4,9 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, update
+
 from studio_client import Annotator
 from studio_projects import ANSWER, make_project
-
 from veridical.studio.store.schema import judgement, slot
 
 
@@ -110,8 +110,9 @@ def test_taking_back_gives_the_item_again_with_what_was_said_and_keeps_the_first
     assert again["slot"] == item["slot"]
     assert again["draft"]["score"] == 4
     assert ann.judge(again, {"score": 5}).status_code == 200
-    assert [row.outcome for row in sorted(rows(studio, judgement), key=lambda row: row.revision)
-            ] == ["judged", "undone", "judged"]
+    assert [
+        row.outcome for row in sorted(rows(studio, judgement), key=lambda row: row.revision)
+    ] == ["judged", "undone", "judged"]
 
 
 def test_taking_back_a_skip_withdraws_the_substitute(tmp_path):
@@ -137,8 +138,12 @@ def test_a_draft_comes_back_and_goes_with_the_judgement(studio):
 def test_both_sides_come_first_equally_often_and_verdicts_are_kept_for_the_response(tmp_path):
     answers = [f"Left wrong {n}." for n in range(10)]
     studio = make_project(
-        tmp_path, "compare", answers, second=[f"Good {n}." for n in range(10)],
-        overlap=2, overlap_share=1.0,
+        tmp_path,
+        "compare",
+        answers,
+        second=[f"Good {n}." for n in range(10)],
+        overlap=2,
+        overlap_share=1.0,
     )
     sides = {}
     for name in ("ann", "bob"):
@@ -167,14 +172,29 @@ def test_known_answers_and_repeats_come_in_and_answer_back(tmp_path):
     gold = tmp_path / "gold.jsonl"
     gold.write_text(json.dumps({"id": "p0", "answer": {"score": 1}, "note": "No knife."}) + "\n")
     studio = make_project(
-        tmp_path, "rate", [f"{ANSWER} {n}." for n in range(30)], extras=Extras(gold=gold),
-        gold_share=0.3, repeat_share=0.3, repeat_after=3,
+        tmp_path,
+        "rate",
+        [f"{ANSWER} {n}." for n in range(30)],
+        extras=Extras(gold=gold),
+        gold_share=0.3,
+        repeat_share=0.3,
+        repeat_after=3,
     )
     ann = Annotator(studio)
     told = []
     while item := ann.next()["item"]:
-        assert set(item) == {"slot", "lease", "task", "images", "question", "history", "texts",
-                             "reference", "suspects", "draft"}
+        assert set(item) == {
+            "slot",
+            "lease",
+            "task",
+            "images",
+            "question",
+            "history",
+            "texts",
+            "reference",
+            "suspects",
+            "draft",
+        }
         told.append(ann.judge(item, {"score": 5}).json()["feedback"])
     assert [one for one in told if one] == [{"right": False, "note": "No knife."}]
     purposes = [row.purpose for row in rows(studio, slot)]
@@ -192,7 +212,10 @@ def test_the_queue_goes_by_scores(tmp_path):
     scores = tmp_path / "scores.jsonl"
     scores.write_text("".join(json.dumps({"id": f"p{n}", "score": n}) + "\n" for n in range(5)))
     studio = make_project(
-        tmp_path, "rate", [f"{ANSWER} {n}." for n in range(5)], queue="scores",
+        tmp_path,
+        "rate",
+        [f"{ANSWER} {n}." for n in range(5)],
+        queue="scores",
         extras=Extras(scores=scores),
     )
     ann = Annotator(studio)

@@ -94,8 +94,11 @@ class Database:
             raise ConfigError("This project is kept in PostgreSQL. Back it up with pg_dump.")
         if target.exists():
             raise ConfigError(f"`{target}` exists already. Name a new file.")
-        with self.reading() as connection:
-            connection.execute(text("VACUUM INTO :target"), {"target": str(target)})
+        plain = self.engine.raw_connection()  # outside of a transaction
+        try:
+            plain.cursor().execute("VACUUM INTO ?", (str(target),))
+        finally:
+            plain.close()
         return target
 
     def close(self) -> None:

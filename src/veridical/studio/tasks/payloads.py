@@ -95,7 +95,7 @@ class RateBody(_Body):
     """A score from 0 to 6 as MMHal-Bench counts: below 3 hallucinates."""
 
     task: Literal["rate"] = "rate"
-    score: int = Field(ge=0, le=6)
+    score: int = Field(ge=0, le=6, strict=True)
     note: Note = ""
 
 

@@ -48,6 +48,8 @@ async function next(prefer) {
   ahead = null;
   try {
     answer ??= await fetchNext(prefer);
+    // What is still on its way may be what the server waits for.
+    if (!answer.item && outbox.items().length && (await outbox.drain())) answer = await fetchNext();
   } catch (error) {
     return nothing("No connection", `${error.message} What you did is kept on this device.`);
   }
@@ -74,6 +76,7 @@ function show(fresh) {
   viewer.show(item.images);
   const draft = localDraft() || item.draft;
   byId("note").value = draft?.note || "";
+  byId("note").closest("details").open = Boolean(draft?.note);
   byId("fault").textContent = "";
   task.show(item, draft);
   byId("panel").scrollTop = 0;
