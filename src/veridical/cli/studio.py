@@ -81,8 +81,8 @@ def start(
     public: Public = "",
 ) -> None:
     """Make a project of SOURCE where there is none yet, and open it."""
+    from veridical.studio.opening import is_studio
     from veridical.studio.serving import Address, serve
-    from veridical.studio.web.studio import is_studio
 
     folder = (
         source
@@ -131,12 +131,12 @@ def import_(
     gold: Gold = None,
 ) -> None:
     """Bring more items in; people may go on working meanwhile."""
-    from veridical.progress import say
+    from veridical.progress import log
     from veridical.studio.start import import_items
 
     options = _options(second, None, prompts, images_outside, suspects, scores, gold)
     done = import_items(project, source, options)
-    say(f"{done.added} new items, {done.duplicates} known already; {done.slots} judgements wanted")
+    log(f"{done.added} new items, {done.duplicates} known already; {done.slots} judgements wanted")
 
 
 @app.command("open")
@@ -164,14 +164,14 @@ def export(
     ] = False,
 ) -> None:
     """Write the judgements as records; the folder goes to `veridical train` as it is."""
-    from veridical.progress import say
+    from veridical.progress import log
     from veridical.studio.export.records import export_records
-    from veridical.studio.web.studio import open_studio
+    from veridical.studio.opening import open_studio
 
     done = export_records(open_studio(project), out, keep="every" if every else "one")
-    say(f"{done.records} judgements in {done.folder}")
+    log(f"{done.records} judgements in {done.folder}")
     for reason, count in sorted(done.counts.items()):
-        say(f"  {count} {reason}")
+        log(f"  {count} {reason}")
 
 
 @app.command()
@@ -187,32 +187,32 @@ def user(
     public: Public = "",
 ) -> None:
     """Add somebody, or give them a new link; prints a link that signs them in once."""
-    from veridical.progress import show
+    from veridical.progress import echo
+    from veridical.studio.opening import open_studio
     from veridical.studio.serving import Address, login_link
-    from veridical.studio.web.studio import open_studio
 
     source = "simulated" if simulated else "human"
     address = Address(port=port, public=public)
-    show(login_link(open_studio(project), name, address, role=role, source=source))
+    echo(login_link(open_studio(project), name, address, role=role, source=source))
 
 
 @app.command()
 def agreement(project: Project) -> None:
     """Print how well people agree."""
-    from veridical.progress import show
+    from veridical.progress import echo
     from veridical.studio.lead.table import agreement_table
-    from veridical.studio.web.studio import open_studio
+    from veridical.studio.opening import open_studio
 
-    show(agreement_table(open_studio(project)))
+    echo(agreement_table(open_studio(project)))
 
 
 @app.command()
 def backup(project: Project, file: Annotated[Path, typer.Argument(help="A new file.")]) -> None:
     """Copy the database while people work; the pictures lie beside it, unchanged."""
-    from veridical.progress import say
-    from veridical.studio.web.studio import open_studio
+    from veridical.progress import log
+    from veridical.studio.opening import open_studio
 
-    say(f"Copied to {open_studio(project).database.backup(file)}")
+    log(f"Copied to {open_studio(project).database.backup(file)}")
 
 
 def _options(
@@ -246,7 +246,7 @@ def _make(
     settings: list[str] | None,
     database: str | None,
 ) -> None:
-    from veridical.progress import say
+    from veridical.progress import log
     from veridical.studio.settings import read_settings
     from veridical.studio.start import init_project
 
@@ -258,4 +258,4 @@ def _make(
         settings=read_settings(settings or []),
         database_url=database,
     )
-    say(f"{done.added} items, {done.slots} judgements wanted; the project is {folder}")
+    log(f"{done.added} items, {done.slots} judgements wanted; the project is {folder}")

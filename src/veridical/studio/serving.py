@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from sqlalchemy import Connection
 
 from veridical.errors import ConfigError
-from veridical.progress import say
+from veridical.progress import log
+from veridical.studio.opening import Studio, open_studio
 from veridical.studio.store.people import LOGIN_LIFE, add_person, find_person, issue_token
 from veridical.studio.web.app import make_app
-from veridical.studio.web.studio import Studio, open_studio
 
 _PROJECT, _HOSTS, _SECURE = "VERIDICAL_STUDIO", "VERIDICAL_STUDIO_HOSTS", "VERIDICAL_STUDIO_TLS"
 LEAD = "lead"
@@ -66,8 +66,8 @@ def serve(folder: Path, address: Address, *, workers: int = 1) -> None:
     if workers > 1 and studio.database.sqlite:
         raise ConfigError("SQLite is served by one process. Use PostgreSQL for several workers.")
     _check_port(address)
-    say(f"Open {login_link(studio, LEAD, address)}")
-    say("The link signs you in once, within 10 minutes. Stop with Ctrl+C.")
+    log(f"Open {login_link(studio, LEAD, address)}")
+    log("The link signs you in once, within 10 minutes. Stop with Ctrl+C.")
     if workers == 1:
         app = make_app(studio, hosts=address.hosts)
         uvicorn.run(app, host=address.host, port=address.port, access_log=False,

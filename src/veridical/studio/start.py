@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import ConfigError
+from veridical.studio.opening import Studio, make_studio_folder, open_studio
 from veridical.studio.settings import StudioSettings, Task
 from veridical.studio.sources.extras import Extras
 from veridical.studio.sources.reading import Source, open_source
 from veridical.studio.store.items import Imported, add_items
 from veridical.studio.store.projects import create_project, load_project
 from veridical.studio.web.guidelines import own_guidelines
-from veridical.studio.web.studio import Studio, make_studio_folder, open_studio
 
 
 class SourceOptions(NamedTuple):

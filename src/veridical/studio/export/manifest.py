@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from veridical.manifests import build_manifest
+from veridical.records.manifests import build_manifest
 from veridical.studio.lead.judged import Judged
 from veridical.studio.store.projects import Project
 

@@ -35,10 +35,10 @@ from veridical.studio.export.manifest import export_manifest
 from veridical.studio.lead.agreement import preferred
 from veridical.studio.lead.differences import settlements
 from veridical.studio.lead.judged import Judged, by_item, read_judged
+from veridical.studio.opening import Studio
 from veridical.studio.store.projects import Project, load_project
 from veridical.studio.store.schema import image, item, response
 from veridical.studio.tasks.texts import RestoredCorrection, raw_span
-from veridical.studio.web.studio import Studio
 
 Keep = Literal["one", "every"]
 """One judgement per item, or all of them."""

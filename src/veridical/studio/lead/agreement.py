@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from veridical.evaluation.intervals import wilson
 from veridical.records import Metric
+from veridical.statistics.intervals import wilson
 from veridical.studio.lead.alpha import Agreement, Level, krippendorff_alpha
 from veridical.studio.lead.gold import agrees, judged_spans
 from veridical.studio.lead.judged import Judged, by_item, read_judged

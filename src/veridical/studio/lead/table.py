@@ -1,8 +1,8 @@
 """Agreement as lines of text."""
 
 from veridical.studio.lead.agreement import Line, agreement_report
+from veridical.studio.opening import Studio
 from veridical.studio.store.projects import load_project
-from veridical.studio.web.studio import Studio
 
 
 def agreement_table(studio: Studio) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import read_bytes
-from veridical.progress import say
+from veridical.progress import log
 from veridical.records import KINDS
 from veridical.studio.settings import Task
 from veridical.studio.sources.rows import make_item
@@ -34,7 +34,7 @@ def items(path: Path, task: Task | None, *, outside: bool) -> tuple[Task, Iterat
         raise ConfigError(f"`{path}` holds pairs of responses to compare, not to {task}.")
     judged = sum(bool(row.get("annotations")) for row in rows)
     if judged:
-        say(f"{judged} of the tasks were judged in Label Studio; those judgements stay there.")
+        log(f"{judged} of the tasks were judged in Label Studio; those judgements stay there.")
     chosen: Task = "compare" if pairs else task or "correct"
     return chosen, _items(path, rows, outside=outside)
 

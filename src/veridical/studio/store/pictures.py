@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import DataError, Fault
-from veridical.formats.images import RowFault, examine_image, read_image
+from veridical.records.images import RowFault, examine_image, read_image
 
 SUFFIXES = {
     "png": "image/png",

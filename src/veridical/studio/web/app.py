@@ -8,12 +8,12 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 
+from veridical.studio.opening import Studio
 from veridical.studio.web import lead_pages, pages
 from veridical.studio.web.api import access, lead, work
 from veridical.studio.web.errors import add_error_answers
 from veridical.studio.web.pictures import router as pictures
 from veridical.studio.web.security import Guard
-from veridical.studio.web.studio import Studio
 
 
 def make_app(studio: Studio, *, hosts: Collection[str]) -> FastAPI:

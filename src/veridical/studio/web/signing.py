@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
+from veridical.studio.opening import Studio
 from veridical.studio.store.database import Database
 from veridical.studio.store.people import (
     SESSION_LIFE,
@@ -15,7 +16,6 @@ from veridical.studio.store.people import (
 )
 from veridical.studio.store.projects import Project, load_project
 from veridical.studio.web.errors import Problem
-from veridical.studio.web.studio import Studio
 
 COOKIE = "veridical_studio"
 

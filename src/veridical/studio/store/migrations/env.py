@@ -4,9 +4,11 @@ from alembic import context
 
 from veridical.studio.store.schema import metadata
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=metadata,
-    render_as_batch=True,
-)
-context.run_migrations()
+config = getattr(context, "config", None)  # None where this is only imported
+if config is not None:
+    context.configure(
+        connection=config.attributes["connection"],
+        target_metadata=metadata,
+        render_as_batch=True,
+    )
+    context.run_migrations()

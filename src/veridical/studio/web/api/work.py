@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from veridical.studio.lead.gold import gold_feedback
+from veridical.studio.opening import Studio
 from veridical.studio.store.database import now_ms
 from veridical.studio.store.judgements import (
     Submission,
@@ -26,7 +27,6 @@ from veridical.studio.tasks.payloads import MAX_TEXT, Note, Text, canonical, rea
 from veridical.studio.tasks.texts import changes, text_fault
 from veridical.studio.web.errors import Problem
 from veridical.studio.web.signing import Author, StudioOf
-from veridical.studio.web.studio import Studio
 from veridical.studio.web.views import NoneView, TaskView, shown, task_view
 
 router = APIRouter(prefix="/api", tags=["work"])

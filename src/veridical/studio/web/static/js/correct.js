@@ -19,7 +19,8 @@ export function makeTask(page) {
   let current = 0;
   let timer = 0;
   let running = null;
-  let preset = null; // a kind that was named before the words were changed
+  let presets = []; // kinds that were named before their words were changed
+  let last = ""; // the text before the newest keystroke
 
   const suspects = new Suspects({
     accepted: (one) => select(one.start, one.end, one.kind),
@@ -35,7 +36,8 @@ export function makeTask(page) {
   const kindOf = (digit) => [...byId("change-template").content.querySelectorAll("input")][digit - 1].value;
 
   function select(start, end, kind) {
-    preset = kind ? { start, kind } : null;
+    presets = presets.filter((one) => one.start !== start);
+    if (kind) presets.push({ start, kind });
     field.focus();
     field.setSelectionRange(toUnits(field.value, start), toUnits(field.value, end));
   }
@@ -49,10 +51,21 @@ export function makeTask(page) {
 
   function edited() {
     clean = false;
+    shiftPresets();
     grow();
     clearTimeout(timer);
     timer = setTimeout(compare, 150);
     page.changed();
+  }
+
+  // What is typed before a named place moves it.
+  function shiftPresets() {
+    const old = [...last];
+    const now = [...field.value];
+    let same = 0;
+    while (same < old.length && old[same] === now[same]) same += 1;
+    for (const one of presets) if (one.start > same) one.start += now.length - old.length;
+    last = field.value;
   }
 
   function compare() {
@@ -97,8 +110,9 @@ export function makeTask(page) {
       .sort((one, other) => other[0] - one[0])[0];
     if (best?.[1].kind) return best[1].kind;
     const [start, end] = change.chosen_span;
-    if (preset && start <= preset.start + 1 && preset.start <= end + 1) return preset.kind;
-    return null;
+    const named = presets.filter((one) => start <= one.start + 1 && one.start <= end + 1);
+    named.sort((one, other) => Math.abs(one.start - start) - Math.abs(other.start - start));
+    return named[0]?.kind ?? null;
   }
 
   function draw() {
@@ -190,8 +204,9 @@ export function makeTask(page) {
       changes = draft?.changes ? draft.changes.map((one) => ({ rejected: "", chosen: "", ...one })) : [];
       clean = Boolean(draft?.nothing_wrong);
       current = 0;
-      preset = null;
+      presets = [];
       field.value = draft?.text ?? source;
+      last = field.value;
       compared = source;
       byId("share").hidden = true;
       suspects.show(item, draft);
