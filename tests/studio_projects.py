@@ -7,7 +7,7 @@ from PIL import Image
 
 from veridical.records import ImageRef, Prompt, Response, write_records
 from veridical.studio.settings import StudioSettings
-from veridical.studio.start import SourceOptions, init_project
+from veridical.studio.start import SourceOptions, init_studio
 
 ANSWER = "The picture shows a red car and two knives on the left."
 
@@ -49,7 +49,7 @@ def make_project(
     run = write_run(tmp_path / "run", answers)
     other = write_run(tmp_path / "other", second, model="other-model") if second else None
     options = SourceOptions(second=other, task=task, extras=extras)
-    studio, _ = init_project(
+    studio, _ = init_studio(
         tmp_path / "project",
         run,
         options,

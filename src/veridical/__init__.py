@@ -63,6 +63,12 @@ if TYPE_CHECKING:
     from veridical.studies.demo.run import run_demo as run_demo
     from veridical.studies.fact_rlhf.run import FactRlhfRecipe as FactRlhfRecipe
     from veridical.studies.fact_rlhf.run import run_fact_rlhf as run_fact_rlhf
+    from veridical.studio.export.records import export_studio as export_studio
+    from veridical.studio.opening import open_studio as open_studio
+    from veridical.studio.serving import serve_studio as serve_studio
+    from veridical.studio.settings import StudioSettings as StudioSettings
+    from veridical.studio.start import import_into_studio as import_into_studio
+    from veridical.studio.start import init_studio as init_studio
     from veridical.training.ppo.config import PpoRecipe as PpoRecipe
     from veridical.training.ppo.train import train_ppo as train_ppo
     from veridical.training.preference.config import PreferenceRecipe as PreferenceRecipe
@@ -155,6 +161,14 @@ _HOMES = {
     "veridical.studies.fact_rlhf.run": (
         "FactRlhfRecipe",
         "run_fact_rlhf",
+    ),
+    "veridical.studio.export.records": ("export_studio",),
+    "veridical.studio.opening": ("open_studio",),
+    "veridical.studio.serving": ("serve_studio",),
+    "veridical.studio.settings": ("StudioSettings",),
+    "veridical.studio.start": (
+        "import_into_studio",
+        "init_studio",
     ),
     "veridical.training.ppo.config": ("PpoRecipe",),
     "veridical.training.ppo.train": ("train_ppo",),

@@ -47,6 +47,13 @@ VERBS = {
     "world": ("write_scenes", "write_world_benchmarks", "pretrain"),
     "data": ("import_corrections",),
     "generate": ("generate",),
+    "studio": (
+        "init_studio",
+        "import_into_studio",
+        "open_studio",
+        "serve_studio",
+        "export_studio",
+    ),
     "train": ("train_sft", "train_reward_model", "train_dpo", "train_ppo"),
     "evaluate": ("evaluate",),
     "score": ("score", "judge_at_endpoint"),

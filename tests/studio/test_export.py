@@ -11,7 +11,7 @@ from veridical.errors import ConfigError
 from veridical.feedback.comparisons import read_compared_pairs
 from veridical.feedback.corrections import read_corrections
 from veridical.records import Correction, Prompt, Rating, Response, read_records
-from veridical.studio.export.records import export_records
+from veridical.studio.export.records import export_studio
 from veridical.studio.lead.differences import differences, settle
 from veridical.studio.store.people import find_person
 from veridical.studio.store.schema import judgement
@@ -42,7 +42,7 @@ def corrected(tmp_path):
 
 
 def test_corrections_go_to_training_as_they_are(corrected, tmp_path):
-    done = export_records(corrected, tmp_path / "out")
+    done = export_studio(corrected, tmp_path / "out")
     (row,) = read_corrections(done.folder / "corrections.jsonl")
     assert (row.source, row.annotator, row.seconds) == ("human", "ann", 3.5)
     assert row.chosen == row.rejected.replace("knives", "cups")
@@ -61,8 +61,8 @@ def test_corrections_go_to_training_as_they_are(corrected, tmp_path):
 
 
 def test_the_same_database_gives_the_same_bytes(corrected, tmp_path):
-    one = export_records(corrected, tmp_path / "one").folder
-    other = export_records(corrected, tmp_path / "other").folder
+    one = export_studio(corrected, tmp_path / "one").folder
+    other = export_studio(corrected, tmp_path / "other").folder
     names = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert len(names) == 7
     for name in names:
@@ -71,7 +71,7 @@ def test_the_same_database_gives_the_same_bytes(corrected, tmp_path):
 
 
 def test_every_keeps_both_and_settling_picks_one(corrected, tmp_path):
-    assert export_records(corrected, tmp_path / "every", keep="every").records == 4
+    assert export_studio(corrected, tmp_path / "every", keep="every").records == 4
     with corrected.database.writing() as connection:
         (difference,) = differences(connection, "correct")
         number = find_person(connection, "bob").id
@@ -82,12 +82,12 @@ def test_every_keeps_both_and_settling_picks_one(corrected, tmp_path):
         )
         settle(connection, difference.item_id, wanted.id, who=number, note="spoons it is")
         assert differences(connection, "correct")[0].settled
-    export_records(corrected, tmp_path / "settled")
+    export_studio(corrected, tmp_path / "settled")
     (row,) = read_corrections(tmp_path / "settled" / "corrections.jsonl")
     assert "spoons" in row.chosen
     with corrected.database.writing() as connection:
         settle(connection, difference.item_id, None, who=number, note="neither")
-    assert export_records(corrected, tmp_path / "none").records == 1
+    assert export_studio(corrected, tmp_path / "none").records == 1
 
 
 def test_settling_on_a_judgement_of_another_item_is_refused(corrected):
@@ -109,7 +109,7 @@ def test_comparisons_name_the_responses_as_shown_and_are_read_back(tmp_path):
         item = person.next()["item"]
         wrong = "left" if item["texts"][0] == ANSWER else "right"
         person.judge(item, {"hallucinates_more": wrong, "more_helpful": wrong})
-    export_records(studio, tmp_path / "out", keep="every")
+    export_studio(studio, tmp_path / "out", keep="every")
     pairs = read_compared_pairs(tmp_path / "out", need_facts=False)
     assert len(pairs) == 2
     assert {pair.comparison.preferred for pair in pairs} == {"first", "second"}
@@ -125,7 +125,7 @@ def test_ratings_take_the_middle_and_marks_give_exact_texts(tmp_path):
     for name, score in (("ann", 0), ("bob", 5), ("eve", 4)):
         person = Annotator(studio, name)
         person.judge(person.next()["item"], {"score": score})
-    export_records(studio, tmp_path / "ratings")
+    export_studio(studio, tmp_path / "ratings")
     (row,) = read_records(tmp_path / "ratings" / "ratings.jsonl", Rating)
     assert row.score == 4
     studio.database.close()
@@ -135,7 +135,7 @@ def test_ratings_take_the_middle_and_marks_give_exact_texts(tmp_path):
     item = ann.next()["item"]
     start = item["texts"][0].index("two")
     ann.judge(item, {"marks": [{"start": start, "end": start + 10, "kind": "number"}]})
-    export_records(studio, tmp_path / "marks")
+    export_studio(studio, tmp_path / "marks")
     line = json.loads((tmp_path / "marks" / "marks.jsonl").read_text())
     (segment,) = line["segments"]
     assert segment["text"] == "two knives"
@@ -150,7 +150,7 @@ def test_a_simulated_person_is_marked_so(tmp_path):
     login_link(studio, "robot", Address(), role="annotator", source="simulated")
     robot = Annotator(studio, "robot")
     robot.judge(robot.next()["item"], {"score": 6})
-    export_records(studio, tmp_path / "out")
+    export_studio(studio, tmp_path / "out")
     (row,) = read_records(tmp_path / "out" / "ratings.jsonl", Rating)
     assert row.source == "simulated"
     studio.database.close()
@@ -159,11 +159,11 @@ def test_a_simulated_person_is_marked_so(tmp_path):
 def test_nothing_judged_and_a_full_folder_are_said(tmp_path):
     studio = make_project(tmp_path, "rate", [ANSWER])
     with pytest.raises(ConfigError, match="Nothing is judged"):
-        export_records(studio, tmp_path / "out")
+        export_studio(studio, tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     with pytest.raises(ConfigError, match="not empty"):
-        export_records(studio, tmp_path / "full")
+        export_studio(studio, tmp_path / "full")
     studio.database.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 from studio_axe import axe_violations
 from studio_projects import ANSWER, make_project
 from veridical.records import Comparison, Correction, Rating, read_records
-from veridical.studio.export.records import export_records
+from veridical.studio.export.records import export_studio
 from veridical.studio.sources.extras import Extras
 
 
@@ -109,7 +109,7 @@ def test_compare(tmp_path, desk, way):
     (row,) = one.judged(1)
     assert row.payload["hallucinates_more"] == wrong
     assert len(row.payload["marks"]) == 1
-    done = export_records(studio, tmp_path / "out")
+    done = export_studio(studio, tmp_path / "out")
     (record,) = read_records(done.folder / "comparisons.jsonl", Comparison)
     preferred = record.response_ids[0 if record.preferred == "first" else 1]
     assert preferred == "p0#0@second"
@@ -128,7 +128,7 @@ def test_rate(tmp_path, desk, way):
         one.page.fill("#note", "no knives")
         one.page.click("#submit")
     one.judged(1)
-    export_records(studio, tmp_path / "out")
+    export_studio(studio, tmp_path / "out")
     (record,) = read_records(tmp_path / "out" / "ratings.jsonl", Rating)
     assert (record.score, record.source, record.annotator) == (2, "human", "ann")
 
@@ -235,7 +235,7 @@ def test_corrections_of_any_text_come_out_exactly_and_mark_the_same_tokens(tmp_p
         one.page.click("#submit")
         one.judged(count)
         wanted[text] = edited
-    done = export_records(studio, tmp_path / "out")
+    done = export_studio(studio, tmp_path / "out")
     rows = read_records(done.folder / "corrections.jsonl", Correction)
     assert sorted(row.rejected for row in rows) == sorted(TEXTS)
     for row in rows:

@@ -15,7 +15,7 @@ from veridical.records import Comparison, write_records
 from veridical.studio.settings import read_settings
 from veridical.studio.sources.extras import Extras
 from veridical.studio.sources.reading import open_source
-from veridical.studio.start import import_items, init_project
+from veridical.studio.start import import_into_studio, init_studio
 from veridical.studio.store.database import Database
 from veridical.studio.store.schema import item, metadata
 
@@ -111,10 +111,10 @@ def test_extras_that_do_not_fit_are_refused_with_their_line(tmp_path):
 def test_an_import_adds_what_is_new_and_counts_the_rest(tmp_path):
     studio = make_project(tmp_path, "correct", [ANSWER])
     more = write_run(tmp_path / "more", [ANSWER, "New one."])
-    done = import_items(studio.folder, more)
+    done = import_into_studio(studio.folder, more)
     assert (done.added, done.duplicates) == (1, 1)
     with pytest.raises(ConfigError, match="holds a project already"):
-        init_project(studio.folder, more)
+        init_studio(studio.folder, more)
     studio.database.close()
 
 

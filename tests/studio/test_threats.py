@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 from studio_client import HOSTS, Annotator
 from studio_projects import ANSWER, make_project, picture, write_run
 from veridical.errors import ConfigError, DataError
-from veridical.studio.serving import Address, login_link, serve
+from veridical.studio.serving import Address, login_link, serve_studio
 from veridical.studio.settings import StudioSettings
-from veridical.studio.start import SourceOptions, init_project
+from veridical.studio.start import SourceOptions, init_studio
 from veridical.studio.store.people import add_person, find_person
 from veridical.studio.store.schema import token
 from veridical.studio.web.app import make_app
@@ -80,7 +80,7 @@ def test_hostile_texts_stay_texts_on_every_page(tmp_path, desk):
         cell = '"' + text.replace('"', '""') + '"'
         rows.append(f'{cell},<img src=x>.png,{cell},{cell[:-1]} {number}",{cell}')
     (folder / "items.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    studio, done = init_project(
+    studio, done = init_studio(
         tmp_path / "project",
         folder / "items.csv",
         SourceOptions(task="mark"),
@@ -132,7 +132,7 @@ def test_pictures_outside_of_the_data_are_refused(tmp_path, path):
     os.mkfifo(folder / "fifo.png")
     (folder / "items.csv").write_text(f"image,question,response\n{path},What?,A cup.\n")
     with pytest.raises(DataError, match=r"items.csv:2"):
-        init_project(tmp_path / "project", folder / "items.csv")
+        init_studio(tmp_path / "project", folder / "items.csv")
 
 
 def hostile_pictures():
@@ -152,14 +152,14 @@ def test_hostile_pictures_are_refused(tmp_path, kind):
     run = write_run(tmp_path / "run", [ANSWER])
     (run / "images" / "0.png").write_bytes(hostile_pictures()[kind])
     with pytest.raises(DataError, match=r"image|picture"):
-        init_project(tmp_path / "project", run)
+        init_studio(tmp_path / "project", run)
 
 
 def test_a_picture_that_is_a_page_too_is_served_as_a_picture(tmp_path):
     run = write_run(tmp_path / "run", [ANSWER])
     data = picture() + b"<script>alert(1)</script>"
     (run / "images" / "0.png").write_bytes(data)
-    studio, _ = init_project(tmp_path / "project", run)
+    studio, _ = init_studio(tmp_path / "project", run)
     ann = Annotator(studio)
     answer = ann.client.get(ann.next()["item"]["images"][0]["url"])
     assert answer.headers["content-type"] == "image/png"
@@ -331,4 +331,4 @@ def test_large_and_odd_bodies_are_refused_without_a_crash(studio):
 
 def test_other_addresses_need_tls(studio):
     with pytest.raises(ConfigError, match="TLS"):
-        serve(studio.folder, Address(host="0.0.0.0"))
+        serve_studio(studio.folder, Address(host="0.0.0.0"))

@@ -82,7 +82,7 @@ def start(
 ) -> None:
     """Make a project of SOURCE where there is none yet, and open it."""
     from veridical.studio.opening import is_studio
-    from veridical.studio.serving import Address, serve
+    from veridical.studio.serving import Address, serve_studio
 
     folder = (
         source
@@ -92,7 +92,7 @@ def start(
     if not is_studio(folder):
         options = _options(second, task, prompts, images_outside, suspects, scores, gold)
         _make(folder, source, options, name=None, settings=settings, database=None)
-    serve(folder, Address(host, port, public))
+    serve_studio(folder, Address(host, port, public))
 
 
 @app.command()
@@ -132,10 +132,10 @@ def import_(
 ) -> None:
     """Bring more items in; people may go on working meanwhile."""
     from veridical.progress import log
-    from veridical.studio.start import import_items
+    from veridical.studio.start import import_into_studio
 
     options = _options(second, None, prompts, images_outside, suspects, scores, gold)
-    done = import_items(project, source, options)
+    done = import_into_studio(project, source, options)
     log(f"{done.added} new items, {done.duplicates} known already; {done.slots} judgements wanted")
 
 
@@ -149,9 +149,9 @@ def open_(
     workers: Workers = 1,
 ) -> None:
     """Serve a project; prints a link that signs the lead in."""
-    from veridical.studio.serving import Address, serve
+    from veridical.studio.serving import Address, serve_studio
 
-    serve(project, Address(host, port, public), workers=workers)
+    serve_studio(project, Address(host, port, public), workers=workers)
 
 
 @app.command()
@@ -165,10 +165,10 @@ def export(
 ) -> None:
     """Write the judgements as records; the folder goes to `veridical train` as it is."""
     from veridical.progress import log
-    from veridical.studio.export.records import export_records
+    from veridical.studio.export.records import export_studio
     from veridical.studio.opening import open_studio
 
-    done = export_records(open_studio(project), out, keep="every" if every else "one")
+    done = export_studio(open_studio(project), out, keep="every" if every else "one")
     log(f"{done.records} judgements in {done.folder}")
     for reason, count in sorted(done.counts.items()):
         log(f"  {count} {reason}")
@@ -248,9 +248,9 @@ def _make(
 ) -> None:
     from veridical.progress import log
     from veridical.studio.settings import read_settings
-    from veridical.studio.start import init_project
+    from veridical.studio.start import init_studio
 
-    _, done = init_project(
+    _, done = init_studio(
         folder,
         source,
         options,

@@ -49,7 +49,7 @@ class Address(NamedTuple):
         return [*names, urlsplit(self.public).netloc] if self.public else names
 
 
-def serve(folder: Path, address: Address, *, workers: int = 1) -> None:
+def serve_studio(folder: Path, address: Address, *, workers: int = 1) -> None:
     """Serve a project until interrupted; prints a link that signs the lead in.
 
     Raises:

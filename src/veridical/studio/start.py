@@ -28,7 +28,7 @@ class SourceOptions(NamedTuple):
     """Files beside the items."""
 
 
-def init_project(
+def init_studio(
     folder: Path,
     source: Path,
     options: SourceOptions | None = None,
@@ -57,7 +57,9 @@ def init_project(
     return Studio(folder, database), add_items(database, folder, opened.items)
 
 
-def import_items(folder: Path, source: Path, options: SourceOptions | None = None) -> Imported:
+def import_into_studio(
+    folder: Path, source: Path, options: SourceOptions | None = None
+) -> Imported:
     """Bring more items into a project.
 
     Raises:

@@ -62,7 +62,7 @@ class _Item(NamedTuple):
     image: ImageRef
 
 
-def export_records(studio: Studio, out: Path, *, keep: Keep = "one") -> Exported:
+def export_studio(studio: Studio, out: Path, *, keep: Keep = "one") -> Exported:
     """Write the judgements of a project.
 
     Args:
