@@ -1,4 +1,4 @@
-"""A small folder of comparisons with prompts, responses, facts and images, for any test that learns a reward."""
+"""A small folder of comparisons with prompts, responses, facts and images, for reward tests."""
 
 from miniatures import picture
 from veridical.records import Comparison, Facts, ImageRef, Prompt, Response, write_records

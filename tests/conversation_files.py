@@ -36,7 +36,7 @@ def talk(number, **changes):
 
 
 def write_conversations(folder, *, count=12, rows=()):
-    """Write `count` conversations about `count // 2` images, one of the last about none; then `rows`."""
+    """Write `count` conversations about `count // 2` images, one without an image; then `rows`."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for number in range((count + 1) // 2):
         picture(number).save(folder / f"images/{number}.png")

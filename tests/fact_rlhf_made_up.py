@@ -1,4 +1,4 @@
-"""A made-up Fact-RLHF report: the numbers are invented and say so; only the shape is that of a real loop."""
+"""A made-up Fact-RLHF report: invented numbers, marked as such, in the shape of a real loop."""
 
 import math
 import random
@@ -30,7 +30,7 @@ COVERAGE = {"sft": 0.984, "rlhf": 0.93, "fact_rlhf": 0.972, "best_of_n": 0.981, 
 
 
 def _outcomes(rate, seed=0):
-    """Outcomes of the same scenes: a lower rate mends some of those that a higher one gets wrong."""
+    """Outcomes of the same scenes: a lower rate fixes some that a higher one gets wrong."""
     scenes = random.Random(seed)
     return [scenes.random() < rate for _ in range(N)]
 

@@ -66,7 +66,7 @@ def picture(seed: int, *, size: tuple[int, int] = (64, 48)) -> Image.Image:
 
 
 def tiny_llava(folder: Path, *, seed: int = 0) -> Path:
-    """Make a LLaVA-1.5, 32 wide: CLIP tower, two-layer projector, Llama; 16 image tokens, SentencePiece-like text."""
+    """Make a LLaVA-1.5 of width 32: CLIP tower, two-layer projector, Llama; 16 image tokens."""
     tokenizer = _metaspace_tokenizer()
     torch.manual_seed(seed)
     config = LlavaConfig(
@@ -117,7 +117,7 @@ def tiny_llava(folder: Path, *, seed: int = 0) -> Path:
 
 
 def tiny_qwen2_5_vl(folder: Path, *, seed: int = 0) -> Path:
-    """Make a Qwen2.5-VL of 32 wide: its own tower with window attention, M-RoPE, ChatML, byte-level tokens."""
+    """Make a Qwen2.5-VL of width 32: its tower with window attention, M-RoPE, ChatML."""
     tokenizer = _byte_level_tokenizer()
     torch.manual_seed(seed)
     config = Qwen2_5_VLConfig(

@@ -1,4 +1,4 @@
-"""Files of the benchmarks with what the official code returned on them, where they lie beside the checkout.
+"""Files of the benchmarks with what the official code returned on them, if they are present.
 
 They are not redistributed. Tests that need them are skipped elsewhere; small files of our own stand
 in for them.

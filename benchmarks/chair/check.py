@@ -1,4 +1,4 @@
-"""Hold Veridical's tokens, tags and word forms to nltk 3.9.1 and pattern 3.6 themselves, on files and on random texts.
+"""Compare Veridical's tokens, tags and word forms with those of nltk 3.9.1 and pattern 3.6.
 
     sh benchmarks/chair/run.sh check.py FILE... [--seconds 60] [--golden FILE]
 

@@ -1,4 +1,4 @@
-"""Write `coco/forms.json`: the forms from which nltk's lemmatiser or pattern's `singularize` makes a word of the list.
+"""Write `coco/forms.json`: which forms nltk's lemmatiser or pattern turns into words of the list.
 
 The scorer then needs neither package nor their data. Run it with `sh benchmarks/chair/run.sh
 make_forms.py`; it needs NLTK_DATA with WordNet 3.0. Candidates are every beginning of every word
@@ -20,8 +20,9 @@ from veridical.benchmarks.coco import vocabulary as coco
 TARGET = Path(coco.__file__).with_name("forms.json")
 POS = {"noun": "n", "verb": "v", "adjective": "a", "adverb": "r"}
 ENDINGS = """
-s es ies ves ses xes zes ches shes men ed ing er est ae itis eaux zzes ices en i oes uses ice ovies ombies eries alves
-elves olves eaves arves erves nives lives wives sives tives hives fes yses opses oses a ews
+s es ies ves ses xes zes ches shes men ed ing er est ae itis eaux zzes ices en i oes uses ice
+ovies ombies eries alves elves olves eaves arves erves nives lives wives sives tives hives fes
+yses opses oses a ews
 """.split()  # noqa: SIM905
 
 

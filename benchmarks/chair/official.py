@@ -1,4 +1,4 @@
-"""CHAIR as the published scripts count it, written anew from their description: word by word, caption by caption.
+"""CHAIR as the published scripts count it, rewritten: word by word, caption by caption.
 
 It does the work that LisaAnne/Hallucination utils/chair.py and OPERA's chair.py do, with the
 packages that they use (nltk, pattern), and rebuilds the set of words at every word as they do. It

@@ -1,4 +1,4 @@
-"""Time CHAIR on 2,000 captions: the published way of working against `veridical`, in one run, alternating.
+"""Time CHAIR on 2,000 captions: the published way of working against `veridical`, alternating.
 
 Without --responses the captions are drawn at random from words, the same for a seed. Every repeat
 of ours starts cold: its tables and its memory of tokens are thrown away first, while data that must
@@ -24,8 +24,9 @@ from veridical.benchmarks.coco import careful, mentions, tokens, vocabulary
 from veridical.scoring.protocol import Files
 
 _FILLERS = """
-the a in image is features on with and of there are several placed around scene near which large wooden white standing
-next to background left right side visible adding atmosphere setting overall small red another
+the a in image is features on with and of there are several placed around scene near which large
+wooden white standing next to background left right side visible adding atmosphere setting
+overall small red another
 """.split()  # noqa: SIM905
 
 

@@ -1,4 +1,4 @@
-"""Load pattern's `singularize` from the one file that holds it: the package's own start-up needs more than it uses."""
+"""Load pattern's `singularize` from its file alone: the package's own start-up needs far more."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""One case on disk that all sides read: base, adapters of policy, value and reward, prompts, and responses to score."""
+"""One case on disk that all sides read: base, adapters, prompts, and responses to score."""
 
 import json
 import random
@@ -51,7 +51,7 @@ _ROLES, _FIXED = "roles", "fixed.json"
 
 
 def make_recipe(folder: Path, *, prompts: int, samples: int, tokens: int, micro: int) -> PpoRecipe:
-    """One optimiser step a rollout; so small a learning rate that every round begins with the same weights."""
+    """One optimiser step per rollout, too small to change the weights: all rounds start equal."""
     return PpoRecipe.model_validate(
         {
             "model": {"base": str(folder / "base"), "device": "cpu", "lora": LORA.model_dump()},

@@ -1,4 +1,4 @@
-"""The sides of the benchmark: the same trainer and collector, with one saving more from side to side.
+"""The sides of the benchmark: the same trainer and collector, each side with one saving more.
 
 What differs stands behind the seams that PPO has anyway: the roles (who scores, over which weights
 and layout), the engine (who samples) and the reward.
@@ -97,7 +97,7 @@ class SteppedRoles(Roles):
         head: nn.Linear | None,
         apart: Mapping[str, VisionLanguageModel] | None = None,
     ) -> None:
-        """`apart` holds the models of value and reference where they do not share the policy's base."""
+        """`apart` holds the models of value and reference that do not share the policy's base."""
         super().__init__(vlm, features, recipe, base_hash="", head=head)
         self._on = on
         self._apart = apart or {}
@@ -149,7 +149,7 @@ class SteppedRoles(Roles):
         )
 
     def _read_rows(self, vlm: VisionLanguageModel, batch: BranchBatch) -> BranchOutputs:
-        """Full sequences, each with its own prompt and pixels, through the model's own forward: logits everywhere."""
+        """Full sequences, each with its own prompt and pixels; logits at every position."""
         mask = batch.response_mask
         B, K, T = mask.shape
         copies = {key: value.repeat_interleave(K, 0) for key, value in batch.prompt.items()}
@@ -180,7 +180,7 @@ class SteppedRoles(Roles):
 
 
 def _roles_apart(folder: Path, recipe: PpoRecipe, on: frozenset[str]) -> SteppedRoles:
-    """A model of its own for each role; policy and value learn their adapters, or all but the vision tower."""
+    """A model per role; policy and value train their adapters, or all but the vision tower."""
     models = {}
     for role in (POLICY, VALUE):
         vlm = load_adapter(
@@ -221,7 +221,7 @@ def _merged(vlm: VisionLanguageModel, adapter: str) -> VisionLanguageModel:
 
 
 class GenerateEngine:
-    """`transformers`' generate, a row for each response with its own copy of the prompt and of the image."""
+    """`transformers`' generate: a row per response with its own copy of prompt and image."""
 
     def __init__(self, roles: Roles, recipe: PpoRecipe) -> None:
         self._roles = roles

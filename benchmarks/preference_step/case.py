@@ -1,4 +1,4 @@
-"""One case on disk: base model, perturbed policy and a batch of pairs; all sides read the same files.
+"""One case on disk that all sides read: base model, perturbed policy and a batch of pairs.
 
 The batch is what TRL's own collator for vision makes of the pairs: chosen rows, then rejected rows,
 left-flushed.
@@ -94,7 +94,7 @@ def _is_language(name: str) -> bool:
 
 
 def make_examples(vlm: VisionLanguageModel, *, pairs: int, seed: int) -> list[dict[str, Any]]:
-    """Pairs as TRL wants them: noise for images, words of one token each, a dozen of them changed."""
+    """Pairs as TRL wants them: noise as images, one-token words, a dozen of them changed."""
     words = sorted(w for w in _words(vlm) if len(vlm.tokenizer.tokenize(" " + w)) == 1)
     draw = random.Random(seed)
     examples = []

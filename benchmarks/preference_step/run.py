@@ -1,4 +1,4 @@
-"""Time one preference step (forward, backward; loss and gradients) of TRL and of Veridical, saving by saving.
+"""Time one preference step (forward, backward) of TRL and of Veridical, saving by saving.
 
     python run.py [--shape eighth eighth-small-head] [--tuning lora full] [--rounds 7] [--out
     results/DATE.json]

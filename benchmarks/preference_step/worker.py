@@ -72,7 +72,7 @@ def our_side(side: str, folder: Path, tuning: str) -> tuple[Loss, torch.nn.Modul
 
 
 def trl_side(side: str, folder: Path, tuning: str) -> tuple[Loss, torch.nn.Module]:
-    """TRL's step: its trainer's own `compute_loss` on its own collator's batch, in its fastest setting here."""
+    """TRL's step: its own `compute_loss` and collator, in its fastest setting here."""
     import trl.trainer.utils
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer

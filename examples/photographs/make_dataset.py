@@ -1,4 +1,4 @@
-"""Put photographs that Python packages carry, and corrections written about them, into one RLHF-V Parquet file.
+"""Write photographs from Python packages, with corrections, as one RLHF-V Parquet file.
 
     python make_dataset.py out/RLHF-V-Dataset.parquet
 
@@ -35,7 +35,7 @@ def make_dataset(out: Path) -> Path:
         correction = Correction(
             id=str(number),
             prompt_id=f"{Path(photo).stem}: {row['question']}",
-            source="model",  # no annotator was asked: the responses and their corrections were written for this example
+            source="model",  # not an annotator: both texts were written for this example
             image=ImageRef(path=photo),
             question=row["question"],
             rejected=row["rejected"],

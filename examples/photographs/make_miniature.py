@@ -38,7 +38,7 @@ TEMPLATE = """\
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Learn a byte-pair tokenizer from the example's texts; any other text is spelt out in bytes."""
+    """Train a byte-pair tokenizer on the example's texts; other text is spelt out in bytes."""
     rows = map(json.loads, (HERE / "corrections.jsonl").read_text(encoding="utf-8").splitlines())
     texts = [
         f"USER: ASSISTANT: {row['question']} {row['rejected']} {row['chosen']}" for row in rows

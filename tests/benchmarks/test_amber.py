@@ -1,4 +1,4 @@
-"""AMBER: the official code's numbers where its data is at hand, and its faults shown on a handful of items."""
+"""AMBER: the official code's numbers where its data is present, and its faults on a few items."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every value that the official code returned is given again or accounted for; docs/benchmarks/exactness.md says so."""
+"""Every value that the official code returned is reproduced or accounted for in exactness.md."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""HallusionBench: three accuracies by hand, whose fault an error is, and what the official code cannot divide."""
+"""HallusionBench: three accuracies by hand, whose fault an error is, and divisions by zero."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Object HalBench: the official stage after the judge, without a judge, and ours; what a judge's words become."""
+"""Object HalBench: the official stage after the judge, and ours; how a judge's words are read."""
 
 import json
 

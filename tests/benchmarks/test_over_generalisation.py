@@ -1,4 +1,4 @@
-"""RLHF-V's table of over-generalisation: worked by hand, from every form of scenes, compared; and its faults told."""
+"""RLHF-V's table of over-generalisation: worked by hand, all forms of scenes, faults reported."""
 
 import json
 import re
@@ -94,7 +94,7 @@ def test_what_was_read_is_kept_and_counted(tmp_path):
 
 
 def test_a_model_that_fills_scenes_with_what_is_typical_shows_a_gap(tmp_path):
-    """100 kitchens without a knife, which is named in all of them; 100 streets, whose knives are there."""
+    """100 kitchens without a knife, which all descriptions name; 100 streets with knives."""
     truth = {str(number): ["bowl"] if number < 100 else ["knife", "car"] for number in range(200)}
     scenes = {"kitchen": list(range(100)), "street": list(range(100, 200))}
     (tmp_path / "truth.json").write_text(json.dumps(truth))

@@ -1,4 +1,4 @@
-"""POPE: four readings of an answer, the official code's faults in points, degenerate models, both ways to match."""
+"""POPE: four readings of an answer, faults of the official code, degenerate models, matching."""
 
 import json
 import time
@@ -138,7 +138,7 @@ def test_shorter_answers_are_no_silent_cut(tmp_path):
 
 @needs_data
 def test_the_cut_that_the_official_code_makes_costs_24_points(tmp_path):
-    """2,910 answers beside 3,000 questions: the official script pairs them by order and says 50.2 %."""
+    """2,910 answers to 3,000 questions: the official script pairs them by order and says 50.2 %."""
     case = expected("pope")["synth/length_mismatch_2910_answers_3000_labels"]
     with pytest.raises(DataError, match="90 faults in the input") as caught:
         score("pope", Files(responses=DATA / case["answers"], questions=DATA / case["labels"]))

@@ -1,4 +1,4 @@
-"""The two steps that rest on spaCy, run by spaCy with pipelines made on the spot: its own models are no packages.
+"""The two steps that depend on spaCy, run by spaCy with small pipelines built here.
 
 Skipped where spaCy is not installed; Veridical does not depend on it.
 """

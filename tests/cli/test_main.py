@@ -156,7 +156,7 @@ def test_an_interrupt_says_how_to_go_on(capsys, verb):
 
     verb(interrupted)
     assert run("demo") == 130
-    assert "run the same command again to go on" in capsys.readouterr().err
+    assert "run the same command again to resume" in capsys.readouterr().err
 
 
 def test_a_missing_optional_package_comes_with_the_line_that_installs_it(capsys, verb):

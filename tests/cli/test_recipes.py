@@ -64,7 +64,12 @@ def test_bash_completes_verbs_subcommands_options_and_recipe_names():
     script = """
 eval "$(_VERIDICAL_COMPLETE=source_bash veridical)"
 complete -p veridical > /dev/null || exit 1
-complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _veridical_completion veridical; echo "${COMPREPLY[*]}"; }
+complete_words() {
+    COMP_WORDS=("$@")
+    COMP_CWORD=$(($# - 1))
+    _veridical_completion veridical
+    echo "${COMPREPLY[*]}"
+}
 complete_words veridical re
 complete_words veridical train ""
 complete_words veridical train dpo --re

@@ -1,4 +1,4 @@
-"""docs/extending.md, followed from start to end: its package is installed and everything is used."""
+"""docs/extending.md, followed from start to end: its package is installed and used."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""From responses to a judged score: one call, the command line, batch files, and the world's exact judge."""
+"""From responses to a judged score: from Python, the command line, batch files, exact judge."""
 
 import json
 

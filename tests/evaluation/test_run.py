@@ -1,4 +1,4 @@
-"""Models × benchmarks: a real miniature, an endpoint that is a real server, files made on the spot."""
+"""Models × benchmarks: a real miniature, an endpoint that is a real server, small files."""
 
 import base64
 import json
@@ -508,7 +508,7 @@ def test_answers_for_people_wait_in_a_sheet_that_is_never_written_again(folder, 
 
 
 def test_descriptions_of_scenes_are_asked_and_compared(folder):
-    """Two kitchens without a knife and a picture of no scene: who names a knife in each kitchen has a gap."""
+    """Two kitchens without a knife and a picture of no scene: naming knives makes a gap."""
     scenes = [
         {"image_id": str(i), "scene": "kitchen" if i < 2 else None, "image": f"{i}.png"}
         for i in range(3)

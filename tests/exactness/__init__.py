@@ -1,1 +1,1 @@
-"""Every value that the official code returned, beside ours: compared, counted, listed in docs/benchmarks."""
+"""Every value that the official code returned, compared with ours, counted and listed."""

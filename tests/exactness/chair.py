@@ -29,7 +29,7 @@ _VARIANTS = {
 
 
 def chair(results: dict[str, Any]) -> Ours:
-    """Released captions in two readings, ground truth made from COCO's files, edge cases, word forms, labels."""
+    """Released captions in two readings, COCO's ground truth, edge cases, word forms, labels."""
     for case, want in results.items():
         if case.startswith("mini_coco/"):
             scored = score(
@@ -165,7 +165,7 @@ def _reads_alike(row: dict[str, Any]) -> bool:
 
 
 def _same_forms(row: dict[str, Any]) -> bool:
-    """Our tables hold the forms that lead to words of the lists; any other form must not lead there."""
+    """Our tables hold the forms that lead to words of the lists; no other form may lead there."""
     for table, title, source in (
         ("pattern", "pattern_singularize", "chair"),
         ("noun", "wordnet_noun_lemma", "rlhf_v"),

@@ -1,4 +1,4 @@
-"""The example on real photographs: every command of its README, in order, through the real command line."""
+"""The example on photographs: every command of its README, in order, on the command line."""
 
 import json
 import re

@@ -10,7 +10,7 @@ from veridical.feedback.segments import find_segments
 
 
 def offsets(text, *, end_token=True):
-    """Tokens as a byte-level tokenizer cuts: a word with the space before it; an end token without width."""
+    """Tokens as a byte-level tokenizer makes them: words with their space, an end of no width."""
     found = [match.span() for match in re.finditer(r"\s*\w+|\s*[^\w\s]|\s+", text)]
     return [*found, (len(text), len(text))] if end_token else found
 

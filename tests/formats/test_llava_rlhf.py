@@ -226,7 +226,7 @@ def test_each_fault_of_a_prompt_is_told_with_its_row(tmp_path, images, changes, 
 
 
 def test_rows_shifted_against_their_images_are_told(tmp_path, images):
-    """The released loader drops long prompts from one list only; a file written of it pairs rows with wrong images."""
+    """The released loader drops long prompts from one list only, so it mixes up the images."""
     shifted = [prompt_row(n) | {"image": name_of(n + 1)} for n in (1, 2, 3)]
     facts = {name_of(n): captions(n) for n in range(1, 5)}
     found = faults_of(tmp_path, shifted, "prompts", images, facts=facts)

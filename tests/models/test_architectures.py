@@ -1,4 +1,4 @@
-"""Every architecture that the fast paths are used for, as a random miniature: branches, positions, lean decoding."""
+"""Every architecture with fast paths, as a random miniature: branches, positions, decoding."""
 
 from types import SimpleNamespace
 

@@ -34,7 +34,7 @@ RESPONSES = [
 
 
 def make_batch(vlm, *, prompts=2, branches=2, side="left"):
-    """Prompts and responses of different lengths; the last prompt has an empty branch where it has several."""
+    """Prompts and responses of different lengths; the last prompt may have an empty branch."""
     sizes = [(64, 48), (40, 64), (48, 48)]
     images = [picture(seed, size=sizes[seed]) for seed in range(prompts)]
     vlm.tokenizer.padding_side = side
@@ -48,7 +48,7 @@ def make_batch(vlm, *, prompts=2, branches=2, side="left"):
 
 
 def score_alone(vlm, batch):
-    """The definition: every response in a forward of its own, unpadded, log-softmax over all logits."""
+    """The definition: every response in its own unpadded forward, log-softmax over all logits."""
     scores = torch.zeros(batch.response_ids.shape)
     rows = batch.prompt["input_ids"].shape
     patches = (
@@ -318,7 +318,7 @@ def test_one_forward_gives_scores_entropies_and_states(vlm, plain):
 
 @torch.no_grad()
 def test_scores_of_the_distribution_that_was_drawn_from(vlm):
-    """Probabilities over all allowed tokens add up to one, at any temperature, and none is left for the forbidden."""
+    """Probabilities over all allowed tokens sum to one, at any temperature."""
     forbidden = vlm.placeholder_token_ids
     batch = make_batch(vlm, prompts=1, branches=1)
     state = branch_hidden_states(vlm.model, batch, at="before")[0, 0, 0]

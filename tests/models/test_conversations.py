@@ -1,4 +1,4 @@
-"""Conversations of several turns: what stands where, what is learnt, and that it is what the template renders."""
+"""Conversations of several turns: positions, what is learnt, and equality with the template."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def test_one_turn_is_a_plain_response(vlm):
 
 @pytest.mark.parametrize("texts", TALKS)
 def test_the_whole_is_what_the_template_renders(vlm, texts):
-    """Token for token for ChatML; LLaVA-1.5's template on the hub leaves out the ends of answers, which are put in."""
+    """Token for token for ChatML; LLaVA-1.5's template omits the ends of answers: we add them."""
     (image,) = [picture(1)]
     prompt = encode_prompts(vlm, [texts[0]], [image])
     ids = prompt["input_ids"][0].tolist() + encode_conversation(vlm, texts).ids

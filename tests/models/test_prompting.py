@@ -126,7 +126,7 @@ def test_offsets_are_in_code_points_and_leave_the_separator_out(vlm):
 
 
 def test_prompt_and_response_tokens_are_the_rendered_conversations(vlm):
-    """Prompt ids + response ids = the ids of the conversation rendered by the template as a whole."""
+    """Prompt ids + response ids = the ids of the whole conversation as the template renders it."""
     question, text = "What is in the picture?", "There is a red car."
     prompt = encode_prompts(vlm, [question], [picture(0)])["input_ids"][0].tolist()
     told = vlm.processor.apply_chat_template(

@@ -61,7 +61,7 @@ def test_the_order_of_samples_and_other_prompts_change_nothing():
 
 
 def test_it_is_unbiased():
-    """2,000 draws of 16 samples of a policy whose best-of-4 is known: the mean reward of 4 uniforms' best is 4/5."""
+    """2,000 draws of 16 samples: the mean of the best of 4 uniform rewards is 4/5."""
     rewards = torch.rand(2000, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     estimate = best_of_n_values(rewards)[:, 3]
     standard_error = float(estimate.std()) / math.sqrt(2000)

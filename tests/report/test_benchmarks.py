@@ -1,4 +1,4 @@
-"""The page that compares scores of benchmarks, from evaluations and from files of `veridical score`."""
+"""The page that compares benchmark scores, from evaluations and files of `veridical score`."""
 
 import json
 

@@ -134,7 +134,7 @@ def test_kept_features_change_nothing(tiny_llava_path):
     "template", [TEMPLATES["before"], TEMPLATES["quote"]], ids=["before", "quote"]
 )
 def test_pooling_reads_the_responses_own_tokens_only(path, template, pooling):
-    """What is asked behind the response cannot matter then, and a sum is as many times the mean as it has tokens."""
+    """Text after the response cannot matter then, and a sum is the mean times the tokens."""
     model = make(path, template, pooling=pooling)
     (found,) = model.score([query()])
     model.template = RewardTemplate(

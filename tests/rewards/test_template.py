@@ -1,4 +1,4 @@
-"""What a reward model is shown: slots, facts by kind, and shipped templates with facts on either side."""
+"""What a reward model is shown: slots, facts by kind, templates with facts on either side."""
 
 import pytest
 from pydantic import ValidationError

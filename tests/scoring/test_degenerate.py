@@ -1,4 +1,4 @@
-"""Models that say nothing sensible get a sensible score or a clear refusal in every benchmark and variant."""
+"""Models that say nothing sensible get a sensible score or a clear error in every benchmark."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Files as they come: each fault is told with file, line and remedy, all at once; nothing is dropped unsaid."""
+"""Malformed files: each fault is reported with file, line and remedy; nothing is dropped."""
 
 import gzip
 import json

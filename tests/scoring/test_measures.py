@@ -1,4 +1,4 @@
-"""A metric and its measure are one number, in every benchmark: what is tested pair by pair is what is reported."""
+"""A metric and its measure are one number: what is tested in pairs is what is reported."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The benchmark's two sides must compute the same: what is cut from TRL's layout scores as the rows themselves do."""
+"""The sides of the benchmark compute the same: TRL's layout and ours score alike."""
 
 import runpy
 from pathlib import Path

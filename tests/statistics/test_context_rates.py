@@ -1,4 +1,4 @@
-"""Rates by context against a plain count, and what becomes of contexts that nobody says anything about."""
+"""Rates by context against a plain count, and contexts that no description mentions."""
 
 import numpy as np
 import pytest

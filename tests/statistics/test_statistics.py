@@ -314,7 +314,7 @@ def test_a_comparison_that_shows_nothing_says_what_it_would_take():
 
 
 def test_needed_pairs_have_the_power_asked_for():
-    """Simulated: with as many pairs as are said to be needed, McNemar finds the difference four times in five."""
+    """Simulated: with the pairs said to be needed, McNemar finds the difference in 4 of 5 runs."""
     random = np.random.default_rng(8)
     # 12 % of the pairs change for the better, 6 % for the worse.
     observed = s.mcnemar(*_pairs(40, 6, 12, 42))

@@ -1,4 +1,4 @@
-"""The LLaVA-RLHF loop in small: every stage leaves its records, every arm its numbers, and the report shows them."""
+"""The LLaVA-RLHF loop in small: every stage leaves its records, every arm its numbers."""
 
 import json
 

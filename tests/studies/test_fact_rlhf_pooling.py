@@ -1,4 +1,4 @@
-"""Reward models of several seeds: accuracy over all of them, each seed's beside it, comparisons as clusters."""
+"""Reward models of several seeds: pooled accuracy, each seed's, comparisons as clusters."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Simulated people: an exact one makes any description true with minimal edits, all are marked simulated."""
+"""Simulated annotators: an exact one makes any description true with minimal edits."""
 
 import random
 from difflib import SequenceMatcher

@@ -1,4 +1,4 @@
-"""The base model's training: what is learned, that it resumes exactly, and that a model like any other comes out."""
+"""The base model's training: what is learnt, that it resumes exactly, and what comes out."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Scenes draw the same pixels from the same seed; the judge finds exactly the faults that were put in."""
+"""Scenes draw the same pixels from the same seed; the judge finds exactly the planted faults."""
 
 import hashlib
 

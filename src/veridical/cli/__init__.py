@@ -24,17 +24,17 @@ from veridical.progress import log
 VERBS = {
     "demo": "Run the whole loop on the embedded world and write a report.",
     "doctor": "Show versions, devices and folders; try out a model.",
-    "world": "Make scenes of the embedded world, train its base model.",
-    "data": "Turn public data sets into records and back; check them.",
+    "world": "Make scenes of the embedded world; train its base model.",
+    "data": "Convert public data sets to records and back; check them.",
     "generate": "Let a model answer prompts.",
     "studio": "Let people compare, correct, rate and mark in the browser.",
     "train": "Train on judgements: one sub-command per method.",
     "evaluate": "Measure how much a model hallucinates.",
-    "score": "Score answers that exist already, in official formats.",
+    "score": "Score answers that you have, in official formats.",
     "report": "Compare runs in one HTML file.",
     "recipes": "List the shipped recipes, or show one.",
 }
-"""Every verb with its line in the help, in the order of the loop. A verb without a module is not
+"""Every verb with its line in the help, in the order of the loop; only those with a module are
 offered."""
 
 _INTERRUPTED = 130
@@ -47,7 +47,7 @@ def available_verbs() -> list[str]:
 
 
 def load_verb(verb: str) -> Any:
-    """Import the module of one verb and make its command."""
+    """Import the module of one verb and build its command."""
     module = importlib.import_module(f"veridical.cli.{verb}")
     if "app" in vars(module):
         module.app.rich_markup_mode = None
@@ -58,7 +58,7 @@ def load_verb(verb: str) -> Any:
 
 
 class LazyGroup(TyperGroup):
-    """The verbs, each imported when it is called. Our own errors end as one message and an exit code."""
+    """The verbs, each imported when it is called; our own errors end as a message and exit code."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -66,7 +66,7 @@ class LazyGroup(TyperGroup):
             self.add_command(TyperCommand(verb, help=VERBS[verb], rich_markup_mode=None))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Find the called verb and put its real command in the place of the help line."""
+        """Find the called verb and replace its help line with the real command."""
         verb, _, rest = super().resolve_command(ctx, args)
         return verb, load_verb(verb) if verb else None, rest
 
@@ -76,7 +76,7 @@ class LazyGroup(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             log(
-                "\nInterrupted. What was finished is kept; run the same command again to go on from"
+                "\nInterrupted. What was finished is kept; run the same command again to resume from"
                 " there."
             )
             raise typer.Exit(_INTERRUPTED) from error
@@ -140,7 +140,7 @@ def veridical(
         "--version",
         is_eager=True,
         callback=_show_version,
-        help="Show the version and leave.",
+        help="Show the version and exit.",
     ),
     traceback: bool = typer.Option(False, "--traceback", help="Show where an error came from."),
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    no_args_is_help=True, help="Make scenes of the embedded world, train its base model."
+    no_args_is_help=True, help="Make scenes of the embedded world; train its base model."
 )
 
 
@@ -17,13 +17,15 @@ def make(
         typer.Argument(help="Folder for images/, prompts.jsonl, facts.jsonl and scenes.jsonl."),
     ],
     count: Annotated[int, typer.Option(help="How many scenes.", min=1)] = 100,
-    split: Annotated[str, typer.Option(help="Name of the set; sets never share a scene.")] = "user",
+    split: Annotated[
+        str, typer.Option(help="Name of the split; splits never share a scene.")
+    ] = "user",
     seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
     benchmarks: Annotated[
         Path | None,
         typer.Option(
             help=(
-                "Write the scenes here as benchmarks too: POPE, CHAIR, MMHal, AMBER, with a recipe"
+                "Also write the scenes here as benchmarks (POPE, CHAIR, MMHal, AMBER), with a recipe"
                 " for evaluate."
             )
         ),
@@ -46,9 +48,9 @@ def make(
 def pretrain(
     out: Annotated[
         Path,
-        typer.Option(help="Run directory; a second call with it goes on where the first stopped."),
+        typer.Option(help="Run directory; a second call with it resumes where the first stopped."),
     ],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Settings, key=value.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="Settings as key=value.")] = None,
 ) -> None:
     """Train the base model from scratch (about an hour on two cores)."""
     from veridical.config import resolve_recipe

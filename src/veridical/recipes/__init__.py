@@ -1,4 +1,4 @@
-"""Shipped recipes, one TOML file each, found by name. The first sentence of a file says what it is for."""
+"""Shipped recipes, one TOML file each, found by name; the first sentence says what each is for."""
 
 from pathlib import Path
 

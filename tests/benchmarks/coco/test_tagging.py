@@ -54,7 +54,7 @@ def naive_tags(weights, tagdict, tokens):
 
 
 def random_tagger(seed):
-    """Weights for the features that random texts have, in eighths, so that ties come up and sums are exact."""
+    """Weights in eighths for the features of random texts: ties occur and sums are exact."""
     draw = random.Random(seed)
     normals = [*WORDS, "!HYPHEN", "!YEAR", "!DIGITS", "-START-", "-START2-", "-END-", "-END2-"]
     features = [

@@ -1,4 +1,4 @@
-"""From rewards to losses as a recipe says: worked examples, the original's window, and the laws of the first step."""
+"""From rewards to losses: worked examples, the original's window, laws of the first step."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def credit_of(recipe, *, price=0.1, scores=SCORES, mask=MASK):
 
 
 def test_the_reward_stands_on_the_last_token_less_the_price_of_each_nat():
-    """k1: 0.5, −0.5, 0 and 1 nats; rewards −0.05, 0.05, 3 and 1 − 0.1; γ = λ = 1: returns are what is still to come."""
+    """k1: 0.5, −0.5, 0, 1 nats; rewards −0.05, 0.05, 3 and 1 − 0.1; γ = λ = 1."""
     recipe = recipe_of(objective={"gae_lambda": 1.0, "whiten_advantages": False})
     credit = credit_of(recipe)
     assert credit.returns[0, 0].tolist() == pytest.approx([3.0, 3.05, 3.0])
@@ -40,7 +40,7 @@ def test_the_reward_stands_on_the_last_token_less_the_price_of_each_nat():
 
 
 def test_the_originals_window_counts_every_slot():
-    """Clamped: 0.5, 0, 0 and 1 nats. Window of 5: the reward on slot 5, slots behind an end are worth it in full."""
+    """Clamped: 0.5, 0, 0, 1 nats. Window of 5: the reward on slot 5; slots after the end count."""
     window = {"slots": "window", "gae_lambda": 1.0}
     recipe = recipe_of(
         objective={**window, "whiten_advantages": False},

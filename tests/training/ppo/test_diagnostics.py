@@ -1,4 +1,4 @@
-"""Warnings of a run's log: silent on noise, loud on what was planted, with step, numbers and advice."""
+"""Warnings of a run's log: silent on noise; on planted faults: step, numbers and advice."""
 
 import numpy as np
 import pytest

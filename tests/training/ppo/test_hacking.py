@@ -1,4 +1,4 @@
-"""The test of reward hacking: seldom wrong where nothing happens, right where hacking is planted."""
+"""The test of reward hacking: rarely wrong where nothing happens, right where it is planted."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Measurements of held-out prompts, compared in pairs while a run goes on: the warning of reward hacking."""
+"""Measurements on held-out prompts, compared in pairs during a run: the hacking warning."""
 
 import json
 
@@ -10,7 +10,7 @@ PROMPTS = 40
 
 
 def write_run(run_dir, measured):
-    """Write what a run leaves: for each step proxy and judge of a prompt, each a little more than the one before."""
+    """Write what a run leaves: reward and judge of each prompt, rising a little every step."""
     (run_dir / "held_out").mkdir()
     for step, (proxy, judge) in measured.items():
         lines = [

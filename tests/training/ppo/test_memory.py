@@ -1,4 +1,4 @@
-"""The memory report counts a miniature as one would by hand, and knows what four copies would take."""
+"""The memory report counts a miniature as one would by hand, and what four copies take."""
 
 import pytest
 import torch

@@ -315,7 +315,7 @@ def test_earlier_turns_are_read(make_ppo_recipe, tmp_path):
 
 
 def test_adapters_of_other_roles_stay_as_they_were(make_ppo_recipe, tmp_path):
-    """While the value warms up the policy keeps its weights; with a price of 0 the value keeps its own."""
+    """The policy keeps its weights while the value warms up; with a price of 0 the value does."""
     warm = make_ppo_recipe(value={"warmup_iterations": 2, "kind": "adapter"})
     result = train_ppo(warm, tmp_path / "warm", reward=Letters())
     assert not any(

@@ -1,4 +1,4 @@
-"""Every shipped recipe of PPO is loaded and taken for a rollout on a miniature; presets say what the original says."""
+"""Every shipped PPO recipe runs a rollout on a miniature; presets hold the original's values."""
 
 import re
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_the_quantised_ones_ask_for_lora():
 
 @pytest.mark.parametrize("card", [24, 80])
 def test_the_memory_is_reckoned_from_the_models_own_shape(card):
-    """LLaVA-1.5-7B is the default configuration; on the meta device it has its shapes and takes no memory."""
+    """LLaVA-1.5-7B is the default configuration; on the meta device it takes no memory."""
     path = next(path for path in RECIPES if path.stem.endswith(f"-{card}gb"))
     recipe = load_recipe(path, PpoRecipe)
     text = path.read_text(encoding="utf-8").split("\n\n[model]")[0].replace("\n# ", " ")

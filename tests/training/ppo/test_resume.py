@@ -1,4 +1,4 @@
-"""Killed at any moment (SIGKILL) and resumed, PPO ends with the very weights of a run that nobody touched."""
+"""Killed at any moment (SIGKILL) and resumed, PPO ends with an uninterrupted run's weights."""
 
 import json
 import os
@@ -52,7 +52,7 @@ MOMENTS = {
     "scoring": lambda: die_at_call(rollouts.RolloutCollector, "_score", 8),
     # first rollout, second pass over it, first step done, one micro-batch of two of the second
     "between epochs": lambda: die_at_call(ppo_trainer.PpoTrainer, "training_step", 8),
-    # the resume point at step 3, in the middle of the rollout, is half on disk; torch.save writes three files each
+    # the checkpoint at step 3, within the rollout, is half written; each has three torch.save files
     "saving": lambda: die_at_call(torch, "save", 8, half_a_file),
     # the result is being written
     "result": lambda: die_at_call(ppo_roles, "save_weights", 1),

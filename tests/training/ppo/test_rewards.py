@@ -1,4 +1,4 @@
-"""PPO against a trained reward model: one adapter more on the policy's base, facts found by image, faults said."""
+"""PPO against a trained reward model: an adapter on the policy's base, facts found by image."""
 
 import json
 import math
@@ -68,7 +68,7 @@ def make_recipe(make_ppo_recipe, comparisons):
 def test_reference_and_reward_are_adapters_that_stay_as_they_are(
     make_recipe, make_reward_model, request, miniature, tmp_path, monkeypatch
 ):
-    """Four adapters on one base: those of policy and value learn, the two others end as they began."""
+    """Four adapters on one base: policy and value learn, the other two end as they began."""
     base = request.getfixturevalue(miniature)
     reward_model = make_reward_model(base=base)
     first = train_ppo(

@@ -1,4 +1,4 @@
-"""Laws of a rollout: what a response is scored and rewarded with is its own, whatever its company."""
+"""Laws of a rollout: a response's scores and rewards do not depend on the others."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from veridical.training.ppo.rollouts import RolloutCollector
 
 @pytest.fixture(params=["tiny_llava_path", "tiny_qwen2_5_vl_path"])
 def setting(request, make_ppo_recipe, tmp_path):
-    """Roles whose adapters and head say something, their prompts, and what six responses to each would be."""
+    """Roles with non-trivial adapters and head, their prompts, and six responses to each."""
     base = request.getfixturevalue(request.param)
     recipe = make_ppo_recipe(model={"base": str(base)}, rollout={"samples": 4})
     torch.manual_seed(0)

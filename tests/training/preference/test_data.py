@@ -1,4 +1,4 @@
-"""Corrections become tensors: masks where the text changed, prompts that pad and unpad without loss."""
+"""Corrections become tensors: masks where the text changed, prompts padded without loss."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""IPO: the values worked by hand, and its law: the loss is least at the target and rises past it."""
+"""IPO: values worked by hand, and its law: the loss is least at the target and rises past it."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Every shipped recipe is loaded and taken for two steps on a miniature of the model that it is for."""
+"""Every shipped recipe runs two steps on a miniature of the model that it is for."""
 
 from pathlib import Path
 

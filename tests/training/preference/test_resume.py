@@ -1,4 +1,4 @@
-"""Killed at any moment (SIGKILL) and resumed, a run ends with the very weights of a run that nobody touched."""
+"""Killed at any moment (SIGKILL) and resumed, a run ends with an uninterrupted run's weights."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Robust DPO: the values worked by hand, and its law: swapped labels do not move the expected loss."""
+"""Robust DPO: values worked by hand; swapped labels do not change the expected loss."""
 
 import pytest
 import torch

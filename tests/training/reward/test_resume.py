@@ -1,4 +1,4 @@
-"""Killed at any moment (SIGKILL) and resumed, reward training ends with the very weights of an untouched run."""
+"""Killed at any moment (SIGKILL) and resumed, training ends with an uninterrupted run's weights."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def half_a_file(value, path, *rest):
 
 whole = torch.save
 MOMENTS = {
-    # within the fourth step, of which one micro-batch of two is done; the last resume point is at step 3
+    # within the fourth step, after one of two micro-batches; the last checkpoint is at step 3
     "mid-epoch": lambda: die_at_call(trainer, "pairwise_loss", 18),
     "saving": lambda: die_at_call(torch, "save", 4, half_a_file),
     # all is learnt, and the reward model is not written yet

@@ -247,7 +247,7 @@ def test_missing_facts_are_an_error_or_counted(make, tmp_path, missing, capsys):
 
 
 def test_facts_that_the_template_would_not_show_are_none(make, tmp_path):
-    """All are captions: a template that shows rationales alone would leave its reward model without, unnoticed."""
+    """All are captions: a template with rationales only would leave its reward model without."""
     template = {"name": "world", "facts": {"headings": {"rationale": "Because: "}}}
     with pytest.raises(DataError, match=r"no facts of the kinds rationale for 12 comparisons"):
         train_reward_model(make(template=template), tmp_path / "run")

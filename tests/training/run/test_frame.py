@@ -1,4 +1,4 @@
-"""One process at a time in a run directory, and a resumed run learns from what it was started with."""
+"""One process at a time in a run directory; a resumed run uses the data it was started with."""
 
 import json
 import os

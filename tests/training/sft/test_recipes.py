@@ -1,4 +1,4 @@
-"""Every shipped recipe of fine-tuning is loaded and taken for two steps on a miniature of the model that it is for."""
+"""Every shipped recipe of fine-tuning runs two steps on a miniature of its model."""
 
 from pathlib import Path
 

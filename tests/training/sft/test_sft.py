@@ -1,4 +1,4 @@
-"""Fine-tuning on conversations, end to end on random miniatures, and its loss against transformers' own."""
+"""Fine-tuning on conversations, end to end on miniatures, and its loss against transformers'."""
 
 import json
 import math
@@ -57,7 +57,7 @@ def make_recipe(tiny_llava_path, conversations_path):
 
 
 def rendered_with_ends(vlm, texts):
-    """The conversation as the template renders it, every answer ended (LLaVA-1.5's template writes no ends)."""
+    """The conversation as the template renders it, with every answer ended."""
     text = render_turns(vlm, texts, generate=False)
     if vlm.model.config.model_type == "llava":
         for answer in texts[1::2]:
@@ -66,7 +66,7 @@ def rendered_with_ends(vlm, texts):
 
 
 def labels_of(vlm, texts, image):
-    """What a trainer on plain transformers feeds: the processor's ids, and labels -100 but for answers and ends."""
+    """What plain transformers trains on: the processor's ids; labels -100 outside answers."""
     text = rendered_with_ends(vlm, texts)
     inputs = vlm.processor(text=[text], images=[[image]], return_tensors="pt")
     labels = torch.full_like(inputs["input_ids"], -100)
