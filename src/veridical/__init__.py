@@ -59,9 +59,9 @@ if TYPE_CHECKING:
     from veridical.scoring.files import score as score
     from veridical.scoring.protocol import Benchmark as Benchmark
     from veridical.scoring.protocol import Files as Files
-    from veridical.studies.demo.run import DemoRecipe as DemoRecipe
+    from veridical.studies.demo.recipe import DemoRecipe as DemoRecipe
     from veridical.studies.demo.run import run_demo as run_demo
-    from veridical.studies.fact_rlhf.run import FactRlhfRecipe as FactRlhfRecipe
+    from veridical.studies.fact_rlhf.recipe import FactRlhfRecipe as FactRlhfRecipe
     from veridical.studies.fact_rlhf.run import run_fact_rlhf as run_fact_rlhf
     from veridical.studio.export.records import export_studio as export_studio
     from veridical.studio.opening import open_studio as open_studio
@@ -154,14 +154,10 @@ _HOMES = {
         "Benchmark",
         "Files",
     ),
-    "veridical.studies.demo.run": (
-        "DemoRecipe",
-        "run_demo",
-    ),
-    "veridical.studies.fact_rlhf.run": (
-        "FactRlhfRecipe",
-        "run_fact_rlhf",
-    ),
+    "veridical.studies.demo.recipe": ("DemoRecipe",),
+    "veridical.studies.demo.run": ("run_demo",),
+    "veridical.studies.fact_rlhf.recipe": ("FactRlhfRecipe",),
+    "veridical.studies.fact_rlhf.run": ("run_fact_rlhf",),
     "veridical.studio.export.records": ("export_studio",),
     "veridical.studio.opening": ("open_studio",),
     "veridical.studio.serving": ("serve_studio",),

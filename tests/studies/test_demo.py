@@ -11,8 +11,9 @@ from veridical.models.loading import load_model
 from veridical.records import Correction, read_records
 from veridical.records.results import REQUIRED_METRICS
 from veridical.studies.collection import collect_corrections
-from veridical.studies.demo.report import mark_faults
-from veridical.studies.demo.run import DemoRecipe, run_demo
+from veridical.studies.demo.recipe import DemoRecipe
+from veridical.studies.demo.run import run_demo
+from veridical.studies.illustrations import mark_faults
 from veridical.world.base import base_model_path
 from veridical.world.people import EXACT
 from veridical.world.scenes import Group, Scene

@@ -11,7 +11,8 @@ from veridical.records import Prompt, Response, read_records
 from veridical.records.fact_rlhf import ARMS, read_fact_rlhf_results
 from veridical.records.results import REQUIRED_METRICS
 from veridical.rewards.protocol import Candidate
-from veridical.studies.fact_rlhf.run import FactRlhfRecipe, run_fact_rlhf
+from veridical.studies.fact_rlhf.recipe import FactRlhfRecipe
+from veridical.studies.fact_rlhf.run import run_fact_rlhf
 from veridical.studies.world_prompts import ExactJudge, QuestionMix, write_world_prompts
 from veridical.world.known_facts import FactsModel
 

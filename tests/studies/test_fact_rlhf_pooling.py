@@ -4,7 +4,11 @@ import json
 
 import pytest
 
-from veridical.studies.fact_rlhf.arms import TrainedRewardModels, pooled_accuracy, pooled_difference
+from veridical.studies.fact_rlhf.reward_models import (
+    TrainedRewardModels,
+    pooled_accuracy,
+    pooled_difference,
+)
 from veridical.training.reward.train import HELD_OUT_FILE
 from veridical.training.run.frame import RunResult
 

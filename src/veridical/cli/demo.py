@@ -33,7 +33,8 @@ def demo(
     from veridical.config import resolve_recipe
 
     if system == "llava-rlhf":
-        from veridical.studies.fact_rlhf.run import QUICK_FACT_RLHF, FactRlhfRecipe, run_fact_rlhf
+        from veridical.studies.fact_rlhf.recipe import QUICK_FACT_RLHF, FactRlhfRecipe
+        from veridical.studies.fact_rlhf.run import run_fact_rlhf
 
         small = QUICK_FACT_RLHF.model_dump() if quick else {}
         recipe = resolve_recipe(
@@ -41,7 +42,8 @@ def demo(
         )
         run_fact_rlhf(recipe, out)
         return
-    from veridical.studies.demo.run import QUICK, DemoRecipe, run_demo
+    from veridical.studies.demo.recipe import QUICK, DemoRecipe
+    from veridical.studies.demo.run import run_demo
 
     start = QUICK.model_dump() if quick else {}
     run_demo(

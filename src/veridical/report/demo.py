@@ -8,16 +8,10 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from veridical.records import Metric
+from veridical.records.objectives import ObjectiveRow, ObjectiveTest
 from veridical.records.results import REQUIRED_METRICS
 from veridical.report import figures
-from veridical.report.inputs import (
-    CurvePoint,
-    DemoReport,
-    MarkedText,
-    ObjectiveRow,
-    ObjectiveTest,
-    ShownScene,
-)
+from veridical.report.inputs import CurvePoint, DemoReport, MarkedText, ShownScene
 from veridical.report.page import write_page
 from veridical.report.wording import Verdict, headline, metric_info, verdict
 from veridical.statistics import holm

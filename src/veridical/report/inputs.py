@@ -4,7 +4,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from veridical.records import Difference, Metric, Record, Segment, Source
+from veridical.records import Metric, Record, Segment, Source
+from veridical.records.objectives import ObjectiveRow, ObjectiveTest
 from veridical.records.results import Results
 from veridical.report.images import from_base64, image_type, to_base64
 
@@ -173,32 +174,6 @@ class Probe(Record):
     """The base model."""
     after: Metric
     """The aligned model."""
-
-
-class ObjectiveRow(Record):
-    """One training run of the table of objectives."""
-
-    name: str
-    """The objective: "DPO", "dense DPO (original)" …"""
-    seed: int
-    """Seed of the run."""
-    settings: dict[str, str | int | float] = Field(default_factory=dict)
-    """What was set: beta, learning rate …"""
-    metrics: dict[str, Metric]
-    """`hallucination_rate`, `object_coverage` and others, on the test scenes."""
-
-
-class ObjectiveTest(Record):
-    """Two objectives compared on the same scenes and seeds."""
-
-    first: str
-    """Name of one objective."""
-    second: str
-    """Name of the other."""
-    metric: str
-    """What is compared."""
-    result: Difference
-    """Second minus first; p as the test gave it (the report adjusts with Holm)."""
 
 
 class Rerun(Record):

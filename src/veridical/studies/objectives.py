@@ -21,9 +21,8 @@ from veridical.files import write_json_atomically
 from veridical.models.hashing import model_hash
 from veridical.models.loading import load_model
 from veridical.progress import log
-from veridical.records import Record
 from veridical.records.manifests import build_manifest
-from veridical.report.inputs import ObjectiveRow, ObjectiveTest
+from veridical.records.objectives import ObjectiveRow, ObjectiveTest, RecordedObjectives
 from veridical.statistics import paired_permutation
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.train import train_dpo
@@ -56,19 +55,6 @@ ARMS: tuple[Arm, ...] = (
     Arm("dense DPO, ours, normalised", {"normalize": "weighted_mean"}),
 )
 """The last one is the demo's."""
-
-
-class RecordedObjectives(Record):
-    """A table of objectives with where it comes from."""
-
-    rows: tuple[ObjectiveRow, ...]
-    """One row an arm and seed."""
-    tests: tuple[ObjectiveTest, ...]
-    """The last arm against each other one, seeds averaged within a scene."""
-    base: str
-    """Hash of the base model."""
-    note: str
-    """When, where and on how much it was measured."""
 
 
 class _Measured(NamedTuple):

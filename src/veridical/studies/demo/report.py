@@ -1,12 +1,9 @@
 """What a run of the demo says to its reader: records of the run → the inputs of the report."""
 
-import io
 import json
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
-
-from PIL import Image
 
 from veridical.benchmarks.world.evaluation import WorldEvaluation
 from veridical.files import hash_file
@@ -16,27 +13,22 @@ from veridical.report.inputs import (
     Corrections,
     CurvePoint,
     DemoReport,
-    MarkedText,
     OverGeneralisation,
     Probe,
     QuestionType,
     Rerun,
-    ShownScene,
-    Span,
     Stage,
 )
 from veridical.statistics import clustered_bootstrap
 from veridical.studies.collection import Collected
+from veridical.studies.demo.gallery import GALLERY_SCENES, find_showcase, show_scene
+from veridical.studies.demo.recipe import DemoRecipe
+from veridical.studies.illustrations import alt_text, picture
 from veridical.studies.objectives import recorded_objectives
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.run.frame import RunResult
-from veridical.world import scenes as world_scenes
-from veridical.world.judge import judge_description
-from veridical.world.people import PersonModel
 from veridical.world.tasks import MMHAL_TYPES
 
-GALLERY_SCENES = 18
-_ENLARGED = 3
 _CHANCE_MARGIN = 0.55
 """Yes/no accuracy whose interval does not lie wholly above this counts as chance; a coin gives
 0.5."""
@@ -72,10 +64,8 @@ class DemoRun(NamedTuple):
 
     out: Path
     """Its folder."""
-    person: PersonModel
-    """Who corrected."""
-    validation_scenes: int
-    """Scenes on which the checkpoint was chosen."""
+    recipe: DemoRecipe
+    """How large it was, and who corrected."""
     before: WorldEvaluation
     """The base model on the test scenes."""
     after: WorldEvaluation
@@ -95,7 +85,8 @@ class DemoRun(NamedTuple):
 def describe_run(demo: DemoRun) -> DemoReport:
     """Turn a run into the inputs of its report."""
     gallery = tuple(
-        _scene(demo, number) for number in range(min(GALLERY_SCENES, len(demo.before.descriptions)))
+        show_scene(demo.before, demo.after, number)
+        for number in range(min(GALLERY_SCENES, len(demo.before.descriptions)))
     )
     objectives = recorded_objectives(base=demo.manifest.inputs["base model"])
     caveats = (
@@ -109,11 +100,11 @@ def describe_run(demo: DemoRun) -> DemoReport:
         model="a LLaVA of 1.6 million parameters that describes drawn scenes",
         objective=demo.training.objective.describe(),
         results=demo.results,
-        showcase=_scene(demo, _showcase(demo)),
+        showcase=show_scene(demo.before, demo.after, find_showcase(demo.before, demo.after)),
         over_generalisation=_over_generalisation(demo),
         stages=_stages(demo),
         corrections=_corrections(demo),
-        curve=_curve(demo.run.run_dir / "metrics.jsonl", demo.validation_scenes),
+        curve=_curve(demo.run.run_dir / "metrics.jsonl", demo.recipe.validation_scenes),
         chosen_step=notes["chosen_step"],
         selection_rule=(
             f"Rule, stated before training: {notes['choice_rule']}. Measured on validation scenes."
@@ -127,66 +118,6 @@ def describe_run(demo: DemoRun) -> DemoReport:
         caveats=caveats,
         rerun=_rerun(demo),
     )
-
-
-def mark_faults(scene: world_scenes.Scene, text: str) -> MarkedText:
-    """Mark the words of a description that the picture does not show."""
-    spans: list[Span] = []
-    for fault in judge_description(scene, text).faults:
-        start, end = fault.span
-        if not spans or start >= spans[-1].end:
-            truth = "" if fault.truth is None else str(fault.truth)
-            spans.append(Span(start=start, end=end, kind=fault.kind, truth=truth))
-    return MarkedText(text=text, spans=tuple(spans))
-
-
-def picture(scene: world_scenes.Scene) -> bytes:
-    """Draw a scene three times as large, pixels kept sharp, as PNG."""
-    drawn = world_scenes.render(scene)
-    side = world_scenes.IMAGE_PIXELS * _ENLARGED
-    file = io.BytesIO()
-    drawn.resize((side, side), Image.Resampling.NEAREST).quantize(128).save(
-        file, format="PNG", optimize=True
-    )
-    return file.getvalue()
-
-
-def alt_text(scene: world_scenes.Scene) -> str:
-    """Say what a scene shows."""
-    return f"Drawn scene: {'; '.join(scene.facts().texts)}."
-
-
-def _scene(demo: DemoRun, number: int) -> ShownScene:
-    item = demo.before.items[number]
-    return ShownScene(
-        scene_id=item.scene.id,
-        context=item.scene.context,
-        image=picture(item.scene),
-        alt=alt_text(item.scene),
-        question=item.prompt.question,
-        before=mark_faults(item.scene, demo.before.responses[number].text),
-        after=mark_faults(item.scene, demo.after.responses[number].text),
-    )
-
-
-def _showcase(demo: DemoRun) -> int:
-    """The first test scene where the base model invents an object and the aligned one makes no fault."""
-    for number, (before, after) in enumerate(
-        zip(demo.before.responses, demo.after.responses, strict=True)
-    ):
-        item = demo.before.items[number]
-        if item.question is not None:
-            break
-        first, second = (
-            judge_description(item.scene, response.text) for response in (before, after)
-        )
-        if (
-            any(fault.kind == "object" for fault in first.faults)
-            and not second.faults
-            and not second.missed
-        ):
-            return number
-    return 0
 
 
 def _chance_caveat(results: Results) -> tuple[str, ...]:
@@ -256,7 +187,7 @@ def _corrections(demo: DemoRun) -> Corrections:
     )
     scene = demo.collected.scenes[example.prompt_id]
     kinds = Counter(segment.kind for one in corrections for segment in one.segments)
-    person = demo.person
+    person = demo.recipe.person
     return Corrections(
         count=len(corrections),
         source="simulated",

@@ -28,6 +28,21 @@ _MAX_NEW_TOKENS = 96
 _SCENES_AT_ONCE = 256
 
 
+class Sampling(NamedTuple):
+    """Who answers how often, and which reward model picks."""
+
+    vlm: VisionLanguageModel
+    """Who answers."""
+    reward_model: Path
+    """A reward model that reads no facts: of new pictures there are none."""
+    n: int
+    """How often each prompt is answered."""
+    temperature: float
+    """Sampling temperature."""
+    seed: int
+    """Seed of sampling and resampling."""
+
+
 class _Sampled(NamedTuple):
     prompt: Prompt
     answers: list[GeneratedText]
@@ -36,79 +51,54 @@ class _Sampled(NamedTuple):
     """What the reward model says of each answer."""
 
 
-def best_of_n(
-    vlm: VisionLanguageModel,
-    items: Sequence[WorldItem],
-    reward_model: Path,
-    *,
-    n: int,
-    temperature: float,
-    seed: int,
-    out: Path,
-) -> WorldEvaluation:
+def best_of_n(sampling: Sampling, items: Sequence[WorldItem], *, out: Path) -> WorldEvaluation:
     """Answer every item n times and keep the answer of highest reward.
 
     Args:
-        vlm: Who answers.
+        sampling: Who answers, and who picks.
         items: What is asked.
-        reward_model: A reward model that reads no facts: there are none of the test scenes.
-        n: How often each is answered.
-        temperature: Sampling temperature.
-        seed: Seed of sampling and resampling.
         out: Folder for what was kept, judged.
     """
     shown = [(item.prompt, item.scene) for item in items]
     kept: list[Response] = []
-    for row in _sample(vlm, shown, reward_model, n=n, temperature=temperature, seed=seed):
+    for row in _sample(sampling, shown):
         best = row.rewards.index(max(row.rewards))
         kept.append(
             Response(
                 id=f"{row.prompt.id}/{best}",
                 prompt_id=row.prompt.id,
                 text=row.answers[best].text,
-                model=vlm.name,
+                model=sampling.vlm.name,
                 sample=best,
-                temperature=temperature,
+                temperature=sampling.temperature,
                 finish=row.answers[best].finish,
             )
         )
-    evaluation = score_world(items, kept, seed=seed)
+    evaluation = score_world(items, kept, seed=sampling.seed)
     write_evaluation(out, evaluation)
     return evaluation
 
 
 def best_of_n_curve(
-    vlm: VisionLanguageModel,
-    asked: Sequence[AskedScene],
-    reward_model: Path,
-    judge: RewardFunction,
-    *,
-    n: int,
-    temperature: float,
-    seed: int,
+    sampling: Sampling, asked: Sequence[AskedScene], judge: RewardFunction
 ) -> tuple[CurveMeasurement, ...]:
-    """What the best of 1, 2, 4 … n answers is worth to the reward model and to the judge, all from the same n answers.
+    """What the best of 1, 2, 4 … n answers is worth to reward model and judge, all from n answers.
 
     Args:
-        vlm: Who answers.
+        sampling: Who answers, and who picks.
         asked: The held-out prompts.
-        reward_model: A reward model that reads no facts.
         judge: Rates answers 0–6.
-        n: How often each is answered.
-        temperature: Sampling temperature.
-        seed: Seed of sampling.
 
     Returns:
         A measurement for each n; its divergence is the upper bound.
     """
-    shown = [(one.prompt, one.scene) for one in asked]
-    sampled = _sample(vlm, shown, reward_model, n=n, temperature=temperature, seed=seed)
+    sampled = _sample(sampling, [(one.prompt, one.scene) for one in asked])
     rewards = torch.tensor([row.rewards for row in sampled])
     judged = judge([candidate for row in sampled for candidate in row.candidates]).reshape(
         rewards.shape
     )
     proxy, truth = best_of_n_values(rewards), best_of_n_values(rewards, judged)
-    taken = [1 << power for power in range(n.bit_length()) if 1 << power <= n]
+    taken = [1 << power for power in range(sampling.n.bit_length()) if 1 << power <= sampling.n]
     return tuple(
         CurveMeasurement(
             arm="best_of_n",
@@ -122,18 +112,10 @@ def best_of_n_curve(
     )
 
 
-def _sample(
-    vlm: VisionLanguageModel,
-    shown: Sequence[tuple[Prompt, Scene]],
-    reward_model: Path,
-    *,
-    n: int,
-    temperature: float,
-    seed: int,
-) -> list[_Sampled]:
+def _sample(sampling: Sampling, shown: Sequence[tuple[Prompt, Scene]]) -> list[_Sampled]:
     scenes = {prompt.id: scene for prompt, scene in shown}
     reward = LearnedReward(
-        RewardModel.load(reward_model),
+        RewardModel.load(sampling.reward_model),
         image_of=lambda prompt: render(scenes[prompt.id]),
         batch_size=64,
     )
@@ -141,13 +123,13 @@ def _sample(
     for start in range(0, len(shown), _SCENES_AT_ONCE):
         some = shown[start : start + _SCENES_AT_ONCE]
         said = generate_responses(
-            vlm,
+            sampling.vlm,
             [prompt.question for prompt, _ in some],
             [render(scene) for _, scene in some],
-            num_samples=n,
-            temperature=temperature,
+            num_samples=sampling.n,
+            temperature=sampling.temperature,
             max_new_tokens=_MAX_NEW_TOKENS,
-            seed=seed + start,
+            seed=sampling.seed + start,
             batch_size=64,
         )
         candidates = [
@@ -157,7 +139,11 @@ def _sample(
             ]
             for (prompt, _), answers in zip(some, said, strict=True)
         ]
-        rewards = reward([one for row in candidates for one in row]).reshape(len(some), n).tolist()
+        rewards = (
+            reward([one for row in candidates for one in row])
+            .reshape(len(some), sampling.n)
+            .tolist()
+        )
         sampled += [
             _Sampled(prompt, list(answers), row, values)
             for (prompt, _), answers, row, values in zip(

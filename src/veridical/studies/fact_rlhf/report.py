@@ -1,50 +1,26 @@
 """What a run of the Fact-RLHF loop says to its reader: records of the run → the inputs of the report."""
 
-import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from veridical.benchmarks.world.evaluation import WorldEvaluation
-from veridical.files import read_bytes
 from veridical.objectives.best_of_n import kl_bound
 from veridical.records import Manifest, Metric
 from veridical.records.fact_rlhf import FactRlhfResults
 from veridical.report.fact_rlhf_inputs import (
     Arm,
-    Climb,
-    ClimbScene,
-    ClimbStep,
     Dependence,
     Effort,
     FactRlhfReport,
-    LeakCheck,
-    RewardBreakdown,
-    RewardModels,
     TrainingMeasure,
 )
 from veridical.report.inputs import Rerun, Stage
-from veridical.studies.demo.report import alt_text, mark_faults, picture
-from veridical.studies.fact_rlhf.arms import TrainedRewardModels, pooled_difference
 from veridical.studies.fact_rlhf.curves import RunCurve
-from veridical.studies.fact_rlhf.image import IMAGE_ALONE
-from veridical.training.reward.train import REPORT_FILE
+from veridical.studies.fact_rlhf.gallery import LABELS, describe_gallery
+from veridical.studies.fact_rlhf.recipe import FactRlhfRecipe
+from veridical.studies.fact_rlhf.reward_models import TrainedRewardModels
+from veridical.studies.fact_rlhf.reward_report import describe_reward_models
 
-_GALLERY_SCENES = 6
-_CLIMB_STEPS = 4
-_SHOWN_COMPARISONS = 25
-"""Parts of the held-out comparisons with fewer of them are not shown: their intervals say
-nothing."""
-_LABELS = {"rlhf": "RLHF, without facts", "fact_rlhf": "Fact-RLHF"}
-_CONDITIONS = {
-    "intact": ("as trained", "the scene's own picture and facts"),
-    "swapped_facts": ("facts of another picture", "falls far where facts are read"),
-    "no_facts": ("no facts", "what is left without them"),
-    "swapped_image": ("another picture", "falls where the picture is looked at"),
-    "swapped_both": (
-        "facts and picture of another scene",
-        "near one half where both are all that it has",
-    ),
-}
 _MEASURES = {
     "reward": ("Reward of the rollouts", ""),
     "kl_k1": ("KL from the reference", "nats a response"),
@@ -79,18 +55,8 @@ _CAVEATS = (
 class FactRlhfRun(NamedTuple):
     """Everything that a run left."""
 
-    comparisons: int
-    """How many comparisons."""
-    corrections: int
-    """How many corrections."""
-    comparison_seconds: float
-    """Assumed time of a comparison."""
-    correction_seconds: float
-    """Assumed time of a correction."""
-    best_of: int
-    """n of best-of-n."""
-    seeds: int
-    """Seeds of training."""
+    recipe: FactRlhfRecipe
+    """How large it was."""
     arms: Mapping[str, WorldEvaluation]
     """Every arm on the test scenes."""
     rewards: list[TrainedRewardModels]
@@ -108,7 +74,7 @@ class FactRlhfRun(NamedTuple):
 def describe_fact_rlhf(run: FactRlhfRun) -> FactRlhfReport:
     """Turn a run into the inputs of its report."""
     last = [curve.points[-1] for curve in run.curves if curve.seed == 0 and curve.points]
-    gallery = _gallery(run)
+    gallery = describe_gallery(run.curves)
     return FactRlhfReport(
         model="a LLaVA of 1.6 million parameters that describes drawn scenes",
         results=run.results,
@@ -121,7 +87,9 @@ def describe_fact_rlhf(run: FactRlhfRun) -> FactRlhfReport:
             if last
             else ""
         ),
-        reward_models=_reward_models(run),
+        reward_models=describe_reward_models(
+            run.rewards, run.results, run.dependence, comparisons=run.recipe.comparisons
+        ),
         stages=_stages(run),
         gallery=gallery,
         gallery_note=(
@@ -171,10 +139,11 @@ def describe_fact_rlhf(run: FactRlhfRun) -> FactRlhfReport:
 
 def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
     comparisons, corrections = (
-        f"{run.comparisons:,} comparisons",
-        f"{run.corrections:,} corrections",
+        f"{run.recipe.comparisons:,} comparisons",
+        f"{run.recipe.corrections:,} corrections",
     )
-    kept = "the last checkpoint" + ("" if run.seeds == 1 else f" of each of {run.seeds} seeds")
+    seeds = run.recipe.training_seeds
+    kept = "the last checkpoint" + ("" if seeds == 1 else f" of each of {seeds} seeds")
 
     def moved(arm: str) -> Metric | None:
         """Mean divergence of an arm's last checkpoints; from the least to the largest of its seeds."""
@@ -201,9 +170,9 @@ def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
         ),
         Arm(
             key="best_of_n",
-            label=f"Best of {run.best_of}",
-            kl=_exactly(kl_bound(run.best_of)),
-            does=f"The base answers {run.best_of} times; the reward model without facts picks.",
+            label=f"Best of {run.recipe.best_of}",
+            kl=_exactly(kl_bound(run.recipe.best_of)),
+            does=f"The base answers {run.recipe.best_of} times; the reward model without facts picks.",
             learnt_from=comparisons,
         ),
         Arm(
@@ -220,88 +189,18 @@ def _exactly(value: float) -> Metric:
     return Metric(value=value, n=1, low=value, high=value)
 
 
-def _reward_models(run: FactRlhfRun) -> RewardModels:
-    models = run.rewards[0]
-    without, with_facts = (json.loads(read_bytes(one.run_dir / REPORT_FILE)) for one in models)
-    rows = [
-        RewardBreakdown(
-            name=f"seed {seed}",
-            without_facts=table["without_facts"]["accuracy"],
-            with_facts=table["with_facts"]["accuracy"],
-        )
-        for seed, table in enumerate(one.metrics() for one in run.rewards)
-        if len(run.rewards) > 1
-    ]
-    parts = (
-        ("by_kind", "differ in "),
-        ("by_task", "question: "),
-        ("by_length", "the better response is "),
-    )
-    for part, prefix in parts:
-        pairs = [
-            (name, without[part][name], with_facts[part][name])
-            for name in without[part]
-            if name in with_facts[part]
-        ]
-        rows += [
-            RewardBreakdown(
-                name=f"{prefix}{name.replace('_', ' ')}",
-                without_facts=Metric.model_validate(first),
-                with_facts=Metric.model_validate(second),
-            )
-            for name, first, second in pairs
-            if first["n"] >= _SHOWN_COMPARISONS
-        ]
-    leaks = tuple(
-        LeakCheck(
-            name=label,
-            accuracy=Metric.model_validate(with_facts["leak_check"][name]["accuracy"]),
-            meaning=text,
-        )
-        for name, (label, text) in _CONDITIONS.items()
-        if name in with_facts["leak_check"]
-    )
-    return RewardModels(
-        difference=pooled_difference(run.rewards),
-        image_alone=run.results.reward_model["image_alone"]["accuracy"],
-        image_alone_note=IMAGE_ALONE,
-        comparisons=run.comparisons,
-        source="simulated",
-        breakdown=tuple(rows),
-        leaks=leaks,
-        leak_note=_leak_note(with_facts["leak_check"]),
-        dependence=run.dependence,
-    )
-
-
-def _leak_note(check: Mapping[str, Any]) -> str:
-    if "swapped_facts" not in check:
-        return ""
-    intact, swapped = (check[name]["accuracy"]["value"] for name in ("intact", "swapped_facts"))
-    change = check["swapped_facts"]["change"]
-    if change["high"] < 0:
-        return (
-            f"With the facts of another picture accuracy falls from {intact:.1%} to {swapped:.1%}:"
-            " the facts are read."
-        )
-    return (
-        f"With the facts of another picture accuracy stays ({intact:.1%} and {swapped:.1%}): the"
-        " facts are not read."
-    )
-
-
 def _stages(run: FactRlhfRun) -> tuple[Stage, ...]:
     texts = {
         "measure": "The base answers the test; an exact judge finds every fault.",
         "compare": (
-            f"Simulated people compare {run.comparisons:,} pairs of its responses, less"
+            f"Simulated people compare {run.recipe.comparisons:,} pairs of its responses, less"
             " hallucination first."
         ),
         "reward": (
             "Two reward models learn from the same comparisons, one with facts beside the response."
         ),
         "ppo": "PPO against each of them, from the same base, with the same settings.",
-        "baselines": f"Dense DPO on {run.corrections:,} corrections.",
+        "baselines": f"Dense DPO on {run.recipe.corrections:,} corrections.",
         "measure again": "Every arm on the same scenes, best-of-n among them, with paired tests.",
     }
     seconds = run.results.seconds
@@ -317,64 +216,20 @@ def _effort(run: FactRlhfRun) -> tuple[Effort, ...]:
     return (
         Effort(
             label="RLHF, Fact-RLHF, best-of-n",
-            judgements=run.comparisons,
+            judgements=run.recipe.comparisons,
             unit="comparison",
-            seconds_each=run.comparison_seconds,
+            seconds_each=run.recipe.comparison_seconds,
             how=how,
         ),
         Effort(
             label="Dense DPO",
-            judgements=run.corrections,
+            judgements=run.recipe.corrections,
             unit="correction",
-            seconds_each=run.correction_seconds,
+            seconds_each=run.recipe.correction_seconds,
             how=how,
         ),
     )
 
 
-def _gallery(run: FactRlhfRun) -> tuple[ClimbScene, ...]:
-    shown = [curve for curve in run.curves if curve.seed == 0 and curve.points]
-    if not shown:
-        return ()
-    asked = {one.prompt.id: one for one in shown[0].asked if one.question is None}
-    scenes: list[ClimbScene] = []
-    for number, prompt in enumerate(shown[0].points[0].prompts):
-        if prompt.id not in asked or len(scenes) == _GALLERY_SCENES:
-            continue
-        scene = asked[prompt.id].scene
-        scenes.append(
-            ClimbScene(
-                scene_id=scene.id,
-                context=scene.context,
-                image=picture(scene),
-                alt=alt_text(scene),
-                question=asked[prompt.id].prompt.question,
-                climbs=tuple(
-                    Climb(label=_LABELS[curve.arm], steps=tuple(_climb(curve, number, scene)))
-                    for curve in shown
-                ),
-            )
-        )
-    return tuple(scenes)
-
-
-def _climb(curve: RunCurve, number: int, scene: Any) -> list[ClimbStep]:
-    count = len(curve.points)
-    picked = sorted(
-        {round(place * (count - 1) / max(1, _CLIMB_STEPS - 1)) for place in range(_CLIMB_STEPS)}
-    )
-    return [
-        ClimbStep(
-            step=curve.points[place].step,
-            kl=curve.points[place].kl,
-            response=mark_faults(scene, curve.points[place].prompts[number].response),
-            proxy=curve.points[place].prompts[number].proxy,
-            judge=curve.points[place].prompts[number].judge,
-        )
-        for place in picked
-        if place < count
-    ]
-
-
 def _run_label(run: FactRlhfRun, curve: RunCurve) -> str:
-    return _LABELS[curve.arm] + ("" if run.seeds == 1 else f", seed {curve.seed}")
+    return LABELS[curve.arm] + ("" if run.recipe.training_seeds == 1 else f", seed {curve.seed}")
