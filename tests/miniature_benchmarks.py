@@ -196,7 +196,7 @@ def mmhal(folder: Path, say: Say) -> Files:
 
 
 def llava_bench(folder: Path, say: Say) -> Files:
-    from veridical.benchmarks.llava_bench.benchmark import official_grades
+    from veridical.benchmarks.llava_bench.grades import official_grades
 
     rows = []
     for number in range(9):

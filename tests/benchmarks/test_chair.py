@@ -13,8 +13,8 @@ from veridical.benchmarks.coco.mentions import by_table, make_reader, official_r
 from veridical.benchmarks.coco.vocabulary import vocabulary, word_forms
 from veridical.errors import DataError
 from veridical.scoring.files import score
+from veridical.scoring.page import score_table
 from veridical.scoring.protocol import Files
-from veridical.scoring.table import score_table
 
 TRUTH = {"1": ["dog", "person"], "2": ["bus", "car"], "3": []}
 
@@ -119,7 +119,7 @@ def test_the_same_captions_give_the_same_files_numbers(tmp_path):
         ([{"image_id": 9, "caption": "A dog."}], "image 9 is not in the reference"),
         (
             [{"image_id": 1, "caption": None}],
-            "`caption` or `text` or `answer` or `response` must be text",
+            "`caption` must be text",
         ),
         ([{"image_id": 1}], "is missing"),
         (

@@ -249,10 +249,10 @@ def test_a_part_of_the_benchmark_says_that_it_is_one(tmp_path):
     [
         (
             {"gpt4v_output_gpt_check": "correct"},
-            "`gpt4v_output_gpt_check` must be 0 or 1 or 2, got 'correct'",
+            '`gpt4v_output_gpt_check` must be 0 or 1 or 2, got "correct"',
         ),
-        ({"category": "XX"}, "`category` must be VD or VS, got 'XX'"),
-        ({"gt_answer": True}, "`gt_answer` must be 0 or 1, got 'True'"),
+        ({"category": "XX"}, '`category` must be VD or VS, got "XX"'),
+        ({"gt_answer": True}, "`gt_answer` must be 0 or 1, got true"),
         ({"figure_id": None}, "`figure_id` must be a number or a text, got null"),
         ({"model_prediction": ["Yes"]}, "`model_prediction` must be text"),
     ],

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from official_data import DATA, expected, needs_data, write_lines
-from veridical.benchmarks.llava_bench.benchmark import (
+from veridical.benchmarks.llava_bench.benchmark import LlavaBench
+from veridical.benchmarks.llava_bench.grades import (
     Grades,
-    LlavaBench,
     official_grades,
     printed_relative,
     strict_grades,

@@ -5,13 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from official_data import DATA, expected, needs_data
-from veridical.benchmarks.mmhal.benchmark import (
-    MMHal,
-    informativeness,
-    official_rating,
-    strict_rating,
-)
+from veridical.benchmarks.mmhal.benchmark import MMHal
 from veridical.benchmarks.mmhal.card import TYPES
+from veridical.benchmarks.mmhal.ratings import informativeness, official_rating, strict_rating
 from veridical.errors import ConfigError, DataError
 from veridical.files import hash_bytes
 from veridical.scoring.files import score
@@ -145,7 +141,7 @@ def test_a_judgement_that_could_not_be_had_is_failed_and_no_score(tmp_path):
         assert scored.items[95].parsed == "timed out"
         assert scored.total.metrics["score"].value == 4.0
         assert scored.total.metrics["score"].n == 95
-        assert "1 of 96 judgements could not be had" in " ".join(scored.total.warnings)
+        assert "1 of 96 reviews failed" in " ".join(scored.total.warnings)
 
 
 def test_items_of_ones_own_take_their_types_from_the_responses(tmp_path):
@@ -167,7 +163,7 @@ def test_items_of_ones_own_take_their_types_from_the_responses(tmp_path):
         "score/comparison",
         "score/colour",
     }
-    assert "no MMHal-Bench score" in " ".join(scored.total.warnings)
+    assert "not a score of MMHal-Bench" in " ".join(scored.total.warnings)
 
 
 def test_reviews_alone_must_be_96(tmp_path):

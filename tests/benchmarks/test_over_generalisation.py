@@ -11,8 +11,8 @@ from veridical.benchmarks.over_generalisation.card import CARD, TYPICAL
 from veridical.errors import ConfigError, DataError
 from veridical.scoring.comparison import compare_scores
 from veridical.scoring.files import score
+from veridical.scoring.page import score_table
 from veridical.scoring.protocol import Files
-from veridical.scoring.table import score_table
 
 TRUTH = {
     "1": ["bowl"],

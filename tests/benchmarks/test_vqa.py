@@ -127,8 +127,8 @@ def test_questions_tell_what_is_left_out_of_both(tmp_path):
 @pytest.mark.parametrize(
     ("annotations", "message"),
     [
-        ({"questions": []}, "`annotations` must be a list, got a file with `questions`"),
-        ({"annotations": [3]}, "each of `annotations` must be an object, got '3'"),
+        ({"questions": []}, "1 rows, but the file of questions holds none"),
+        ({"annotations": [3]}, "a row must be a JSON object, got 3"),
         (
             {
                 "annotations": [

@@ -7,12 +7,12 @@ from pathlib import Path as File
 from typing import Any
 
 from official_data import DATA
-from veridical.benchmarks.chair.benchmark import reader_of
 from veridical.benchmarks.coco.extraction import (
     OFFICIAL_PROMPTS,
     ExtractionTemplate,
     parse_extraction,
 )
+from veridical.benchmarks.coco.readings import reader_of
 from veridical.benchmarks.coco.vocabulary import vocabulary, word_forms
 from veridical.files import hash_bytes
 from veridical.judges.protocol import Case

@@ -7,13 +7,10 @@ from pathlib import Path as File
 from typing import Any
 
 from official_data import DATA, write_lines
-from veridical.benchmarks.llava_bench.benchmark import (
-    Grades,
-    LlavaBench,
-    official_grades,
-    printed_relative,
-)
-from veridical.benchmarks.mmhal.benchmark import MMHal, official_rating
+from veridical.benchmarks.llava_bench.benchmark import LlavaBench
+from veridical.benchmarks.llava_bench.grades import Grades, official_grades, printed_relative
+from veridical.benchmarks.mmhal.benchmark import MMHal
+from veridical.benchmarks.mmhal.ratings import official_rating
 from veridical.files import hash_bytes
 from veridical.scoring.files import Scored, score
 from veridical.scoring.protocol import Files

@@ -8,8 +8,8 @@ from miniature_benchmarks import MINIATURES, OPTIONS
 from official_data import DATA
 from veridical.errors import ConfigError, DataError
 from veridical.scoring.files import score
+from veridical.scoring.page import score_table
 from veridical.scoring.registry import find_benchmark, own_benchmark_names
-from veridical.scoring.table import score_table
 
 EVERYTHING = (
     "There is a person, bicycle, car, bus, train, boat, bench, bird, cat, dog, horse, sheep, cow,"

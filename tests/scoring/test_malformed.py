@@ -72,7 +72,7 @@ BAD = {
     ),
     "one row without id": (
         text_of(without(3, "question_id")),
-        ["answers.jsonl:3: `question_id` must be", "got null"],
+        ["answers.jsonl:3: `question_id` is missing, got `answer`. Give the row its id."],
     ),
     "an id that is a list": (
         text_of(changed(3, question_id=[3])),
@@ -81,16 +81,13 @@ BAD = {
     "a row without answer": (
         text_of(without(3, "answer")),
         [
-            "answers.jsonl:3: `answer` or `text` or `response` is missing, got `question_id`."
-            " Add it."
+            "answers.jsonl:3: the answer is missing (`answer`, `text`, `response`, `caption`,"
+            " `prediction` …), got `question_id`. Name the field that holds it: --answer-field"
         ],
     ),
     "an array for a string": (
         text_of(changed(2, answer=["No"])),
-        [
-            'answers.jsonl:2: `answer` or `text` or `response` must be text, got ["No"]. Mend the'
-            " row."
-        ],
+        ['answers.jsonl:2: `answer` must be text, got ["No"]. Fix the row.'],
     ),
     "a number for a string": (
         text_of(changed(2, answer=0)),
@@ -102,15 +99,15 @@ BAD = {
     ),
     "NaN": (
         TWO_ROWS + '{"question_id": 3, "answer": NaN}\n',
-        ["answers.jsonl:3: not valid JSON: NaN is not a JSON number", "Mend the line."],
+        ["answers.jsonl:3: not valid JSON: NaN is not a JSON number", " the line."],
     ),
     "a line cut off": (
         TWO_ROWS + '{"question_id": 3, "ans',
-        ["answers.jsonl:3: not valid JSON", "Mend the line."],
+        ["answers.jsonl:3: not valid JSON", " the line."],
     ),
     "a row that is an array": (
         TWO_ROWS + '["3", "No"]\n',
-        ['answers.jsonl:3: a row must be a JSON object, got ["3", "No"]. Mend the row.'],
+        ['answers.jsonl:3: a row must be a JSON object, got ["3", "No"]. Fix the row.'],
     ),
     "a web page": (
         "<!DOCTYPE html>\n<html></html>\n",
@@ -122,7 +119,10 @@ BAD = {
         TWO_ROWS.encode() + '{"question_id": 3, "answer": "fenêtre"}\n'.encode("latin-1"),
         ["answers.jsonl:3: not UTF-8 (byte 0xea). Save the file as UTF-8."],
     ),
-    "UTF-16": (TWO_ROWS.encode("utf-16"), ["answers.jsonl:1: not UTF-8 (byte 0xff)."]),
+    "UTF-16": (
+        TWO_ROWS.encode("utf-16"),
+        ["answers.jsonl:1: UTF-16, not UTF-8. Save the file as UTF-8."],
+    ),
     "nesting without end": (
         TWO_ROWS + '{"question_id": 3, "answer": ' + "[" * 100_000 + "\n",
         ["answers.jsonl:3: JSON nested too deeply"],
@@ -145,7 +145,7 @@ def test_malformed_answers_are_told_with_their_place_and_remedy(kind, tmp_path):
         score_text(tmp_path, text)
     for message in messages:
         assert message in str(caught.value)
-    assert str(caught.value).endswith("Nothing was scored. Mend these rows and score again.")
+    assert str(caught.value).endswith("Nothing was scored. Fix these rows and score again.")
 
 
 def test_gzip_by_name_only_is_told(tmp_path):
@@ -168,7 +168,7 @@ def test_a_folder_and_a_missing_file_are_told_together(tmp_path):
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ({"label": "maybe"}, "`label` must be yes or no, got 'maybe'. Mend the row."),
+        ({"label": "maybe"}, "`label` must be yes or no, got 'maybe'. Fix the row."),
         ({"label": True}, "`label` must be text, got true"),
         ({"image": 3}, "`image` or `image_source` must be text, got 3"),
     ],

@@ -55,7 +55,7 @@ def test_records_of_ratings_are_read_and_the_lower_median_of_several_people_coun
 def test_faults_are_told_with_their_lines(tmp_path):
     rows = [
         {"id": "0", "score": 7},
-        {"id": "0", "score": "3"},
+        {"id": "0", "score": "three"},
         {"id": "nobody", "score": 3},
         {"score": 3},
         {"id": "1", "score": 3, "source": "human"},

@@ -9,8 +9,8 @@ from official_data import write_lines
 from veridical.errors import ConfigError
 from veridical.scoring import registry
 from veridical.scoring.files import score
+from veridical.scoring.page import benchmark_lines
 from veridical.scoring.protocol import Benchmark, Files
-from veridical.scoring.table import benchmark_lines
 
 ALL = registry.own_benchmark_names()
 
@@ -90,7 +90,7 @@ def test_an_unknown_variant_and_files_too_few_or_too_many_are_told(tmp_path):
     ):
         score("pope", Files(responses=there))
     with pytest.raises(
-        ConfigError, match=r"The benchmark 'pope' reads no --reviews\. Leave it out\."
+        ConfigError, match=r"The benchmark 'pope' does not read --reviews\. Leave it out\."
     ):
         score("pope", Files(responses=there, questions=there, reviews=there))
 

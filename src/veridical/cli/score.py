@@ -78,9 +78,9 @@ def score(
     from veridical.progress import echo, log
     from veridical.records import write_records
     from veridical.scoring.files import score as score_files
+    from veridical.scoring.page import benchmark_lines, score_table
     from veridical.scoring.people import with_people
     from veridical.scoring.protocol import Files
-    from veridical.scoring.table import benchmark_lines, score_table
 
     if benchmark == "list":
         for line in benchmark_lines():

@@ -261,7 +261,7 @@ def _scored(plan: Plan, folder: Path, variant: str, *, seed: int) -> Scored:
     given = {"questions": settings.questions, "reference": settings.reference}
     roles = {role: path for role, path in given.items() if role in inputs}
     answers = SHEET if isinstance(plan.benchmark, AnnotatedBenchmark) else "answers.jsonl"
-    files = Files(responses=folder / answers, **roles)
+    files = Files(folder / answers, roles.get("questions"), roles.get("reference"))
     options = settings.options
     if not _needs_judge(plan.benchmark, variant):
         return score(settings.benchmark, files, variant=variant, options=options, seed=seed)

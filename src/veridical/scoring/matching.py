@@ -1,12 +1,14 @@
-"""Put answers to their questions: by id where both files have ids, by order otherwise, and never by cutting."""
+"""Match answers to their questions: by id where both files have ids, by order otherwise, never by cutting."""
 
-import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from veridical.scoring.rows import Faults, Row, index_rows
+from veridical.scoring.rows import Faults, Row, index_rows, row_id
 
 BY_ORDER = "Answers and questions were matched by order: one of the files has no ids."
 """What a reader must know then."""
+IDS = ("question_id", "prompt_id", "index", "id")
+"""Names that the id of a question has in published files."""
 
 
 class Pair(NamedTuple):
@@ -29,26 +31,8 @@ class Matched(NamedTuple):
     """That the order was trusted, where it was."""
 
 
-def row_id(row: Row, names: tuple[str, ...], faults: Faults) -> str | None:
-    """Id of a row, a whole number or a text, as text; None, with a fault, where it is neither."""
-    name = next((name for name in names if name in row.values), names[0])
-    value = row.values.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
-        faults.add(
-            row,
-            f"`{name}` must be a number or a text, got {json.dumps(value)[:60]}. Give the row"
-            " its id.",
-        )
-        return None
-    return str(value).strip()
-
-
 def match_answers(
-    answers: list[Row],
-    questions: list[Row],
-    faults: Faults,
-    *,
-    ids: tuple[str, ...] = ("question_id",),
+    answers: list[Row], questions: list[Row], faults: Faults, *, ids: tuple[str, ...] = IDS
 ) -> Matched:
     """Match answers to questions; each question must have one answer, each answer its question.
 
@@ -56,33 +40,59 @@ def match_answers(
         answers: Rows of the answers.
         questions: Rows of the questions.
         faults: Where to note what has no partner.
-        ids: Names that the id may have.
+        ids: Names that the id may have; one that both files use is preferred.
     """
-    have = [
-        [any(name in row.values for name in ids) for row in rows] for rows in (answers, questions)
-    ]
-    if not (any(have[0]) and any(have[1])):
+    if bool(answers) != bool(questions) and not faults.found:
+        what, rows = ("questions", answers) if answers else ("answers", questions)
+        faults.add_file(rows[0].file, f"{len(rows)} rows, but the file of {what} holds none.")
+        return Matched([], ())
+    names = _shared_names(answers, questions, ids)
+    if names is None:
         return _match_by_order(answers, questions, faults)
-    said, asked = (_by_id(rows, ids, faults) for rows in (answers, questions))
+    before = len(faults.found)
+    answered, asked = (
+        index_rows(rows, lambda row, name=name: row_id(row, (name,), faults), faults)  # type: ignore[misc]
+        for rows, name in zip((answers, questions), names, strict=True)
+    )
+    if answered and asked and not answered.keys() & asked.keys():
+        if len(faults.found) == before:
+            faults.add_file(answers[0].file, _strangers(list(answered), list(asked), questions[0]))
+        return Matched([], ())
     for name, row in asked.items():
-        if name not in said:
-            faults.add(
-                row,
-                f"question {name} has no answer. Let the model answer it, or leave the question"
-                " out.",
-            )
-    for name, row in said.items():
+        if name not in answered:
+            message = f"question {name} has no answer. Let the model answer it, or leave the question out."
+            faults.add(row, message)
+    for name, row in answered.items():
         if name not in asked:
-            faults.add(
-                row,
-                f"answer to question {name}, which is not asked. Give the questions it belongs to.",
+            message = (
+                f"answer to question {name}, which is not asked. Give the questions it belongs to."
             )
-    return Matched([Pair(name, row, said[name]) for name, row in asked.items() if name in said], ())
+            faults.add(row, message)
+    found = [Pair(name, row, answered[name]) for name, row in asked.items() if name in answered]
+    return Matched(found, ())
 
 
-def _by_id(rows: list[Row], names: tuple[str, ...], faults: Faults) -> dict[str, Row]:
-    named = {id(row): name for row in rows if (name := row_id(row, names, faults)) is not None}
-    return index_rows([row for row in rows if id(row) in named], lambda row: named[id(row)], faults)
+def _shared_names(
+    answers: Sequence[Row], questions: Sequence[Row], ids: tuple[str, ...]
+) -> tuple[str, str] | None:
+    """Names of the id in both files, the same one if there is one; None where a file has no ids."""
+    here, there = (
+        [name for name in ids if any(name in row.values for row in rows)]
+        for rows in (answers, questions)
+    )
+    if not here or not there:
+        return None
+    shared = next((name for name in here if name in there), None)
+    return (shared, shared) if shared else (here[0], there[0])
+
+
+def _strangers(answered: list[str], asked: list[str], question: Row) -> str:
+    some, others = (", ".join(ids[:3]) for ids in (answered, asked))
+    return (
+        f"none of the {len(answered)} answers belongs to one of the {len(asked)} questions of"
+        f" {question.file.name}: their ids are {some} …, those of the questions {others} …. Give"
+        " the questions that were asked."
+    )
 
 
 def _match_by_order(answers: list[Row], questions: list[Row], faults: Faults) -> Matched:
@@ -90,7 +100,7 @@ def _match_by_order(answers: list[Row], questions: list[Row], faults: Faults) ->
         faults.add_file(
             answers[0].file,
             f"{len(answers)} answers for {len(questions)} questions, and no ids to match them by. "
-            "Give one answer a question, or an id (`question_id`) on both sides.",
+            "Give one answer per question, or an id (`question_id`) on both sides.",
         )
     pairs = [
         Pair(str(question.line), question, answer)

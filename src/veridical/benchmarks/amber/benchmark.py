@@ -6,7 +6,6 @@ made, the official way and ours, stands in `amber_totals`; how words are found a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
 
 from veridical.benchmarks.amber.card import CARD
 from veridical.benchmarks.amber.files import (
@@ -21,6 +20,7 @@ from veridical.benchmarks.amber.files import (
     read_lexicon,
     read_nouns,
 )
+from veridical.benchmarks.amber.items import AmberItems, score_answer, score_description
 from veridical.benchmarks.amber.totals import (
     amber_measures,
     amber_score,
@@ -32,7 +32,6 @@ from veridical.benchmarks.amber.words import (
     Lexicon,
     Similarity,
     exact,
-    judge_nouns,
     lexicon_nouns,
     nltk_is_there,
     nltk_nouns,
@@ -42,21 +41,10 @@ from veridical.benchmarks.amber.words import (
     word_versions,
 )
 from veridical.records import ItemScore, Metric
+from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
-from veridical.scoring.rows import Faults, field, read_rows
-from veridical.scoring.yes_no import strict_answer
-
-
-class AmberItems(NamedTuple):
-    """What was read."""
-
-    items: list[AmberItem]
-    """Responses of the task, in the order of the annotations."""
-    lexicon: Lexicon
-    """What AMBER knows of words."""
-    similarity: Similarity
-    """How alike two words are."""
+from veridical.scoring.rows import Faults, field, number_id
 
 
 class Amber(Benchmark[AmberItems]):
@@ -75,7 +63,7 @@ class Amber(Benchmark[AmberItems]):
         )
         asked = []
         for row in query_rows(folder / "query", faults):
-            number = field(row, "id", int, faults, otherwise=0)
+            number = number_id(row, ("id",), faults)
             if number in annotations and self._wants(annotations[number].dimension):
                 image = field(row, "image", str, faults, otherwise="")
                 asked.append(
@@ -101,11 +89,12 @@ class Amber(Benchmark[AmberItems]):
         lexicon = read_lexicon(folder, faults)
         annotations = read_annotations(folder / "annotations.json", lexicon, faults)
         images = read_images(folder / "query", faults)
-        rows = read_rows(files.path("responses"), faults)
+        rows = read_responses(files, faults)
         responses = index_responses(rows, annotations, faults)
         similarity = self._similarity(faults)
         given = read_nouns(self.option_files().get("nouns"), faults)
         faults.stop()
+        answers = Answers(rows, files, faults)
         asked = [one for one in annotations.values() if self._wants(one.dimension)]
         find = (
             self._noun_finder(lexicon)
@@ -117,7 +106,7 @@ class Amber(Benchmark[AmberItems]):
             row = responses.get(one.id)
             if row is None:
                 continue
-            said = field(row, "response", str, faults, otherwise="")
+            said = answers.of(row)
             image = images.get(one.id) or (
                 f"AMBER_{one.id}.jpg" if one.dimension == GENERATIVE else f"item {one.id}"
             )
@@ -131,16 +120,17 @@ class Amber(Benchmark[AmberItems]):
         warnings = self._input_warnings(
             items, asked=len(asked), unused=len(rows) - len(items), grouped=bool(images)
         )
-        return Loaded(AmberItems(items, lexicon, similarity), {"responses": len(rows)}, warnings)
+        notes = (*faults.notes, *warnings)
+        return Loaded(AmberItems(items, lexicon, similarity), {"responses": len(rows)}, notes)
 
     def score_items(self, items: AmberItems, *, variant: str) -> list[ItemScore]:
         """Compare nouns with the truth, and answers with the true ones."""
         official, threshold = variant == "official", float(self.options["threshold"])
         return [
             (
-                _score_description(item, items, threshold=threshold, official=official)
+                score_description(item, items, threshold=threshold, official=official)
                 if item.dimension == GENERATIVE
-                else _score_answer(item, official=official)
+                else score_answer(item, official=official)
             )
             for item in items.items
         ]
@@ -254,52 +244,3 @@ class Amber(Benchmark[AmberItems]):
                     " chair and hal."
                 )
         return tuple(notes)
-
-
-def _score_description(
-    item: AmberItem, items: AmberItems, *, threshold: float, official: bool
-) -> ItemScore:
-    truth = (
-        item.truth if official else tuple(dict.fromkeys(item.truth))
-    )  # a word that stands twice is met once
-    judged = judge_nouns(
-        item.nouns,
-        truth,
-        item.traps,
-        items.lexicon,
-        similarity=items.similarity,
-        threshold=threshold,
-    )
-    return ItemScore(
-        id=str(item.id),
-        cluster=item.image,
-        group=GENERATIVE,
-        status="scored" if item.response.strip() else "empty",
-        parsed=", ".join(judged.hallucinated),
-        values={
-            "mentions": judged.mentions,
-            "hallucinated": len(judged.hallucinated),
-            "covered": judged.covered,
-            "truth": judged.truth,
-            "imagined": judged.imagined,
-            "traps": judged.traps,
-        },
-    )
-
-
-def _score_answer(item: AmberItem, *, official: bool) -> ItemScore:
-    clear = strict_answer(item.response)
-    exactly = {"Yes": "yes", "No": "no"}.get(item.response)
-    read = (exactly or "unknown") if official else clear
-    values = {"label": float(item.label == "yes")}
-    if read != "unknown":
-        values["predicted"] = float(read == "yes")
-    status: Literal["scored", "empty", "unparsed"] = "scored" if read != "unknown" else "unparsed"
-    return ItemScore(
-        id=str(item.id),
-        cluster=item.image,
-        group=item.dimension,
-        status=status if item.response.strip() else "empty",
-        parsed=read,
-        values=values,
-    )

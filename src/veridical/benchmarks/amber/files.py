@@ -2,11 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from veridical.benchmarks.amber.words import Lexicon
-from veridical.scoring.rows import Faults, Row, field, index_rows, read_document, read_rows
+from veridical.scoring.rows import (
+    Faults,
+    Row,
+    field,
+    index_rows,
+    number_id,
+    read_document,
+    read_rows,
+    shown,
+)
 
+IDS = ("id", "question_id", "prompt_id", "index")
+"""Names of an item's id, the official one first."""
 GENERATIVE = "generative"
 _DIMENSIONS = {
     "generative": GENERATIVE,
@@ -54,9 +65,7 @@ def read_lexicon(folder: Path, faults: Faults) -> Lexicon:
     related = {}
     for word, others in (table if isinstance(table, dict) else {}).items():
         if not isinstance(others, list) or not all(isinstance(other, str) for other in others):
-            faults.add_file(
-                path, f"the words related to {word!r} must be a list of words. Mend it."
-            )
+            faults.add_file(path, f"the words related to {word!r} must be a list of words. Fix it.")
             continue
         related[word] = tuple(others)
     if table is not None and not isinstance(table, dict):
@@ -75,7 +84,7 @@ def read_annotations(path: Path, lexicon: Lexicon, faults: Faults) -> dict[int, 
     found = {}
     rows = read_rows(path, faults)
     for number, row in index_rows(
-        rows, lambda row: field(row, "id", int, faults, otherwise=0), faults
+        rows, lambda row: number_id(row, ("id",), faults), faults
     ).items():
         dimension = _DIMENSIONS.get(field(row, "type", str, faults, otherwise="generative"))
         if dimension is None:
@@ -96,14 +105,14 @@ def read_annotations(path: Path, lexicon: Lexicon, faults: Faults) -> dict[int, 
 
 
 def _words(row: Row, name: str, lexicon: Lexicon, faults: Faults) -> tuple[str, ...]:
-    words: list[Any] = field(row, name, list, faults, otherwise=[])
+    words: list[object] = field(row, name, list, faults, otherwise=[])
     unknown = [word for word in words if not isinstance(word, str) or word not in lexicon.related]
     if unknown and lexicon.related:
         faults.add(
             row,
             f"`{name}` holds {unknown[0]!r}, which relation.json lacks. Give files of one release.",
         )
-    return tuple(word for word in words if word not in unknown)
+    return tuple(str(word) for word in words if word not in unknown)
 
 
 def query_rows(folder: Path, faults: Faults) -> list[Row]:
@@ -116,8 +125,9 @@ def query_rows(folder: Path, faults: Faults) -> list[Row]:
 def read_images(folder: Path, faults: Faults) -> dict[int, str]:
     """Image of every item; empty where the folder of queries is not there."""
     return {
-        field(row, "id", int, faults, otherwise=0): field(row, "image", str, faults, otherwise="")
+        number: field(row, "image", str, faults, otherwise="")
         for row in query_rows(folder, faults)
+        if (number := number_id(row, ("id",), faults)) is not None
     }
 
 
@@ -125,9 +135,9 @@ def index_responses(
     rows: Sequence[Row], annotations: Mapping[int, AmberItem], faults: Faults
 ) -> dict[int, Row]:
     """Responses by id; one to an item that is not there is a fault."""
-    by_id = index_rows(rows, lambda row: field(row, "id", int, faults, otherwise=0), faults)
+    by_id = index_rows(rows, lambda row: number_id(row, IDS, faults), faults)
     for number, row in by_id.items():
-        if number not in annotations and annotations and "id" in row.values:
+        if number not in annotations and annotations:
             faults.add(
                 row, f"there is no item {number}; ids are {min(annotations)} to {max(annotations)}."
             )
@@ -137,17 +147,16 @@ def index_responses(
 def read_nouns(path: Path | None, faults: Faults) -> dict[int, tuple[str, ...]]:
     """Nouns by id, from a file of `id`, `nouns`; empty without a file."""
     rows = [] if path is None else read_rows(path, faults)
-    return {
-        field(row, "id", int, faults, otherwise=0): given_nouns(row, faults) or () for row in rows
-    }
+    by_id = index_rows(rows, lambda row: number_id(row, IDS, faults), faults)
+    return {number: given_nouns(row, faults) or () for number, row in by_id.items()}
 
 
 def given_nouns(row: Row, faults: Faults) -> tuple[str, ...] | None:
     """The nouns that a row brings, None where it brings none."""
     if "nouns" not in row.values:
         return None
-    nouns: list[Any] = field(row, "nouns", list, faults, otherwise=[])
+    nouns: list[object] = field(row, "nouns", list, faults, otherwise=[])
     if not all(isinstance(noun, str) for noun in nouns):
-        faults.add(row, f"`nouns` must be a list of words, got {nouns!r:.60}. Mend the row.")
+        faults.add(row, f"`nouns` must be a list of words, got {shown(nouns)}. Fix the row.")
         return ()
-    return tuple(nouns)
+    return tuple(map(str, nouns))

@@ -12,17 +12,22 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from veridical.benchmarks.chair.card import CARD
-from veridical.benchmarks.coco.captions import DESCRIBE, read_caption_rows
+from veridical.benchmarks.coco.captions import DESCRIBE, read_caption_rows, read_captions
 from veridical.benchmarks.coco.mentions import Reader
-from veridical.benchmarks.coco.own_words import own_words_reader, read_own_words
-from veridical.benchmarks.coco.readings import reader_of, reading_versions
+from veridical.benchmarks.coco.readings import (
+    own_words_reader,
+    read_own_words,
+    reader_of,
+    reading_versions,
+)
 from veridical.benchmarks.coco.reference import listed_images, read_truth
 from veridical.benchmarks.coco.tokens import VERSION
 from veridical.benchmarks.coco.totals import column, metrics_of, object_measures
 from veridical.records import ItemScore, Metric
+from veridical.scoring.answers import Answers
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
-from veridical.scoring.rows import Faults, field
+from veridical.scoring.rows import Faults
 
 
 class ChairItem(NamedTuple):
@@ -68,7 +73,7 @@ class Chair(Benchmark[list[ChairItem]]):
     def read(self, files: Files, *, variant: str) -> Loaded[list[ChairItem]]:
         """Read captions, and what is in their images as the variant reads COCO's own captions."""
         faults = Faults()
-        rows = read_caption_rows(files.path("responses"), faults)
+        rows = read_captions(files, faults)
         known = len(faults.found)
         own = self._own_words(faults)
         truth = read_truth(
@@ -77,7 +82,9 @@ class Chair(Benchmark[list[ChairItem]]):
             self._reader(variant, own),
             faults,
             kinds=set(own.values()) if own else None,
+            variant=variant,
         )
+        answers = Answers([row.row for row in rows], files, faults)
         readable = len(faults.found) == known
         items = []
         for row in rows:
@@ -87,15 +94,14 @@ class Chair(Benchmark[list[ChairItem]]):
                     f"image {row.image} is not in the reference. Give the reference of these"
                     " images.",
                 )
-            caption = field(
-                row.row, ("caption", "text", "answer", "response"), str, faults, otherwise=""
-            )
-            items.append(ChairItem(row.id, row.image, caption, truth.get(row.image, frozenset())))
+            there = truth.get(row.image, frozenset())
+            items.append(ChairItem(row.id, row.image, answers.of(row.row), there))
         faults.stop()
-        return Loaded(items, {"responses": len(rows), "reference": len(truth)})
+        counts = {"responses": len(rows), "reference": len(truth)}
+        return Loaded(items, counts, tuple(faults.notes))
 
     def score_items(self, items: list[ChairItem], *, variant: str) -> list[ItemScore]:
-        """Find every caption's objects and hold them against the truth."""
+        """Find every caption's objects and compare them with the truth."""
         read = self._reader(variant, self._own_words(Faults()))
         return [_score(item, read) for item in items]
 

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-from veridical.scoring.matching import row_id
-from veridical.scoring.rows import Faults, Row, index_rows, read_document, read_rows
+from veridical.scoring.answers import read_responses
+from veridical.scoring.protocol import Files
+from veridical.scoring.rows import Faults, Row, id_text, index_rows, names_of, read_rows, shown
 
-_COCO_FILE = re.compile(r"(?:COCO_(?:train|val)2014_)?0*(\d+)(?:\.jpe?g)?", re.IGNORECASE)
-
-
+_COCO_FILE = re.compile(r"(?:COCO_(?:train|val)2014_)?0*(\d+)", re.IGNORECASE)
+_IMAGE_SUFFIX = re.compile(r"\.(?:jpe?g|png|webp|bmp|gif)$", re.IGNORECASE)
+_IMAGE_NAMES = ("image_id", "image", "image_path", "image_file", "image_source", "file_name")
+"""Names under which a row may hold its image, as id, number, file name or path."""
 DESCRIBE = "Please describe this image in detail."
 """What models are asked where a file of images does not say otherwise."""
 
@@ -27,64 +29,61 @@ class CaptionRow(NamedTuple):
 
 
 def read_caption_rows(path: Path, faults: Faults) -> list[CaptionRow]:
-    """Rows of a JSON array, of JSON lines, or of the original's `{"imgToEval": {ID: row}}`, with their images.
+    """Rows of a file with their images.
 
     Args:
         path: The file.
         faults: Where to note rows without an image, and ids that come twice.
     """
-    return name_rows(expand_rows(path, faults), faults)
+    return name_rows(read_rows(path, faults), faults)
 
 
-def expand_rows(path: Path, faults: Faults) -> list[Row]:
-    """The rows as they stand in the file."""
-    mine = Faults()
-    rows = read_rows(path, mine)
-    if len(rows) == 1 and "imgToEval" in rows[0].values:
-        return _rows_of(path, rows[0].values, faults)
-    if mine.found and path.is_file():
-        document = read_document(path, Faults())  # the original writes one object over many lines
-        if isinstance(document, dict) and "imgToEval" in document:
-            return _rows_of(path, document, faults)
-    faults.found.extend(mine.found)
-    return rows
+def read_captions(files: Files, faults: Faults) -> list[CaptionRow]:
+    """Rows of the responses with their images."""
+    return name_rows(read_responses(files, faults), faults)
 
 
 def name_rows(rows: Sequence[Row], faults: Faults) -> list[CaptionRow]:
     """Find out which image each row is about."""
-    images = {
-        id(row): image_key(image)
-        for row in rows
-        if (image := row_id(row, ("image_id",), faults)) is not None
-    }
-    imaged = [row for row in rows if id(row) in images]
+    images = {id(row): _image(row, faults) for row in rows}
+    imaged = [row for row in rows if images[id(row)] is not None]
     named = index_rows(imaged, lambda row: _own_id(row) or images[id(row)], faults)
-    return [CaptionRow(name, images[id(row)], row) for name, row in named.items()]
+    return [CaptionRow(str(name), str(images[id(row)]), row) for name, row in named.items()]
 
 
 def image_key(image: str | int) -> str:
-    """One name for an image: COCO's number, from the number or the file's name; any other name as it is.
+    """One name for an image: COCO's number, from the number or the file; any other name without folder and suffix.
 
-    >>> image_key("COCO_val2014_000000000042.jpg"), image_key(42), image_key("scene-7")
+    >>> image_key("COCO_val2014_000000000042.jpg"), image_key(42), image_key("images/scene-7.png")
     ('42', '42', 'scene-7')
     """
-    match = _COCO_FILE.fullmatch(str(image).strip())
-    return match[1] if match else str(image).strip()
+    name = _IMAGE_SUFFIX.sub("", PurePosixPath(str(image).strip().replace("\\", "/")).name)
+    match = _COCO_FILE.fullmatch(name)
+    return match[1] if match else name
+
+
+def has_image(row: Row) -> bool:
+    """Whether a row says which image it is about."""
+    return any(name in row.values for name in _IMAGE_NAMES)
+
+
+def _image(row: Row, faults: Faults) -> str | None:
+    name = next((name for name in _IMAGE_NAMES if name in row.values), None)
+    if name is None:
+        faults.add(row, f"`image_id` is missing, got {names_of(row)}. Give the row its image.")
+        return None
+    value = row.values[name]
+    text = id_text(value.get("path") if isinstance(value, Mapping) else value)
+    if text is None:
+        message = (
+            f"`{name}` must be a number or a text, got {shown(value)}. Give the row its image."
+        )
+        faults.add(row, message)
+        return None
+    return image_key(text) or None
 
 
 def _own_id(row: Row) -> str | None:
-    """Id of the row beside its image's: some files ask several things about one image."""
-    values = (row.values.get(name) for name in ("question_id", "id"))
-    return next((str(value) for value in values if isinstance(value, (int, str))), None)
-
-
-def _rows_of(path: Path, document: Mapping[str, Any], faults: Faults) -> list[Row]:
-    entries = document["imgToEval"]
-    values = list(entries.values()) if isinstance(entries, dict) else []
-    if not values or not all(isinstance(value, dict) for value in values):
-        faults.add_file(
-            path,
-            "`imgToEval` must be an object of rows by id. Give the file that the captioner wrote.",
-        )
-        return []
-    return [Row(path, number, value) for number, value in enumerate(values, start=1)]
+    """Id of the row besides its image's: some files ask several things about one image."""
+    ids = (id_text(row.values.get(name)) for name in ("question_id", "id"))
+    return next((text for text in ids if text is not None), None)

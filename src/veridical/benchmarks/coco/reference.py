@@ -1,15 +1,16 @@
 """Which objects are in which image: from COCO's annotations, or from a list."""
 
 import difflib
-import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from veridical.benchmarks.coco.captions import image_key
+from veridical.benchmarks.coco.forms import misfit
 from veridical.benchmarks.coco.mentions import Reader
+from veridical.benchmarks.coco.pickled import is_pickle, read_evaluator
 from veridical.benchmarks.coco.vocabulary import object_kinds
-from veridical.scoring.rows import Faults, read_document
+from veridical.scoring.rows import Faults, read_document, shown
 
 Truth = dict[str, frozenset[str]]
 """Image → kinds of object that are in it."""
@@ -22,24 +23,30 @@ def read_truth(
     faults: Faults,
     *,
     kinds: Collection[str] | None = None,
+    variant: str = "",
 ) -> Truth:
     """Read what is in some images.
 
     Args:
         path: COCO's annotation folder: an object is there where it is outlined or where one of the
-            five captions that people wrote names it. Or a JSON file `{image: [objects]}`.
+            five captions that people wrote names it. Or a JSON file `{image: [objects]}`, or the
+            `chair.pkl` of OPERA's evaluator.
         images: The images that are asked about; others are passed over.
         read: Reads the captions, as it reads the model's.
         faults: Where to note what is wrong with the files; an image that is not in them is not
             noted here.
         kinds: The kinds of object that a list may name; None: COCO's 80.
+        variant: The variant of CHAIR that the list should fit; a note says where it does not.
     """
     wanted = set(images)
-    return (
-        _from_folder(path, wanted, read, faults)
-        if path.is_dir()
-        else _from_list(path, wanted, faults, kinds)
-    )
+    if path.is_dir():
+        return _from_folder(path, wanted, read, faults)
+    document = faults.gather(lambda: _listed(path, faults), otherwise=None)
+    truth = {} if document is None else _from_list(path, document, faults, kinds)
+    note = misfit(truth, variant)
+    if note:
+        faults.notes.append(note)
+    return {image: objects for image, objects in truth.items() if image in wanted}
 
 
 def listed_images(path: Path, faults: Faults) -> list[str]:
@@ -50,8 +57,12 @@ def listed_images(path: Path, faults: Faults) -> list[str]:
             "a folder of COCO's does not say which images are asked about. Name them: --questions.",
         )
         return []
-    document = read_document(path, faults)
+    document = faults.gather(lambda: _listed(path, faults), otherwise=None)
     return [image_key(image) for image in document] if isinstance(document, dict) else []
+
+
+def _listed(path: Path, faults: Faults) -> Any:
+    return read_evaluator(path) if is_pickle(path) else read_document(path, faults)
 
 
 def _from_folder(folder: Path, wanted: set[str], read: Reader, faults: Faults) -> Truth:
@@ -98,36 +109,31 @@ def _add(
                 objects.update(read(annotation["caption"]).objects)
 
 
-def _from_list(path: Path, wanted: set[str], faults: Faults, own: Collection[str] | None) -> Truth:
-    kinds = object_kinds() if own is None else own
-    document = read_document(path, faults)
-    if document is None:
-        return {}
+def _from_list(path: Path, document: Any, faults: Faults, own: Collection[str] | None) -> Truth:
     if not isinstance(document, dict):
-        faults.add_file(
-            path,
-            f"must be an object {{image: [objects]}}, got {json.dumps(document)[:60]}. Mend the"
-            " file.",
-        )
+        message = f"must be an object {{image: [objects]}}, got {shown(document)}. Fix the file."
+        faults.add_file(path, message)
         return {}
-    truth = {}
+    known = frozenset(object_kinds() if own is None else own)
+    truth: Truth = {}
     for image, objects in document.items():
         if not isinstance(objects, list) or not all(isinstance(name, str) for name in objects):
-            got = json.dumps(objects, ensure_ascii=False)[:60]
             faults.add_file(
-                path, f"image {image!r}: a list of names of objects is needed, got {got}. Mend it."
+                path,
+                f"image {image!r}: a list of names of objects is needed, got {shown(objects)}."
+                " Fix it.",
             )
-        elif unknown := sorted(set(objects) - set(kinds)):
-            near = difflib.get_close_matches(unknown[0], kinds, n=1)
-            known, other = (
-                ("COCO's 80 kinds", "COCO's names")
-                if own is None
-                else ("the given words' kinds", "theirs")
-            )
-            hint = f"Did you mean {near[0]!r}?" if near else f"Take {other}."
-            faults.add_file(
-                path, f"image {image!r}: {unknown[0]!r} is none of {known} of object. {hint}"
-            )
-        elif (key := image_key(image)) in wanted:
-            truth[key] = frozenset(objects)
+        elif unknown := sorted(set(objects) - known):
+            faults.add_file(path, f"image {image!r}: {_unknown(unknown[0], known, own)}")
+        else:
+            truth[image_key(image)] = frozenset(objects)
     return truth
+
+
+def _unknown(name: str, known: Collection[str], own: Collection[str] | None) -> str:
+    near = difflib.get_close_matches(name[:60], known, n=1)
+    whose, other = (
+        ("COCO's 80 kinds", "COCO's names") if own is None else ("the given words' kinds", "theirs")
+    )
+    hint = f"Did you mean {near[0]!r}?" if near else f"Take {other}."
+    return f"{name[:60]!r} is none of {whose} of object. {hint}"

@@ -1,15 +1,14 @@
 """Which of COCO's images show which scene, and which objects are typical of it."""
 
 import difflib
-import json
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from veridical.benchmarks.coco.captions import CaptionRow, image_key, name_rows
+from veridical.benchmarks.coco.captions import CaptionRow, has_image, image_key, name_rows
 from veridical.benchmarks.coco.vocabulary import object_kinds
-from veridical.scoring.rows import Faults, Row, read_document, read_rows
+from veridical.scoring.rows import Faults, Row, Values, read_document, read_rows, shown
 
 Scenes = dict[str, frozenset[str]]
 """Image → scenes that it shows."""
@@ -35,21 +34,14 @@ def read_scene_file(path: Path, known: Collection[str], faults: Faults) -> Scene
         known: The scenes that there are.
         faults: Where to note scenes that are not known, and what is wrong with the file.
     """
-    mine = Faults()
-    rows = read_rows(path, mine)
-    alone = rows[0].values if len(rows) == 1 and not mine.found else None
-    if alone is not None and "image_id" not in alone:
-        return SceneFile(_by_scene(path, dict(alone), known, faults), None)
-    if mine.found and path.is_file():
-        document = read_document(path, Faults())  # one object over many lines
-        if isinstance(document, dict):
-            return SceneFile(_by_scene(path, document, known, faults), None)
-    faults.found.extend(mine.found)
+    rows = read_rows(path, faults)
+    if len(rows) == 1 and not has_image(rows[0]):
+        return SceneFile(_by_scene(path, rows[0].values, known, faults), None)
     named = name_rows(rows, faults)
     scenes: dict[str, set[str]] = {}
     for one in named:
         scenes.setdefault(one.image, set()).update(_scenes_of(one.row, known, faults))
-    return SceneFile({image: frozenset(shown) for image, shown in scenes.items()}, named)
+    return SceneFile({image: frozenset(inside) for image, inside in scenes.items()}, named)
 
 
 def scenes_in_captions(folder: Path, known: Iterable[str], images: Iterable[str]) -> Scenes:
@@ -75,7 +67,7 @@ def scenes_in_captions(folder: Path, known: Iterable[str], images: Iterable[str]
             found.setdefault(image, set()).update(
                 scene for scene, one in patterns.items() if one.search(text)
             )
-    return {image: frozenset(shown) for image, shown in found.items()}
+    return {image: frozenset(inside) for image, inside in found.items()}
 
 
 def read_typical(path: Path, faults: Faults) -> Typical:
@@ -90,7 +82,7 @@ def read_typical(path: Path, faults: Faults) -> Typical:
         return {}
     if not isinstance(document, dict) or not document:
         faults.add_file(
-            path, f"must be an object {{scene: [objects]}}, got {_shown(document)}. Mend the file."
+            path, f"must be an object {{scene: [objects]}}, got {shown(document)}. Mend the file."
         )
         return {}
     typical: Typical = {}
@@ -102,7 +94,7 @@ def read_typical(path: Path, faults: Faults) -> Typical:
         elif not _are_texts(objects) or not objects:
             faults.add_file(
                 path,
-                f"scene {scene!r}: a list of names of objects is needed, got {_shown(objects)}."
+                f"scene {scene!r}: a list of names of objects is needed, got {shown(objects)}."
                 " Mend it.",
             )
         elif unknown := sorted(set(objects) - object_kinds()):
@@ -117,9 +109,7 @@ def read_typical(path: Path, faults: Faults) -> Typical:
     return typical
 
 
-def _by_scene(
-    path: Path, document: dict[str, Any], known: Collection[str], faults: Faults
-) -> Scenes:
+def _by_scene(path: Path, document: Values, known: Collection[str], faults: Faults) -> Scenes:
     scenes: dict[str, set[str]] = {}
     for scene, images in document.items():
         if problem := _unknown(scene, known):
@@ -127,13 +117,13 @@ def _by_scene(
         elif not isinstance(images, list) or not all(_is_id(image) for image in images):
             faults.add_file(
                 path,
-                f"scene {scene!r}: a list of ids of images is needed, got {_shown(images)}."
+                f"scene {scene!r}: a list of ids of images is needed, got {shown(images)}."
                 " Mend it.",
             )
         else:
             for image in images:
                 scenes.setdefault(image_key(image), set()).add(scene)
-    return {image: frozenset(shown) for image, shown in scenes.items()}
+    return {image: frozenset(inside) for image, inside in scenes.items()}
 
 
 def _scenes_of(row: Row, known: Collection[str], faults: Faults) -> set[str]:
@@ -149,7 +139,7 @@ def _scenes_of(row: Row, known: Collection[str], faults: Faults) -> set[str]:
     if not _are_texts(told):
         faults.add(
             row,
-            f"`scene` must be a text, a list of texts or null, got {_shown(value)}. Mend the row.",
+            f"`scene` must be a text, a list of texts or null, got {shown(value)}. Mend the row.",
         )
         return set()
     for scene in told:
@@ -173,7 +163,3 @@ def _are_texts(value: object) -> bool:
 
 def _is_id(value: object) -> bool:
     return isinstance(value, (int, str)) and not isinstance(value, bool)
-
-
-def _shown(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)[:60]

@@ -32,9 +32,10 @@ from veridical.files import write_json_atomically
 from veridical.judges.protocol import Case, Review
 from veridical.judges.templates import slot_template
 from veridical.records import ItemScore, Metric
+from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
-from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
+from veridical.scoring.rows import Faults, Row, field, id_text, index_rows, read_rows
 
 OFFICIAL_PROMPTS = {
     "8de88cbb4ba741b76fccf42eccf729a237c28ce9cf11a043878eff1edecf1de4": "HallusionBench, utils.py",
@@ -77,11 +78,13 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
         return asked
 
     def cases(self, files: Files, *, template: Path | None = None) -> Cases:
-        """One case an answer."""
+        """One case per answer."""
         faults = Faults()
         cases = []
-        for row in read_rows(files.path("responses"), faults):
-            item = read_answer(row, faults)
+        rows = read_responses(files, faults)
+        answers = Answers(rows, files, faults)
+        for row in rows:
+            item = read_answer(row, answers, faults)
             question, truth = (
                 field(row, name, str, faults, otherwise="")
                 for name in ("question", "gt_answer_details")
@@ -107,8 +110,9 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
     def read(self, files: Files, *, variant: str) -> Loaded[list[HallusionItem]]:
         """Read the rows, and the reviews where a judge is needed."""
         faults = Faults()
-        rows = read_rows(files.path("responses"), faults)
-        items = [read_answer(row, faults) for row in rows]
+        rows = read_responses(files, faults)
+        answers = Answers(rows, files, faults)
+        items = [read_answer(row, answers, faults) for row in rows]
         ids = {id(row): item.id for row, item in zip(rows, items, strict=True)}
         if not faults.found:  # ids of rows at fault are made up
             index_rows(rows, lambda row: ids[id(row)], faults)
@@ -118,7 +122,8 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
                 items = _with_own_checks(items, rows, files, faults)
             else:
                 reviews = {
-                    str(row.values.get("id")): row for row in read_rows(files.reviews, faults)
+                    id_text(row.values.get("id")) or "": row
+                    for row in read_rows(files.reviews, faults)
                 }
                 items = [
                     _with_review(*pair, reviews, faults, variant)
@@ -133,7 +138,7 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
         warnings = []
         if len(items) != QUESTIONS:
             warnings.append(f"{len(items)} questions of {QUESTIONS:,}: not the whole benchmark.")
-        return Loaded(items, counts, tuple(warnings), versions)
+        return Loaded(items, counts, (*faults.notes, *warnings), versions)
 
     def score_items(self, items: list[HallusionItem], *, variant: str) -> list[ItemScore]:
         """Say of every answer whether it is right, and whose fault an error is."""

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from veridical.records import ItemScore, Metric
-from veridical.scoring.measures import Measure, means
-from veridical.scoring.rates import rate_metric
+from veridical.scoring.measures import Measure, means, rate_metric
 from veridical.statistics import clustered_ratios
 
 

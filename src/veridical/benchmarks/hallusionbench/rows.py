@@ -3,8 +3,8 @@
 import re
 from typing import Literal, NamedTuple
 
-from veridical.scoring.matching import row_id
-from veridical.scoring.rows import Faults, Row, field
+from veridical.scoring.answers import Answers
+from veridical.scoring.rows import Faults, Row, field, id_text, names_of, row_id, shown
 from veridical.scoring.yes_no import strict_answer
 
 Check = Literal["", "0", "1", "2"]
@@ -14,9 +14,21 @@ CHECK_FIELDS = ("gpt4v_output_gpt_check", "check")
 """Names of the field that holds the judge's check."""
 
 _VERDICT = re.compile(r"\b(correct|incorrect|unclear)\b")
-_DENIED = re.compile(
-    r"(?:\b(?:not|never|neither|nor)|n't)\W+(?:\w+\W+)?(?:correct|incorrect|unclear)\b"
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]?")
+_PLAIN = re.compile(
+    r"(?:^|[:=\-–—>]|\b(?:is|are|was|as|be)) [\s*_\"'`(\[]{0,9}"
+    r"(?: (?:clearly|completely|entirely|fully|totally|indeed|definitely|certainly|perfectly"
+    r"|absolutely|therefore|thus|factually|also|indeed) [\s*_\"'`]{1,9} ){0,3} $",
+    re.VERBOSE,
 )
+"""What may stand before a verdict that is given plainly."""
+_HEDGED = re.compile(
+    r"\b(?:not|no|never|neither|nor|none|nobody|nothing|hardly|barely|scarcely|without|cannot|fails?"
+    r"|if|unless|whether|would|could|might|may|should|seems?|appears?|possibly|probably|perhaps|almost"
+    r"|nearly|partial\w*|partly|mostly|largely|half|somewhat|rather|quite|generally|broadly|far|less"
+    r"|anything|doubt\w*|in part|only|except|apart|but|although|though|however|extent|or)\b|n['’]t\b|\?"
+)
+"""What makes a verdict less than plain, or denies it, anywhere in its sentence."""
 _CODES: dict[str, Check] = {"incorrect": "0", "correct": "1", "unclear": "2"}
 
 
@@ -70,14 +82,22 @@ def official_check(text: str) -> Check:
 
 
 def strict_check(text: str) -> Check | None:
-    """Read the one verdict that a judge gives and does not deny; None for all else.
+    """Read the one verdict that a judge gives plainly; None for all else.
 
-    >>> strict_check("**Correct**"), strict_check("It isn't correct."), strict_check("correct or unclear")
+    A verdict that is denied, hedged ("partially correct", "far from correct") or used of something
+    else ("the correct answer") is not one, and makes the review unreadable.
+
+    >>> strict_check("**Correct**"), strict_check("Partially correct."), strict_check("correct or unclear")
     ('1', None, None)
     """
-    lower = text.lower()
-    found = set(_VERDICT.findall(lower))
-    return _CODES[found.pop()] if len(found) == 1 and not _DENIED.search(lower) else None
+    found: set[Check | None] = set()
+    for sentence in _SENTENCE.findall(text.lower()):
+        hedged = None
+        for match in _VERDICT.finditer(sentence):
+            hedged = hedged if hedged is not None else bool(_HEDGED.search(sentence))
+            plain = _PLAIN.search(sentence[max(0, match.start() - 80) : match.start()])
+            found.add(_CODES[match[1]] if plain and not hedged else None)
+    return found.pop() if len(found) == 1 else None
 
 
 def read_question(row: Row, faults: Faults) -> HallusionItem:
@@ -110,15 +130,18 @@ def read_question(row: Row, faults: Faults) -> HallusionItem:
     )
 
 
-def read_answer(row: Row, faults: Faults) -> HallusionItem:
+def read_answer(row: Row, answers: Answers, faults: Faults) -> HallusionItem:
     """Read a question with what the model said to it."""
-    answer = field(row, "model_prediction", str, faults, otherwise="")
-    return read_question(row, faults)._replace(answer=answer)
+    return read_question(row, faults)._replace(answer=answers.of(row))
 
 
 def read_check(row: Row, faults: Faults) -> Check:
-    """The judge's check that a row brings."""
-    name = next((name for name in CHECK_FIELDS if name in row.values), CHECK_FIELDS[0])
+    """The judge's check that a row brings, under either name."""
+    found = {name: row.values[name] for name in CHECK_FIELDS if name in row.values}
+    if len({id_text(value) for value in found.values()}) > 1:
+        named = " and ".join(f"`{name}`" for name in found)
+        faults.add(row, f"{named} differ: {', '.join(map(shown, found.values()))}. Keep one.")
+    name = next(iter(found), CHECK_FIELDS[0])
     return _code(row, name, ("0", "1", "2"), faults)  # type: ignore[return-value]
 
 
@@ -139,11 +162,12 @@ def checked_by_words(item: HallusionItem, original: HallusionItem | None) -> Hal
 
 def _code(row: Row, name: str, options: tuple[str, ...], faults: Faults) -> str:
     """A field that is one of a few codes, as text or number."""
-    value = row.values.get(name)
-    code = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if name not in row.values:
+        faults.add(row, f"`{name}` is missing, got {names_of(row)}. Add it.")
+        return options[0]
+    code = id_text(row.values[name]) or ""
     if code not in options:
-        faults.add(
-            row, f"`{name}` must be {' or '.join(options)}, got {str(value)[:60]!r}. Mend the row."
-        )
+        got = shown(row.values[name])
+        faults.add(row, f"`{name}` must be {' or '.join(options)}, got {got}. Fix the row.")
         return options[0]
     return code

@@ -1,46 +1,33 @@
 """LLaVA-Bench: a judge grades a reference answer and the model's from 1 to 10; the score is a ratio of the two means.
 
 relative = 100 · Σ model / Σ reference over the items of a category, and over all items together.
-The official parser (LLaVA `eval_gpt_review_visual.py`) takes the first line, turns commas into
-blanks, splits at each blank and wants two numbers exactly; all else is [-1, -1], which LLaVA's
-summary averages in and RLHF-V's leaves out.
+How grades are read stands in `grades`.
 """
 
 import json
-import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from veridical.benchmarks.judged import Cases, JudgedBenchmark
 from veridical.benchmarks.llava_bench.card import CARD
 from veridical.benchmarks.llava_bench.cases import read_cases
+from veridical.benchmarks.llava_bench.grades import (
+    FAILED,
+    Grades,
+    official_grades,
+    strict_grades,
+)
 from veridical.files import write_text_atomically
 from veridical.judges.protocol import Case, Review
 from veridical.records import ItemScore, Metric
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
-from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
+from veridical.scoring.rows import Faults, Row, field, id_text, index_rows, read_rows, shown
 from veridical.statistics import clustered_bootstrap
 
-_GRADE = r"(\d+(?:\.\d+)?)(?:\s*/\s*10)?"
-_PAIR = re.compile(rf"(?:scores?\s*:?)?\s*{_GRADE}(?:\s*[,;|]\s*|\s+){_GRADE}\s*\.?", re.IGNORECASE)
-_NAMED = re.compile(
-    rf"assistant\s*1\s*[:=]\s*{_GRADE}[\s,;|]+assistant\s*2\s*[:=]\s*{_GRADE}\s*\.?", re.IGNORECASE
-)
-_LONGEST_LINE = 200
-"""Characters; a longer line is no line of two grades."""
-_FAILED = (-1.0, -1.0)
-
-
-class Grades(NamedTuple):
-    """What the judge gave."""
-
-    reference: float
-    """The reference answer's grade."""
-    model: float
-    """The model's."""
+_LARGEST = 1e6
+"""A grade above this is not one."""
 
 
 class LlavaBenchItem(NamedTuple):
@@ -60,52 +47,6 @@ class LlavaBenchItem(NamedTuple):
     """Why there is no judgement, where there is none."""
 
 
-def official_grades(text: str) -> Grades:
-    """Read two grades as the official code does; (-1, -1) where it fails.
-
-    >>> official_grades("8 9"), official_grades("8, 9"), official_grades("-1 -1")
-    (Grades(reference=8.0, model=9.0), Grades(reference=-1.0, model=-1.0), Grades(reference=-1.0,
-    model=-1.0))
-    """
-    parts = text.split("\n", maxsplit=1)[0].replace(",", " ").split(" ")
-    if len(parts) != 2:
-        return Grades(*_FAILED)
-    try:
-        grades = Grades(float(parts[0]), float(parts[1]))
-    except ValueError:
-        return Grades(*_FAILED)
-    # The official code would average "nan" in and print nan for everything.
-    return grades if all(map(math.isfinite, grades)) else Grades(*_FAILED)
-
-
-def strict_grades(text: str) -> Grades | None:
-    """Read two grades from 1 to 10 off the first line that is not blank, in any usual spelling; None for all else.
-
-    >>> strict_grades("8, 9"), strict_grades("Assistant 1: 8/10, Assistant 2: 9/10"), strict_grades("11 9")
-    (Grades(reference=8.0, model=9.0), Grades(reference=8.0, model=9.0), None)
-    """
-    line = next((line.strip().replace("*", "") for line in text.splitlines() if line.strip()), "")
-    match = (
-        (_PAIR.fullmatch(line) or _NAMED.fullmatch(line)) if len(line) <= _LONGEST_LINE else None
-    )
-    if match is None:
-        return None
-    grades = Grades(float(match[1]), float(match[2]))
-    return grades if all(1 <= grade <= 10 for grade in grades) else None
-
-
-def printed_relative(grades: Sequence[Grades]) -> float:
-    """What LLaVA's summary prints: both means rounded to three decimals, then the ratio to one; 0 without a reference.
-
-    >>> printed_relative([Grades(9, 8), Grades(8, 7)])
-    88.2
-    """
-    if not grades:
-        return 0.0
-    reference, model = (round(sum(column) / len(grades), 3) for column in zip(*grades, strict=True))
-    return round(100 * model / reference, 1) if reference else 0.0
-
-
 class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
     """LLaVA-Bench (COCO and in-the-wild) from reviews."""
 
@@ -118,10 +59,10 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
         faults = Faults()
         asked = []
         for row in read_rows(files.path("questions"), faults):
-            name = row.values.get("question_id", row.line)
+            name = _name(row)
             image = field(row, "image", str, faults, otherwise="")
             text = field(row, "text", str, faults, otherwise="")
-            asked.append(BenchmarkPrompt(str(name), image, text, {"question_id": name}))
+            asked.append(BenchmarkPrompt(name, image, text, {"question_id": name}))
         faults.stop()
         return asked
 
@@ -151,7 +92,7 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
         return measures
 
     def cases(self, files: Files, *, template: Path | None = None) -> Cases:
-        """One case a question, reference answer first."""
+        """One case per question, reference answer first."""
         return read_cases(files, template)
 
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
@@ -170,16 +111,17 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
         faults = Faults()
         rows = read_rows(files.path("reviews"), faults)
         images = _images(files.questions, faults) if files.questions is not None else None
-        index_rows(rows, lambda row: str(row.values.get("question_id", row.line)), faults)
+        index_rows(rows, _name, faults)
         items = [_item(row, images, faults) for row in rows]
         faults.stop()
         had = [row.values for row in rows if "error" not in row.values]
         judges = sorted(
-            {name for row in had for key in ("model", "reviewer_id") if (name := row.get(key))}
+            {str(name) for row in had for key in ("model", "reviewer_id") if (name := row.get(key))}
         )
         notes = () if images is not None else (_NO_IMAGES,)
         counts = {"reviews": len(rows)} | ({} if images is None else {"questions": len(images)})
-        return Loaded(items, counts, notes, {"judge": ", ".join(map(str, judges)) or "not named"})
+        judge = ", ".join(judges) or "not named"
+        return Loaded(items, counts, (*faults.notes, *notes), {"judge": judge})
 
     def score_items(self, items: list[LlavaBenchItem], *, variant: str) -> list[ItemScore]:
         """Read both grades of every review."""
@@ -220,8 +162,7 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
         failed = sum(score.status == "failed" for score in scores)
         if failed:
             notes.append(
-                f"{failed} of {len(scores)} judgements could not be had; they have no score and are"
-                " left out."
+                f"{failed} of {len(scores)} reviews failed; they have no score and are left out."
             )
         unread = [score for score in scores if score.status == "unparsed"]
         if unread and variant == "llava":
@@ -245,12 +186,12 @@ _NO_IMAGES = (
 
 
 def _score(item: LlavaBenchItem, variant: str) -> ItemScore:
-    shown = {"id": item.id, "cluster": item.image, "group": item.category}
+    about = {"id": item.id, "cluster": item.image, "group": item.category}
     if item.review is None and item.stored is None:
-        return ItemScore(**shown, status="failed", parsed=item.problem)
+        return ItemScore(**about, status="failed", parsed=item.problem)
     grades: Grades | None
     if variant == "strict":
-        stored = item.stored if item.stored != _FAILED else None
+        stored = item.stored if item.stored != FAILED else None
         grades = strict_grades(item.review) if item.review is not None else stored
         parsed = grades is not None
     else:
@@ -258,8 +199,9 @@ def _score(item: LlavaBenchItem, variant: str) -> ItemScore:
         parsed = grades.reference != -1
         grades = grades if parsed or variant == "llava" else None
     values = {} if grades is None else {"reference": grades.reference, "model": grades.model}
-    told = "" if grades is None else f"{grades.reference:g} {grades.model:g}"
-    return ItemScore(**shown, status="scored" if parsed else "unparsed", parsed=told, values=values)
+    read = "" if grades is None else f"{grades.reference:g} {grades.model:g}"
+    status = "scored" if parsed else "unparsed"
+    return ItemScore(**about, status=status, parsed=read, values=values)
 
 
 def _by_category(scores: Sequence[ItemScore]) -> dict[str, list[ItemScore]]:
@@ -276,17 +218,16 @@ def _relative(scores: Sequence[ItemScore]) -> float:
 
 
 def _item(row: Row, images: Mapping[str, str] | None, faults: Faults) -> LlavaBenchItem:
-    name = str(row.values.get("question_id", row.line))
+    name = _name(row)
     if images is not None and name not in images:
         faults.add(
             row, f"question {name} is not among the questions. Give the questions that were judged."
         )
-    text = next((row.values[key] for key in ("content", "text") if key in row.values), None)
+    text = _review(row, faults)
     if text is not None and not isinstance(text, str):
         faults.add(
             row,
-            f"`content` must be text, got {json.dumps(text, ensure_ascii=False)[:60]}. Mend the"
-            " row.",
+            f"`content` must be text, got {shown(text)}. Fix the row.",
         )
         text = None
     stored = _stored(row, faults)
@@ -300,6 +241,18 @@ def _item(row: Row, images: Mapping[str, str] | None, faults: Faults) -> LlavaBe
     return LlavaBenchItem(name, image, category.removeprefix("llava_bench_"), text, stored, problem)
 
 
+def _review(row: Row, faults: Faults) -> object:
+    """What the judge said, under either name; a fault where both are there and differ."""
+    found = {key: row.values[key] for key in ("content", "text") if row.values.get(key) is not None}
+    if len(found) == 2 and found["content"] != found["text"]:
+        faults.add(
+            row,
+            f"`content` and `text` differ: {shown(found['content'])} and"
+            f" {shown(found['text'])}. Keep the judge's words.",
+        )
+    return next(iter(found.values()), None)
+
+
 def _stored(row: Row, faults: Faults) -> Grades | None:
     value = next(
         (row.values[key] for key in ("tuple", "score") if row.values.get(key) is not None), None
@@ -307,26 +260,32 @@ def _stored(row: Row, faults: Faults) -> Grades | None:
     if value is None:
         return None
     whole = isinstance(value, list) and len(value) == 2
-    if not whole or any(isinstance(one, bool) or not isinstance(one, int | float) for one in value):
+    if not whole or not all(map(_is_grade, value)):
         faults.add(
             row,
-            f"`tuple` must be two numbers, got {json.dumps(value, ensure_ascii=False)[:60]}. Mend"
-            " the row.",
+            f"`tuple` must be two numbers, got {shown(value)}. Fix the row.",
         )
         return None
     return Grades(float(value[0]), float(value[1]))
 
 
+def _is_grade(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < _LARGEST
+
+
+def _name(row: Row) -> str:
+    return id_text(row.values.get("question_id")) or str(row.line)
+
+
 def _images(path: Path, faults: Faults) -> dict[str, str]:
     rows = read_rows(path, faults)
-    return {
-        str(row.values.get("question_id")): field(row, "image", str, faults, otherwise="")
-        for row in rows
-    }
+    return {_name(row): field(row, "image", str, faults, otherwise="") for row in rows}
 
 
-def _review_row(case: Case, review: Review, number: int) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _review_row(case: Case, review: Review, number: int) -> dict[str, object]:
+    row: dict[str, object] = {
         "id": number,
         "question_id": case.id,
         "category": case.fields["category"],

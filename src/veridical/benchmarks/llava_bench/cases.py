@@ -1,4 +1,4 @@
-"""What the judge of LLaVA-Bench is told: what is known of the image, the question, the reference answer, the model's.
+"""What the judge of LLaVA-Bench reads: what is known of the image, the question, the reference answer, the model's.
 
 The layout (sections Context, Question, Assistant 1, Assistant 2, System) is that of LLaVA's
 `eval_gpt_review_visual.py` for COCO and `eval_gpt_review_bench.py` in the wild; the instruction in
@@ -13,8 +13,9 @@ from veridical.benchmarks.judged import Cases
 from veridical.errors import ConfigError
 from veridical.judges.protocol import Case, Message
 from veridical.judges.templates import PromptFile, read_prompt
+from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.protocol import Files
-from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
+from veridical.scoring.rows import Faults, Row, field, id_text, index_rows, read_rows
 
 OFFICIAL_RULES = {
     "dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07": (
@@ -27,7 +28,7 @@ ANSWER_FILES = ("qa90_gpt4_answer.jsonl", "answers_gpt4.jsonl")
 CONTEXT_FILES = ("caps_boxes_coco2014_val_80.jsonl", "context.jsonl")
 """Names of what is known of the images: COCO, in the wild."""
 SYSTEM = "You grade answers to questions about pictures. Be exact, and fair to both sides."
-"""Our own system message; LLaVA's stands in its `eval_gpt_review_visual.py` and can be set for the
+"""Our own system message; LLaVA's is in its `eval_gpt_review_visual.py` and can be set for the
 judge."""
 
 
@@ -79,20 +80,24 @@ def read_cases(files: Files, template: Path | None) -> Cases:
     faults = Faults()
     folder = files.path("reference")
     questions = read_rows(files.path("questions"), faults)
-    answers = _by_question(read_rows(files.path("responses"), faults), faults)
+    answers = _by_question(read_responses(files, faults), faults)
     references = _by_question(read_rows(_one_of(folder, ANSWER_FILES), faults), faults)
     known = read_rows(_one_of(folder, CONTEXT_FILES), faults)
     contexts = index_rows(known, lambda row: str(row.values.get("image")), faults)
     made = _template(template)
     index_rows(questions, _question_id, faults)
-    cases = [_case(row, answers, references, contexts, made, faults) for row in questions]
+    asked = {_question_id(row): str(row.values.get("text", "")) for row in questions}
+    rows = list(answers.values())
+    said = Answers(rows, files, faults, questions=[asked.get(name, "") for name in answers])
+    texts = {name: said.of(row) for name, row in answers.items()}
+    cases = [_case(row, texts, references, contexts, made, faults) for row in questions]
     faults.stop()
     return Cases(cases, made)
 
 
 def _case(
     row: Row,
-    answers: dict[str, Row],
+    answers: dict[str, str],
     references: dict[str, Row],
     contexts: dict[str, Row],
     template: LlavaBenchTemplate,
@@ -131,9 +136,7 @@ def _case(
                 if name in references
                 else ""
             ),
-            "response": (
-                field(answers[name], texts, str, faults, otherwise="") if name in answers else ""
-            ),
+            "response": answers.get(name, ""),
         },
     )
 
@@ -180,4 +183,4 @@ def _by_question(rows: list[Row], faults: Faults) -> dict[str, Row]:
 
 
 def _question_id(row: Row) -> str:
-    return str(row.values.get("question_id", f"line {row.line}"))
+    return id_text(row.values.get("question_id")) or f"line {row.line}"

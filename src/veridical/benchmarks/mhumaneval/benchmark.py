@@ -5,41 +5,17 @@ kind and of any.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from veridical.benchmarks.annotated import AnnotatedBenchmark
+from veridical.benchmarks.mhumaneval.card import CARD, ITEMS, PAPER_KINDS
 from veridical.feedback.kinds import guess_kinds
 from veridical.feedback.segments import find_segments
 from veridical.records import KINDS, ItemScore, Metric
-from veridical.scoring.measures import Measure, means
-from veridical.scoring.protocol import (
-    BenchmarkPrompt,
-    Card,
-    Files,
-    InputSpec,
-    Loaded,
-    MetricSpec,
-    Preset,
-    ReferenceResult,
-    Variant,
-)
-from veridical.scoring.rates import rate_metric
-from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
-
-ITEMS = 146
-"""Answers in MHumanEval: 50 of Object HalBench and 96 of MMHal-Bench."""
-PAPER_KINDS = ("object", "position", "number", "other")
-"""RLHF-V's kinds; attributes and actions are among the others."""
-
-_TABLE = "RLHF-V (arXiv 2312.00849), table 1; every value is k/146"
-
-
-def _paper(model: str, *rates: float) -> ReferenceResult:
-    names = (
-        *(f"hallucination/{kind}" for kind in ("object", "position", "number")),
-        "hallucination/all",
-    )
-    return ReferenceResult(model, dict(zip(names, rates, strict=True)), _TABLE, variant="rlhf-v")
+from veridical.scoring.measures import Measure, means, rate_metric
+from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
+from veridical.scoring.reading.own_runs import responses_file
+from veridical.scoring.rows import Faults, Row, Values, field, index_rows, read_rows, row_id
 
 
 class MHumanEvalItem(NamedTuple):
@@ -61,63 +37,7 @@ class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
     """MHumanEval from annotated answers, or from the corrections of the studio."""
 
     name = "mhumaneval"
-    card = Card(
-        title="MHumanEval",
-        paper="Yu et al. 2023, arXiv 2312.00849; RLHF-V/RLHF-V",
-        measures=(
-            "How many answers people find a hallucination in: of an object, a position, a number,"
-            " of any kind."
-        ),
-        leaves_out=(
-            "How many hallucinations an answer has, and how much it tells: an empty answer is free"
-            " of them. 146 answers cannot tell 55.5 % from 57.5 % (p = 0.81); annotators who differ"
-            " are not modelled."
-        ),
-        data=(
-            "Questions and images: RLHF-V repository (data CC BY-NC 4.0), file"
-            " obj_halbench_mhumaneval_data_with_image.jsonl; the marks are yours to collect, for"
-            " instance in the studio."
-        ),
-        prompt="A detailed description (50), or the question of MMHal-Bench (96).",
-        judge=(
-            "People. `veridical evaluate` writes the answers as a sheet to mark, annotations.jsonl,"
-            " and scores it when it is run again after every row has its `segments`."
-        ),
-        variants={
-            "rlhf-v": Variant("RLHF-V's four kinds: attributes and actions count as other."),
-            "six-kinds": Variant("The six kinds of corrected segments, each apart."),
-        },
-        inputs={
-            "responses": InputSpec(
-                "JSON lines of `id`, `segments` (list of kinds, or of objects with `kind`), perhaps"
-                " `image` and `text`; or `Correction` records"
-            ),
-            "questions": InputSpec(
-                "JSON lines of `id` (`Prompt` records): all that were annotated; those without a"
-                " correction count as free of hallucination. For `veridical evaluate` with"
-                " `question` and `image` (or `image_path`, `image_id`)",
-                required=False,
-            ),
-        },
-        metrics={
-            "hallucination/all": MetricSpec("Answers with a marked segment / answers", "lower"),
-            "hallucination/*": MetricSpec(
-                "Answers with a marked segment of this kind / answers", "lower"
-            ),
-        },
-        references=(
-            _paper("LLaVA", 0.466, 0.212, 0.199, 0.808),
-            _paper("LLaVA-RLHF", 0.377, 0.178, 0.185, 0.726),
-            _paper("InstructBLIP", 0.308, 0.151, 0.171, 0.637),
-            _paper("Qwen-VL-Chat", 0.349, 0.164, 0.158, 0.610),
-            _paper("LLaVA-1.5", 0.308, 0.178, 0.171, 0.610),
-            _paper("RLHF-V", 0.219, 0.075, 0.144, 0.555),
-            _paper("GPT-4V", 0.226, 0.123, 0.110, 0.459),
-        ),
-        presets={
-            "plain": Preset("The question alone, as MMHal-Bench and Object HalBench ask; greedy.")
-        },
-    )
+    card = CARD
     how_to_mark = (
         f"Put the kinds of the hallucinated segments ({', '.join(KINDS)}) into `segments`, [] where"
         " there is none"
@@ -127,25 +47,26 @@ class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
         """The questions (`--questions`), `Prompt` records or rows of the same fields."""
         faults = Faults()
         asked = []
-        for row in _without_header(read_rows(files.path("questions"), faults)):
+        for row in read_rows(files.path("questions"), faults):
+            name = _id(row, faults) or ""
             question = field(row, ("question", "prompt"), str, faults, otherwise="")
             image = str(row.values["image_path"]) if "image_path" in row.values else _image(row, "")
             asked.append(
                 BenchmarkPrompt(
-                    _id(row, faults),
+                    name,
                     image,
                     question,
-                    {"id": _id(row, faults), "question": question},
+                    {"id": name, "question": question},
                 )
             )
         faults.stop()
         return asked
 
-    def sheet_row(self, asked: BenchmarkPrompt, answer: str) -> Mapping[str, Any]:
+    def sheet_row(self, asked: BenchmarkPrompt, answer: str) -> Values:
         """The answer with its question and image; `segments` is open."""
         return {**asked.row, "image": asked.image, "text": answer, "segments": None}
 
-    def is_marked(self, row: Mapping[str, Any]) -> bool:
+    def is_marked(self, row: Values) -> bool:
         """Whether `segments` is filled in."""
         return row.get("segments") is not None
 
@@ -153,18 +74,16 @@ class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
         """Read annotated answers or corrections, and all prompts where given."""
         del variant
         faults = Faults()
-        rows = _without_header(read_rows(files.path("responses"), faults))
+        rows = read_rows(responses_file(files.path("responses")), faults)
         corrected = [row for row in rows if "rejected" in row.values]
         marked = index_rows(rows, lambda row: _id(row, faults), faults)
         prompts = None
         if files.questions is not None:
             prompts = index_rows(
-                _without_header(read_rows(files.questions, faults)),
-                lambda row: _id(row, faults),
-                faults,
+                read_rows(files.questions, faults), lambda row: _id(row, faults), faults
             )
             for name, row in marked.items():
-                if name and name not in prompts:
+                if name not in prompts:
                     faults.add(
                         row,
                         f"prompt {name!r} is not among the questions. Give the questions that were"
@@ -184,9 +103,8 @@ class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
                 )
         faults.stop()
         counts = {"responses": len(rows)} | ({} if prompts is None else {"questions": len(prompts)})
-        return Loaded(
-            items, counts, _notes(items, corrections=bool(corrected), complete=prompts is not None)
-        )
+        notes = _notes(items, corrections=bool(corrected), complete=prompts is not None)
+        return Loaded(items, counts, (*faults.notes, *notes))
 
     def score_items(self, items: list[MHumanEvalItem], *, variant: str) -> list[ItemScore]:
         """Say of each answer which kinds were marked in it."""
@@ -267,7 +185,7 @@ def _marked(row: Row, faults: Faults) -> tuple[str, ...]:
     return tuple(_kind_names(segments, row, faults))
 
 
-def _kind_names(segments: Iterable[Any], row: Row, faults: Faults) -> Iterable[str]:
+def _kind_names(segments: Iterable[object], row: Row, faults: Faults) -> Iterable[str]:
     for segment in segments:
         kind = segment.get("kind", segment.get("type")) if isinstance(segment, dict) else segment
         name = kind.strip().lower() if isinstance(kind, str) else ""
@@ -277,7 +195,7 @@ def _kind_names(segments: Iterable[Any], row: Row, faults: Faults) -> Iterable[s
         else:
             faults.add(
                 row,
-                f"a segment's kind must be one of {', '.join(KINDS)}, got {kind!r}. Mend the row.",
+                f"a segment's kind must be one of {', '.join(KINDS)}, got {kind!r:.60}. Fix the row.",
             )
 
 
@@ -295,25 +213,13 @@ def _corrected(row: Row, faults: Faults) -> tuple[tuple[str, ...], bool]:
     )
 
 
-def _id(row: Row, faults: Faults) -> str:
-    name = next(
-        (row.values[key] for key in ("prompt_id", "id", "question_id") if key in row.values), None
-    )
-    if not isinstance(name, str | int) or isinstance(name, bool):
-        faults.add(
-            row, "`id` (or `prompt_id`, `question_id`) is missing or no text or number. Add it."
-        )
-        return f"line {row.line}"
-    return str(name)
+def _id(row: Row, faults: Faults) -> str | None:
+    return row_id(row, ("prompt_id", "id", "question_id"), faults)
 
 
 def _image(row: Row, otherwise: str) -> str:
     image = row.values.get("image", row.values.get("image_id", otherwise))
     return str(image.get("path", otherwise)) if isinstance(image, dict) else str(image)
-
-
-def _without_header(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if "veridical" not in row.values]
 
 
 def _notes(

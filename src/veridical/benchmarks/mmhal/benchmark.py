@@ -1,27 +1,30 @@
 """MMHal-Bench (Sun et al., arXiv 2309.14525): a judge rates 96 answers from 0 to 6; below 3 means a hallucination.
 
-The official parser (`summarize_gpt_mmhal.py`) looks for the text "rating: s", s = 0 … 6, in the
-lower-cased review. One s found is the score; none or several count as 0, and so as a hallucination.
-"Rating: 10" holds "rating: 1". RLHF-V adds informativeness: (s − 3 for s ≥ 3, else s) / 3, in
-percent.
+How a rating is read stands in `ratings`. RLHF-V adds informativeness: (s − 3 for s ≥ 3, else s) / 3,
+in percent.
 """
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from veridical.benchmarks.judged import Cases, JudgedBenchmark
 from veridical.benchmarks.mmhal.card import CARD, TYPES
+from veridical.benchmarks.mmhal.ratings import (
+    HALLUCINATES_BELOW,
+    informativeness,
+    official_rating,
+    strict_rating,
+)
 from veridical.files import write_json_atomically
 from veridical.judges.completions import read_completion
 from veridical.judges.protocol import Case, Review
 from veridical.judges.templates import slot_template
 from veridical.records import ItemScore, Metric
+from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure, means
 from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
-from veridical.scoring.rows import Faults, Row, field, read_rows, read_values
+from veridical.scoring.rows import Faults, Row, field, id_text, read_rows, read_values, shown
 from veridical.statistics import mean_metric, wilson
 
 ITEMS = 96
@@ -32,17 +35,7 @@ OFFICIAL_PROMPTS = {
 """Hashes of the published judge prompt."""
 
 _FIELDS = ("contents", "question", "reference", "response")
-"""What the judge is told, in the order of the published prompt's places."""
-_HALLUCINATES_BELOW = 3
-# Repetitions are bounded, so that no text makes the search slow.
-_STRICT = re.compile(
-    r"""\brating\b [\s*_"'`]{0,20}
-        (?: [:=] | \bis\b | \bof\b | [-–—](?=\s) )? [\s*_"'`]{0,20}
-        (?P<number> -?\d{1,9} (?:\.\d{1,9})? ) (?!\.?\d)
-        (?: \s?/\s?(?P<of>\d{1,9}) )?
-        (?P<range> \s?(?:-|–|\bto\b|\bor\b)\s?\d )?""",
-    re.VERBOSE | re.IGNORECASE,
-)
+"""What the judge reads, in the order of the published prompt's places."""
 
 
 class MMHalItem(NamedTuple):
@@ -58,40 +51,6 @@ class MMHalItem(NamedTuple):
     """Why it could not be had."""
     answer: str | None
     """What was judged, where the responses are known."""
-
-
-def official_rating(text: str) -> int | None:
-    """Read a rating as the official code does; None where it would warn and take 0.
-
-    >>> official_rating("Rating: 10"), official_rating("**Rating**: 5"), official_rating("Rating: 4 or Rating: 2")
-    (1, None, None)
-    """
-    lower = text.lower()
-    found = [score for score in range(7) if f"rating: {score}" in lower]
-    return found[0] if len(found) == 1 else None
-
-
-def strict_rating(text: str) -> int | None:
-    """Read the one whole number from 0 to 6 that stands after "rating", in any markup; None for all else.
-
-    >>> strict_rating("**Rating**: 5"), strict_rating("Rating: 10"), strict_rating("Rating: 4 ... no, Rating: 2")
-    (5, None, None)
-    """
-    found: set[int | None] = set()
-    for match in _STRICT.finditer(text):
-        whole = match["number"].isdigit() and 0 <= int(match["number"]) <= 6
-        clear = whole and match["range"] is None and match["of"] in (None, "6")
-        found.add(int(match["number"]) if clear else None)
-    return found.pop() if len(found) == 1 else None
-
-
-def informativeness(score: float) -> float:
-    """How much an answer tells whether or not it hallucinates, 0 to 3 (RLHF-V).
-
-    >>> informativeness(6), informativeness(2), informativeness(3)
-    (3, 2, 0)
-    """
-    return score - 3 if score >= _HALLUCINATES_BELOW else score
 
 
 class MMHal(JudgedBenchmark[list[MMHalItem]]):
@@ -122,7 +81,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         clusters = [score.cluster for score in scores]
         rated = [score.values.get("score") for score in scores]
         told = [None if value is None else 100 * informativeness(value) / 3 for value in rated]
-        wrong = [None if value is None else float(value < _HALLUCINATES_BELOW) for value in rated]
+        wrong = [None if value is None else float(value < HALLUCINATES_BELOW) for value in rated]
         return {
             "score": means(rated, clusters, bounds=(0.0, 6.0)),
             "hallucination_rate": means(wrong, clusters),
@@ -130,10 +89,11 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         }
 
     def cases(self, files: Files, *, template: Path | None = None) -> Cases:
-        """One case a response."""
+        """One case per response."""
         faults = Faults()
-        rows = read_rows(files.path("responses"), faults)
-        cases = [Case(name, _fields(row, faults)) for name, row in _by_id(rows)]
+        rows = read_responses(files, faults)
+        answers = Answers(rows, files, faults)
+        cases = [Case(name, _fields(row, answers, faults)) for name, row in _by_id(rows)]
         faults.stop()
         asked = slot_template(template, own="mmhal.txt", official=OFFICIAL_PROMPTS, fields=_FIELDS)
         return Cases(cases, asked)
@@ -148,7 +108,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         del variant
         faults = Faults()
         reviews = read_values(files.path("reviews"), faults)
-        rows = read_rows(files.responses, faults) if files.responses is not None else None
+        rows = read_responses(files, faults) if files.responses is not None else None
         asked = _asked(rows, len(reviews), files, faults)
         items, judges = [], set()
         for (name, kind, answer), (number, value) in zip(asked, reviews, strict=False):
@@ -164,7 +124,8 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         faults.stop()
         counts = {"reviews": len(reviews)} | ({} if rows is None else {"responses": len(rows)})
         named = ", ".join(sorted(judges - {""})) or "not named"
-        return Loaded(items, counts, _notes(items, judges - {""}), {"judge": named})
+        notes = (*faults.notes, *_notes(items, judges - {""}))
+        return Loaded(items, counts, notes, {"judge": named})
 
     def score_items(self, items: list[MMHalItem], *, variant: str) -> list[ItemScore]:
         """Read every review."""
@@ -185,7 +146,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         return {
             "score": mean_metric(values, bounds=(0.0, 6.0)),
             "hallucination_rate": wilson(
-                sum(value < _HALLUCINATES_BELOW for value in values), len(values)
+                sum(value < HALLUCINATES_BELOW for value in values), len(values)
             ),
             "informativeness": mean_metric(told, bounds=(0.0, 100.0)),
             **{
@@ -205,8 +166,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         failed = sum(score.status == "failed" for score in scores)
         if failed:
             notes.append(
-                f"{failed} of {len(scores)} judgements could not be had; they have no score and are"
-                " left out."
+                f"{failed} of {len(scores)} reviews failed; they have no score and are left out."
             )
         strict = [
             score.values["strict_score"] for score in scores if "strict_score" in score.values
@@ -266,40 +226,36 @@ def _asked(
     if rows and reviews and len(rows) != reviews:
         faults.add_file(
             where,
-            f"{reviews} reviews of {len(rows)} responses. Give one review a response, in order.",
+            f"{reviews} reviews of {len(rows)} responses. Give one review per response, in order.",
         )
+    answers = Answers(rows, files, faults)
     return [
-        (
-            name,
-            field(row, "question_type", str, faults, otherwise=""),
-            field(row, ("model_answer", "answer", "text"), str, faults, otherwise=""),
-        )
+        (name, field(row, "question_type", str, faults, otherwise=""), answers.of(row))
         for name, row in _by_id(rows)
     ]
 
 
 def _by_id(rows: Sequence[Row]) -> list[tuple[str, Row]]:
     """Rows with the ids that they carry, or their numbers from 0 where not all have one or two share one."""
-    names = [str(row.values.get("id", row.values.get("image_id", ""))) for row in rows]
+    names = [id_text(row.values.get("id", row.values.get("image_id"))) or "" for row in rows]
     if "" in names or len(set(names)) != len(names):
         names = [str(number) for number in range(len(rows))]
     return list(zip(names, rows, strict=True))
 
 
-def _fields(row: Row, faults: Faults) -> dict[str, str]:
+def _fields(row: Row, answers: Answers, faults: Faults) -> dict[str, str]:
     contents = field(row, "image_content", list, faults, otherwise=[])
     if not all(isinstance(name, str) for name in contents):
         faults.add(
             row,
-            f"`image_content` must be a list of texts, got {json.dumps(contents)[:60]}. Mend the"
-            " row.",
+            f"`image_content` must be a list of texts, got {shown(contents)}. Fix the row.",
         )
         contents = []
     return {
         "contents": ", ".join(contents),
         "question": field(row, "question", str, faults, otherwise=""),
         "reference": field(row, "gt_answer", str, faults, otherwise=""),
-        "response": field(row, ("model_answer", "answer", "text"), str, faults, otherwise=""),
+        "response": answers.of(row),
     }
 
 
@@ -323,5 +279,7 @@ def _notes(items: Sequence[MMHalItem], judges: set[str]) -> tuple[str, ...]:
             " compare."
         )
     if len(items) != ITEMS:
-        notes.append(f"{len(items)} items, MMHal-Bench has {ITEMS}: this is no MMHal-Bench score.")
+        notes.append(
+            f"{len(items)} items, MMHal-Bench has {ITEMS}: this is not a score of MMHal-Bench."
+        )
     return tuple(notes)

@@ -6,12 +6,13 @@ of the number.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from veridical.benchmarks.multiple_choice.choices import chosen_option
 from veridical.records import ItemScore, Metric
-from veridical.scoring.matching import Pair, match_answers, row_id
-from veridical.scoring.measures import Measure, means
+from veridical.scoring.answers import Answers, read_responses
+from veridical.scoring.matching import IDS, Pair, match_answers
+from veridical.scoring.measures import Measure, means, rate_metric, rates_by_group
 from veridical.scoring.protocol import (
     Benchmark,
     BenchmarkPrompt,
@@ -24,10 +25,8 @@ from veridical.scoring.protocol import (
     ReferenceResult,
     Variant,
 )
-from veridical.scoring.rates import rate_metric, rates_by_group
-from veridical.scoring.rows import Faults, Row, field, read_rows
+from veridical.scoring.rows import Faults, Row, field, read_rows, row_id
 
-_IDS = ("question_id", "index", "id")
 _LETTERS = "ABCDEFGHIJ"
 _ROTATION = 1_000_000
 """MMBench numbers the passes of question i: i, i + 1,000,000, i + 2,000,000 …"""
@@ -128,13 +127,17 @@ class MultipleChoice(Benchmark[list[ChoiceItem]]):
     def read(self, files: Files, *, variant: str) -> Loaded[list[ChoiceItem]]:
         """Read answers and questions and match them."""
         faults = Faults()
-        answers = read_rows(files.path("responses"), faults)
+        said = read_responses(files, faults)
         questions = read_rows(files.path("questions"), faults)
-        matched = match_answers(answers, questions, faults, ids=_IDS)
-        items = [_item(pair, faults) for pair in matched.pairs]
+        matched = match_answers(said, questions, faults)
+        asked = [str(pair.question.values.get("question", "")) for pair in matched.pairs]
+        rows = [pair.answer for pair in matched.pairs]
+        answers = Answers(rows, files, faults, questions=asked)
+        items = [_item(pair, answers, faults) for pair in matched.pairs]
         faults.stop()
-        rows = {"responses": len(answers), "questions": len(questions)}
-        return Loaded(items, rows, (*matched.warnings, *_missing_passes(items, variant=variant)))
+        counts = {"responses": len(said), "questions": len(questions)}
+        missing = _missing_passes(items, variant=variant)
+        return Loaded(items, counts, (*faults.notes, *matched.warnings, *missing))
 
     def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """Question, hint and options as MMBench shows them, one a line."""
@@ -227,32 +230,30 @@ def _score(item: ChoiceItem) -> ItemScore:
     )
 
 
-def _item(pair: Pair, faults: Faults) -> ChoiceItem:
+def _item(pair: Pair, answers: Answers, faults: Faults) -> ChoiceItem:
     row = pair.question
     options = _options(row, faults)
     truth = field(row, "answer", str, faults, otherwise="A").strip().upper()
     if options and truth not in options:
         faults.add(
-            row, f"`answer` must be one of {', '.join(options)}, got {truth[:60]!r}. Mend the row."
+            row, f"`answer` must be one of {', '.join(options)}, got {truth[:60]!r}. Fix the row."
         )
     category = row.values.get("category")
-    text = field(
-        pair.answer, ("answer", "text", "prediction", "response"), str, faults, otherwise=""
-    )
+    text = answers.of(pair.answer)
     return ChoiceItem(
         pair.id, _group(pair), str(category) if category is not None else "", options, truth, text
     )
 
 
 def _asked(row: Row, faults: Faults) -> BenchmarkPrompt:
-    name = next((name for name in _IDS if name in row.values), _IDS[0])
+    name = next((name for name in IDS if name in row.values), IDS[0])
     hint = row.values.get("hint")
     lines = [hint] if isinstance(hint, str) and hint.strip() else []
     lines.append(field(row, "question", str, faults, otherwise=""))
     lines += [f"{letter}. {text}" for letter, text in _options(row, faults).items()]
     image = field(row, ("image", "image_path", "image_id"), str, faults, otherwise="")
     return BenchmarkPrompt(
-        row_id(row, _IDS, faults) or "", image, "\n".join(lines), {name: row.values.get(name)}
+        row_id(row, IDS, faults) or "", image, "\n".join(lines), {name: row.values.get(name)}
     )
 
 
@@ -264,7 +265,9 @@ def _group(pair: Pair) -> str:
 
 
 def _options(row: Row, faults: Faults) -> dict[str, str]:
-    found: Any = row.values.get("options", {letter: row.values.get(letter) for letter in _LETTERS})
+    found: object = row.values.get(
+        "options", {letter: row.values.get(letter) for letter in _LETTERS}
+    )
     if isinstance(found, list):
         found = dict(zip(_LETTERS, found, strict=False)) if len(found) <= len(_LETTERS) else None
     options = {}
@@ -272,13 +275,15 @@ def _options(row: Row, faults: Faults) -> dict[str, str]:
         options = {
             letter: str(text)
             for letter, text in found.items()
-            if text is not None and letter in _LETTERS
+            if text not in (None, "") and letter in _LETTERS
         }
-    if len(options) < 2 or not all(
-        isinstance(text, (str, int, float)) for text in found.values() if text is not None
-    ):
+    if len(options) < 2 or not all(isinstance(text, str | int | float) for text in _texts(found)):
         faults.add(
-            row, "options must be two to ten texts, under `A`, `B` … or in `options`. Mend the row."
+            row, "options must be two to ten texts, under `A`, `B` … or in `options`. Fix the row."
         )
         return {}
     return options
+
+
+def _texts(found: object) -> list[object]:
+    return [text for text in found.values() if text is not None] if isinstance(found, dict) else []

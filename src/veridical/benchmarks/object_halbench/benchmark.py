@@ -11,10 +11,8 @@ judge it is CHAIR with that list.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from veridical.benchmarks.coco.captions import CaptionRow, expand_rows, name_rows
-from veridical.benchmarks.coco.careful import careful_reader
+from veridical.benchmarks.coco.captions import name_rows
 from veridical.benchmarks.coco.extraction import (
     OFFICIAL_PROMPTS,
     Analyse,
@@ -22,44 +20,27 @@ from veridical.benchmarks.coco.extraction import (
     analysed_objects,
     checked_prompt,
     load_spacy,
-    parse_extraction,
 )
 from veridical.benchmarks.coco.readings import reader_of, reading_versions
 from veridical.benchmarks.coco.reference import read_truth
 from veridical.benchmarks.coco.totals import column, complement, metrics_of, object_measures
-from veridical.benchmarks.coco.vocabulary import vocabulary
 from veridical.benchmarks.judged import Cases, JudgedBenchmark
 from veridical.benchmarks.object_halbench.card import CARD, IMAGES
+from veridical.benchmarks.object_halbench.items import (
+    SHORT,
+    ObjectHalItem,
+    read_item,
+    read_response_rows,
+    read_reviews,
+    score_item,
+)
 from veridical.files import write_json_atomically
 from veridical.judges.protocol import Case, Review
 from veridical.judges.templates import read_prompt
 from veridical.records import ItemScore, Metric
-from veridical.scoring.matching import BY_ORDER
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
-from veridical.scoring.rows import Faults, Row, field, read_rows
-
-_SHORT = 3
-"""Answers of so few words have no objects, officially; no judge is asked."""
-
-
-class ObjectHalItem(NamedTuple):
-    """One response with what is in its image."""
-
-    id: str
-    """Id of the row; the image's where it has none."""
-    image: str
-    """Id of the image."""
-    answer: str
-    """What the model said."""
-    truth: frozenset[str]
-    """Kinds of object in the image."""
-    objects: tuple[str, ...] | None
-    """Objects that were extracted, singular, each once; None where there are none to be had."""
-    names: tuple[str, ...] | None
-    """Names as the judge listed them; None where they are not known."""
-    problem: str
-    """Why there is neither; empty where the response has to be read by its words."""
+from veridical.scoring.rows import Faults, field, read_rows
 
 
 class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
@@ -93,7 +74,7 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
                     one.id,
                     str(one.row.values.get("image_path", one.image)),
                     text,
-                    _asked_row(one, text),
+                    {"question_id": one.id, "image_id": one.image, "question": text},
                 )
             )
         faults.stop()
@@ -103,10 +84,11 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         """One case a response of more than three words."""
         faults = Faults()
         cases = []
-        for one in self._rows(files, faults).rows:
-            answer = _answer(one.row, faults)
+        read = read_response_rows(files, faults)
+        for one in read.rows:
+            answer = read.answer(one)
             question = field(one.row, ("question", "prompt"), str, faults, otherwise="")
-            if len(answer.split()) > _SHORT:
+            if len(answer.split()) > SHORT:
                 cases.append(Case(one.id, {"question": question, "answer": answer}))
         faults.stop()
         prompt = read_prompt(template, own="object_halbench.txt", official=OFFICIAL_PROMPTS)
@@ -124,8 +106,9 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
     def read(self, files: Files, *, variant: str) -> Loaded[list[ObjectHalItem]]:
         """Read responses, what was extracted from them, and what is in their images."""
         faults = Faults()
-        rows, warnings = self._rows(files, faults)
-        reviews = _reviews(files.reviews, faults)
+        read = read_response_rows(files, faults)
+        rows = read.rows
+        reviews = read_reviews(files.reviews, faults)
         known = len(faults.found)
         reader = reader_of("veridical" if variant == "veridical" else "objhal")
         truth = read_truth(files.path("reference"), (row.image for row in rows), reader, faults)
@@ -138,28 +121,22 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
                     f"image {one.image} is not in the reference. Give the reference of these"
                     " images.",
                 )
-            item = _item(
-                one,
-                truth.get(one.image, frozenset()),
-                reviews,
-                faults,
-                judged=variant not in self.without_judge,
-            )
-            items.append(item)
+            there = truth.get(one.image, frozenset())
+            judged = variant not in self.without_judge
+            answer = read.answer(one)
+            items.append(read_item(one, answer, there, reviews, faults, judged=judged))
         faults.stop()
         if variant == "official":
             items = [self._with_objects(item) for item in items]
         judges = sorted({str(row.values.get("model", "")) for row in reviews.values()} - {""})
-        counts = {"responses": len(rows), "reference": len(truth)} | (
-            {"reviews": len(reviews)} if reviews else {}
-        )
-        return Loaded(
-            items, counts, warnings, {"judge": ", ".join(judges) or "not named"} if reviews else {}
-        )
+        counts = {"responses": len(rows), "reference": len(truth)}
+        counts |= {"reviews": len(reviews)} if reviews else {}
+        versions = {"judge": ", ".join(judges) or "not named"} if reviews else {}
+        return Loaded(items, counts, (*faults.notes, *read.warnings), versions)
 
     def score_items(self, items: list[ObjectHalItem], *, variant: str) -> list[ItemScore]:
-        """Find every response's objects and hold them against the truth."""
-        return [_score(item, variant=variant) for item in items]
+        """Find every response's objects and compare them with the truth."""
+        return [score_item(item, variant=variant) for item in items]
 
     def aggregate(
         self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
@@ -227,20 +204,6 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
             )
         return tuple(notes)
 
-    def _rows(self, files: Files, faults: Faults) -> "_Rows":
-        rows = expand_rows(files.path("responses"), faults)
-        if files.questions is None or all("image_id" in row.values for row in rows):
-            return _Rows(name_rows(rows, faults), ())
-        questions = read_rows(files.questions, faults)
-        if rows and questions and len(rows) != len(questions):
-            faults.add_file(
-                files.path("responses"),
-                f"{len(rows)} responses for {len(questions)} questions, and no `image_id` to match"
-                " them by. Give one response a question, or `image_id`.",
-            )
-        told = [_with_question(row, asked) for row, asked in zip(rows, questions, strict=False)]
-        return _Rows(name_rows(told, faults), (BY_ORDER,))
-
     def _with_objects(self, item: ObjectHalItem) -> ObjectHalItem:
         """Make the judge's names singular as the official code does, where they are not yet."""
         if item.objects is not None or item.names is None:
@@ -249,111 +212,3 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
             return item._replace(objects=())
         self._analyse = self._analyse or load_spacy()
         return item._replace(objects=analysed_objects(item.names, self._analyse))
-
-
-class _Rows(NamedTuple):
-    rows: list[CaptionRow]
-    warnings: tuple[str, ...]
-
-
-def _with_question(row: Row, asked: Row) -> Row:
-    """A response with the image and the question that it answers."""
-    known = {name: asked.values[name] for name in ("image_id", "question") if name in asked.values}
-    return row._replace(values={**known, **row.values})
-
-
-def _asked_row(one: CaptionRow, text: str) -> dict[str, object]:
-    return {"question_id": one.id, "image_id": one.image, "question": text}
-
-
-def _answer(row: Row, faults: Faults) -> str:
-    text = field(row, ("text", "answer", "caption", "response"), str, faults, otherwise="")
-    return text.replace("Assistant:", "").strip()
-
-
-def _reviews(path: Path | None, faults: Faults) -> dict[str, Row]:
-    return (
-        {} if path is None else {str(row.values.get("id")): row for row in read_rows(path, faults)}
-    )
-
-
-def _item(
-    one: CaptionRow,
-    truth: frozenset[str],
-    reviews: Mapping[str, Row],
-    faults: Faults,
-    *,
-    judged: bool,
-) -> ObjectHalItem:
-    answer = _answer(one.row, faults)
-    item = ObjectHalItem(one.id, one.image, answer, truth, None, None, "")
-    if not judged:
-        return item
-    review = reviews.get(one.id, one.row)
-    for name in ("objs", "objects"):
-        if name in one.row.values and review is one.row:
-            return item._replace(objects=_texts(one.row, name, faults))
-    if "extract_objs" in review.values:
-        return item._replace(names=_texts(review, "extract_objs", faults))
-    if "extraction" in review.values:
-        if review.values["extraction"] is None:
-            return item._replace(problem=str(review.values.get("problem") or "no judgement"))
-        names = parse_extraction(field(review, "extraction", str, faults, otherwise="[]"))
-        return item._replace(problem="unparsed") if names is None else item._replace(names=names)
-    if len(answer.split()) > _SHORT:
-        faults.add(
-            one.row,
-            "no objects were extracted: `objs`, `extract_objs` and `extraction` are missing. Let a"
-            " judge extract them (--judge-model), give them, or take --variant no-llm.",
-        )
-    return item._replace(names=())
-
-
-def _texts(row: Row, name: str, faults: Faults) -> tuple[str, ...]:
-    values = field(row, name, list, faults, otherwise=[])
-    if not all(isinstance(value, str) for value in values):
-        faults.add(row, f"`{name}` must be a list of texts, got {str(values)[:60]}. Mend the row.")
-        return ()
-    return tuple(values)
-
-
-def _score(item: ObjectHalItem, *, variant: str) -> ItemScore:
-    if item.problem:
-        status = "unparsed" if item.problem == "unparsed" else "failed"
-        return ItemScore(id=item.id, cluster=item.image, status=status, parsed=item.problem)
-    words, kinds = _mentions(item, variant)
-    absent = [word for word, kind in zip(words, kinds, strict=True) if kind not in item.truth]
-    told = ", ".join(words)
-    # The official code counts one word in an empty answer.
-    length = len(item.answer.split()) if variant == "veridical" else len(item.answer.split(" "))
-    return ItemScore(
-        id=item.id,
-        cluster=item.image,
-        status="scored" if item.answer else "empty",
-        parsed=f"{told} · not there: {', '.join(absent)}" if absent else told,
-        values={
-            "mentions": float(len(words)),
-            "hallucinated": float(len(absent)),
-            "found": float(len(item.truth & set(kinds))),
-            "truth": float(len(item.truth)),
-            "tokens": float(length),
-        },
-    )
-
-
-def _mentions(item: ObjectHalItem, variant: str) -> tuple[list[str], list[str]]:
-    """Words that stand for objects of COCO's, and their kinds."""
-    if variant == "no-llm":
-        read = reader_of("objhal")(item.answer)
-        return read.words, read.objects
-    if variant == "veridical":
-        names = item.names if item.names is not None else item.objects or ()
-        found = [mentions for name in names for mentions in [careful_reader()(f"an {name}")]]
-        kinds = {
-            word: kind for one in found for word, kind in zip(one.words, one.objects, strict=True)
-        }
-        return list(kinds), list(kinds.values())
-    objects = vocabulary("rlhf_v").objects
-    said = item.objects or ()
-    words = [word for word in said if word in objects and not (word == "seat" and "toilet" in said)]
-    return words, [objects[word] for word in words]

@@ -9,11 +9,8 @@ for the world.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
 
-import numpy as np
-
-from veridical.benchmarks.coco.captions import DESCRIBE, read_caption_rows
+from veridical.benchmarks.coco.captions import DESCRIBE, read_captions
 from veridical.benchmarks.coco.readings import reader_of, reading_versions
 from veridical.benchmarks.coco.reference import listed_images, read_truth
 from veridical.benchmarks.coco.scenes import (
@@ -24,37 +21,22 @@ from veridical.benchmarks.coco.scenes import (
     scenes_in_captions,
 )
 from veridical.benchmarks.over_generalisation.card import CARD, TYPICAL
+from veridical.benchmarks.over_generalisation.counting import (
+    SceneItem,
+    by_name,
+    count_images,
+    layout_of,
+    score_item,
+)
 from veridical.records import ItemScore, Metric
+from veridical.scoring.answers import Answers
 from veridical.scoring.measures import Tested
 from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
-from veridical.scoring.rows import Faults, field
-from veridical.statistics.context_rates import (
-    ContextCounts,
-    ContextTable,
-    compare_contexts,
-    measure_contexts,
-)
+from veridical.scoring.rows import Faults
+from veridical.statistics.context_rates import compare_contexts, measure_contexts
 
-T = TypeVar("T")
 _FEW = 30
 """Mentions in a scene below which its rate is called of little use."""
-
-
-class SceneItem(NamedTuple):
-    """One caption with what is in its image, and what scenes that shows."""
-
-    id: str
-    """Id of the row; the image's where it has none."""
-    image: str
-    """Id of the image."""
-    caption: str
-    """What the model wrote."""
-    truth: frozenset[str]
-    """Kinds of object in the image."""
-    scenes: frozenset[str]
-    """Scenes that the image shows."""
-    typical: Typical
-    """All scenes with their typical objects."""
 
 
 class OverGeneralisation(Benchmark[list[SceneItem]]):
@@ -87,7 +69,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
         """Read captions, what is in their images, and which scenes those show."""
         del variant
         faults = Faults()
-        rows = read_caption_rows(files.path("responses"), faults)
+        rows = read_captions(files, faults)
         images = {row.image for row in rows}
         known = len(faults.found)
         typical = self._typical(faults)
@@ -106,6 +88,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
                 files.questions,
                 "no response is of an image of a scene. Give the scenes of these images.",
             )
+        answers = Answers([row.row for row in rows], files, faults)
         items = []
         for row in rows:
             if readable and row.image not in truth:
@@ -125,43 +108,42 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
                     f"image {row.image} is not among the questions. Add its row; scene null for"
                     " none.",
                 )
-            caption = field(
-                row.row, ("caption", "text", "answer", "response"), str, faults, otherwise=""
-            )
+            caption = answers.of(row.row)
             there, shown = truth.get(row.image, frozenset()), scenes.get(row.image, frozenset())
             items.append(SceneItem(row.id, row.image, caption, there, shown, typical))
         faults.stop()
         counts = {"responses": len(rows), "reference": len(truth)}
-        return Loaded(
-            items, counts | ({} if files.questions is None else {"questions": len(scenes)})
-        )
+        counts |= {} if files.questions is None else {"questions": len(scenes)}
+        return Loaded(items, counts, tuple(faults.notes))
 
     def score_items(self, items: list[SceneItem], *, variant: str) -> list[ItemScore]:
         """Say of every caption which scenes it is of, and which typical objects it mentions rightly or wrongly."""
         del variant
         read = reader_of(self.options["reading"])
-        return [_score(item, frozenset(read(item.caption).objects)) for item in items]
+        return [score_item(item, frozenset(read(item.caption).objects)) for item in items]
 
     def aggregate(
         self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
     ) -> dict[str, Metric]:
         """Rates and gaps of each scene and their means; n counts mentions and is 0 where there are none."""
-        layout = _layout(scores)
-        table = measure_contexts(_count(scores, layout), seed=seed, pooled=variant == "pooled")
-        return _by_name(table, layout)
+        layout = layout_of(scores)
+        table = measure_contexts(
+            count_images(scores, layout), seed=seed, pooled=variant == "pooled"
+        )
+        return by_name(table, layout)
 
     def differences(
         self, first: Sequence[ItemScore], second: Sequence[ItemScore], *, variant: str, seed: int
     ) -> dict[str, Tested]:
         """All rates and gaps, tested by swapping images between the runs."""
-        layout = _layout([*first, *second])
+        layout = layout_of([*first, *second])
         pooled = variant == "pooled"
-        counts = _count(first, layout), _count(second, layout)
+        counts = count_images(first, layout), count_images(second, layout)
         one, two = (
-            _by_name(measure_contexts(each, seed=seed, pooled=pooled, resamples=1), layout)
+            by_name(measure_contexts(each, seed=seed, pooled=pooled, resamples=1), layout)
             for each in counts
         )
-        found = _by_name(compare_contexts(*counts, seed=seed, pooled=pooled), layout)
+        found = by_name(compare_contexts(*counts, seed=seed, pooled=pooled), layout)
         return {
             name: Tested(one[name].value, two[name].value, difference, "images")
             for name, difference in found.items()
@@ -171,7 +153,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
     def count(self, scores: Sequence[ItemScore]) -> dict[str, int]:
         """Count responses about each scene too."""
         shown = {
-            scene: int(sum(score.values[scene] for score in scores)) for scene in _layout(scores)
+            scene: int(sum(score.values[scene] for score in scores)) for scene in layout_of(scores)
         }
         return {
             **super().count(scores),
@@ -195,7 +177,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
         del variant
         if not scores:
             return ()
-        mentions = {scene: metrics[f"h_s/{scene}"].n for scene in _layout(scores)}
+        mentions = {scene: metrics[f"h_s/{scene}"].n for scene in layout_of(scores)}
         without = [scene for scene, n in mentions.items() if n == 0]
         few = [f"{scene} ({n})" for scene, n in mentions.items() if 0 < n < _FEW]
         notes = []
@@ -235,70 +217,3 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
                 " COCO's folder as --reference, whose captions tell it.",
             )
         return None
-
-
-def _score(item: SceneItem, mentioned: frozenset[str]) -> ItemScore:
-    values = {scene: float(scene in item.scenes) for scene in item.typical}
-    told: dict[str, bool] = {}
-    for scene, objects in item.typical.items():
-        for kind in objects:
-            if kind in mentioned:
-                told[kind] = kind not in item.truth
-                values[f"{scene}/{kind}"] = float(told[kind])
-    absent = ", ".join(kind for kind, wrong in told.items() if wrong)
-    return ItemScore(
-        id=item.id,
-        cluster=item.image,
-        status="scored" if item.caption.strip() else "empty",
-        parsed=", ".join(told) + (f" · not there: {absent}" if absent else ""),
-        values=values,
-    )
-
-
-def _layout(scores: Sequence[ItemScore]) -> dict[str, list[str]]:
-    """Scenes with the typical objects that anybody mentions: the values' names are "scene" and "scene/object"."""
-    names = dict.fromkeys(name for score in scores for name in score.values)
-    layout: dict[str, list[str]] = {name: [] for name in names if "/" not in name}
-    for name in names:
-        scene, sign, kind = name.partition("/")
-        if sign:
-            layout[scene].append(kind)
-    return layout
-
-
-def _count(scores: Sequence[ItemScore], layout: Mapping[str, Sequence[str]]) -> ContextCounts:
-    """Sums by image, images in order of first occurrence."""
-    images: dict[str, int] = {}
-    for score in scores:
-        images.setdefault(score.cluster, len(images))
-    widest = max(map(len, layout.values()), default=0)
-    wrong, mentioned = (np.zeros((len(images), len(layout), widest)) for _ in range(2))
-    inside = np.zeros((len(images), len(layout)))
-    place = {
-        f"{scene}/{kind}": (row, column)
-        for row, (scene, kinds) in enumerate(layout.items())
-        for column, kind in enumerate(kinds)
-    }
-    number = {scene: row for row, scene in enumerate(layout)}
-    for score in scores:
-        image = images[score.cluster]
-        for name, value in score.values.items():
-            if name in number:
-                inside[image, number[name]] = value
-            else:
-                wrong[(image, *place[name])] += value
-                mentioned[(image, *place[name])] += 1
-    return ContextCounts(wrong, mentioned, inside)
-
-
-def _by_name(table: ContextTable[T], layout: Mapping[str, Sequence[str]]) -> dict[str, T]:
-    rows = {
-        "": table.mean,
-        **{f"/{scene}": rates for scene, rates in zip(layout, table.contexts, strict=True)},
-    }
-    parts = ("h_a", "h_s", "over_generalisation")
-    return {
-        f"{part}{row}": rates[number]
-        for number, part in enumerate(parts)
-        for row, rates in rows.items()
-    }

@@ -5,32 +5,19 @@ person out of min(matches among the others / 3, 1): 0, 0.3, 0.6, 0.9, 1 for 0, 1
 matches of ten.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from veridical.benchmarks.vqa.card import CARD
 from veridical.records import ItemScore, Metric
-from veridical.scoring.matching import match_answers, row_id
-from veridical.scoring.measures import Measure, means
-from veridical.scoring.protocol import (
-    Benchmark,
-    BenchmarkPrompt,
-    Card,
-    Files,
-    InputSpec,
-    KnownFault,
-    Loaded,
-    MetricSpec,
-    ReferenceResult,
-    Variant,
-)
-from veridical.scoring.rates import rates_by_group
-from veridical.scoring.rows import Faults, Row, field, read_document, read_rows
+from veridical.scoring.answers import Answers, read_responses
+from veridical.scoring.matching import Pair, match_answers
+from veridical.scoring.measures import Measure, means, rates_by_group
+from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
+from veridical.scoring.rows import Faults, Row, Values, field, id_text, read_rows, row_id
 from veridical.scoring.vqa_text import normalise_answer
 
 _BETWEEN = " | "
-_ZOO = "test-dev, haotian-liu/LLaVA MODEL_ZOO.md"
-_RLHF_V = "test-dev, RLHF-V Table 1"
 
 
 class VqaItem(NamedTuple):
@@ -44,13 +31,13 @@ class VqaItem(NamedTuple):
     """How the question begins: "how many", "is there a" …"""
     answer_type: str
     """"yes/no", "number" or "other"."""
-    people: tuple[Mapping[str, Any], ...]
+    people: tuple[Values, ...]
     """What people answered, as in the annotations."""
     answer: str
     """What the model answered."""
 
 
-def official_accuracy(answer: str, people: Sequence[Mapping[str, Any]]) -> float:
+def official_accuracy(answer: str, people: Sequence[Values]) -> float:
     """Accuracy as the official code counts: texts are normalised only where people disagree.
 
     The one left out is told by comparing whole entries, so that entries without `answer_id` that
@@ -71,7 +58,7 @@ def official_accuracy(answer: str, people: Sequence[Mapping[str, Any]]) -> float
     return sum(shares) / len(shares)
 
 
-def normalised_accuracy(answer: str, people: Sequence[Mapping[str, Any]]) -> float:
+def normalised_accuracy(answer: str, people: Sequence[Values]) -> float:
     """Accuracy with both sides always normalised, and one person left out at a time.
 
     >>> normalised_accuracy("Yes", [{"answer": "yes"}] * 3 + [{"answer": "no"}] * 7)
@@ -93,109 +80,29 @@ class Vqa(Benchmark[list[VqaItem]]):
     """VQA accuracy from results and annotations in the official format."""
 
     name = "vqa"
-    card = Card(
-        title="VQAv2",
-        paper=(
-            "Goyal et al. 2017, arXiv 1612.00837; accuracy: Antol et al. 2015, arXiv 1505.00468;"
-            " GT-Vision-Lab/VQA"
-        ),
-        measures=(
-            "Whether short answers agree with those of ten people. Alignment papers report it to"
-            " show that a model did not get worse at what it could."
-        ),
-        leaves_out=(
-            "Whole sentences: an answer counts only where it equals a person's, word for word. It"
-            " says nothing of what a model invents when it describes. Annotations of test-dev are"
-            " not public: only its server scores it."
-        ),
-        data=(
-            "https://visualqa.org/download.html (annotations CC BY 4.0; images COCO). Use"
-            " validation questions where you score yourself."
-        ),
-        prompt='The question; LLaVA adds "Answer the question using a single word or phrase."',
-        judge="",
-        variants={
-            "official": Variant(
-                "As GT-Vision-Lab/VQA vqaEval.py counts, faults included.", official=True
-            ),
-            "normalized": Variant(
-                "Both sides always normalised, as LAVIS, mmf and lmms-eval do; one person left out"
-                " by place."
-            ),
-        },
-        inputs={
-            "responses": InputSpec("JSON array, or JSON lines, of `question_id` and `answer`"),
-            "reference": InputSpec(
-                "The official annotations: `annotations` with `question_id`, `image_id`,"
-                " `question_type`, `answer_type` and `answers` (each with `answer`, `answer_id`)"
-            ),
-            "questions": InputSpec(
-                "The official questions, to check that nothing is left out, and to ask a model",
-                required=False,
-            ),
-        },
-        metrics={
-            "accuracy": MetricSpec(
-                "Mean over questions of agreement with people, in [0, 1]", "higher"
-            ),
-            "accuracy/*": MetricSpec(
-                "The same over one answer type (yes/no, number, other) or question type", "higher"
-            ),
-        },
-        faults=(
-            KnownFault(
-                "Normalised only where people disagree",
-                'All ten said "yes" and the model "Yes": accuracy 0',
-                "normalized: 1",
-            ),
-            KnownFault(
-                "Equal entries left out together",
-                "Annotations without `answer_id`: ten times the same right answer, accuracy 0",
-                "normalized: one person is left out at a time",
-            ),
-            KnownFault(
-                "A look-behind that never looks",
-                'Full stops go unless a digit follows ("5." becomes "5"), whatever stands before;'
-                " at most 32 go",
-                "none: both variants keep it, since published numbers rest on it",
-            ),
-        ),
-        references=(
-            ReferenceResult("LLaVA-1.5-7B", {"accuracy": 0.785}, _ZOO),
-            ReferenceResult("LLaVA-1.5-13B", {"accuracy": 0.800}, _ZOO),
-            ReferenceResult("LLaVA-1.6-vicuna-7B", {"accuracy": 0.818}, _ZOO),
-            ReferenceResult("LLaVA-1.6-vicuna-13B", {"accuracy": 0.828}, _ZOO),
-            ReferenceResult("LLaVA-1.6-34B", {"accuracy": 0.837}, _ZOO),
-            ReferenceResult("Qwen-VL-Chat", {"accuracy": 0.795}, _RLHF_V),
-            ReferenceResult("RLHF-V", {"accuracy": 0.800}, _RLHF_V),
-        ),
-    )
+    card = CARD
 
     def read(self, files: Files, *, variant: str) -> Loaded[list[VqaItem]]:
         """Read results and annotations and match them by id."""
         del variant
         faults = Faults()
-        answers = read_rows(files.path("responses"), faults)
-        truth = _rows_under(files.path("reference"), "annotations", faults)
-        matched = match_answers(answers, truth, faults)
-        items = [
-            VqaItem(
-                pair.id,
-                str(pair.question.values.get("image_id", pair.id)),
-                field(pair.question, "question_type", str, faults, otherwise=""),
-                field(pair.question, "answer_type", str, faults, otherwise=""),
-                _people(pair.question, faults),
-                field(pair.answer, ("answer", "text", "response"), str, faults, otherwise=""),
-            )
-            for pair in matched.pairs
-        ]
-        rows = {"responses": len(answers), "reference": len(truth)}
+        rows = read_responses(files, faults)
+        truth = read_rows(files.path("reference"), faults)
+        matched = match_answers(rows, truth, faults)
+        counts = {"responses": len(rows), "reference": len(truth)}
+        asked = {}
         if files.questions is not None:
-            asked = _rows_under(files.questions, "questions", faults)
-            match_answers(answers, asked, faults)
-            rows["questions"] = len(asked)
+            questions = read_rows(files.questions, faults)
+            asked = {
+                pair.id: str(pair.question.values.get("question", ""))
+                for pair in match_answers(rows, questions, faults).pairs
+            }
+            counts["questions"] = len(questions)
+        texts = [asked.get(pair.id, "") for pair in matched.pairs]
+        answers = Answers([pair.answer for pair in matched.pairs], files, faults, questions=texts)
+        items = [_item(pair, answers, faults) for pair in matched.pairs]
         faults.stop()
-        return Loaded(items, rows, matched.warnings)
+        return Loaded(items, counts, (*faults.notes, *matched.warnings))
 
     def questions(self, files: Files) -> list[BenchmarkPrompt]:
         """The official questions; images by their id."""
@@ -207,7 +114,7 @@ class Vqa(Benchmark[list[VqaItem]]):
                 field(row, "question", str, faults, otherwise=""),
                 {"question_id": row.values.get("question_id")},
             )
-            for row in _rows_under(files.path("questions"), "questions", faults)
+            for row in read_rows(files.path("questions"), faults)
         ]
         faults.stop()
         return asked
@@ -264,7 +171,18 @@ def _question_type(score: ItemScore, answer_types: set[str]) -> str:
     return f"{kind} (question)" if kind in answer_types else kind
 
 
-def _people(row: Row, faults: Faults) -> tuple[Mapping[str, Any], ...]:
+def _item(pair: Pair, answers: Answers, faults: Faults) -> VqaItem:
+    return VqaItem(
+        pair.id,
+        id_text(pair.question.values.get("image_id")) or pair.id,
+        field(pair.question, "question_type", str, faults, otherwise=""),
+        field(pair.question, "answer_type", str, faults, otherwise=""),
+        _people(pair.question, faults),
+        answers.of(pair.answer),
+    )
+
+
+def _people(row: Row, faults: Faults) -> tuple[Values, ...]:
     entries = field(row, "answers", list, faults, otherwise=[{"answer": ""}])
     good = [
         entry
@@ -274,32 +192,7 @@ def _people(row: Row, faults: Faults) -> tuple[Mapping[str, Any], ...]:
     if not good or len(good) < len(entries):
         faults.add(
             row,
-            "`answers` must be objects with a text `answer`, one a person, got others or none."
-            " Mend it.",
+            "`answers` must be objects with a text `answer`, one per person, got others or none."
+            " Fix it.",
         )
     return tuple(good) or ({"answer": ""},)
-
-
-def _rows_under(path: Path, key: str, faults: Faults) -> list[Row]:
-    """Rows of the list under a key, as the official files have it; else of an array or of JSON lines."""
-    whole = read_document(path, Faults())
-    if not isinstance(whole, dict) or "question_id" in whole:
-        return read_rows(path, faults)
-    listed = whole.get(key)
-    if not isinstance(listed, list):
-        has = ", ".join(f"`{name}`" for name in list(whole)[:8])
-        faults.add_file(
-            path,
-            f"`{key}` must be a list, got a file with {has or 'nothing'}. Give the official file.",
-        )
-        return []
-    rows = []
-    for number, value in enumerate(listed, start=1):
-        if isinstance(value, dict):
-            rows.append(Row(path, number, value))
-        else:
-            faults.add(
-                Row(path, number, {}),
-                f"each of `{key}` must be an object, got {str(value)[:60]!r}. Mend it.",
-            )
-    return rows

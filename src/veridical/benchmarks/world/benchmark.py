@@ -12,6 +12,7 @@ from veridical.benchmarks.world.metrics import (
 )
 from veridical.benchmarks.world.totals import JudgedRows, world_measures, world_totals
 from veridical.records import ItemScore, Metric, read_records
+from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import (
     Benchmark,
@@ -24,7 +25,7 @@ from veridical.scoring.protocol import (
     Preset,
     Variant,
 )
-from veridical.scoring.rows import Faults, Row, field, index_rows, read_rows
+from veridical.scoring.rows import Faults, Row, index_rows, row_id
 
 _DESCRIPTION = "description"
 
@@ -125,17 +126,12 @@ class World(Benchmark[list[Answered]]):
         del variant
         faults = Faults()
         items = read_records(files.path("reference"), WorldItem)
-        rows = [
-            row
-            for row in read_rows(files.path("responses"), faults)
-            if "veridical" not in row.values
-        ]
-        said = index_rows(
-            rows, lambda row: field(row, "prompt_id", str, faults, otherwise=""), faults
-        )
+        rows = read_responses(files, faults)
+        said = index_rows(rows, lambda row: row_id(row, ("prompt_id",), faults), faults)
+        answers = Answers(rows, files, faults)
         known = {item.prompt.id for item in items}
         for name, row in said.items():
-            if name not in known and name:
+            if name not in known:
                 faults.add(
                     row,
                     f"there is no prompt {name!r} among the items. Give the items it belongs to.",
@@ -147,10 +143,11 @@ class World(Benchmark[list[Answered]]):
                 lacking = f"prompt {item.prompt.id!r} has no answer. Let the model answer it."
                 faults.add(Row(files.path("reference"), number, {}), lacking)
                 continue
-            text = field(answer, "text", str, faults, otherwise="")
-            answered.append(Answered(item, text, answer.values.get("finish") == "length"))
+            cut = answer.values.get("finish") == "length"
+            answered.append(Answered(item, answers.of(answer), cut))
         faults.stop()
-        return Loaded(answered, {"responses": len(rows), "reference": len(items)})
+        counts = {"responses": len(rows), "reference": len(items)}
+        return Loaded(answered, counts, tuple(faults.notes))
 
     def score_items(self, items: list[Answered], *, variant: str) -> list[ItemScore]:
         """Judge every answer; `parsed` holds the whole verdict."""

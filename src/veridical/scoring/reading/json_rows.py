@@ -1,0 +1,209 @@
+"""Rows out of JSON text: lines, an array, an object around them, or several values one after the other.
+
+One broken place is one fault with its line. Whether a text is lines or one document is told by its
+first line: where that is a whole value, the others are taken to be lines too.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from veridical.files import parse_jsonl
+
+Json = object
+"""Any JSON value."""
+
+WRAPPERS = (
+    "sentences",
+    "imgToEval",
+    "annotations",
+    "questions",
+    "logs",
+    "samples",
+    "results",
+    "predictions",
+    "responses",
+    "answers",
+    "data",
+    "rows",
+)
+"""Keys under which published code keeps the rows of a file."""
+_OFFICIAL = frozenset({"sentences", "annotations", "questions"})
+"""Keys that mean nothing but rows, so that what is no object under them is a fault of its row."""
+_SILENT = frozenset(
+    {"info", "license", "licenses", "data_type", "data_subtype", "task_type", "overall", "images"}
+)
+"""Keys of official files that say nothing about the answers."""
+_ROW_KEYS = frozenset({"id", "question_id", "image_id", "prompt_id", "index", "doc_id"})
+"""Keys that make an object a row of its own, whatever lists it holds."""
+_BLANKS = re.compile(r"\s*")
+_SURROGATES = range(0xD800, 0xE000)
+
+
+class JsonFault(NamedTuple):
+    """What is wrong with a place of the text."""
+
+    line: int | None
+    """Its line, from 1."""
+    message: str
+    """What is wrong · what to do."""
+
+
+class JsonRows(NamedTuple):
+    """What a text holds."""
+
+    values: list[tuple[int, Json]]
+    """Values with the line in JSON lines, or else their number from 1."""
+    faults: list[JsonFault]
+    """What could not be read."""
+    wrapper: str = ""
+    """Key of the object that the rows were in."""
+    ignored: tuple[str, ...] = ()
+    """The object's other keys."""
+
+
+def read_json_rows(text: str) -> JsonRows:
+    """Read the rows of a text that is not blank."""
+    first, _, rest = text.strip().partition("\n")
+    if first[:14].lower().startswith(("<!doctype html", "<html")):
+        message = f"not valid JSON: a web page ({first[:40]}). Download the file itself."
+        return JsonRows([], [JsonFault(1, message)])
+    if rest.strip() and _is_whole(first):
+        return _lines(text)
+    try:
+        document = load_json(text)
+    except (ValueError, RecursionError) as error:
+        return _broken(text, first, error)
+    if isinstance(document, list):
+        return JsonRows(list(enumerate(document, start=1)), [])
+    return unwrap(document) or JsonRows([(1, document)], [])
+
+
+def load_json(text: str) -> Json:
+    """Parse one JSON value; NaN, infinities and half surrogate pairs are refused, which no file can hold again.
+
+    Raises:
+        ValueError: The text is not valid JSON.
+        RecursionError: It is nested too deeply.
+    """
+    value: Json = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=_object)
+    if "\\u" in text:
+        refuse_surrogates(value)
+    return value
+
+
+def refuse_constant(name: str) -> None:
+    """What `json` calls for NaN and the infinities."""
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def refuse_surrogates(value: Json) -> None:
+    """Look through a value for half surrogate pairs.
+
+    Raises:
+        ValueError: There is one.
+    """
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str) and not one.isascii():
+            half = next((sign for sign in one if ord(sign) in _SURROGATES), None)
+            if half is not None:
+                raise ValueError(f"\\u{ord(half):04x} is half a character (a lone surrogate)")
+
+
+def json_fault(error: ValueError | RecursionError, what: str = "file") -> JsonFault:
+    """An error of the parser, in our words."""
+    if isinstance(error, RecursionError):
+        return JsonFault(None, f"JSON nested too deeply. Fix the {what}.")
+    if isinstance(error, json.JSONDecodeError):
+        reason = f"{error.msg} at column {error.colno}"
+        return JsonFault(error.lineno, f"not valid JSON: {reason}. Fix the {what}.")
+    return JsonFault(None, f"not valid JSON: {str(error)[:200]}. Fix the {what}.")
+
+
+def unwrap(document: Json) -> JsonRows | None:
+    """The rows of an object that holds them under a known key; None where it holds none."""
+    if not isinstance(document, dict) or _ROW_KEYS & document.keys():
+        return None
+    for key in WRAPPERS:
+        held = document.get(key)
+        values = list(held.values()) if isinstance(held, dict) else held
+        if isinstance(values, list) and (key in _OFFICIAL or _are_objects(values)):
+            ignored = tuple(name for name in document if name != key and name not in _SILENT)
+            return JsonRows(list(enumerate(values, start=1)), [], key, ignored)
+    return None
+
+
+def _are_objects(values: list[Json]) -> bool:
+    return bool(values) and all(isinstance(one, dict) for one in values)
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _lines(text: str) -> JsonRows:
+    values, faults = [], []
+    for row in parse_jsonl(text):
+        fault = row.fault
+        if fault is None and "\\u" in row.raw:
+            try:
+                refuse_surrogates(row.value)
+            except ValueError as error:
+                fault = f"not valid text: {error}. Fix the row."
+        if fault is None:
+            values.append((row.line, row.value))
+        else:
+            faults.append(JsonFault(row.line, fault))
+    return JsonRows(values, faults)
+
+
+def _broken(text: str, first: str, error: ValueError | RecursionError) -> JsonRows:
+    """A text that is not one JSON value: lines whose first is at fault, several values, or a broken one."""
+    lines = [line.strip() for line in text.strip().split("\n")[1:50]]
+    if not first.lstrip().startswith("[") and (
+        any(line.startswith("{") and _is_whole(line) for line in lines)
+        or first.lstrip()[:1] not in "{["
+    ):
+        return _lines(text)
+    if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+        try:
+            values = list(_one_after_the_other(text))
+            refuse_surrogates(values)
+            return JsonRows(list(enumerate(values, start=1)), [])
+        except (ValueError, RecursionError) as second:
+            return JsonRows([], [json_fault(second)])
+    return JsonRows([], [json_fault(error)])
+
+
+def _one_after_the_other(text: str) -> Iterator[Json]:
+    decoder = json.JSONDecoder(parse_constant=refuse_constant, object_pairs_hook=_object)
+    place = _blanks(text, 0)
+    while place < len(text):
+        value, place = decoder.raw_decode(text, place)
+        yield value
+        place = _blanks(text, place)
+
+
+def _blanks(text: str, place: int) -> int:
+    match = _BLANKS.match(text, place)
+    return match.end() if match else place
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:60]!r} stands twice in one object")
+    return made
