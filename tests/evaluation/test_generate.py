@@ -63,7 +63,7 @@ def test_every_prompt_is_answered_in_order_with_its_samples(recipe):
     assert read_records(done.path, Response) == done.responses
     assert len({r.text for r in done.responses}) > 1
     assert all(r.temperature == 1.0 and r.model == recipe.model for r in done.responses)
-    assert {p.name for p in recipe.out.iterdir()} == {
+    assert {p.name for p in recipe.out.glob("[!.]*")} == {
         "responses.jsonl",
         "manifest.json",
         "recipe.toml",
@@ -222,3 +222,33 @@ def test_earlier_turns_are_refused_by_line_before_the_model_is_loaded(recipe, pr
     talked = write_records(prompts.parent / "talked.jsonl", rows, kind="Prompt")
     with pytest.raises(DataError, match=r"talked\.jsonl:4: the prompt has 1 earlier turns"):
         generate(recipe.model_copy(update={"prompts": talked, "model": "no such model"}))
+
+
+def test_the_worlds_model_answers_by_its_name(tmp_path):
+    from veridical.world.export import write_scenes
+
+    write_scenes(tmp_path, count=2, split="test", seed=0)
+    given = {"model": "world", "prompts": str(tmp_path / "prompts.jsonl"), "device": "cpu"}
+    made = resolve_recipe(given | {"out": str(tmp_path / "out")}, GenerateRecipe)
+    texts = [response.text for response in generate(made).responses]
+    assert len(texts) == 2
+    assert all(text.endswith(".") for text in texts)
+
+
+def test_two_runs_in_one_folder_are_kept_apart_and_leftovers_removed(tmp_path, tiny_llava_path):
+    from veridical.locks import locked
+    from veridical.world.export import write_scenes
+
+    write_scenes(tmp_path, count=1, split="test", seed=0)
+    given = {"model": str(tiny_llava_path), "prompts": str(tmp_path / "prompts.jsonl")}
+    made = resolve_recipe(
+        given | {"out": str(tmp_path / "out"), "max_new_tokens": 2}, GenerateRecipe
+    )
+    with locked(made.out), pytest.raises(ConfigError, match="is in use"):
+        generate(made)
+    leftover = made.out / "parts" / ".00000000.jsonl.0a1b2c3d.jsonl"
+    leftover.parent.mkdir()
+    leftover.write_text("half")
+    generate(made)
+    assert {path.name for path in made.out.iterdir()} >= {"responses.jsonl", "manifest.json"}
+    assert not leftover.parent.exists()

@@ -1,6 +1,5 @@
 """`veridical generate`: let a model answer a file of prompts."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +7,7 @@ import typer
 
 def generate(
     recipe: Annotated[
-        Path, typer.Argument(help="TOML file; every field stands in docs/reference/recipes.md.")
+        str, typer.Argument(help="TOML file; docs/reference/recipes.md lists every field.")
     ],
     settings: Annotated[
         list[str] | None,
@@ -16,12 +15,12 @@ def generate(
     ] = None,
     *,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out prompts that are at fault, and list them.")
+        bool, typer.Option("--skip-bad", help="Leave out bad prompts, and list them.")
     ] = False,
 ) -> None:
     """Let a model answer a file of prompts: PROMPTS.jsonl to OUT/responses.jsonl.
 
-    Run the same command again after an interruption: it goes on where it stopped.
+    Run the same command again after an interruption: it resumes where it stopped.
     """
     from veridical.config import load_recipe
     from veridical.evaluation.generate import GenerateRecipe
@@ -29,4 +28,5 @@ def generate(
     from veridical.progress import log
 
     done = run(load_recipe(recipe, GenerateRecipe, overrides=settings or []), skip_bad=skip_bad)
-    log(f"{len(done.responses)} responses in {done.path}")
+    count = len(done.responses)
+    log(f"{count} {'response' if count == 1 else 'responses'} in {done.path}")

@@ -1,7 +1,7 @@
-"""Let a model answer a file of prompts and keep the answers as records, to be scored again and elsewhere.
+"""Let a model answer a file of prompts and keep the answers as records, to be scored at any time.
 
-The prompts are answered in shards of `save_every`; each share is written when it is done, and an
-interrupted run goes on after the last one. The answers do not depend on where it was interrupted.
+The prompts are answered in shards of `save_every`; each is written when it is done, and an
+interrupted run resumes after the last one. The answers do not depend on where it was interrupted.
 """
 
 import json
@@ -20,9 +20,11 @@ from veridical.files import (
     hash_bytes,
     hash_file,
     read_bytes,
+    remove_leftovers,
     write_json_atomically,
     write_text_atomically,
 )
+from veridical.locks import locked
 from veridical.progress import log
 from veridical.records import NO_IMAGE, Prompt, Response, read_records, scan_records
 from veridical.records.images import RowFault
@@ -44,18 +46,18 @@ class GenerateRecipe(Recipe):
     """Which model answers which prompts, and how."""
 
     model: str = Field(min_length=1)
-    """Folder or hub id of the model."""
+    """Folder or hub id of the model; "world" is the embedded world's base model."""
     adapter: str = ""
     """Folder of a LoRA adapter to put on the model. Empty: none."""
     prompts: Path
     """JSONL file of `Prompt` records; image paths in it are relative to its folder, an empty one
-    asks without image."""
+    asks without an image."""
     out: Path
     """Folder for `responses.jsonl`, `manifest.json` and `recipe.toml`."""
     engine: Literal["hf"] = "hf"
     """What generates: "hf" is `transformers` in this process."""
     num_samples: int = Field(default=1, ge=1)
-    """Responses to each prompt. RLAIF-V draws 10 (arXiv 2405.17220)."""
+    """Responses per prompt. RLAIF-V draws 10 (arXiv 2405.17220)."""
     temperature: float = Field(default=0.0, ge=0)
     """Sampling temperature; 0 is greedy. RLAIF-V samples at 0.7."""
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -65,7 +67,7 @@ class GenerateRecipe(Recipe):
     batch_size: int = Field(default=16, ge=1)
     """Prompts at a time."""
     save_every: int = Field(default=64, ge=1)
-    """Prompts between two saves; sampled responses depend on it, since each share has a seed of its
+    """Prompts between two saves; sampled responses depend on it, since each shard has a seed of its
     own."""
     limit: int = Field(default=0, ge=0)
     """Answer only the first so many prompts; 0 answers all."""
@@ -90,28 +92,34 @@ class GenerateRecipe(Recipe):
 
 
 class Generated(NamedTuple):
-    """What a run of `generate` left."""
+    """The result of `generate`."""
 
     path: Path
     """The file of responses."""
     responses: list[Response]
-    """What it holds, samples of a prompt side by side, prompts in their order."""
+    """What it holds: prompts in their order, the samples of one next to each other."""
 
 
 def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
-    """Answer the prompts; go on where an earlier run of the same recipe stopped.
+    """Answer the prompts; resume where an earlier run of the same recipe stopped.
 
     Args:
         recipe: Model, prompts and settings.
-        skip_bad: Leave out prompts that are no valid record or whose image cannot be read, and
-            count them aloud.
+        skip_bad: Leave out prompts that are not a valid record or whose image cannot be read, and
+            list them in `prompts.bad.txt`.
 
     Raises:
         DataError: Faults of the prompts, all of them.
-        ConfigError: The folder holds the answers of another recipe.
+        ConfigError: The folder holds the answers of another recipe, or another process works in it.
         ModelError: The model does not load or cannot answer.
         StorageError: The disk refused.
     """
+    with locked(recipe.out):
+        remove_leftovers(recipe.out)
+        return _generate(recipe, skip_bad=skip_bad)
+
+
+def _generate(recipe: GenerateRecipe, *, skip_bad: bool) -> Generated:
     path = recipe.out / "responses.jsonl"
     inputs = {str(recipe.prompts): hash_file(recipe.prompts) if recipe.prompts.is_file() else ""}
     settings = recipe.model_dump_json(exclude={"out"})
@@ -145,7 +153,7 @@ def generate(recipe: GenerateRecipe, *, skip_bad: bool = False) -> Generated:
 
 
 def _check_claims(folder: Path, hashes: Mapping[str, str]) -> dict[str, str]:
-    """Refuse a folder whose answers rest on something else; give the claims with ours added."""
+    """Refuse a folder whose answers rest on something else; return its claims with ours added."""
     file = folder / _CLAIMS
     claims: dict[str, str] = json.loads(read_bytes(file)) if file.is_file() else {}
     for what, value in hashes.items():
@@ -180,7 +188,7 @@ def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
         if message is not None:
             faults.append(Fault(recipe.prompts, row.line, message))
     if faults and not skip_bad:
-        raise DataError(faults, advice="Mend these lines, or leave them out with --skip-bad.")
+        raise DataError(faults, advice="Fix these lines, or leave them out with --skip-bad.")
     if faults:
         kept = recipe.out / "prompts.bad.txt"
         write_text_atomically(kept, "\n".join(map(str, faults)) + "\n")
@@ -196,7 +204,7 @@ def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
 
 
 def _open(recipe: GenerateRecipe, prompt: Prompt) -> "Image | None":
-    """The prompt's image; None where it is asked without one."""
+    """The prompt's image; None if it is asked without one."""
     if prompt.image == NO_IMAGE:
         return None
     return open_image(

@@ -25,7 +25,8 @@ from veridical.evaluation.questions import (
 )
 from veridical.evaluation.recipe import BenchmarkSettings, EvaluateRecipe
 from veridical.evaluation.shards import Shards
-from veridical.files import hash_bytes, write_json_atomically
+from veridical.files import hash_bytes, remove_leftovers, write_json_atomically
+from veridical.locks import locked
 from veridical.progress import log
 from veridical.records import Prompt, Response, read_records, write_records
 from veridical.records.manifests import build_manifest
@@ -85,10 +86,17 @@ def evaluate(recipe: EvaluateRecipe) -> Evaluation:
         recipe: Models, benchmarks and settings.
 
     Raises:
-        ConfigError: A benchmark, variant, preset or option is not there, or a judge is missing.
+        ConfigError: A benchmark, variant, preset or option is not there, a judge is missing, or
+            another process works in the folder.
         DataError: All faults of a benchmark's files, or `compare_with` holds no evaluation.
         ModelError: A model does not load or cannot answer, or a judge gave no judgement at all.
     """
+    with locked(recipe.out):
+        remove_leftovers(recipe.out)
+        return _evaluate(recipe)
+
+
+def _evaluate(recipe: EvaluateRecipe) -> Evaluation:
     earlier = _earlier_runs(recipe.compare_with)
     plans = [_plan(settings, recipe) for settings in recipe.benchmarks]
     runs: list[ScoredRun] = []

@@ -16,9 +16,9 @@ from correction_files import write_corrections
 from training_runs import lines_of, same_weights
 from veridical.config import write_recipe
 from veridical.errors import ConfigError, StorageError
+from veridical.locks import HOLDER_FILE, Holder, locked
 from veridical.training.preference.train import train_dpo
 from veridical.training.run.directory import INPUTS_FILE
-from veridical.training.run.lock import HOLDER_FILE, Holder, locked
 from veridical.training.run.paths import fingerprint_inputs, with_absolute_paths
 
 WORKER = """

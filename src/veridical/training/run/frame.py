@@ -13,13 +13,13 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 
 from veridical.files import write_json_atomically
+from veridical.locks import locked
 from veridical.progress import log
 from veridical.records import Manifest
 from veridical.records.manifests import build_manifest
 from veridical.seeding import child_seed
 from veridical.training.run.checkpoints import find_resume_point, trainable_parameters
 from veridical.training.run.directory import MANIFEST_FILE, check_inputs, open_run, read_inputs
-from veridical.training.run.lock import locked
 from veridical.training.run.loop import RESUME_FOLDER, RunTrainer
 from veridical.training.run.paths import fingerprint_inputs, with_absolute_paths
 from veridical.training.run.settings import TrainingRecipe
