@@ -14,6 +14,7 @@ from veridical.studies.collection import collect_corrections
 from veridical.studies.demo.recipe import DemoRecipe
 from veridical.studies.demo.run import run_demo
 from veridical.studies.illustrations import mark_faults
+from veridical.studies.stages import claim_folder
 from veridical.world.base import base_model_path
 from veridical.world.people import EXACT
 from veridical.world.scenes import Group, Scene
@@ -107,3 +108,21 @@ def test_people_who_find_nothing_leave_no_correction(demo, tmp_path):
     assert len(collected.corrections) == 20
     assert collected.shown > 20
     assert all(one.chosen != one.rejected for one in collected.corrections)
+
+
+@pytest.mark.parametrize("system", ["rlhf-v", "llava-rlhf"])
+def test_a_file_is_no_place_for_a_demo(tmp_path, system, capsys):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(SystemExit) as left:
+        main(["demo", "--out", str(tmp_path / "file"), "--system", system])
+    assert left.value.code == 1
+    assert "file` is a file. Give a folder with --out." in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_earlier_demo_is_replaced_only_with_a_word(tmp_path, capsys):
+    (tmp_path / "recipe.toml").write_text("")
+    (tmp_path / "1-base").mkdir()
+    claim_folder(tmp_path, holds=["recipe.toml", "1-base"], what="demo")
+    assert f"Replacing the earlier demo in {tmp_path}" in capsys.readouterr().err
+    assert not tmp_path.exists()

@@ -39,8 +39,10 @@ def claim_folder(out: Path, *, holds: Sequence[str], what: str) -> None:
         what: What the kind is called: "demo".
 
     Raises:
-        ConfigError: `out` holds something else.
+        ConfigError: `out` is a file, or holds something else.
     """
+    if out.is_file():
+        raise ConfigError(f"`{out}` is a file. Give a folder with --out.")
     if not out.exists() or not any(out.iterdir()):
         return
     if not all((out / name).exists() for name in holds):
