@@ -30,6 +30,7 @@ from veridical.training.ppo.prompts import PpoPrompt, rows_of_iteration
 from veridical.training.ppo.rollouts import Rewards, RolloutCollector, Scored
 from veridical.training.ppo.trainer import PpoTrainer
 from veridical.training.run.choice import latest
+from veridical.training.run.loop import Course
 
 
 class TimedCollector(RolloutCollector):
@@ -77,11 +78,14 @@ class Worker:
             self._side.roles,
             self._collector,
             self._prompts,
+            Course(
+                recipe.train.for_the_loop(steps_per_iteration=recipe.steps_per_iteration),
+                folder / f"run-{name}",
+                latest(),
+            ),
             recipe=recipe,
             iterations=iterations,
-            run_dir=folder / f"run-{name}",
             measure=lambda _: {},
-            rule=latest(),
         )
         (folder / f"run-{name}").mkdir(exist_ok=True)
         self._optimiser = self._trainer.create_optimizer()

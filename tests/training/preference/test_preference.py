@@ -289,7 +289,7 @@ def test_a_kill_while_the_result_is_written_loses_nothing(make_recipe, tmp_path,
 
 def test_a_training_that_runs_away_is_stopped_and_told(make_recipe, tmp_path):
     recipe = make_recipe(train={"learning_rate": 1e30, "warmup_ratio": 0.0, "epochs": 4})
-    with pytest.raises(ModelError, match=r"ran away at step \d+: .*smaller train.learning_rate"):
+    with pytest.raises(ModelError, match=r"diverged at step \d+: .*smaller train.learning_rate"):
         train_dpo(recipe, tmp_path / "run")
 
 

@@ -114,4 +114,4 @@ def test_killed_at_three_moments(make_recipe, tmp_path, one_thread, monkeypatch,
             ).read_bytes(), (folder.name, name)
         assert losses(folder) == losses(tmp_path / "untouched"), folder.name
         assert result.manifest.notes == untouched.manifest.notes
-    assert capfd.readouterr().err.count("Going on after step 3.") == 2
+    assert capfd.readouterr().err.count("Resuming after step 3.") == 2

@@ -277,5 +277,5 @@ def test_comparisons_that_do_not_fit_are_refused_by_line_or_put_aside(make, tmp_
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_says_so(make, tmp_path):
-    with pytest.raises(ModelError, match="ran away at step"):
+    with pytest.raises(ModelError, match="diverged at step"):
         train_reward_model(make(train={"learning_rate": 1e30, "epochs": 9}), tmp_path / "run")

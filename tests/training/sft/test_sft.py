@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -19,6 +20,8 @@ from veridical.models.prompts.rendering import render_turns
 from veridical.records import ImageRef, Turn
 from veridical.training.run.choice import latest
 from veridical.training.run.length_order import LengthOrder
+from veridical.training.run.loop import Course
+from veridical.training.run.loss_trainer import Rows
 from veridical.training.sft.config import SftRecipe
 from veridical.training.sft.data import (
     collate_conversations,
@@ -91,6 +94,13 @@ def labels_of(vlm, texts, image):
     return inputs, labels
 
 
+def trainer_of(vlm, prepared, recipe, features, run_dir):
+    """A trainer over these rows, of which none is held out."""
+    collate = partial(collate_conversations, pad_token_id=vlm.tokenizer.pad_token_id)
+    course = Course(recipe.train, run_dir, latest())
+    return SftTrainer(vlm, Rows(prepared, [], collate), course, features=features)
+
+
 @pytest.mark.parametrize("base", ["tiny_llava_path", "tiny_qwen2_5_vl_path"])
 @pytest.mark.parametrize("texts", TALKS, ids=["one turn", "two", "one long", "three"])
 def test_loss_is_that_of_transformers_with_labels_elsewhere_ignored(
@@ -104,9 +114,7 @@ def test_loss_is_that_of_transformers_with_labels_elsewhere_ignored(
     features = FeatureCache(None, vlm)
     prepared, statistics = encode_conversations(vlm, [row], max_tokens=300, features=features)
     recipe = make_recipe(model={"base": str(path)})
-    trainer = SftTrainer(
-        vlm, prepared, [], recipe=recipe, features=features, run_dir=tmp_path / "run", rule=latest()
-    )
+    trainer = trainer_of(vlm, prepared, recipe, features, tmp_path / "run")
     batch = collate_conversations(prepared, pad_token_id=vlm.tokenizer.pad_token_id)
     with torch.no_grad():
         losses, _ = trainer.batch_loss(batch)
@@ -131,9 +139,7 @@ def test_padding_company_and_missing_images_change_nothing(
     prepared, statistics = encode_conversations(vlm, rows, max_tokens=300, features=features)
     assert statistics.without_image == 1
     recipe = make_recipe(model={"base": str(path)})
-    trainer = SftTrainer(
-        vlm, prepared, [], recipe=recipe, features=features, run_dir=tmp_path / "run", rule=latest()
-    )
+    trainer = trainer_of(vlm, prepared, recipe, features, tmp_path / "run")
     pad = vlm.tokenizer.pad_token_id
     trainer.model.requires_grad_(requires_grad=False)
     together, _ = trainer.batch_loss(collate_conversations(prepared, pad_token_id=pad))

@@ -4,9 +4,6 @@ Losses are sums over tokens, each with its weight; they are divided by the weigh
 optimiser step, so that padding, accumulation and the way responses are put together change nothing.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -14,6 +11,24 @@ from veridical.models.branches import BranchOutputs
 from veridical.objectives.kl import kl_estimate
 from veridical.objectives.ppo import clipped_policy_loss, clipped_value_loss
 from veridical.training.ppo.config import PpoRecipe
+from veridical.training.run.loss_trainer import BranchTensors
+
+
+class RolloutBatch(BranchTensors):
+    """Some prompts of a rollout with their responses, as one micro-batch; all tensors are (B K T)."""
+
+    weights: Tensor
+    """How much each token's loss counts."""
+    logprobs: Tensor
+    """Log-probabilities under the policy that sampled, in nats."""
+    reference: Tensor
+    """Log-probabilities under the reference, in nats."""
+    values: Tensor
+    """What was expected."""
+    advantages: Tensor
+    """How much better than expected each token was."""
+    returns: Tensor
+    """What the value should have predicted."""
 
 
 def token_weights(mask: Tensor, recipe: PpoRecipe) -> Tensor:
@@ -32,7 +47,7 @@ def loss_divisor(weights: Tensor, recipe: PpoRecipe) -> float:
 
 
 def policy_losses(
-    read: BranchOutputs, batch: Mapping[str, Any], recipe: PpoRecipe, *, kl_coefficient: float
+    read: BranchOutputs, batch: RolloutBatch, recipe: PpoRecipe, *, kl_coefficient: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Policy loss of each response, summed over its tokens (B K), and sums to log.
 
@@ -67,7 +82,7 @@ def policy_losses(
 
 
 def value_losses(
-    values: Tensor, batch: Mapping[str, Any], recipe: PpoRecipe
+    values: Tensor, batch: RolloutBatch, recipe: PpoRecipe
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Value loss of each response, weighted and summed over its tokens (B K), and sums to log.
 

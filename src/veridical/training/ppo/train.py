@@ -32,6 +32,7 @@ from veridical.training.ppo.rollouts import RolloutCollector
 from veridical.training.ppo.trainer import PpoTrainer
 from veridical.training.run.choice import ChoiceRule, latest
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.loop import Course
 from veridical.training.run.metrics_log import METRICS_FILE
 from veridical.training.run.trained_model import mixed_precision, precision_name, weights_name
 
@@ -119,11 +120,14 @@ def _prepare(
         roles,
         collector,
         prompts["train"],
+        Course(
+            recipe.train.for_the_loop(steps_per_iteration=recipe.steps_per_iteration),
+            run.folder,
+            choose or latest(),
+        ),
         recipe=recipe,
         iterations=iterations,
-        run_dir=run.folder,
         measure=measure,
-        rule=choose or latest(),
     )
 
     def finish() -> Mapping[str, object]:

@@ -8,17 +8,16 @@ role's adapter.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-from torch.utils.data import Sampler, SequentialSampler
-from transformers import Trainer
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from veridical.errors import StorageError
 from veridical.files import atomic_path, read_bytes, write_json_atomically, write_text_atomically
@@ -30,33 +29,36 @@ from veridical.seeding import child_random
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.engines import image_keys
 from veridical.training.ppo.held_out import CURVES_FILE
-from veridical.training.ppo.losses import loss_divisor, policy_losses, token_weights, value_losses
+from veridical.training.ppo.losses import (
+    RolloutBatch,
+    loss_divisor,
+    policy_losses,
+    token_weights,
+    value_losses,
+)
 from veridical.training.ppo.prompts import PpoPrompt, rows_of_iteration
 from veridical.training.ppo.roles import Roles
 from veridical.training.ppo.rollouts import Rollout, RolloutCollector
-from veridical.training.run.choice import ChoiceRule
-from veridical.training.run.loop import RunTrainer
+from veridical.training.run.loop import Course, Measure, RunTrainer, TrainerInputs
 
 _ROLLOUT = "rollout.safetensors"
 _STATE = "ppo.json"
 
-Measured = Callable[[int], Mapping[str, float]]
 
-
-class PpoTrainer(RunTrainer):
-    """The shared loop, its batches made of rollouts."""
+@final
+class PpoTrainer(RunTrainer[int, RolloutBatch]):
+    """The shared loop over tickets, whose batches are made of rollouts."""
 
     def __init__(
         self,
         roles: Roles,
         collector: RolloutCollector,
         prompts: Sequence[PpoPrompt],
+        course: Course,
         *,
         recipe: PpoRecipe,
         iterations: int,
-        run_dir: Path,
-        measure: Measured,
-        rule: ChoiceRule,
+        measure: Measure,
     ) -> None:
         """Set up `iterations` rollouts over `prompts`."""
         self.roles = roles
@@ -65,39 +67,39 @@ class PpoTrainer(RunTrainer):
         self.kl_coefficient = recipe.kl.coefficient
         self._collector = collector
         self._prompts = prompts
+        self._tickets = range(iterations * recipe.train.ppo_epochs * recipe.rollout.prompts)
         self._rollout: Rollout | None = None
         self._iteration = -1
         roles.attach_head()
-        settings = recipe.train.for_the_loop(steps_per_iteration=recipe.steps_per_iteration)
         super().__init__(
             roles.vlm,
-            range(iterations * recipe.train.ppo_epochs * recipe.rollout.prompts),
-            settings=settings,
-            run_dir=run_dir,
+            self._tickets,
+            course,
             collate=_collate_tickets,
             measure=measure,
-            rule=rule,
         )
 
     # The source of batches.
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        tickets: Any = self.train_dataset if train_dataset is None else train_dataset
-        return SequentialSampler(tickets)
+    def _get_train_sampler(
+        self,
+        train_dataset: Dataset[int] | None = None,  # noqa: ARG002 (the trainer's signature)
+    ) -> Sampler[int]:
+        return SequentialSampler(self._tickets)
 
-    def get_batch_samples(
-        self, epoch_iterator: Iterator[Any], num_batches: int, device: Any
-    ) -> tuple[list[Any], Any]:
+    def make_batches(self, loaded: list[TrainerInputs]) -> list[RolloutBatch]:
         """Turn the tickets of an optimiser step into batches, after sampling where a rollout begins."""
-        tickets, _ = Trainer.get_batch_samples(self, epoch_iterator, num_batches, device)
-        batches = [self._redeem([int(ticket) for ticket in one["tickets"]]) for one in tickets]
-        return batches, sum(loss_divisor(batch["weights"], self.recipe) for batch in batches)
+        return [self._redeem([int(ticket) for ticket in one["tickets"]]) for one in loaded]
 
-    def batch_items(self, batch: Mapping[str, Any]) -> int:
-        """Count a batch's response tokens: what is logged is averaged over them."""
+    def batch_items(self, batch: RolloutBatch) -> int:
+        """A batch's response tokens."""
         return max(int(batch["response_mask"].sum()), 1)
 
-    def _redeem(self, tickets: Sequence[int]) -> dict[str, Any]:
+    def step_divisor(self, batches: Sequence[RolloutBatch]) -> float:
+        """What the recipe averages losses over."""
+        return sum(loss_divisor(batch["weights"], self.recipe) for batch in batches)
+
+    def _redeem(self, tickets: Sequence[int]) -> RolloutBatch:
         size = self.recipe.rollout.prompts
         turn, _ = divmod(tickets[0], size)
         iteration, epoch = divmod(turn, self.recipe.train.ppo_epochs)
@@ -108,20 +110,24 @@ class PpoTrainer(RunTrainer):
         encoded = [self._prompts[row].encoded for row in rollout.rows[places].tolist()]
         mask = rollout.response_mask[places]
         width = max(int(mask.sum(-1).max()), 1)
-        columns = {
-            name: values[places][..., :width]
-            for name, values in rollout._asdict().items()
-            if name not in ("rows", "response_mask")
-        }
         mask = mask[..., :width]
+
+        def part(values: Tensor) -> Tensor:
+            return values[places][..., :width]
+
         return {
             "prompt": stack_prompts(
                 [one.prompt for one in encoded], pad_token_id=self.vlm.tokenizer.pad_token_id
             ),
             "image_keys": image_keys(encoded),
+            "response_ids": part(rollout.response_ids),
             "response_mask": mask,
             "weights": token_weights(mask, self.recipe),
-            **columns,
+            "logprobs": part(rollout.logprobs),
+            "reference": part(rollout.reference),
+            "values": part(rollout.values),
+            "advantages": part(rollout.advantages),
+            "returns": part(rollout.returns),
         }
 
     def _rollout_of(self, iteration: int) -> Rollout:
@@ -158,18 +164,14 @@ class PpoTrainer(RunTrainer):
 
     # A step.
 
-    def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Not used: policy and value run by themselves, see `training_step`."""
-        raise NotImplementedError
-
     def training_step(
         self,
-        model: Any,
-        inputs: Mapping[str, Any],
+        model: nn.Module,
+        inputs: TrainerInputs,
         num_items_in_batch: Tensor | float | None = None,
     ) -> Tensor:
         """Forward and backward of the policy, then of the value where it has an adapter of its own."""
-        batch: dict[str, Any] = self._prepare_inputs(dict(inputs))
+        batch = self.on_device(inputs)
         model.train(
             self.settings.gradient_checkpointing
         )  # dropout stays off: the ratio compares probabilities
@@ -206,7 +208,7 @@ class PpoTrainer(RunTrainer):
                 losses, more = value_losses(roles.values(states), batch, self.recipe)
                 shown |= more
                 total += self._backward(losses, items)
-        self._pending.append((self.batch_items(batch), {"loss": total.detach() * items, **shown}))
+        self.note(self.batch_items(batch), {"loss": total.detach() * items, **shown})
         return total
 
     def _backward(self, losses: Tensor, items: float) -> Tensor:
@@ -214,11 +216,13 @@ class PpoTrainer(RunTrainer):
         self.accelerator.backward(loss)
         return loss.detach()
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+    def create_optimizer(
+        self,
+        model: nn.Module | None = None,  # noqa: ARG002 (the trainer's signature)
+    ) -> torch.optim.Optimizer:
         """AdamW over the policy's weights and the value's, each with its learning rate."""
         if self.optimizer is None:
-            trained: Any = self.model if model is None else model
-            factory, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            factory, options = self.get_optimizer_cls_and_kwargs(self.args, self.vlm.model)
             options["weight_decay"] = self.args.weight_decay
             policy = {"params": list(self.roles.policy_parameters().values())}
             value = {
@@ -247,7 +251,9 @@ class PpoTrainer(RunTrainer):
                     temporary,
                 )
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         folder = Path(resume_from_checkpoint)
         state = json.loads(read_bytes(folder / _STATE))
@@ -265,8 +271,8 @@ class PpoTrainer(RunTrainer):
                     " start again."
                 ) from error
 
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Measure the model as it is, and draw the curve anew."""
+    def evaluate(self, *_: object, **__: object) -> dict[str, float]:
+        """Measure the model as it is, and rewrite the curve."""
         metrics = super().evaluate()
         points = [{"step": 0, **(self.progress.base or {})}]
         points += [
@@ -282,5 +288,5 @@ class PpoTrainer(RunTrainer):
         return metrics
 
 
-def _collate_tickets(rows: Sequence[int]) -> dict[str, Any]:
+def _collate_tickets(rows: Sequence[int]) -> dict[str, Tensor]:
     return {"tickets": torch.tensor(rows)}

@@ -6,7 +6,7 @@ the mask of tokens that the correction touched.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from veridical.records import Correction
 from veridical.training.preference.config import DataSection
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.run.encoded_prompts import encode_all_prompts
+from veridical.training.run.loss_trainer import BranchTensors
 from veridical.training.run.refusal import refuse_unspeakable
 
 
@@ -44,6 +45,19 @@ class PreparedPair(NamedTuple):
     """Token ids of the chosen and the rejected response."""
     changed: tuple[list[bool], list[bool]]
     """Which of these tokens were corrected."""
+
+
+ScoredPair = tuple[PreparedPair, Tensor]
+"""A pair with the reference's token log-probabilities of both responses (2 T), in nats."""
+
+
+class PreferenceBatch(BranchTensors):
+    """Pairs as two branches each behind their prompts, chosen first."""
+
+    changed_mask: Tensor
+    """True at corrected tokens (B 2 T)."""
+    reference: Tensor
+    """Token log-probabilities under the reference (B 2 T), in nats."""
 
 
 class PairStatistics(NamedTuple):
@@ -203,17 +217,8 @@ def image_keys(pairs: Sequence[PreparedPair]) -> list[str] | None:
     return keys if len(keys) == len(pairs) else None
 
 
-def collate(pairs: Sequence[tuple[PreparedPair, Tensor]], *, pad_token_id: int) -> dict[str, Any]:
-    """Make one batch.
-
-    Args:
-        pairs: Each pair with its reference log-probabilities (2 T).
-        pad_token_id: Padding of the prompts.
-
-    Returns:
-        `prompt` (tensors), `image_keys` (or None), and `response_ids`, `response_mask`,
-        `changed_mask` and `reference`, each (B 2 T).
-    """
+def collate(pairs: Sequence[ScoredPair], *, pad_token_id: int) -> PreferenceBatch:
+    """Make one batch of pairs, each with its reference log-probabilities (2 T)."""
     prepared = [pair for pair, _ in pairs]
     batch = branch_batch(prepared, pad_token_id=pad_token_id)
     reference = torch.zeros(batch.response_ids.shape)

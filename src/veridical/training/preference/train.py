@@ -7,10 +7,9 @@ first step. What is left of a step is one forward and backward.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import final
 
 from veridical.feedback.pairs import Pair, split_by_image
 from veridical.models.branches import BranchBatch, score_branches
@@ -19,17 +18,20 @@ from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.data import (
-    PreparedPair,
+    PreferenceBatch,
+    ScoredPair,
     collate,
     encode_pairs,
     read_pairs,
     refuse_texts,
 )
 from veridical.training.preference.losses import preference_losses
+from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.references import reference_logprobs
 from veridical.training.run.choice import ChoiceRule, default_rule
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
-from veridical.training.run.loop import Evaluate, RunTrainer
+from veridical.training.run.loop import Course, Evaluate
+from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -113,23 +115,25 @@ def _prepare(
     vlm = make_trainable(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
-    rows = list(zip(prepared, references, strict=True))
-    train_rows, validation_rows = rows[: len(parts["train"])], rows[len(parts["train"]) :]
+    scored = list(zip(prepared, references, strict=True))
+    rows = Rows(
+        scored[: len(parts["train"])],
+        scored[len(parts["train"]) :],
+        partial(collate, pad_token_id=vlm.tokenizer.pad_token_id),
+    )
+    rule = choose or default_rule(
+        scenes=evaluate is not None,
+        held_out=bool(rows.held_out),
+        of="pairs",
+        coverage_tolerance=recipe.train.coverage_tolerance,
+    )
     trainer = PreferenceTrainer(
         vlm,
-        train_rows,
-        validation_rows,
-        recipe=recipe,
+        rows,
+        Course(recipe.train, run.folder, rule),
+        objective=recipe.objective,
         features=features,
-        run_dir=run.folder,
         evaluate=evaluate,
-        rule=choose
-        or default_rule(
-            scenes=evaluate is not None,
-            held_out=bool(validation_rows),
-            of="pairs",
-            coverage_tolerance=recipe.train.coverage_tolerance,
-        ),
     )
 
     def finish() -> Mapping[str, object]:
@@ -142,58 +146,39 @@ def _prepare(
     return Prepared(trainer, finish)
 
 
-class PreferenceTrainer(RunTrainer):
-    """The shared loop with the DPO loss over two branches."""
+@final
+class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
+    """The shared loop with a preference objective over two branches."""
 
     def __init__(
         self,
         vlm: VisionLanguageModel,
-        rows: Sequence[tuple[PreparedPair, Tensor]],
-        held_out: Sequence[tuple[PreparedPair, Tensor]],
+        rows: Rows[ScoredPair],
+        course: Course,
         *,
-        recipe: PreferenceRecipe,
+        objective: Objective,
         features: FeatureCache,
-        run_dir: Path,
-        rule: ChoiceRule,
         evaluate: Evaluate | None = None,
     ) -> None:
-        """Set up training on `rows`, measured on `held_out` and by `evaluate`."""
-        self._objective = recipe.objective
-        self._held_out = held_out
-        self._evaluate_model = evaluate
+        """Set up training; images are read from `features` where they are kept."""
+        self._objective = objective
         self._features = features
-        super().__init__(
-            vlm,
-            rows,
-            settings=recipe.train,
-            run_dir=run_dir,
-            collate=self._collate,
-            measure=self._measure_held_out,
-            rule=rule,
-        )
+        super().__init__(vlm, rows, course, evaluate=evaluate)
 
-    def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """DPO loss of each pair, with its reward margin, accuracy and log-probabilities."""
+    def batch_loss(self, batch: PreferenceBatch) -> RowLosses:
+        """Loss of each pair, with its reward margin, accuracy and log-probabilities."""
         keys = batch["image_keys"]
         image_outputs = None if keys is None else self._features.load(keys)
         branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
         policy = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
-        return preference_losses(
+        found = preference_losses(
             policy,
             batch["reference"],
             batch["response_mask"],
             batch["changed_mask"],
             self._objective,
         )
-
-    def _measure_held_out(self, step: int) -> dict[str, float]:
-        metrics = self.mean_over(self._held_out) if self._held_out else {}
-        if self._evaluate_model is not None:
-            metrics |= self._evaluate_model(self.vlm, step)
-        return metrics
-
-    def _collate(self, rows: Sequence[tuple[PreparedPair, Tensor]]) -> dict[str, Any]:
-        return collate(rows, pad_token_id=self.vlm.tokenizer.pad_token_id)
+        return RowLosses(*found)
 
 
 def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> dict[str, list[Pair]]:

@@ -6,11 +6,12 @@ facts), never on held-out comparisons.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from veridical.errors import DataError, Fault, ModelError
 from veridical.feedback.comparisons import ComparedPair, read_compared_pairs
@@ -26,6 +27,7 @@ from veridical.rewards.model import RewardModel
 from veridical.rewards.queries import EncodedQuery, RewardBatch, RewardQuery, collate_queries
 from veridical.seeding import child_random
 from veridical.training.reward.config import ComparisonSection, FactsSection
+from veridical.training.run.loss_trainer import BranchTensors
 
 _AT_ONCE = 32
 _LABELS = {"first": 1.0, "second": 0.0, "tie": 0.5}
@@ -65,6 +67,17 @@ class PreparedComparison(NamedTuple):
     """Probability that the first response is the better one."""
     weight: float
     """How much it counts."""
+
+
+class ComparisonBatch(BranchTensors):
+    """Comparisons as two branches each behind their prompts."""
+
+    own_mask: Tensor
+    """True at the responses' own tokens (B 2 T), not at what is asked about them."""
+    preference: Tensor
+    """Probability that the first response is the better one (B)."""
+    weight: Tensor
+    """How much each comparison counts (B)."""
 
 
 class ReadComparisons(NamedTuple):
@@ -318,13 +331,10 @@ def _refuse(
     quarantine_rows(file, messages, to=quarantine)
 
 
-def collate_comparisons(rows: Sequence[PreparedComparison], *, pad_token_id: int) -> dict[str, Any]:
-    """Make one batch.
-
-    Returns:
-        `prompt` (tensors), `image_keys` (or None), `response_ids`, `response_mask` and `own_mask`,
-        each (B 2 T), `preference` and `weight` (B).
-    """
+def collate_comparisons(
+    rows: Sequence[PreparedComparison], *, pad_token_id: int
+) -> ComparisonBatch:
+    """Make one batch."""
     batch = collate_queries([row.encoded for row in rows], pad_token_id=pad_token_id)
     return {
         "prompt": batch.branches.prompt,
@@ -337,7 +347,7 @@ def collate_comparisons(rows: Sequence[PreparedComparison], *, pad_token_id: int
     }
 
 
-def reward_batch(batch: Mapping[str, Any]) -> RewardBatch:
+def reward_batch(batch: ComparisonBatch) -> RewardBatch:
     """Give what a reward model reads of a batch made by `collate_comparisons`."""
     branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
     return RewardBatch(branches, batch["own_mask"], batch["image_keys"])

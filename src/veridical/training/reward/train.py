@@ -7,6 +7,7 @@ features are computed once an image.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from veridical.training.reward.data import (
     LabelledPair,
     PreparedComparison,
     ReadComparisons,
+    collate_comparisons,
     disturb_facts,
     lay_out_comparisons,
     read_comparisons,
@@ -33,6 +35,8 @@ from veridical.training.reward.data import (
 from veridical.training.reward.trainer import RewardTrainer
 from veridical.training.run.choice import ChoiceRule, default_rule
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.loop import Course
+from veridical.training.run.loss_trainer import Rows
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -121,17 +125,21 @@ def _prepare(run: Run[RewardRecipe], *, choose: ChoiceRule | None) -> Prepared:
             model, held_out, recipe, run.folder, features, part="held_out"
         )
     clock.lap("encoding")
+    rows = Rows(
+        train_rows,
+        sorted(held_out_rows, key=lambda row: row.encoded.tokens),
+        partial(collate_comparisons, pad_token_id=vlm.tokenizer.pad_token_id),
+        length=(lambda row: row.encoded.tokens) if recipe.train.by_length else None,
+    )
+    rule = choose or default_rule(
+        scenes=False, held_out=bool(kept), of="comparisons", coverage_tolerance=0.0
+    )
     trainer = RewardTrainer(
         model,
-        train_rows,
-        held_out_rows,
-        recipe=recipe,
+        rows,
+        Course(recipe.train, run.folder, rule),
+        objective=recipe.objective,
         features=features,
-        run_dir=run.folder,
-        rule=choose
-        or default_rule(
-            scenes=False, held_out=bool(kept), of="comparisons", coverage_tolerance=0.0
-        ),
     )
 
     def finish() -> Mapping[str, object]:

@@ -8,7 +8,7 @@ the manifest. A method gives what differs, as one function from a `Run` to a `Pr
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 
@@ -83,7 +83,7 @@ class Run(NamedTuple, Generic[R]):
 class Prepared(NamedTuple):
     """A method that is ready to train."""
 
-    trainer: RunTrainer
+    trainer: RunTrainer[Any, Any]
     """The loop; its resume points lie in the run directory."""
     finish: Callable[[], Mapping[str, object]]
     """Writes the chosen weights, and gives the notes of the manifest that are the method's own."""

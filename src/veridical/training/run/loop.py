@@ -2,23 +2,23 @@
 
 The trainer does batches, accumulation, mixed precision, optimiser and schedule. Added here: a
 metrics file, evaluation on held-out data and the choice of a checkpoint by a stated rule, early
-stop, progress, and resume points that survive being killed at any moment. A method gives the loss
-of a batch and what it wants measured.
+stop, progress, and resume points that survive being killed at any moment. A method gives its
+batches and how it learns from one; most do so by a loss, see `loss_trainer`.
 """
 
 import random
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer
 
 from veridical.errors import ModelError, StorageError
@@ -44,89 +44,98 @@ from veridical.training.run.settings import TrainSection
 RESUME_FOLDER = "resume"
 """Where in the run directory resume points lie."""
 
-Measure = Callable[[int], Mapping[str, float]]
+Metrics = Mapping[str, float]
+"""What was measured, by name."""
+Measure = Callable[[int], Metrics]
 """Gives metrics of the model as it is after so many steps, on held-out data."""
-Evaluate = Callable[[VisionLanguageModel, int], Mapping[str, float]]
+Evaluate = Callable[[VisionLanguageModel, int], Metrics]
 """Measures a model after so many steps, on validation scenes; gives `hallucination_rate` and
 `object_coverage`."""
 
+Row = TypeVar("Row")
+"""What batches are made of."""
+Batch = TypeVar("Batch", bound=Mapping[str, object])
+"""Named tensors, as a `TypedDict`: the trainer moves those to the device."""
+TrainerInputs = dict[str, Tensor | Any]
+"""What `transformers.Trainer` calls a batch."""
 
-class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
+
+class Course(NamedTuple):
+    """How a run is to go, whatever the method."""
+
+    settings: TrainSection
+    """How to optimise, evaluate and save."""
+    run_dir: Path
+    """Where metrics, resume points and the best weights go."""
+    rule: ChoiceRule
+    """How the checkpoint is chosen."""
+
+
+class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unused-ignore]
     """A trainer that writes its run directory so that the run can be followed, resumed and judged."""
 
     def __init__(
         self,
         vlm: VisionLanguageModel,
-        rows: Sequence[Any],
+        rows: Sequence[Row],
+        course: Course,
         *,
-        settings: TrainSection,
-        run_dir: Path,
-        collate: Callable[[Sequence[Any]], dict[str, Any]],
+        collate: Callable[[Sequence[Row]], Mapping[str, object]],
         measure: Measure,
-        rule: ChoiceRule,
     ) -> None:
         """Set up the loop.
 
         Args:
             vlm: The model, its trained parts taking gradients.
             rows: What batches are made of.
-            settings: How to optimise.
-            run_dir: Where metrics, resume points and the best weights go.
+            course: How the run is to go.
             collate: Makes a batch of rows.
             measure: Called before training and at every evaluation.
-            rule: How the checkpoint is chosen.
         """
         config = vlm.model.config
         use_cache = config.use_cache if hasattr(config, "use_cache") else None
         super().__init__(
             model=vlm.model,
             args=training_arguments(
-                settings, run_dir / RESUME_FOLDER, on_cpu=vlm.device.type == "cpu"
+                course.settings,
+                course.run_dir / RESUME_FOLDER,
+                on_cpu=vlm.device.type == "cpu",
             ),
             train_dataset=rows,  # type: ignore[arg-type, unused-ignore]
             data_collator=collate,  # type: ignore[arg-type, unused-ignore]
-            callbacks=[Flow(settings, lambda: self.progress)],
+            callbacks=[Flow(course.settings, lambda: self.progress)],
         )
         self.remove_callback(PrinterCallback)
         if use_cache is not None:
             config.use_cache = use_cache  # the trainer turns it off, and it would be saved so
         elif hasattr(config, "use_cache"):
             del config.use_cache
-        # Losses are sums over items, divided by the items of the whole step: a short last batch is
-        # then weighed right.
+        # Losses are sums over items, divided by the items of the whole step: a short last batch
+        # then has its right weight.
         self.model_accepts_loss_kwargs = True
-        self._collate_rows = collate
         self.vlm = vlm
-        self.settings = settings
-        self.run_dir = run_dir
-        self.metrics_log = MetricsLog(run_dir)
+        self.settings, self.run_dir, self.rule = course
+        self.metrics_log = MetricsLog(course.run_dir)
         self.measure = measure
-        self.rule = rule
         self.progress = RunProgress()
         self._pending: list[tuple[int, dict[str, Tensor]]] = []
         self._started = time.monotonic()
 
+    # What a method gives.
+
     @abstractmethod
-    def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Give the loss of every row of a batch (B), and by name what else to log, also (B) and detached."""
+    def batch_items(self, batch: Batch) -> int:
+        """How many items the losses of a batch sum over; what is logged is a mean over them."""
 
-    def batch_items(self, batch: Mapping[str, Any]) -> int:
-        """How many items the losses of a batch sum over: what they are divided by. By default its rows."""
-        return len(batch["response_ids"])
+    def step_divisor(self, batches: Sequence[Batch]) -> float:
+        """What the summed losses of an optimiser step are divided by: by default its items."""
+        return sum(self.batch_items(batch) for batch in batches)
 
-    def mean_over(self, rows: Sequence[Any]) -> dict[str, float]:
-        """Loss, and what is logged beside it, as means over the items of rows, with the model as it is."""
-        totals: defaultdict[str, float] = defaultdict(float)
-        items = 0
-        size = self.settings.micro_batch_size
-        for start in range(0, len(rows), size):
-            batch = self._prepare_inputs(self._collate_rows(rows[start : start + size]))
-            with self.accelerator.autocast():
-                losses, others = self.batch_loss(batch)
-            items += self.batch_items(batch)
-            for name, values in {"loss": losses, **others}.items():
-                totals[name] += float(values.sum())
-        return {name: total / items for name, total in totals.items()}
+    def make_batches(self, loaded: list[TrainerInputs]) -> list[Batch]:
+        """Make the batches of an optimiser step from what the data loader gave: by default these."""
+        return cast("list[Batch]", loaded)
+
+    # What the frame calls.
 
     def run(self, *, resume_from: Path | None) -> None:
         """Train to the end, and load the chosen weights.
@@ -135,13 +144,16 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             resume_from: A whole resume point, or None to start at the beginning.
         """
         if resume_from is None:
-            self.metrics_log.forget()
-            self.metrics_log.append({"step": 0, "part": "validation", **self._measure(0)})
+            self.metrics_log.clear()
+            base = self._measure(0)
+            self.metrics_log.append({"step": 0, "part": "validation", **base})
+            if base:
+                log(f"Before training: {_in_words(base)}")
         else:
             self.progress = read_progress(resume_from)
             step = int(resume_from.name.rpartition("-")[2])
             self.metrics_log.truncate_after(step)
-            log(f"Going on after step {step}.")
+            log(f"Resuming after step {step}.")
         prune_resume_points(self._resume_dir, keep=resume_from)
         torch.manual_seed(child_seed(self.settings.seed, "training"))
         self._started = time.monotonic() - self.progress.seconds
@@ -151,30 +163,25 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         load_trainable(self.vlm.model, self._best_path)
         self.vlm.model.eval()
 
+    def note(self, items: int, sums: dict[str, Tensor]) -> None:
+        """Keep what a batch adds to the log line of its step: sums over its items, by name."""
+        self._pending.append((items, sums))
+
+    def on_device(self, batch: Mapping[str, object]) -> Batch:
+        """Move the tensors of a batch to where the model is."""
+        return cast("Batch", self._prepare_inputs(dict(batch)))
+
     # What follows are the trainer's own methods, changed only where they need to differ.
 
-    def compute_loss(
-        self,
-        model: Any,  # noqa: ARG002 (the trainer's signature)
-        inputs: Mapping[str, Any],
-        return_outputs: bool = False,  # noqa: ARG002, FBT001, FBT002 (the trainer's signature)
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Tensor:
-        """Sum the batch's losses, divided by the items of the whole optimiser step."""
-        with self.accelerator.autocast():
-            losses, others = self.batch_loss(inputs)
-        items = self.batch_items(inputs)
-        self._pending.append((items, {"loss": losses.detach(), **others}))
-        return losses.sum() / (items if num_items_in_batch is None else num_items_in_batch)
+    def get_batch_samples(  # type: ignore[override, unused-ignore]
+        self, epoch_iterator: Iterator[TrainerInputs], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], float]:
+        """Take the batches of an optimiser step, and what its losses are divided by."""
+        loaded, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        batches = self.make_batches(loaded)
+        return batches, self.step_divisor(batches)
 
-    def get_batch_samples(
-        self, epoch_iterator: Iterator[Any], num_batches: int, device: Any
-    ) -> tuple[list[Any], Any]:
-        """Count the items of an optimiser step."""
-        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        return batches, sum(self.batch_items(batch) for batch in batches)
-
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+    def evaluate(self, *_: object, **__: object) -> dict[str, float]:
         """Measure the model as it is; keep its weights where it is the best so far."""
         step = self.state.global_step
         metrics = self._measure(step)
@@ -189,7 +196,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         """Append a line to the metrics file.
 
         Raises:
-            ModelError: The loss or its gradient is no number any more.
+            ModelError: The loss or its gradient is not a finite number.
         """
         if "grad_norm" not in logs:
             return  # the trainer's summary at the end; the manifest says the same
@@ -213,7 +220,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         )
         if not np.isfinite([means["loss"], logs["grad_norm"]]).all():
             raise ModelError(
-                f"The training ran away at step {self.state.global_step}: loss {means['loss']},"
+                f"The training diverged at step {self.state.global_step}: loss {means['loss']},"
                 f" gradient norm {logs['grad_norm']}. Take a smaller train.learning_rate (or"
                 " objective.beta), or float32, in a new run directory."
             )
@@ -222,10 +229,14 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         """Write the weights that learn; the others are those of the base."""
         save_trainable(self.vlm.model, (Path(output_dir) if output_dir else self.run_dir) / WEIGHTS)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
+    def _load_from_checkpoint(
+        self,
+        resume_from_checkpoint: str,
+        model: nn.Module | None = None,  # noqa: ARG002 (the trainer's signature)
+    ) -> None:
         load_trainable(self.vlm.model, Path(resume_from_checkpoint) / WEIGHTS)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         folder = self._resume_dir / f"checkpoint-{self.state.global_step}"
         self.progress.seconds = time.monotonic() - self._started
         try:
@@ -261,7 +272,6 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
 
     def _consider(self, step: int, metrics: dict[str, float]) -> None:
         progress = self.progress
-        base = progress.base or {}
         best = next((c for c in progress.candidates if c.step == progress.best_step), None)
         progress.candidates.append(Candidate(step=step, metrics=metrics))
         better = best is None or self._key(step, metrics) < self._key(best.step, best.metrics)
@@ -271,10 +281,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         else:
             progress.evaluations_since_best += 1
         if metrics:
-            log(
-                f"step {step}: {_in_words(metrics)}{' (best so far)' if better else ''}; base:"
-                f" {_in_words(base)}"
-            )
+            log(f"step {step}: {_in_words(metrics)}{' (best so far)' if better else ''}")
         if self._has_stopped_early():
             patience = self.settings.early_stop_patience
             log(
@@ -287,7 +294,7 @@ class RunTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         patience = self.settings.early_stop_patience
         return 0 < patience <= self.progress.evaluations_since_best
 
-    def _key(self, step: int, metrics: Mapping[str, float]) -> tuple[float, ...]:
+    def _key(self, step: int, metrics: Metrics) -> tuple[float, ...]:
         return self.rule.key({**metrics, "step": step}, self.progress.base or {})
 
 
@@ -303,6 +310,6 @@ def _undisturbed_randomness(device: torch.device) -> Iterator[None]:
         np.random.set_state(numpy)
 
 
-def _in_words(metrics: Mapping[str, float]) -> str:
+def _in_words(metrics: Metrics) -> str:
     """Metrics on one line, without the ends of their intervals (`NAME/low`)."""
     return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if "/" not in name)

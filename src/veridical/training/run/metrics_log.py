@@ -33,8 +33,8 @@ class MetricsLog:
                 f"Cannot write `{self._path}`: {error.strerror}. Free space."
             ) from error
 
-    def forget(self) -> None:
-        """Begin anew."""
+    def clear(self) -> None:
+        """Remove what is there."""
         self._path.unlink(missing_ok=True)
 
     def truncate_after(self, step: int) -> None:

@@ -1,8 +1,8 @@
 """From conversations on disk to the tensors of fine-tuning, everything worked out once before the first step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from veridical.models.prompts.conversations import encode_conversation
 from veridical.models.prompts.encoding import EncodedPrompt, encode_prompts, stack_prompts
 from veridical.records import Conversation, ImageRef
 from veridical.training.run.encoded_prompts import encode_all_prompts
+from veridical.training.run.loss_trainer import BranchTensors
 from veridical.training.run.refusal import refuse_unspeakable
 from veridical.training.sft.config import ConversationSection
 
@@ -39,6 +40,13 @@ class PreparedConversation(NamedTuple):
     def length(self) -> int:
         """Tokens in all, image tokens included."""
         return int(self.prompt["input_ids"].shape[1]) + len(self.ids)
+
+
+class ConversationBatch(BranchTensors):
+    """Conversations as one branch each behind their first questions."""
+
+    learnt_mask: Tensor
+    """True at answers and their ends (B 1 T)."""
 
 
 class ConversationStatistics(NamedTuple):
@@ -160,7 +168,7 @@ def encode_conversations(
 
 def collate_conversations(
     rows: Sequence[PreparedConversation], *, pad_token_id: int
-) -> dict[str, Any]:
+) -> ConversationBatch:
     """Make one batch.
 
     Args:
@@ -168,9 +176,8 @@ def collate_conversations(
         pad_token_id: Padding of the prompts.
 
     Returns:
-        `prompt` (tensors), `image_keys` (of the rows that have an image; None where features are
-        not kept or no row has one), `response_ids`, `response_mask` and `learnt_mask`, each (B 1
-        T).
+        The batch; `image_keys` are those of the rows that have an image, None where features are
+        not kept or no row has one.
     """
     response_ids, response_mask = stack_responses([[row.ids] for row in rows])
     learnt = torch.zeros_like(response_mask)
@@ -186,6 +193,6 @@ def collate_conversations(
     }
 
 
-def learnt_tokens(batch: Mapping[str, Any]) -> int:
+def learnt_tokens(batch: ConversationBatch) -> int:
     """How many tokens of a batch are learnt."""
     return int(batch["learnt_mask"].sum())

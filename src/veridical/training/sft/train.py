@@ -6,12 +6,10 @@ context. A conversation of several turns is one forward behind the first questio
 tower's features are computed once an image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
-from torch.utils.data import Sampler
+from typing import final
 
 from veridical.feedback.conversations import read_conversations
 from veridical.models.branches import BranchBatch, score_branches
@@ -20,8 +18,8 @@ from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.training.run.choice import ChoiceRule, default_rule
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
-from veridical.training.run.length_order import LengthOrder
-from veridical.training.run.loop import Evaluate, RunTrainer
+from veridical.training.run.loop import Course, Evaluate
+from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -32,6 +30,7 @@ from veridical.training.run.trained_model import (
 )
 from veridical.training.sft.config import SftRecipe
 from veridical.training.sft.data import (
+    ConversationBatch,
     PreparedConversation,
     collate_conversations,
     encode_conversations,
@@ -107,21 +106,24 @@ def _prepare(
     vlm = make_trainable(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
+    rows = Rows(
+        prepared[: len(train)],
+        sorted(prepared[len(train) :], key=lambda row: row.length),
+        partial(collate_conversations, pad_token_id=vlm.tokenizer.pad_token_id),
+        length=(lambda row: row.length) if recipe.train.by_length else None,
+    )
+    rule = choose or default_rule(
+        scenes=evaluate is not None,
+        held_out=bool(validation),
+        of="conversations",
+        coverage_tolerance=recipe.train.coverage_tolerance,
+    )
     trainer = SftTrainer(
         vlm,
-        prepared[: len(train)],
-        prepared[len(train) :],
-        recipe=recipe,
+        rows,
+        Course(recipe.train, run.folder, rule),
         features=features,
-        run_dir=run.folder,
         evaluate=evaluate,
-        rule=choose
-        or default_rule(
-            scenes=evaluate is not None,
-            held_out=bool(validation),
-            of="conversations",
-            coverage_tolerance=recipe.train.coverage_tolerance,
-        ),
     )
 
     def finish() -> Mapping[str, object]:
@@ -134,60 +136,31 @@ def _prepare(
     return Prepared(trainer, finish)
 
 
-class SftTrainer(RunTrainer):
+@final
+class SftTrainer(LossTrainer[PreparedConversation, ConversationBatch]):
     """The shared loop with the likelihood of answers."""
 
     def __init__(
         self,
         vlm: VisionLanguageModel,
-        rows: Sequence[PreparedConversation],
-        held_out: Sequence[PreparedConversation],
+        rows: Rows[PreparedConversation],
+        course: Course,
         *,
-        recipe: SftRecipe,
         features: FeatureCache,
-        run_dir: Path,
-        rule: ChoiceRule,
         evaluate: Evaluate | None = None,
     ) -> None:
-        """Set up training on `rows`, measured on `held_out` and by `evaluate`."""
-        self._rows = rows
-        self._held_out = sorted(held_out, key=lambda row: row.length)
-        self._evaluate_model = evaluate
+        """Set up training; images are read from `features` where they are kept."""
         self._features = features
-        self._by_length = recipe.train.by_length
-        pad = vlm.tokenizer.pad_token_id
-        super().__init__(
-            vlm,
-            rows,
-            settings=recipe.train,
-            run_dir=run_dir,
-            measure=self._measure_held_out,
-            rule=rule,
-            collate=lambda some: collate_conversations(some, pad_token_id=pad),
-        )
+        super().__init__(vlm, rows, course, evaluate=evaluate)
 
-    def batch_loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def batch_loss(self, batch: ConversationBatch) -> RowLosses:
         """Negative log-likelihood in nats of each conversation's answers (B), summed over their tokens."""
         keys = batch["image_keys"]
         image_outputs = None if keys is None else self._features.load(keys)
         branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
         logprobs = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
-        return -(logprobs * batch["learnt_mask"]).sum((1, 2)), {}
+        return RowLosses(-(logprobs * batch["learnt_mask"]).sum((1, 2)), {})
 
-    def batch_items(self, batch: Mapping[str, Any]) -> int:
+    def batch_items(self, batch: ConversationBatch) -> int:
         """Learnt tokens of a batch: a step's loss is a mean over tokens, as `transformers` computes it."""
         return learnt_tokens(batch)
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
-        if not self._by_length:
-            return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return, unused-ignore]
-        lengths = [row.length for row in self._rows]
-        return LengthOrder(
-            lengths, batch_size=self.settings.micro_batch_size, seed=self.settings.seed
-        )
-
-    def _measure_held_out(self, step: int) -> dict[str, float]:
-        metrics = self.mean_over(self._held_out) if self._held_out else {}
-        if self._evaluate_model is not None:
-            metrics |= self._evaluate_model(self.vlm, step)
-        return metrics

@@ -1,0 +1,127 @@
+"""Methods that learn by a loss of each row: the shared loop with forward, backward and held-out loss.
+
+A method adds the loss of a batch. Losses are summed over items (rows, or tokens) and divided by the
+items of the whole optimiser step, so that accumulation and a short last batch change nothing.
+"""
+
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, NamedTuple, TypedDict, TypeVar, cast
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Sampler
+
+from veridical.models.loading import VisionLanguageModel
+from veridical.training.run.length_order import LengthOrder
+from veridical.training.run.loop import Course, Evaluate, Row, RunTrainer, TrainerInputs
+
+
+class BranchTensors(TypedDict):
+    """What every batch of prompts with branches holds; methods add their own."""
+
+    prompt: dict[str, Tensor]
+    """The encoded prompts."""
+    image_keys: list[str] | None
+    """Keys of their images' features; None where features are not kept."""
+    response_ids: Tensor
+    """Token ids (B K T)."""
+    response_mask: Tensor
+    """True at the responses' tokens (B K T)."""
+
+
+Branches = TypeVar("Branches", bound=BranchTensors)
+"""The batches of one method."""
+
+
+class RowLosses(NamedTuple):
+    """What a batch says."""
+
+    loss: Tensor
+    """Loss of every row (B), summed over its items."""
+    logged: dict[str, Tensor]
+    """What else is logged, by name, also (B), detached."""
+
+
+class Rows(NamedTuple, Generic[Row]):
+    """What a method learns from and measures on."""
+
+    train: Sequence[Row]
+    """Rows that are learnt from."""
+    held_out: Sequence[Row]
+    """Rows that are only measured on; may be empty."""
+    collate: Callable[[Sequence[Row]], Mapping[str, object]]
+    """Makes a batch of rows."""
+    length: Callable[[Row], int] | None = None
+    """Tokens of a row, where rows of like length are put into one micro-batch."""
+
+
+class LossTrainer(RunTrainer[Row, Branches]):
+    """The shared loop for a loss of each row."""
+
+    def __init__(
+        self,
+        vlm: VisionLanguageModel,
+        rows: Rows[Row],
+        course: Course,
+        *,
+        evaluate: Evaluate | None = None,
+    ) -> None:
+        """Set up training on `rows`, measured on those held out and by `evaluate`."""
+        self._rows = rows
+        self._evaluate_model = evaluate
+        super().__init__(
+            vlm, rows.train, course, collate=rows.collate, measure=self._measure_held_out
+        )
+
+    @abstractmethod
+    def batch_loss(self, batch: Branches) -> RowLosses:
+        """Give the loss of every row of a batch."""
+
+    def batch_items(self, batch: Branches) -> int:
+        """The rows of a batch."""
+        return len(batch["response_ids"])
+
+    def mean_over(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Loss and whatever else is logged, as means over the items of rows, with the model as it is."""
+        totals: defaultdict[str, float] = defaultdict(float)
+        items = 0
+        size = self.settings.micro_batch_size
+        for start in range(0, len(rows), size):
+            batch = self.on_device(self._rows.collate(rows[start : start + size]))
+            with self.accelerator.autocast():
+                found = self.batch_loss(batch)
+            items += self.batch_items(batch)
+            for name, values in {"loss": found.loss, **found.logged}.items():
+                totals[name] += float(values.sum())
+        return {name: total / items for name, total in totals.items()}
+
+    def compute_loss(
+        self,
+        model: nn.Module,  # noqa: ARG002 (the trainer's signature)
+        inputs: TrainerInputs,
+        return_outputs: bool = False,  # noqa: ARG002, FBT001, FBT002 (the trainer's signature)
+        num_items_in_batch: Tensor | float | None = None,
+    ) -> Tensor:
+        """Sum the batch's losses, divided by the items of the whole optimiser step."""
+        batch = cast("Branches", inputs)
+        with self.accelerator.autocast():
+            found = self.batch_loss(batch)
+        items = self.batch_items(batch)
+        self.note(items, {"loss": found.loss.detach(), **found.logged})
+        return found.loss.sum() / (items if num_items_in_batch is None else num_items_in_batch)
+
+    def _get_train_sampler(self, train_dataset: Dataset[Row] | None = None) -> Sampler[int] | None:
+        if self._rows.length is None:
+            return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return, unused-ignore]
+        return LengthOrder(
+            [self._rows.length(row) for row in self._rows.train],
+            batch_size=self.settings.micro_batch_size,
+            seed=self.settings.seed,
+        )
+
+    def _measure_held_out(self, step: int) -> dict[str, float]:
+        metrics = self.mean_over(self._rows.held_out) if self._rows.held_out else {}
+        if self._evaluate_model is not None:
+            metrics |= self._evaluate_model(self.vlm, step)
+        return metrics
