@@ -2,7 +2,8 @@
 
     VeridicalError
     ├── ConfigError(ValueError)       a recipe or an option is wrong
-    ├── DataError(ValueError)         input data is wrong; carries every fault found, each with file and line
+    ├── DataError(ValueError)         input data is wrong; carries every fault, each with its place
+    ├── RowError(ValueError)          one row is wrong; gathered into a DataError by its reader
     ├── ModelError(ValueError)        a model cannot do what is asked of it
     ├── MissingPackageError(ImportError)  an optional package is needed and absent
     └── StorageError(OSError)         the disk refused a read or a write
@@ -11,7 +12,8 @@ The text of each says: *what is wrong and where · what we got · what to do.*
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -87,7 +89,7 @@ class Fault(NamedTuple):
 
 
 class DataError(VeridicalError, ValueError):
-    """Input data is wrong; `faults` holds all that is wrong, the text shows the first twenty."""
+    """Input data is wrong; `faults` holds every fault, the text shows the first twenty."""
 
     def __init__(self, faults: Sequence[Fault], *, advice: str = "") -> None:
         self.faults = tuple(faults)
@@ -99,3 +101,20 @@ class DataError(VeridicalError, ValueError):
         if advice:
             lines.append(advice)
         super().__init__("\n".join(lines))
+
+
+class RowError(VeridicalError, ValueError):
+    """One row of data is wrong; whoever reads the rows adds file and line and gathers the faults."""
+
+    def __init__(self, *messages: str) -> None:
+        self.messages = messages
+        super().__init__(" ".join(messages))
+
+
+@contextmanager
+def gather_row_errors(messages: list[str]) -> Iterator[None]:
+    """Add a `RowError` of the block to `messages`, so that one fault does not hide the next."""
+    try:
+        yield
+    except RowError as error:
+        messages += error.messages

@@ -1,6 +1,6 @@
 """Atomic writes, content hashes, JSONL with line numbers, rejected rows kept apart.
 
-A reader never sees half a file: everything is written beside its place and renamed into it.
+A reader never sees half a file: everything is written next to its place and renamed into it.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from veridical.progress import log
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it is renamed to `path`, on failure removed.
+    """Give a temporary path next to `path`; on success it is renamed to `path`, on failure removed.
 
     Raises:
         StorageError: The disk refused (full, read-only, no such folder).
@@ -79,7 +79,7 @@ def read_bytes(path: Path | str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise StorageError(
-            f"Cannot read `{path}`: {error.strerror or error}. Check the path and your rights."
+            f"Cannot read `{path}`: {error.strerror or error}. Check the path and your permissions."
         ) from error
 
 
@@ -171,61 +171,120 @@ class JsonlRow(NamedTuple):
 
 
 def read_jsonl_rows(path: Path | str) -> Iterator[JsonlRow]:
-    """Go through a JSONL file line by line, faults included; blank lines are passed over.
+    """Go through a JSONL file line by line, faults included; blank lines are skipped.
 
     Raises:
-        DataError: The file is missing or is not UTF-8.
+        DataError: The file is missing, not UTF-8, or one JSON array instead of lines.
         StorageError: The disk refused.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError([Fault(path, None, "there is no such file. Check the path.")])
-    data = read_bytes(path)
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        message = f"not UTF-8 (byte {data[error.start]:#04x}). Save the file as UTF-8."
-        raise DataError([Fault(path, line, message)]) from error
+    text = read_text(path)
+    if text.lstrip().startswith("[") and _is_array(text):
+        message = (
+            "the file is one JSON array, where one JSON object per line is expected. Write one"
+            " object per line, or import it with `veridical data import`."
+        )
+        raise DataError([Fault(path, 1, message)])
     yield from parse_jsonl(text)
 
 
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, without byte order mark.
+
+    Raises:
+        DataError: The file is missing, or in another encoding, which is named where it shows.
+        StorageError: The disk refused.
+    """
+    if not path.is_file():
+        raise DataError([Fault(path, None, "there is no such file. Check the path.")])
+    data = read_bytes(path)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or data[:200].count(0) > len(data[:200]) // 3:
+        raise DataError([Fault(path, None, "the file is UTF-16. Save it as UTF-8.")])
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        message = (
+            f"not UTF-8 (byte {data[error.start]:#04x}){_other_encoding(data)}. Save the file as"
+            " UTF-8."
+        )
+        raise DataError([Fault(path, line, message)]) from error
+
+
+def _other_encoding(data: bytes) -> str:
+    try:
+        text = data.decode("gb18030")
+    except UnicodeDecodeError:
+        return ""
+    han = sum("\u4e00" <= sign <= "\u9fff" for sign in text)
+    return ", perhaps GBK" if 2 * han > sum(sign > "\x7f" for sign in text) else ""
+
+
+def _is_array(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), list)
+    except (ValueError, RecursionError):
+        return False
+
+
+class DuplicateKeyError(ValueError):
+    """A JSON object has one key twice; readers would keep the last and drop the others."""
+
+
+def parse_json(text: str) -> Any:
+    """Parse strict JSON: NaN, infinity and repeated keys are errors.
+
+    Raises:
+        ValueError: The text is not such JSON; `describe_json_error` says why.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+
+
+def describe_json_error(error: ValueError | RecursionError) -> str:
+    """What `parse_json` found wrong, without place in the file."""
+    if isinstance(error, RecursionError):
+        return "JSON nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON: {error.msg} at column {error.colno}"
+    return f"not valid JSON: {error}"
+
+
 def parse_jsonl(text: str) -> Iterator[JsonlRow]:
-    """Go through the text of a JSONL file line by line, faults included; blank lines are passed over."""
+    """Go through the text of a JSONL file line by line, faults included; blank lines are skipped."""
     for number, line_text in enumerate(text.split("\n"), start=1):
         raw = line_text.removesuffix("\r")
         if not raw.strip():
             continue
         try:
-            yield JsonlRow(number, raw, json.loads(raw, parse_constant=_refuse_constant), None)
-        except RecursionError:
-            yield JsonlRow(
-                number, raw, None, f"JSON nested too deeply, got {raw[:60]!r}. Mend the line."
-            )
-        except ValueError as error:
-            reason = (
-                f"{error.msg} at column {error.colno}"
-                if isinstance(error, json.JSONDecodeError)
-                else str(error)
-            )
-            yield JsonlRow(
-                number, raw, None, f"not valid JSON: {reason}, got {raw[:60]!r}. Mend the line."
-            )
+            yield JsonlRow(number, raw, parse_json(raw), None)
+        except (ValueError, RecursionError) as error:
+            message = f"{describe_json_error(error)}, got {raw[:60]!r}. Fix the line."
+            yield JsonlRow(number, raw, None, message)
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DuplicateKeyError(f"the key {twice!r} stands twice in one object")
+    return found
+
+
 def quarantine_rows(
     path: Path, rows: Sequence[tuple[int, str, str]], *, to: Path | None = None
 ) -> Path:
-    """Put bad rows aside and say so.
+    """Write bad rows into a file of their own, and log how many.
 
     Args:
         path: The file that the rows come from.
         rows: Line number, raw text and what is wrong, for each bad row.
-        to: Where to write them; by default `NAME.bad.jsonl` beside `path`.
+        to: Where to write them; by default `NAME.bad.jsonl` next to `path`.
     """
     target = to or path.with_name(f"{path.stem}.bad.jsonl")
     lines = [

@@ -3,8 +3,8 @@ from PIL import Image
 
 from veridical.files import hash_file
 from veridical.records import NO_IMAGE, ImageRef
-from veridical.records.images import RowFault
-from veridical.records.opening import open_image
+from veridical.records.images import RowError
+from veridical.records.images import open_image
 
 
 def test_an_image_comes_upright_and_in_rgb(tmp_path):
@@ -21,7 +21,7 @@ def test_the_hash_of_the_record_is_held_against_the_file(tmp_path):
     path = tmp_path / "a.png"
     Image.new("RGB", (2, 2)).save(path)
     assert open_image(ImageRef(path="a.png", sha256=hash_file(path)), root=tmp_path).size == (2, 2)
-    with pytest.raises(RowFault, match="is not the one that the record means"):
+    with pytest.raises(RowError, match="is not the one that the record means"):
         open_image(ImageRef(path="a.png", sha256="0" * 64), root=tmp_path)
 
 
@@ -29,7 +29,7 @@ def test_a_path_that_leads_out_needs_leave(tmp_path):
     Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
     inner = tmp_path / "inner"
     inner.mkdir()
-    with pytest.raises(RowFault, match="leads out"):
+    with pytest.raises(RowError, match="leads out"):
         open_image(ImageRef(path="../a.png"), root=inner)
     assert open_image(ImageRef(path="../a.png"), root=inner, outside=True).size == (2, 2)
 
@@ -38,12 +38,12 @@ def test_a_cut_off_image_is_a_fault(tmp_path):
     path = tmp_path / "a.jpg"
     Image.effect_noise((64, 64), 50).save(path)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(RowFault, match="cannot be decoded"):
+    with pytest.raises(RowError, match="cannot be decoded"):
         open_image(ImageRef(path="a.jpg"), root=tmp_path)
 
 
 def test_no_path_is_told_as_such(tmp_path):
     with pytest.raises(
-        RowFault, match=r"^no image is named, got an empty path, and one is needed here\. Name it"
+        RowError, match=r"^no image is named, got an empty path, and one is needed here\. Name it"
     ):
         open_image(NO_IMAGE, root=tmp_path)

@@ -15,7 +15,7 @@ from veridical.judges.requests import ChatRequest, request_key
 from veridical.judges.settings import JudgeSettings
 from veridical.models.named import resolve_model
 from veridical.records import NO_IMAGE, Prompt, Response
-from veridical.records.opening import open_image
+from veridical.records.images import open_image
 from veridical.scoring.protocol import Preset
 
 if TYPE_CHECKING:

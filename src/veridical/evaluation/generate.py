@@ -27,9 +27,9 @@ from veridical.files import (
 from veridical.locks import locked
 from veridical.progress import log
 from veridical.records import NO_IMAGE, Prompt, Response, read_records, scan_records
-from veridical.records.images import RowFault
+from veridical.records.images import RowError
 from veridical.records.manifests import build_manifest
-from veridical.records.opening import open_image
+from veridical.records.images import open_image
 from veridical.seeding import child_seed
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
         elif row.record is not None:
             try:
                 _open(recipe, row.record)
-            except RowFault as fault:
+            except RowError as fault:
                 message = str(fault)
             else:
                 good.append(row.record)

@@ -1,51 +1,38 @@
-"""Preference pairs: what preference training reads, made of corrections; and a split that never shares an image."""
+"""Preference pairs made of judgements, and a split that never shares an image."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from veridical.errors import ConfigError, DataError, Fault
+from veridical.feedback.comparisons import ComparedPair
 from veridical.feedback.segments import check_segments, find_segments
-from veridical.records import Correction, ImageRef, Record, Segment, Source
+from veridical.progress import log
+from veridical.records import Correction, ImageRef, Pair
+from veridical.records.texts import clean_text, placeholder_fault, same_text
 from veridical.seeding import child_random
 
 
-class Pair(Record):
-    """Two responses to one prompt, of which one is preferred."""
-
-    id: str
-    """Id of the judgement that it was made of."""
-    image: ImageRef
-    """The image asked about."""
-    question: str
-    """What was asked."""
-    chosen: str
-    """The preferred response."""
-    rejected: str
-    """The other one."""
-    segments: tuple[Segment, ...]
-    """The changed spans in order, never empty for a pair made of a correction."""
-    source: Source
-    """Who judged: human, simulated or model."""
-    origin: str = ""
-    """Data set and model that the row comes from."""
-
-
 def pair_faults(correction: Correction) -> list[str]:
-    """Say why a correction gives no usable pair; an empty list means that it does."""
+    """Say why a correction is not usable; an empty list means that it is."""
     faults = [
         f"`{side}` is empty. Give a text or leave the row out."
         for side in ("rejected", "chosen")
         if not getattr(correction, side).strip()
     ]
-    if not faults and correction.chosen == correction.rejected:
-        faults.append(
-            f"`chosen` equals `rejected`, got {correction.chosen[:40]!r} twice: such a pair teaches"
-            " nothing. Leave the row out."
-        )
+    faults += [
+        fault
+        for side in ("question", "rejected", "chosen")
+        if (fault := placeholder_fault(getattr(correction, side), side)) is not None
+    ]
     if correction.segments:
         faults += check_segments(correction.rejected, correction.chosen, correction.segments)
     return faults
+
+
+def is_already_right(correction: Correction) -> bool:
+    """Whether a person found nothing to correct: the texts differ in blanks or composition at most."""
+    return same_text(correction.rejected, correction.chosen)
 
 
 def pairs_from_corrections(
@@ -53,44 +40,84 @@ def pairs_from_corrections(
 ) -> list[Pair]:
     """Turn corrections into preference pairs; segments are derived where a correction has none.
 
+    Responses that were right already give no pair; how many is logged.
+
     Args:
         corrections: What people corrected.
         file: The file they come from: image paths are then made absolute, and faults name it.
 
     Raises:
-        DataError: Corrections that give no pair (empty text, both texts equal, wrong segments), all
-            of them.
+        DataError: Corrections that give no pair (empty text, wrong segments), all of them; or no
+            pair is left.
     """
     path = Path(file) if file is not None else None
     pairs: list[Pair] = []
     faults: list[Fault] = []
+    right = 0
     for row in corrections:
         messages = pair_faults(row)
         if messages:
-            faults += [
-                Fault(path or Path("corrections"), None, f"row {row.id!r}: {message}")
-                for message in messages
-            ]
-            continue
-        image = row.image
-        if path is not None:
-            image = image.model_copy(update={"path": str(path.absolute().parent / image.path)})
-        pairs.append(
-            Pair(
-                id=row.id,
-                image=image,
-                question=row.question,
-                chosen=row.chosen,
-                rejected=row.rejected,
-                segments=row.segments or find_segments(row.rejected, row.chosen),
-                source=row.source,
-                origin=row.origin,
-            )
-        )
+            named = path or Path("corrections")
+            faults += [Fault(named, None, f"row {row.id!r}: {message}") for message in messages]
+        elif is_already_right(row):
+            right += 1
+        else:
+            pairs.append(_pair_of_correction(row, path))
+    if right:
+        log(f"{right} of {right + len(pairs)} responses were right already; no pair is made of them")
+        if not pairs and not faults:
+            message = "every response was right already, so there is nothing to learn from."
+            faults.append(Fault(path or Path("corrections"), None, message))
     if faults:
         raise DataError(
             faults, advice="`veridical data check` finds such rows, and --skip-bad leaves them out."
         )
+    return pairs
+
+
+def _pair_of_correction(row: Correction, path: Path | None) -> Pair:
+    rejected, chosen, segments = row.rejected, row.chosen, row.segments
+    if not segments:  # given ones have offsets in the texts as they stand
+        rejected, chosen = clean_text(rejected), clean_text(chosen)
+        segments = find_segments(rejected, chosen)
+    image = row.image
+    if path is not None:
+        image = image.model_copy(update={"path": str(path.absolute().parent / image.path)})
+    return Pair(
+        id=row.id,
+        image=image,
+        question=row.question,
+        chosen=chosen,
+        rejected=rejected,
+        segments=segments,
+        source=row.source,
+        origin=row.origin,
+    )
+
+
+def pairs_from_preferences(preferences: Iterable[ComparedPair]) -> list[Pair]:
+    """Turn compared responses into preference pairs; ties give none, and how many is logged."""
+    pairs, ties = [], 0
+    for row in preferences:
+        if row.comparison.preferred == "tie":
+            ties += 1
+            continue
+        sides = (row.first, row.second)
+        chosen, rejected = sides if row.comparison.preferred == "first" else sides[::-1]
+        pairs.append(
+            Pair(
+                id=row.comparison.id,
+                image=row.prompt.image,
+                question=row.prompt.question,
+                history=row.prompt.history,
+                chosen=clean_text(chosen.text),
+                rejected=clean_text(rejected.text),
+                source=row.comparison.source,
+                origin=row.prompt.origin,
+            )
+        )
+    if ties:
+        log(f"{ties} of {ties + len(pairs)} judgements are ties; no pair is made of them")
     return pairs
 
 

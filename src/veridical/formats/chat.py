@@ -1,116 +1,234 @@
-"""Chat-style pairs: messages and a list of images, as TRL, LLaMA-Factory and ms-swift write them.
+"""Chat messages and images, as TRL, LLaMA-Factory and ms-swift write them: preferences and conversations.
 
 - `trl-lib/rlaif-v`, `HuggingFaceH4/rlaif-v_formatted`: `prompt`, `chosen`, `rejected` are lists of
   messages {role, content}, where content is a text or a list of parts {type, text}; `images` a
   list. Without `prompt`, the messages before the last are the prompt, equal on both sides.
 - `llamafactory/RLHF-V`: `conversations` [{from, value}], `chosen` and `rejected` one {from, value}
   each, `images`.
-- ms-swift: `messages` whose last one is the preferred answer, `rejected_response` a text, `images`.
+- ms-swift: `messages` whose last one is the preferred answer, and `rejected_response` (a text) or
+  `rejected_messages`, `images`. POVID and others: `conversations` and `rejected_conversations`.
+- Messages or conversations without anything rejected are for fine-tuning.
 
-One image and one question a row are read; a system message is put before the question.
+One image per row is read. A system message, or a field `system`, is put before the first question.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from veridical.formats.fields import Fields, join_origin
-from veridical.formats.sources import SourceRow, table_rows
-from veridical.records.images import RowFault
+from veridical.errors import RowError, gather_row_errors
+from veridical.formats.format import Format, RowFields, RowReader, Sample
+from veridical.formats.pairs import PairFields, own_fields, pair_reader
+from veridical.formats.text import clean_question, join_origin
+from veridical.records import Conversation, ImageRef, Turn
+from veridical.records.folders import Contents
+from veridical.records.texts import MISSING, clean_text, count_images, shown, text_fault
 
 _USER = ("user", "human")
 _ASSISTANT = ("assistant", "gpt", "model")
+_TALK = ("prompt", "messages", "conversations")
+_REJECTED = ("rejected_messages", "rejected_conversations", "rejected_response")
 
 
-def rows(source: Path) -> Iterator[SourceRow]:
-    """Rows of a JSON array, JSON lines or Parquet."""
-    return table_rows(source, columns=("images",))
+class _Message(NamedTuple):
+    role: str
+    text: str
 
 
-def fields(row: Mapping[str, Any]) -> Fields:
-    """Read one row."""
-    if "rejected_response" in row:
-        prompt = _messages(row.get("messages"), "messages")
-        if not prompt or prompt[-1][0] not in _ASSISTANT:
-            raise RowFault("`messages` must end with the assistant's answer. Mend the row.")
-        chosen, rejected = prompt.pop(), _answer(row["rejected_response"], "rejected_response", [])
+def read(row: RowFields, reader: RowReader) -> Contents:
+    """Read one row.
+
+    Raises:
+        RowError: All that is wrong with it.
+    """
+    preference = any(name in row for name in ("chosen", "rejected", *_REJECTED))
+    return _read_pair(row, reader) if preference else _read_conversation(row, reader)
+
+
+def _pair_fields(row: RowFields) -> PairFields:
+    name = next((name for name in _REJECTED if name in row), None)
+    prompt = _talk(row)
+    if name is not None:
+        prompt = prompt or []
+        chosen = _last_answer(prompt, _talk_name(row))
+        prompt = prompt[:-1]
+        rejected = _answer(row[name], name, prompt)
     else:
-        told = row.get("prompt") if row.get("prompt") is not None else row.get("conversations")
-        if told is None:  # the prompt stands at the head of both answers
-            prompt = _messages(row.get("chosen"), "chosen")[:-1]
-        else:
-            prompt = _messages(
-                [{"role": "user", "content": told}] if isinstance(told, str) else told, "prompt"
-            )
-        head = prompt if told is None else []
-        chosen, rejected = (_answer(row.get(name), name, head) for name in ("chosen", "rejected"))
+        head = prompt
+        if prompt is None:  # the prompt stands at the head of both answers
+            prompt = head = _messages(row.get("chosen", MISSING), "chosen")[:-1]
+        elif not isinstance(row.peek().get(_talk_name(row)), str):
+            head = []
+        chosen, rejected = (
+            _answer(row.get(side, MISSING), side, head or []) for side in ("chosen", "rejected")
+        )
     origin, own = join_origin(row.get("origin"), None)
-    row_id = row.get("id", row.get("idx"))
-    return Fields(row_id, _image(row), _question(prompt), chosen[1], rejected[1], origin, own)
+    return PairFields(
+        id=row["id"] if "id" in row else row.get("idx"),
+        image=_image(row),
+        question=_question(prompt, row),
+        chosen=chosen,
+        rejected=rejected,
+        origin=origin,
+        own={**own, **own_fields(row)},
+    )
 
 
-def _image(row: Mapping[str, Any]) -> Any:
-    images = row.get("images")
-    if isinstance(images, list) and len(images) == 1:
+_read_pair = pair_reader(_pair_fields)
+
+
+def _read_conversation(row: RowFields, reader: RowReader) -> Contents:
+    record_id = reader.id(row["id"] if "id" in row else row.get("idx"))
+    messages = _talk(row)
+    if messages is None:
+        raise RowError(f"none of {', '.join(f'`{name}`' for name in _TALK)} is there. Add one.")
+    images = _images(row)
+    markers = sum(count_images(message.text) for message in messages if message.role in _USER)
+    if markers > len(images):
+        reader.check(
+            f"the row has {len(images)} images and {markers} image markers: a question about an"
+            " image that is not there teaches answering blind. Name the images, or take the"
+            " markers out."
+        )
+    image: ImageRef | None = None
+    with gather_row_errors(reader.faults):
+        image = reader.image(_image(row)) if images else None
+    turns = _turns(_with_system(messages, row), reader)
+    reader.stop_on_faults()
+    origin, _ = join_origin(row.get("origin"), None)
+    conversation = Conversation(
+        id=record_id, image=image, turns=tuple(turns), source=reader.judged_by, origin=origin
+    )
+    return Contents(conversations=(conversation,))
+
+
+def _turns(messages: list[_Message], reader: RowReader) -> list[Turn]:
+    turns = []
+    for number, (role, text) in enumerate(messages, start=1):
+        response = role in _ASSISTANT
+        reader.check(text_fault(text, f"message {number}", response=response))
+        with gather_row_errors(reader.faults):
+            said = clean_text(text) if response else clean_question(text)
+            turns.append(Turn(role="assistant" if response else "user", text=said))
+    return turns
+
+
+def _with_system(messages: list[_Message], row: RowFields) -> list[_Message]:
+    """The messages, what the system says put before the first question."""
+    system = [message.text for message in messages if message.role == "system"]
+    if isinstance(row.peek().get("system"), str):
+        system.insert(0, row["system"])
+    talk = [message for message in messages if message.role != "system"]
+    strangers = sorted({message.role for message in talk} - {*_USER, *_ASSISTANT})
+    if strangers:
+        raise RowError(
+            f"the role {strangers[0]!r} is neither user nor assistant. Leave such turns out."
+        )
+    if talk and (said := "\n\n".join(text.strip() for text in system if text.strip())):
+        talk[0] = _Message(talk[0].role, f"{said}\n\n{clean_question(talk[0].text)}")
+    return talk
+
+
+def _talk_name(row: RowFields) -> str:
+    return next((name for name in _TALK if name in row), "messages")
+
+
+def _talk(row: RowFields) -> list[_Message] | None:
+    name = _talk_name(row)
+    value = row.get(name)
+    if value is None:
+        return None
+    return [_Message("user", value)] if isinstance(value, str) else _messages(value, name)
+
+
+def _images(row: RowFields) -> list[object]:
+    name = "images" if "images" in row or "image" not in row else "image"
+    value = row.get(name)
+    if value in (None, "", []):
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _image(row: RowFields) -> object:
+    images = _images(row)
+    if len(images) == 1:
         return images[0]
-    got = f"{len(images)} images" if isinstance(images, list) else repr(images)[:60]
-    raise RowFault(f"`images` must hold one image, got {got}. One image a row is read.")
+    if not images and "images" not in row and "image" not in row:
+        raise RowError("`images` is missing. Add it or leave the row out.")
+    raise RowError(f"`images` must hold one image, got {len(images)}. One image per row is read.")
 
 
-def _question(prompt: list[tuple[str, str]]) -> str:
-    asked = [text for role, text in prompt if role in _USER]
-    others = [role for role, _ in prompt if role not in _USER and role != "system"]
-    if len(asked) != 1 or others:
-        raise RowFault(
+def _question(prompt: list[_Message], row: RowFields) -> str:
+    talk = _with_system(prompt, row)
+    if len(talk) != 1 or talk[0].role not in _USER:
+        raise RowError(
             f"the prompt must be one question, got the turns {[role for role, _ in prompt]}. Leave"
             " several turns out."
         )
-    return "\n\n".join([*(text for role, text in prompt if role == "system"), *asked])
+    return talk[0].text
 
 
-def _answer(value: Any, name: str, head: list[tuple[str, str]]) -> tuple[str, str]:
-    if isinstance(value, str):
-        return "assistant", value
-    messages = _messages([value] if isinstance(value, dict) else value, name)
-    if messages[:-1] != head or not messages or messages[-1][0] not in _ASSISTANT:
-        raise RowFault(
+def _last_answer(messages: list[_Message], name: str) -> str:
+    if not messages or messages[-1].role not in _ASSISTANT:
+        raise RowError(f"`{name}` must end with the assistant's answer. Fix the row.")
+    return messages[-1].text
+
+
+def _answer(value: object, name: str, head: list[_Message]) -> object:
+    """The answer of one side; `head` is what may stand before it."""
+    if value is MISSING or isinstance(value, str):
+        return value
+    messages = _messages([value] if isinstance(value, Mapping) else value, name)
+    if len(messages) > 1 and messages[:-1] == head:
+        messages = messages[-1:]
+    if len(messages) != 1 or messages[0].role not in _ASSISTANT:
+        raise RowError(
             f"`{name}` must be one answer of the assistant after the prompt, got the turns "
-            f"{[role for role, _ in messages]}. Mend the row."
+            f"{[role for role, _ in messages]}. Fix the row."
         )
-    return messages[-1]
+    return messages[0].text
 
 
-def _messages(value: Any, name: str) -> list[tuple[str, str]]:
+def _messages(value: object, name: str) -> list[_Message]:
+    if value is MISSING:
+        raise RowError(f"`{name}` is missing. Add it or leave the row out.")
     if not isinstance(value, list):
-        raise RowFault(
-            f"`{name}` must be a list of messages, got {repr(value)[:60]}. Mend the row."
-        )
+        raise RowError(f"`{name}` must be a list of messages, got {shown(value)}. Fix the row.")
     return [_message(item, name) for item in value]
 
 
-def _message(message: Any, name: str) -> tuple[str, str]:
-    if isinstance(message, dict):
+def _message(message: object, name: str) -> _Message:
+    if isinstance(message, Mapping):
         role = message.get("role") or message.get("from")
         content = (
             message.get("content") if message.get("content") is not None else message.get("value")
         )
         if isinstance(role, str) and isinstance(content, str):
-            return role, content
+            return _Message(role, content)
         if isinstance(role, str) and isinstance(content, list):
-            return role, "".join(_part(part, name) for part in content)
-    raise RowFault(
-        f"`{name}` must hold messages with role and content, got {repr(message)[:60]}. Mend the"
-        " row."
+            return _Message(role, "".join(_part(part, name) for part in content))
+    raise RowError(
+        f"`{name}` must hold messages with role and content, got {shown(message)}. Fix the row."
     )
 
 
-def _part(part: Any, name: str) -> str:
-    kind = part.get("type") if isinstance(part, dict) else None
+def _part(part: object, name: str) -> str:
+    kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "image":
-        return ""
-    if kind == "text" and isinstance(part.get("text"), str):
+        return "<image>"
+    if isinstance(part, Mapping) and kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
-    raise RowFault(
-        f"`{name}` holds a part that is neither text nor image, got {repr(part)[:60]}. Mend the"
-        " row."
+    raise RowError(
+        f"`{name}` holds a part that is neither text nor image, got {shown(part)}. Fix the row."
     )
+
+
+def _detects(sample: Sample) -> bool:
+    return bool(sample.keys & {"messages", "conversations", "images"})
+
+
+FORMAT = Format(
+    describes="messages and images (TRL, LLaMA-Factory, ms-swift, POVID), Parquet or JSON",
+    read=read,
+    detects=_detects,
+)
+"""The format."""

@@ -1,15 +1,18 @@
 """Plain pairs: one JSON object (or Parquet row) with image, prompt, chosen and rejected.
 
-The customised-data format of VL-RLHF and of many hub copies. `question` is taken for `prompt`,
-`idx` for `id`. The image is a path inside the data set's folder (JSON) or bytes (Parquet).
+The customised-data format of VL-RLHF and of many hub copies. `question` is read as `prompt`, `idx`
+as `id`; `annotator`, `seconds`, `segments`, `prompt_id` and `source` are kept where a row has them.
+The image is a path inside the data set's folder (JSON) or bytes (Parquet).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from veridical.formats.fields import Fields, join_origin
+from veridical.formats.format import Format, RowFields, Sample
+from veridical.formats.pairs import PairFields, own_fields, pair_reader
 from veridical.formats.sources import SourceRow, table_rows
+from veridical.formats.text import first_of, join_origin
+from veridical.records.texts import MISSING
 
 
 def rows(source: Path) -> Iterator[SourceRow]:
@@ -17,19 +20,30 @@ def rows(source: Path) -> Iterator[SourceRow]:
     return table_rows(source, columns=("image", "chosen", "rejected"))
 
 
-def fields(row: Mapping[str, Any]) -> Fields:
-    """Read one row."""
+def fields(row: RowFields) -> PairFields:
+    """Find the fields of one row."""
     origin, own = join_origin(row.get("origin"), None)
-    return Fields(
-        id=_first(row, ("id", "idx")),
+    named = "prompt" if "prompt" in row or "question" not in row else "question"
+    return PairFields(
+        id=row["id"] if "id" in row else row.get("idx"),
         image=row.get("image"),
-        question=_first(row, ("prompt", "question")),
-        chosen=row.get("chosen"),
-        rejected=row.get("rejected"),
+        question=first_of(row, "prompt", "question"),
+        chosen=row.get("chosen", MISSING),
+        rejected=row.get("rejected", MISSING),
         origin=origin,
-        own=own,
+        own={**own, **own_fields(row)},
+        names=(named, "chosen", "rejected"),
     )
 
 
-def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:
-    return next((row[name] for name in names if row.get(name) is not None), None)
+def _detects(sample: Sample) -> bool:
+    return bool(sample.keys & {"image", "chosen", "rejected", "prompt"})
+
+
+FORMAT = Format(
+    describes="image, prompt, chosen, rejected; JSON, JSON lines or Parquet",
+    rows=rows,
+    read=pair_reader(fields),
+    detects=_detects,
+)
+"""The format."""

@@ -4,14 +4,17 @@
 of them are of source "model". `idx` is a string there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from veridical.formats.fields import Fields, join_origin
+from veridical.formats.format import Format, RowFields, Sample
+from veridical.formats.pairs import PairFields, pair_reader
 from veridical.formats.sources import SourceRow, table_rows
+from veridical.formats.text import join_origin
+from veridical.records.texts import MISSING
 
 COLUMNS = ("image", "question", "chosen", "rejected")
+"""Columns that a file must have."""
 
 
 def rows(source: Path) -> Iterator[SourceRow]:
@@ -19,8 +22,30 @@ def rows(source: Path) -> Iterator[SourceRow]:
     return table_rows(source, columns=COLUMNS)
 
 
-def fields(row: Mapping[str, Any]) -> Fields:
-    """Read one row."""
+def fields(row: RowFields) -> PairFields:
+    """Find the fields of one row."""
+    row.skip("ds_name", "image_path")  # the data set's own name, and that of the image
     origin, own = join_origin(row.get("origin_dataset"), row.get("origin_split"))
-    texts = {name: row.get(name) for name in ("question", "chosen", "rejected")}
-    return Fields(id=row.get("idx"), image=row.get("image"), origin=origin, own=own, **texts)
+    return PairFields(
+        id=row.get("idx"),
+        image=row.get("image"),
+        question=row.get("question", MISSING),
+        chosen=row.get("chosen", MISSING),
+        rejected=row.get("rejected", MISSING),
+        origin=origin,
+        own=own,
+    )
+
+
+def _detects(sample: Sample) -> bool:
+    return {"image", "question"} <= sample.keys and bool(sample.keys & {"ds_name", "origin_split"})
+
+
+FORMAT = Format(
+    describes="RLAIF-V on the hub, Parquet",
+    rows=rows,
+    read=pair_reader(fields),
+    detects=_detects,
+    judged_by="model",
+)
+"""The format."""

@@ -1,4 +1,4 @@
-"""The RLHF-V data set as it lies on the hub: Parquet with image bytes and one JSON text a row.
+"""The RLHF-V data set as it lies on the hub: Parquet with image bytes and one JSON text per row.
 
 `HaoyeZhang/RLHF-V-Dataset` (equal to `openbmb/RLHF-V-Dataset`), about 5.7k corrections by people,
 CC BY-NC 4.0. Columns: `ds_name`, `image` {bytes, path}, `text` (JSON object: question, chosen,
@@ -8,17 +8,22 @@ not read.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from veridical.files import atomic_path
-from veridical.formats.fields import Fields, join_origin, parse_json_cell, split_origin
+from veridical.formats.exporting import Export
+from veridical.formats.format import Format, RowFields, Sample
+from veridical.formats.pairs import PairFields, pair_reader
 from veridical.formats.sources import SourceRow, table_rows
+from veridical.formats.text import join_origin, parse_json_cell, split_origin
 from veridical.records import Correction
+from veridical.records.texts import MISSING
 
 COLUMNS = ("image", "text")
-_ROWS_A_GROUP = 100
+"""Columns that a file must have."""
+_ROWS_PER_GROUP = 100
 
 
 def rows(source: Path) -> Iterator[SourceRow]:
@@ -26,30 +31,57 @@ def rows(source: Path) -> Iterator[SourceRow]:
     return table_rows(source, columns=COLUMNS)
 
 
-def fields(row: Mapping[str, Any]) -> Fields:
-    """Read one row."""
-    texts = parse_json_cell(row.get("text"), "text", dict)
+def fields(row: RowFields) -> PairFields:
+    """Find the fields of one row."""
+    row.skip("ds_name", "image_path")  # the data set's own name, and that of the image
+    texts = parse_json_cell(row.get("text", MISSING), "text", dict)
     origin, own = join_origin(row.get("origin_dataset"), row.get("origin_split"))
-    return Fields(
-        id=own.get("id", row.get("idx")),
+    idx = row.get("idx")
+    return PairFields(
+        id=own.get("id", idx),
         image=row.get("image"),
-        question=texts.get("question"),
-        chosen=texts.get("chosen"),
-        rejected=texts.get("rejected"),
+        question=texts.get("question", MISSING),
+        chosen=texts.get("chosen", MISSING),
+        rejected=texts.get("rejected", MISSING),
         origin=origin,
         own=own,
     )
 
 
-def write(path: Path, corrections: Iterable[tuple[Correction, bytes]]) -> Path:
-    """Write corrections and the bytes of their images in this format.
+def write(export: Export) -> None:
+    """Write corrections and their images.
 
-    What the format has no column for (segments with kinds, annotator, ids that are no numbers) goes
-    into the JSON of `origin_split` under the key "veridical", which other readers pass over;
+    What the format has no column for (segments with kinds, annotator, ids that are not numbers)
+    goes into the JSON of `origin_split` under the key "veridical", which other readers ignore;
     `fields` reads it back.
     """
+    with atomic_path(export.out) as temporary:
+        _write_parquet(temporary, export)
+        export.refuse_faults()
+
+
+def _write_parquet(path: Path, export: Export) -> None:
+    from pyarrow import RecordBatch, parquet
+
+    schema = _schema()
+    with parquet.ParquetWriter(path, schema) as writer:
+        group: list[dict[str, Any]] = []
+        for number, (correction, data) in enumerate(_with_images(export)):
+            group.append(_row(number, correction, data))
+            if len(group) == _ROWS_PER_GROUP:
+                writer.write_batch(RecordBatch.from_pylist(group, schema=schema))
+                group = []
+        writer.write_batch(RecordBatch.from_pylist(group, schema=schema))
+
+
+def _with_images(export: Export) -> Iterable[tuple[Correction, bytes]]:
+    for correction in export.each(export.contents.corrections):
+        with export.row(correction.id):
+            yield correction, export.image_bytes(correction.image)
+
+
+def _schema() -> Any:
     import pyarrow
-    from pyarrow import parquet
 
     image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     schema = pyarrow.schema(
@@ -68,16 +100,7 @@ def write(path: Path, corrections: Iterable[tuple[Correction, bytes]]) -> Path:
         name: {"dtype": str(schema.field(name).type), "_type": "Value"} for name in schema.names
     }
     features["image"] = {"_type": "Image"}
-    schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-    with atomic_path(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
-        group: list[dict[str, Any]] = []
-        for number, (correction, data) in enumerate(corrections):
-            group.append(_row(number, correction, data))
-            if len(group) == _ROWS_A_GROUP:
-                writer.write_batch(pyarrow.RecordBatch.from_pylist(group, schema=schema))
-                group = []
-        writer.write_batch(pyarrow.RecordBatch.from_pylist(group, schema=schema))
-    return path
+    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 
 
 def _row(number: int, correction: Correction, data: bytes) -> dict[str, Any]:
@@ -104,3 +127,19 @@ def _row(number: int, correction: Correction, data: bytes) -> dict[str, Any]:
         "idx": number,
         "image_path": name,
     }
+
+
+def _detects(sample: Sample) -> bool:
+    return {"image", "text"} <= sample.keys
+
+
+FORMAT = Format(
+    describes="RLHF-V on the hub, Parquet",
+    rows=rows,
+    read=pair_reader(fields, already_right=True),
+    detects=_detects,
+    judged_by="human",
+    write=write,
+    suffix=".parquet",
+)
+"""The format."""

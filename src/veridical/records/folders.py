@@ -1,7 +1,22 @@
-"""Names of the files of records in a folder, one kind of record each."""
+"""A folder of records: one file for each kind of record, images next to them."""
 
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from veridical.errors import DataError, Fault
+from veridical.files import read_jsonl_rows
+from veridical.records.base import Record
+from veridical.records.conversations import Conversation
+from veridical.records.judgements import Comparison, Correction, Rating
+from veridical.records.prompts import Facts, Prompt, Response
+from veridical.records.storage import read_records, write_records
+
+CORRECTIONS_FILE = "corrections.jsonl"
+"""`Correction`: a response and its minimally corrected version."""
 COMPARISONS_FILE = "comparisons.jsonl"
 """`Comparison`: which of two responses is better."""
+RATINGS_FILE = "ratings.jsonl"
+"""`Rating`: a score of one response."""
 PROMPTS_FILE = "prompts.jsonl"
 """`Prompt`."""
 RESPONSES_FILE = "responses.jsonl"
@@ -11,5 +26,100 @@ FACTS_FILE = "facts.jsonl"
 CONVERSATIONS_FILE = "conversations.jsonl"
 """`Conversation`."""
 
-ALL_FILES = (COMPARISONS_FILE, PROMPTS_FILE, RESPONSES_FILE, FACTS_FILE, CONVERSATIONS_FILE)
-"""All of them."""
+RECORD_OF_FILE: dict[str, type[Record]] = {
+    PROMPTS_FILE: Prompt,
+    RESPONSES_FILE: Response,
+    CORRECTIONS_FILE: Correction,
+    COMPARISONS_FILE: Comparison,
+    RATINGS_FILE: Rating,
+    CONVERSATIONS_FILE: Conversation,
+    FACTS_FILE: Facts,
+}
+"""What each file of a folder holds; in the order of the fields of `Contents`."""
+
+
+class Contents(NamedTuple):
+    """The records of a row of a public format, of a file, or of a whole folder."""
+
+    prompts: tuple[Prompt, ...] = ()
+    """What was asked."""
+    responses: tuple[Response, ...] = ()
+    """What was answered."""
+    corrections: tuple[Correction, ...] = ()
+    """What people corrected."""
+    comparisons: tuple[Comparison, ...] = ()
+    """What people preferred."""
+    ratings: tuple[Rating, ...] = ()
+    """How people rated responses."""
+    conversations: tuple[Conversation, ...] = ()
+    """What fine-tuning learns from."""
+    facts: tuple[Facts, ...] = ()
+    """What is known to be true."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many records of each kind there are; kinds without any are left out."""
+        return {
+            name: len(records)
+            for name, records in zip(self._fields, self, strict=True)
+            if records
+        }
+
+
+def join_contents(parts: list[Contents]) -> Contents:
+    """Put the records of many rows together, in order."""
+    columns: Any = zip(*parts, strict=True) if parts else ((),) * len(Contents._fields)
+    return Contents(*(tuple(record for part in column for record in part) for column in columns))
+
+
+def record_files(folder: Path | str) -> list[str]:
+    """Names of the files of records that a folder has."""
+    return [name for name in RECORD_OF_FILE if (Path(folder) / name).is_file()]
+
+
+def read_contents(path: Path | str) -> Contents:
+    """Read every file of records of a folder, or the one file that is named.
+
+    Raises:
+        DataError: Lines that are not a valid record, or a file that does not say what it holds.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = {RECORD_OF_FILE[name]: path / name for name in record_files(path)}
+    else:
+        files = {record_type_of(path): path}
+    found: Any = (
+        tuple(read_records(files[kind], kind)) if kind in files else ()
+        for kind in RECORD_OF_FILE.values()
+    )
+    return Contents(*found)
+
+
+def record_type_of(path: Path) -> type[Record]:
+    """The kind of record that a file holds: by its first line, its rows, or its name.
+
+    Raises:
+        DataError: There is no such file, or it does not say.
+    """
+    types = {kind.__name__: kind for kind in RECORD_OF_FILE.values()}
+    types |= {name.lower(): kind for name, kind in types.items()}
+    for row in read_jsonl_rows(path):
+        value = row.value if isinstance(row.value, dict) else {}
+        for said in (value.get("veridical"), value.get("type")):
+            if isinstance(said, str) and said in types:
+                return types[said]
+        break
+    if path.name in RECORD_OF_FILE:
+        return RECORD_OF_FILE[path.name]
+    message = (
+        "the first line does not say which records the file holds. Name the file as its kind:"
+        f" {', '.join(RECORD_OF_FILE)}."
+    )
+    raise DataError([Fault(path, None, message)])
+
+
+def write_contents(folder: Path | str, contents: Contents) -> None:
+    """Write one file for each kind of record that there is."""
+    for (name, kind), records in zip(RECORD_OF_FILE.items(), contents, strict=True):
+        if records:
+            write_records(Path(folder) / name, records, kind=kind.__name__)

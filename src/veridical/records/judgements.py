@@ -1,4 +1,4 @@
-"""Judgements: what people (or their simulation, or a model) say of responses."""
+"""Judgements: what people (or their simulation, or a model) say of responses; pairs made of them."""
 
 from typing import Annotated, Literal, Self, get_args
 
@@ -13,7 +13,7 @@ KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
 
 
 class Segment(Record):
-    """One corrected span. Offsets are in Unicode code points, half open; a deletion has an empty `chosen_span`."""
+    """One corrected span, in Unicode code points, half open; a deletion has an empty `chosen_span`."""
 
     rejected_span: tuple[int, int]
     """Where the span lies in the original response."""
@@ -47,10 +47,13 @@ class _Judgement(Record):
 
 
 class Correction(_Judgement):
-    """A response and its minimally corrected version, with the segments that changed (RLHF-V)."""
+    """A response and its minimally corrected version, with the segments that changed (RLHF-V).
+
+    Equal texts say that the response was right already: recorded, counted, and not learnt from.
+    """
 
     type: Literal["correction"] = "correction"
-    """Tells the kinds of judgements apart."""
+    """Distinguishes the kinds of judgements."""
     image: ImageRef
     """The image of the prompt (a correction file stands alone)."""
     question: str = Field(min_length=1)
@@ -69,7 +72,7 @@ class Comparison(_Judgement):
     """Which of two responses hallucinates less (LLaVA-RLHF)."""
 
     type: Literal["comparison"] = "comparison"
-    """Tells the kinds of judgements apart."""
+    """Distinguishes the kinds of judgements."""
     response_ids: tuple[str, str]
     """The two responses in the order in which they were shown."""
     preferred: Literal["first", "second", "tie"]
@@ -79,16 +82,39 @@ class Comparison(_Judgement):
 
 
 class Rating(_Judgement):
-    """A score of one response, 0–6 as in MMHal-Bench (arXiv 2309.14525, appendix): below 3 hallucinates."""
+    """A score of one response, 0–6 as in MMHal-Bench (arXiv 2309.14525); below 3 hallucinates."""
 
     type: Literal["rating"] = "rating"
-    """Tells the kinds of judgements apart."""
+    """Distinguishes the kinds of judgements."""
     response_id: str
     """The response that was rated."""
     score: int = Field(ge=0, le=6)
     """0 (hallucination, not informative) … 6 (very informative, no hallucination)."""
     reason: str = ""
     """Why, in a few words."""
+
+
+class Pair(Record):
+    """Two responses to one prompt, one of them preferred: what preference training reads."""
+
+    id: str
+    """Id of the judgement that it was made of."""
+    image: ImageRef
+    """The image asked about."""
+    question: str
+    """What was asked."""
+    history: tuple[tuple[str, str], ...] = ()
+    """Earlier turns of the conversation, oldest first: question and answer."""
+    chosen: str
+    """The preferred response."""
+    rejected: str
+    """The other one."""
+    segments: tuple[Segment, ...] = ()
+    """The changed spans in order; never empty for a pair made of a correction."""
+    source: Source
+    """Who judged: human, simulated or model."""
+    origin: str = ""
+    """Data set and model that the row comes from."""
 
 
 Judgement = Annotated[Comparison | Correction | Rating, Field(discriminator="type")]

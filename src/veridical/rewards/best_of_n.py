@@ -20,7 +20,7 @@ from veridical.models.generation import generate_responses
 from veridical.models.loading import VisionLanguageModel
 from veridical.progress import track
 from veridical.records import Conversation, Prompt, Response, Turn
-from veridical.records.opening import open_image
+from veridical.records.images import open_image
 from veridical.rewards.composition import reward_values
 from veridical.rewards.protocol import Candidate, RewardFunction
 from veridical.seeding import child_seed

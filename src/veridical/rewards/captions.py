@@ -13,7 +13,7 @@ from veridical.models.generation import generate_responses
 from veridical.models.loading import VisionLanguageModel
 from veridical.progress import track
 from veridical.records import Facts, ImageRef
-from veridical.records.opening import open_image
+from veridical.records.images import open_image
 
 _AT_ONCE = 32
 

@@ -25,7 +25,7 @@ from veridical.models.prompts.encoding import (
 from veridical.models.prompts.rendering import render_turns, response_frame
 from veridical.models.prompts.responses import encode_responses, tokenize_after
 from veridical.records import Facts, ImageRef
-from veridical.records.opening import open_image
+from veridical.records.images import open_image
 from veridical.rewards.template import RewardTemplate, Shown
 
 _MARKER = "VERIDICAL-RESPONSE"

@@ -17,7 +17,7 @@ from veridical.models.prompts.encoding import EncodedPrompt
 from veridical.models.prompts.rendering import render_turns
 from veridical.progress import track
 from veridical.records import ImageRef, Prompt, scan_records
-from veridical.records.images import judged_image_fault
+from veridical.records.images import recorded_image_fault
 from veridical.seeding import child_random
 from veridical.training.ppo.config import PpoDataSection
 from veridical.training.run.encoded_prompts import encode_all_prompts
@@ -99,7 +99,7 @@ def _read(path: Path, data: PpoDataSection, *, quarantine: Path) -> list[Prompt]
     for row in track(scan_records(path, Prompt), label=f"Checking {path.name}"):
         message = row.fault
         if row.record is not None:
-            message = judged_image_fault(
+            message = recorded_image_fault(
                 row.record.image, root=path.parent, outside=data.images_outside
             )
             image = row.record.image.model_copy(

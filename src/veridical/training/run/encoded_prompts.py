@@ -14,7 +14,7 @@ from veridical.models.prompts.encoding import EncodedPrompt, encode_separately, 
 from veridical.models.prompts.rendering import render_turns
 from veridical.progress import track
 from veridical.records import ImageRef
-from veridical.records.opening import open_image
+from veridical.records.images import open_image
 
 _PROMPTS_AT_ONCE = 16
 

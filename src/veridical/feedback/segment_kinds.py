@@ -1,6 +1,6 @@
 """Kinds of segments: a guess from the words, and statistics over corrections.
 
-RLHF-V (arXiv 2312.00849, section 2) counts 2.65 corrected segments a response: objects 41.2 %,
+RLHF-V (arXiv 2312.00849, section 2) counts 2.65 corrected segments per response: objects 41.2 %,
 positions 20.3 %, numbers 16.5 %, attributes 10.0 %, actions 5.3 %, other 6.8 %. Its data carries no
 kinds; the guess fills that gap for statistics. It goes by short word lists, is English only, and is
 never presented as a person's judgement.
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from veridical.feedback.pairs import is_already_right
 from veridical.feedback.segments import find_segments, segment_texts
 from veridical.feedback.words import find_words
 from veridical.records import KINDS, Correction, Segment, SegmentKind
@@ -97,7 +98,9 @@ class CorrectionStatistics(NamedTuple):
     """What a set of corrections looks like; every share rests on the counts beside it."""
 
     corrections: int
-    """How many corrections."""
+    """How many corrections, those that found nothing to correct included."""
+    already_right: int
+    """How many of them found the response right already."""
     images: int
     """How many different images."""
     segments: int
@@ -135,9 +138,11 @@ def correction_statistics(corrections: Iterable[Correction]) -> CorrectionStatis
     sources: Counter[str] = Counter()
     rejected_words: list[int] = []
     chosen_words: list[int] = []
-    changed_words = 0
+    changed_words = already_right = 0
     for row in corrections:
-        segments = row.segments or find_segments(row.rejected, row.chosen)
+        right = is_already_right(row)
+        already_right += right
+        segments = () if right else row.segments or find_segments(row.rejected, row.chosen)
         images.add(row.image.sha256 or row.image.path)
         sources[row.source] += 1
         per_response[len(segments)] += 1
@@ -151,6 +156,7 @@ def correction_statistics(corrections: Iterable[Correction]) -> CorrectionStatis
         )
     return CorrectionStatistics(
         corrections=len(rejected_words),
+        already_right=already_right,
         images=len(images),
         segments=sum(number * count for number, count in per_response.items()),
         segments_per_response=dict(sorted(per_response.items())),

@@ -1,0 +1,210 @@
+"""What a public format is: a value that says how its rows are read, recognised and written.
+
+A format is one file of this package (or of another, by entry point) that ends with a `Format`; one
+line in `registry` makes it known to every verb.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from veridical.errors import RowError, gather_row_errors
+from veridical.files import hash_bytes
+from veridical.formats.sources import Row, SourceRow, table_rows
+from veridical.records import ImageRef, Source
+from veridical.records.folders import Contents
+from veridical.records.images import read_row_image
+
+if TYPE_CHECKING:
+    from veridical.formats.exporting import Export
+    from veridical.records.image_store import ImageStore
+
+
+class Sample(NamedTuple):
+    """The beginning of a file, from which formats are recognised."""
+
+    path: Path
+    """The file or folder."""
+    head: bytes
+    """Its first bytes; empty for a folder."""
+    keys: Set[str]
+    """Names of the fields of one row; empty where there are no rows."""
+
+
+class GoodRow(NamedTuple):
+    """A row with the records made of it."""
+
+    file: Path
+    """The file."""
+    line: int | None
+    """Line or number of the row, from 1."""
+    raw: str
+    """The row for people to look at; empty where nothing can be found wrong with it later."""
+    contents: Contents
+    """Its records."""
+
+
+class BadRow(NamedTuple):
+    """A row with what is wrong with it."""
+
+    file: Path
+    """The file."""
+    line: int | None
+    """Line or number of the row, from 1; None when the whole file is at fault."""
+    raw: str
+    """The row for people to look at."""
+    messages: tuple[str, ...]
+    """What is wrong."""
+
+
+class RowFields(Mapping[str, Any]):
+    """The fields of a row; notes which were read, so that the rest can be listed as not kept."""
+
+    def __init__(self, values: Row) -> None:
+        self._values = values
+        self._read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._values[name]
+        self._read.add(name)
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values  # looking is not reading
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def peek(self) -> Row:
+        """The fields without noting that they were read."""
+        return self._values
+
+    def skip(self, *names: str) -> None:
+        """Note fields that repeat what other fields say."""
+        self._read.update(names)
+
+    @property
+    def unread(self) -> list[str]:
+        """Fields with a value that were never read."""
+        return [
+            name
+            for name, value in self._values.items()
+            if name not in self._read and value not in (None, "", [], {})
+        ]
+
+
+class RowReader:
+    """Helps a format with one row: ids, images, faults. Faults are gathered, not raised one by one."""
+
+    def __init__(
+        self,
+        row: SourceRow,
+        *,
+        judged_by: Source,
+        overrule: bool = False,
+        store: "ImageStore | None" = None,
+        images_root: Path | None = None,
+        counts: Counter[str] | None = None,
+    ) -> None:
+        """Set it up for a row.
+
+        Args:
+            row: The row.
+            judged_by: Who judged, unless the row itself says so.
+            overrule: `judged_by` wins over what the row says.
+            store: Where images go; None: they are not even looked at.
+            images_root: Folder that image paths start from; None: that of the row's file.
+            counts: How often each id was seen, where ids may repeat.
+        """
+        self.row = row
+        self.judged_by: Source = judged_by
+        self.overrule = overrule
+        self.faults: list[str] = []
+        self.images: list[tuple[ImageRef, bytes]] = []
+        self._store = store
+        self._root = images_root or row.file.parent
+        self._counts = counts
+
+    def id(self, value: object) -> str:
+        """The id of the row, made of its place where it has none.
+
+        Where ids may repeat, later rows of the same id get a number, for instance "7#2".
+        """
+        if value is None:
+            value = f"{self.row.file.stem}-{self.row.line}"
+        if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+            self.faults.append(f"the id must be a number or a text, got {value!r}. Fix the row.")
+            return "?"
+        name = str(value)
+        if self._counts is None:
+            return name
+        self._counts[name] += 1
+        return name if self._counts[name] == 1 else f"{name}#{self._counts[name]}"
+
+    def image(self, value: object) -> ImageRef:
+        """Read the image of the row: bytes, a path inside the folder, or {"bytes": …, "path": …}."""
+        if self._store is None:
+            return _unread_image(value)
+        with gather_row_errors(self.faults):
+            data = read_row_image(value, root=self._root)
+            ref = self._store.refer(data)
+            self.images.append((ref, data))
+            return ref
+        return ImageRef(path="missing")  # read on, so that all faults of the row are found
+
+    def check(self, *faults: str | None) -> None:
+        """Note faults; None is none."""
+        self.faults += [fault for fault in faults if fault is not None]
+
+    def stop_on_faults(self) -> None:
+        """Raise the faults found so far, before records are made of what is wrong.
+
+        Raises:
+            RowError: There are some.
+        """
+        if self.faults:
+            found, self.faults = self.faults, []
+            raise RowError(*found)
+
+
+def _unread_image(value: object) -> ImageRef:
+    path = value
+    if isinstance(value, Mapping):
+        path = value.get("path")
+        value = value.get("bytes")
+    if isinstance(value, bytes) and value:
+        return ImageRef(path=str(path or "image"), sha256=hash_bytes(value))
+    return ImageRef(path=str(path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A public data format."""
+
+    describes: str
+    """What it is, a few words."""
+    rows: Callable[[Path], Iterator[SourceRow]] = table_rows
+    """Goes through the rows of a file or folder."""
+    read: Callable[[RowFields, RowReader], Contents] | None = None
+    """Makes records of a row, or raises RowError; None: the format is only written."""
+    detects: Callable[[Sample], bool] | None = None
+    """Whether a file is of this format; None: it is never recognised, only named."""
+    judged_by: Source | None = None
+    """Who judged; None where the format does not say."""
+    takes_facts: bool = False
+    """Whether its rows can be joined with a facts file."""
+    ids_repeat: bool = False
+    """Whether several rows may have one id, as LLaVA's, which are those of images."""
+    write: Callable[["Export"], None] | None = None
+    """Writes records; None: the format is only read."""
+    suffix: str = ""
+    """How the name of a written file ends, for instance ".parquet"."""
+    writes_pairs: bool = False
+    """Whether it is written from preference pairs, whichever judgements they come from."""
+    cannot_hold: tuple[str, ...] = ()
+    """What of our records is lost in a written file."""

@@ -1,0 +1,97 @@
+"""Conversations of fine-tuning, as LLaVA and LLaVA-RLHF have them ↔ `Conversation`.
+
+A row has `id`, `image` (or none) and `conversations`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from veridical.errors import RowError
+from veridical.formats.exporting import Export
+from veridical.formats.format import Format, RowFields, RowReader, Sample
+from veridical.formats.llava_rlhf.turns import (
+    ROLES,
+    make_origin,
+    read_origin,
+    read_turns,
+    row_image,
+    written_turns,
+)
+from veridical.records import Conversation, Turn
+from veridical.records.folders import Contents
+
+_NOT_ALONE = {"chosen", "rejected", "rejected_response", "messages", "images"}
+_PREFERENCE = "rejected_"
+
+
+def read(row: RowFields, reader: RowReader) -> Contents:
+    """Read one conversation.
+
+    Raises:
+        RowError: All that is wrong with the row.
+    """
+    record_id = reader.id(row.get("id"))
+    image = row_image(row, reader) if row.get("image") is not None else None
+    try:
+        turns = read_turns(row, ends_with="gpt", has_image=image is not None)
+    except RowError as error:
+        reader.check(*error.messages)
+        turns = []
+    empty = [n for n, (role, text) in enumerate(turns, start=1) if role == "gpt" and not text]
+    if empty:
+        reader.check(
+            f"turn {empty[0]} of `conversations`, an answer, is empty. Give a text or leave the row"
+            " out."
+        )
+    reader.stop_on_faults()
+    conversation = Conversation(
+        id=record_id,
+        image=image,
+        turns=tuple(Turn(role=ROLES[role], text=text) for role, text in turns),
+        source=reader.judged_by,
+        origin=make_origin(
+            row,
+            {"id", "image", "conversations"},
+            {"image": row["image"]} if image is not None else {},
+        ),
+    )
+    return Contents(conversations=(conversation,))
+
+
+def write(export: Export) -> None:
+    """Write the conversations of a folder."""
+    export.write_rows(_rows(export))
+
+
+def _rows(export: Export) -> Iterator[dict[str, Any]]:
+    for conversation in export.each(export.contents.conversations):
+        with export.row(conversation.id):
+            extras = read_origin(conversation.origin)
+            named = extras.pop("image", None)
+            row: dict[str, Any] = {"id": extras.pop("id", conversation.id)}
+            if conversation.image is not None:
+                name = named if isinstance(named, str) else None
+                row["image"] = export.copy_image(conversation.image, name)
+            texts = [turn.text for turn in conversation.turns]
+            row["conversations"] = written_turns(texts, marker=conversation.image is not None)
+            yield row | extras
+
+
+def _detects(sample: Sample) -> bool:
+    return (
+        "conversations" in sample.keys
+        and not sample.keys & _NOT_ALONE
+        and not any(key.startswith(_PREFERENCE) for key in sample.keys)
+    )
+
+
+FORMAT = Format(
+    describes="LLaVA's conversations for fine-tuning, JSON",
+    read=read,
+    detects=_detects,
+    judged_by="model",
+    ids_repeat=True,
+    write=write,
+    suffix=".json",
+)
+"""The format."""

@@ -1,0 +1,96 @@
+"""Find a format by name or by looking at a file: ours, and those that other packages register as entry points."""
+
+import importlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from veridical.errors import ConfigError
+from veridical.formats.format import Format, Sample
+from veridical.formats.sources import read_head, table_rows
+from veridical.plugins import load_plugin, plugin_names
+from veridical.records.folders import record_files
+
+GROUP = "veridical.formats"
+"""Entry point group of formats: each names a `Format`."""
+
+RECORDS = "records"
+"""What `detect_format` calls files and folders that Veridical itself wrote."""
+
+_OWN = {
+    "llava-rlhf-facts": "facts",
+    "rlhf-v": "rlhf_v",
+    "rlhf-v-tsv": "rlhf_v_tsv",
+    "llava-rlhf-preference": "llava_rlhf.preference",
+    "llava-rlhf-prompts": "llava_rlhf.prompts",
+    "chat": "chat",
+    "llava-rlhf-conversations": "llava_rlhf.conversations",
+    "rlaif-v": "rlaif_v",
+    "plain": "plain",
+}
+"""Formats of this package: name → module with a `FORMAT`, in the order in which they are asked
+whether a file is theirs."""
+
+
+def format_names(*, written: bool = False) -> list[str]:
+    """Names of all formats, our own first; with `written`, of those that can be written."""
+    own = [*_OWN]
+    names = [*own, *sorted(plugin_names(GROUP) - set(own))]
+    return [name for name in names if not written or find_format(name).write is not None]
+
+
+def find_format(name: str) -> Format:
+    """Look a format up.
+
+    Raises:
+        ConfigError: There is none of that name, or another package's cannot be loaded.
+    """
+    if name in _OWN:
+        found: Format = importlib.import_module(f"veridical.formats.{_OWN[name]}").FORMAT
+        return found
+    plugin = load_plugin(GROUP, name)
+    if plugin is not None:
+        if not isinstance(plugin.value, Format):
+            raise ConfigError(
+                f"{plugin.where} is not a Format, got {plugin.value!r}. Fix that package."
+            )
+        return plugin.value
+    raise ConfigError(f"There is no format {name!r}. Formats: {', '.join(format_names())}.")
+
+
+def detect_format(path: Path | str) -> str:
+    """Recognise the format of a file or folder by its first rows.
+
+    Returns:
+        The name of a format, or "records".
+
+    Raises:
+        ConfigError: There is no such file, or its first rows do not show the format.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ConfigError(f"There is no file or folder `{path}`. Check the path.")
+    if path.is_dir() and record_files(path):
+        return RECORDS
+    for sample in _samples(path):
+        if sample.keys & {"veridical", "prompt_id"}:
+            return RECORDS
+        for name in format_names():
+            detects = find_format(name).detects
+            if detects is not None and detects(sample):
+                return name
+    raise ConfigError(
+        f"The first rows of `{path}` do not show its format. Name it with --format; formats:"
+        f" {', '.join(format_names())}."
+    )
+
+
+def _samples(path: Path) -> Iterator[Sample]:
+    """The file itself, then its first rows: some formats show in the name or the first bytes."""
+    head = read_head(path)
+    yield Sample(path, head, frozenset())
+    for row in islice(table_rows(path), 20):
+        if row.values is not None:
+            yield Sample(path, head, row.values.keys())
+        elif row.raw and '"veridical"' in row.raw:
+            yield Sample(path, head, frozenset({"veridical"}))
