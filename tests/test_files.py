@@ -124,7 +124,7 @@ def test_jsonl_rows_keep_their_line_numbers(tmp_path):
     [
         (
             '{"a": 1',
-            "not valid JSON: Expecting ',' delimiter at column 8, got '{\"a\": 1'. Mend the line.",
+            "not valid JSON: Expecting ',' delimiter at column 8, got '{\"a\": 1'. Fix the line.",
         ),
         ('{"a": NaN}', "not valid JSON: NaN is not a JSON number"),
         ("[" * 100_000, "JSON nested too deeply"),

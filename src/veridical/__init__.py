@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from veridical.evaluation.recipe import EvaluateRecipe as EvaluateRecipe
     from veridical.evaluation.run import evaluate as evaluate
     from veridical.feedback.segments import find_segments as find_segments
-    from veridical.formats.corrections import import_corrections as import_corrections
+    from veridical.formats.importing import import_dataset as import_dataset
     from veridical.judges.settings import JudgeSettings as JudgeSettings
     from veridical.models.branches import BranchBatch as BranchBatch
     from veridical.models.branches import score_branches as score_branches
@@ -107,7 +107,7 @@ _HOMES = {
     "veridical.evaluation.recipe": ("EvaluateRecipe",),
     "veridical.evaluation.run": ("evaluate",),
     "veridical.feedback.segments": ("find_segments",),
-    "veridical.formats.corrections": ("import_corrections",),
+    "veridical.formats.importing": ("import_dataset",),
     "veridical.judges.settings": ("JudgeSettings",),
     "veridical.models.branches": (
         "BranchBatch",

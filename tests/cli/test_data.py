@@ -39,7 +39,7 @@ def bad_source(tmp_path):
 def test_import_writes_records_images_and_a_manifest(tmp_path, source):
     result = run("import", "rlhf-v", source, tmp_path / "out")
     assert result.exit_code == 0
-    assert "3 corrections about 3 images: " in result.output
+    assert "3 corrections, 3 images: " in result.output
     assert len(read_records(tmp_path / "out" / "corrections.jsonl", Correction)) == 3
     assert len(list((tmp_path / "out" / "images").iterdir())) == 3
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -62,14 +62,14 @@ def test_import_tells_all_faults_or_leaves_bad_rows_out(tmp_path, bad_source):
     assert f"{bad_source}:3: the image is missing" in str(caught.value)
     assert "--skip-bad" in str(caught.value)
     result = run("import", "rlhf-v", bad_source, tmp_path / "out", "--skip-bad")
-    assert "2 corrections about 2 images, 2 bad rows left out" in result.output
+    assert "2 corrections, 2 images, 2 bad rows left out" in result.output
     assert len((tmp_path / "out" / "b.bad.jsonl").read_text().splitlines()) == 2
 
 
 def test_import_of_a_format_that_does_not_tell_who_judged(tmp_path):
     (tmp_path / "coco").mkdir()
     source = write_jsonl(tmp_path / "a.jsonl", [plain_row(tmp_path / "coco", 1)])
-    with pytest.raises(ConfigError, match="does not tell who judged"):
+    with pytest.raises(ConfigError, match="does not say who judged"):
         run("import", "plain", source, tmp_path / "out")
     with pytest.raises(ConfigError, match="--source must be human, model or simulated, got 'me'"):
         run("import", "plain", source, tmp_path / "out", "--source", "me")
@@ -145,8 +145,8 @@ def test_stats_shows_counts_with_their_shares(tmp_path, source):
         text = "\n".join(line.replace("│", "|") for line in shown)
         for line in (
             "corrections | 3",
-            "segments a response | 1.00",
-            "words changed | 3 | 12.5%",
+            "segments per response | 1.00",
+            "words changed | 3 (12.5%)",
             "judged by: human | 3 | 100.0%",
             "edit: substitution | 3 | 100.0%",
             "kind, guessed from words: object | 3 | 100.0%",

@@ -4,15 +4,18 @@ import pytest
 
 from foreign_data import image_bytes, rlhf_v_row, write_jsonl, write_parquet
 from veridical.errors import DataError
-from veridical.feedback.corrections import check_corrections, read_corrections
-from veridical.formats.corrections import import_corrections
+from veridical.feedback.record_files import check_records, read_corrections
+from veridical.formats.importing import import_dataset
+from veridical.records import Correction
 
 
 @pytest.fixture
 def records(tmp_path):
     """Three good corrections on disk."""
     source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(n) for n in range(3)])
-    return import_corrections(source, tmp_path / "data", format_name="rlhf-v").path
+    return (
+        import_dataset(source, tmp_path / "data", format_name="rlhf-v").path / "corrections.jsonl"
+    )
 
 
 def change_row(path, number, **changes):
@@ -22,7 +25,7 @@ def change_row(path, number, **changes):
 
 
 def test_an_import_has_no_fault(records):
-    assert check_corrections(records) == []
+    assert check_records(records, Correction) == []
     assert [row.id for row in read_corrections(records)] == ["0", "1", "2"]
 
 
@@ -30,7 +33,7 @@ def test_an_import_has_no_fault(records):
     ("changes", "told"),
     [
         ({"chosen": ""}, "`chosen` is empty"),
-        ({"chosen": "A cat sits on a red bench."}, "`chosen` equals `rejected`"),
+        ({"chosen": "A <image>."}, "`chosen` holds the image placeholder '<image>'"),
         ({"source": "martian"}, "`source`: "),
         ({"seconds": "3"}, "`seconds`: "),
         ({"id": "0"}, "id '0' stands in line 2 already"),
@@ -53,7 +56,7 @@ def test_an_import_has_no_fault(records):
 )
 def test_each_fault_is_told_with_its_line(records, changes, told):
     change_row(records, 2, **changes)
-    (fault,) = check_corrections(records)
+    (fault,) = check_records(records, Correction)
     assert (fault.file, fault.line) == (records, 3)
     assert told in fault.message
 
@@ -65,26 +68,29 @@ def test_a_changed_or_broken_image_is_found(records):
     ]
     paths[0].write_bytes(image_bytes(77))
     paths[1].write_bytes(paths[1].read_bytes()[:-200])
-    faults = check_corrections(records)
+    faults = check_records(records, Correction)
     assert [fault.line for fault in faults] == [2, 3]
     assert "is not the one that the record means" in faults[0].message
     assert "cannot be decoded" in faults[1].message
-    assert check_corrections(records, images=False) == []
+    assert check_records(records, Correction, images=False) == []
 
 
 def test_images_outside_need_a_permission(records, tmp_path):
     (tmp_path / "x.png").write_bytes(image_bytes())
     for path in ("../x.png", str(tmp_path / "x.png")):
         change_row(records, 1, image={"path": path})
-        assert "leads out" in check_corrections(records)[0].message
-        assert check_corrections(records, outside=True) == []
+        assert "leads out" in check_records(records, Correction)[0].message
+        assert check_records(records, Correction, outside=True) == []
 
 
 def test_whole_files_that_cannot_be_read_are_faults_too(tmp_path):
-    assert "no such file" in check_corrections(tmp_path / "none.jsonl")[0].message
-    assert "there is no row" in check_corrections(write_jsonl(tmp_path / "a.jsonl", []))[0].message
+    assert "no such file" in check_records(tmp_path / "none.jsonl", Correction)[0].message
+    assert (
+        "holds no record"
+        in check_records(write_jsonl(tmp_path / "a.jsonl", []), Correction)[0].message
+    )
     wrong = write_jsonl(tmp_path / "b.jsonl", [{"veridical": "Prompt", "schema_version": 1}])
-    assert "kind 'Prompt'" in check_corrections(wrong)[0].message
+    assert "kind 'Prompt'" in check_records(wrong, Correction)[0].message
 
 
 def test_all_faults_are_raised_at_once_or_the_rows_put_aside(records, capsys):

@@ -21,8 +21,8 @@ from foreign_data import (
     write_parquet,
 )
 from veridical.errors import ConfigError, DataError
-from veridical.formats.corrections import check_source, import_corrections
-from veridical.formats.detect import detect_format
+from veridical.formats.importing import check_data, import_dataset
+from veridical.formats.registry import detect_format
 from veridical.records import Correction, images, read_records
 
 
@@ -31,7 +31,7 @@ def plain_faults(folder, **changes):
         folder / "a.jsonl", [plain_row(folder, 1), plain_row(folder, 2, **changes)]
     )
     return [
-        str(fault).replace(f"{folder}/", "") for fault in check_source(source, format_name="plain")
+        str(fault).replace(f"{folder}/", "") for fault in check_data(source, format_name="plain")
     ]
 
 
@@ -52,13 +52,13 @@ def plain_faults(folder, **changes):
         ({"image": "a\0b"}, "cannot be read: "),
         (
             {"image": "https://example.org/a.png"},
-            "the image is an address, got 'https://example.org/a.png'",
+            "the image is a URL, got 'https://example.org/a.png'",
         ),
         ({"image": "a.jsonl"}, "the image cannot be decoded: no known image format"),
         ({"chosen": ""}, "`chosen` is empty, got ''"),
         ({"rejected": " \n"}, "`rejected` is empty, got ' \\n'"),
-        ({"prompt": ""}, "`question` is empty"),
-        ({"prompt": None}, "`question` must be text, got None"),
+        ({"prompt": ""}, "`prompt` is empty"),
+        ({"prompt": None}, "`prompt` must be text, got None"),
         ({"prompt": "<image>"}, "`question` is empty but for the image placeholder"),
         ({"prompt": "<image><image> Same?"}, "the question asks about 2 images"),
         (
@@ -70,7 +70,7 @@ def plain_faults(folder, **changes):
         ({"chosen": "A dog <image>."}, "`chosen` holds the image placeholder '<image>'"),
         (
             {"chosen": "A \ud800 dog."},
-            "`chosen` is no valid Unicode: half of a surrogate pair at 2",
+            "`chosen` is not valid Unicode: half of a surrogate pair at 2",
         ),
         ({"id": "1"}, "the id '1' stands in a.jsonl:1 already"),
         ({"id": True}, "the id must be a number or a text, got True"),
@@ -92,7 +92,7 @@ def test_all_faults_of_a_row_and_of_a_file_are_told_at_once(tmp_path):
         plain_row(tmp_path, 1),
     ]
     source = write_jsonl(tmp_path / "b.jsonl", rows)
-    assert [fault.line for fault in check_source(source, format_name="plain")] == [1, 2, 4]
+    assert [fault.line for fault in check_data(source, format_name="plain")] == [1, 2, 4]
 
 
 def test_a_truncated_image_is_found(tmp_path):
@@ -102,7 +102,7 @@ def test_a_truncated_image_is_found(tmp_path):
             source = write_parquet(
                 tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": part, "path": None})]
             )
-            (fault,) = check_source(source, format_name="rlhf-v")
+            (fault,) = check_data(source, format_name="rlhf-v")
             assert "the image cannot be decoded" in fault.message, kind
 
 
@@ -110,12 +110,12 @@ def test_an_image_of_too_many_bytes_is_refused_before_it_is_read(tmp_path, monke
     monkeypatch.setattr(images, "MAX_IMAGE_BYTES", 1000)
     row = plain_row(tmp_path, 1)
     (tmp_path / "1.jpg").write_bytes(b"\xff" * 1001)
-    (fault,) = check_source(write_jsonl(tmp_path / "a.jsonl", [row]), format_name="plain")
+    (fault,) = check_data(write_jsonl(tmp_path / "a.jsonl", [row]), format_name="plain")
     assert "the image is too large: 1,001 bytes, at most 1,000 are read" in fault.message
     source = write_parquet(
         tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": b"\xff" * 1001, "path": None})]
     )
-    assert "too large: 1,001 bytes" in check_source(source, format_name="rlhf-v")[0].message
+    assert "too large: 1,001 bytes" in check_data(source, format_name="rlhf-v")[0].message
 
 
 @pytest.mark.parametrize("side", [9_000, 20_000])
@@ -126,7 +126,7 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, s
         tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": file.getvalue(), "path": None})]
     )
     tracemalloc.start()
-    (fault,) = check_source(source, format_name="rlhf-v")
+    (fault,) = check_data(source, format_name="rlhf-v")
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
     assert fault.message.startswith("the image has more than 67,108,864 pixels")
@@ -138,15 +138,15 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
     folder.mkdir()
     row = plain_row(folder, 1, image="link.png")
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
-    (fault,) = check_source(write_jsonl(folder / "a.jsonl", [row]), format_name="plain")
+    (fault,) = check_data(write_jsonl(folder / "a.jsonl", [row]), format_name="plain")
     assert "leads out of the data set's folder" in fault.message
 
 
 def test_images_may_lie_in_a_named_folder(tmp_path):
     (tmp_path / "coco").mkdir()
     source = write_jsonl(tmp_path / "a.jsonl", [plain_row(tmp_path / "coco", 1)])
-    assert "missing" in check_source(source, format_name="plain")[0].message
-    assert check_source(source, format_name="plain", images_root=tmp_path / "coco") == []
+    assert "missing" in check_data(source, format_name="plain")[0].message
+    assert check_data(source, format_name="plain", images_root=tmp_path / "coco") == []
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_images_may_lie_in_a_named_folder(tmp_path):
         ({"text": "{broken"}, "`text` is not valid JSON: Expecting property name"),
         ({"text": "[1]"}, "`text` must be a JSON object, got [1]"),
         ({"text": None}, "`text` must be JSON as text, got None"),
-        ({"text": "{}"}, "`question` must be text, got None"),
+        ({"text": "{}"}, "`question` is missing"),
         ({"image": None}, "the image is missing"),
         ({"image": {"bytes": b"", "path": None}}, "the image is missing"),
         ({"origin_split": json.dumps({"veridical": {"source": "martian"}})}, "`source`: "),
@@ -167,24 +167,22 @@ def test_images_may_lie_in_a_named_folder(tmp_path):
 )
 def test_faults_of_rlhf_v_rows(tmp_path, row, told):
     source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(1, **row)])
-    faults = check_source(source, format_name="rlhf-v")
+    faults = check_data(source, format_name="rlhf-v")
     assert {fault.line for fault in faults} == {1}
     assert told in faults[0].message
 
 
 def test_faults_of_parquet_files(tmp_path):
     source = write_parquet(tmp_path / "a.parquet", [rlaif_v_row(1)])
-    (fault,) = check_source(source, format_name="rlhf-v")
+    (fault,) = check_data(source, format_name="rlhf-v")
     assert fault.line is None
     assert "the column `text` missing, got `ds_name`" in fault.message
     source.write_bytes(source.read_bytes()[:-50])
-    assert "no readable Parquet file" in check_source(source, format_name="rlhf-v")[0].message
-    assert (
-        "no such file" in check_source(tmp_path / "none.parquet", format_name="rlhf-v")[0].message
-    )
+    assert "not a readable Parquet file" in check_data(source, format_name="rlhf-v")[0].message
+    assert "no such file" in check_data(tmp_path / "none.parquet", format_name="rlhf-v")[0].message
     (tmp_path / "empty").mkdir()
     assert (
-        "holds no Parquet file" in check_source(tmp_path / "empty", format_name="rlhf-v")[0].message
+        "holds no Parquet file" in check_data(tmp_path / "empty", format_name="rlhf-v")[0].message
     )
 
 
@@ -199,10 +197,10 @@ def test_damage_inside_a_parquet_file_is_told_with_the_last_good_row(tmp_path):
     middle = len(data) // 2
     data[middle : middle + 4000] = b"\0" * 4000
     source.write_bytes(data)
-    faults = check_source(source, format_name="rlhf-v")
-    assert any("no readable Parquet file after row" in fault.message for fault in faults)
+    faults = check_data(source, format_name="rlhf-v")
+    assert any("not a readable Parquet file after row" in fault.message for fault in faults)
     with pytest.raises(DataError):  # a broken file is no bad row: --skip-bad does not pass over it
-        import_corrections(source, tmp_path / "out", format_name="rlhf-v", skip_bad=True)
+        import_dataset(source, tmp_path / "out", format_name="rlhf-v", skip_bad=True)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +219,7 @@ def test_damage_inside_a_parquet_file_is_told_with_the_last_good_row(tmp_path):
 def test_faults_of_tsv_rows(tmp_path, line, told):
     source = tmp_path / "a.tsv"
     source.write_bytes(f"{tsv_line(0)}\n{line}\n".encode("utf-8", "surrogateescape"))
-    (fault,) = check_source(source, format_name="rlhf-v-tsv")
+    (fault,) = check_data(source, format_name="rlhf-v-tsv")
     assert fault.line == 2
     assert told in fault.message
 
@@ -229,15 +227,15 @@ def test_faults_of_tsv_rows(tmp_path, line, told):
 def test_a_tsv_that_broke_off_is_told_by_its_name(tmp_path):
     source = tmp_path / "RLHF-V-Dataset-1401.tsv"
     source.write_text(tsv_line(0) + "\n")
-    (fault,) = check_source(source, format_name="rlhf-v-tsv")
-    assert fault.message.startswith("the file's name tells 1401 rows, got 1.")
+    (fault,) = check_data(source, format_name="rlhf-v-tsv")
+    assert fault.message.startswith("the file's name says 1401 rows, got 1.")
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"images": []}, "`images` must hold one image, got 0 images"),
-        ({"images": None}, "`images` must hold one image, got None"),
+        ({"images": []}, "`images` must hold one image, got 0"),
+        ({"images": None}, "`images` must hold one image, got 0"),
         (
             {"prompt": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
             "must be one question",
@@ -261,7 +259,7 @@ def test_a_tsv_that_broke_off_is_told_by_its_name(tmp_path):
 def test_faults_of_chat_rows(tmp_path, changes, told):
     (tmp_path / "0.png").write_bytes(image_bytes())
     source = write_jsonl(tmp_path / "a.jsonl", [chat_row() | {"images": ["0.png"]} | changes])
-    (fault,) = check_source(source, format_name="chat")
+    (fault,) = check_data(source, format_name="chat")
     assert told in fault.message
 
 
@@ -278,7 +276,7 @@ def test_faults_of_chat_rows(tmp_path, changes, told):
 def test_faults_of_json_files(tmp_path, data, told):
     source = tmp_path / "a.json"
     source.write_bytes(data)
-    assert told in check_source(source, format_name="plain")[0].message
+    assert told in check_data(source, format_name="plain")[0].message
 
 
 def test_a_failed_import_leaves_nothing_behind_and_an_old_one_in_place(tmp_path):
@@ -287,12 +285,12 @@ def test_a_failed_import_leaves_nothing_behind_and_an_old_one_in_place(tmp_path)
         tmp_path / "bad.jsonl", [plain_row(tmp_path, 2), plain_row(tmp_path, 3, chosen="")]
     )
     with pytest.raises(DataError, match="1 fault in the input"):
-        import_corrections(bad, tmp_path / "new", format_name="plain", judged_by="human")
+        import_dataset(bad, tmp_path / "new", format_name="plain", judged_by="human")
     assert not list((tmp_path / "new").rglob("*.*"))
-    import_corrections(good, tmp_path / "old", format_name="plain", judged_by="human")
+    import_dataset(good, tmp_path / "old", format_name="plain", judged_by="human")
     before = {path: path.read_bytes() for path in (tmp_path / "old").rglob("*.*")}
     with pytest.raises(DataError):
-        import_corrections(bad, tmp_path / "old", format_name="plain", judged_by="human")
+        import_dataset(bad, tmp_path / "old", format_name="plain", judged_by="human")
     assert {path: path.read_bytes() for path in (tmp_path / "old").rglob("*.*")} == before
 
 
@@ -304,9 +302,12 @@ def test_skip_bad_keeps_the_bad_rows_beside_the_output_and_counts_them(tmp_path,
         rlhf_v_row(3),
     ]
     source = write_parquet(tmp_path / "a.parquet", rows)
-    result = import_corrections(source, tmp_path / "out", format_name="rlhf-v", skip_bad=True)
-    assert (result.corrections, result.bad_rows) == (2, 2)
-    assert [row.id for row in read_records(result.path, Correction)] == ["0", "3"]
+    result = import_dataset(source, tmp_path / "out", format_name="rlhf-v", skip_bad=True)
+    assert (result.counts["corrections"], result.bad_rows) == (2, 2)
+    assert [row.id for row in read_records(result.path / "corrections.jsonl", Correction)] == [
+        "0",
+        "3",
+    ]
     kept = [
         json.loads(line) for line in (tmp_path / "out" / "a.bad.jsonl").read_text().splitlines()
     ]
@@ -319,28 +320,29 @@ def test_skip_bad_keeps_the_bad_rows_beside_the_output_and_counts_them(tmp_path,
 def test_a_source_without_any_good_row_is_a_fault_even_with_skip_bad(tmp_path):
     source = write_jsonl(tmp_path / "a.jsonl", [plain_row(tmp_path, 1, chosen="")])
     with pytest.raises(DataError, match="no usable row"):
-        import_corrections(
+        import_dataset(
             source, tmp_path / "out", format_name="plain", judged_by="human", skip_bad=True
         )
 
 
 def test_who_judged_must_be_known(tmp_path):
     source = write_jsonl(tmp_path / "a.jsonl", [plain_row(tmp_path, 1)])
-    with pytest.raises(ConfigError, match="does not tell who judged"):
-        import_corrections(source, tmp_path / "out", format_name="plain")
+    with pytest.raises(ConfigError, match="does not say who judged"):
+        import_dataset(source, tmp_path / "out", format_name="plain")
     source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(1)])
-    path = import_corrections(
-        source, tmp_path / "out", format_name="rlhf-v", judged_by="simulated"
-    ).path
+    path = (
+        import_dataset(source, tmp_path / "out", format_name="rlhf-v", judged_by="simulated").path
+        / "corrections.jsonl"
+    )
     assert read_records(path, Correction)[0].source == "simulated"
 
 
 def test_unknown_formats_and_untold_files_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"no format 'coco'\. Formats: rlhf-v, "):
-        import_corrections(tmp_path, tmp_path / "out", format_name="coco")
+        import_dataset(tmp_path, tmp_path / "out", format_name="coco")
     with pytest.raises(ConfigError, match="There is no file or folder"):
         detect_format(tmp_path / "none")
-    with pytest.raises(ConfigError, match="do not tell its format"):
+    with pytest.raises(ConfigError, match="do not show its format"):
         detect_format(write_jsonl(tmp_path / "a.jsonl", [{"x": CHOSEN}]))
 
 

@@ -17,8 +17,8 @@ from foreign_data import (
     write_jsonl,
     write_parquet,
 )
-from veridical.formats.corrections import FORMATS, import_corrections
-from veridical.formats.detect import detect_format
+from veridical.formats.importing import import_dataset
+from veridical.formats.registry import detect_format, find_format
 from veridical.records import Correction, read_records
 
 
@@ -146,12 +146,12 @@ def test_a_data_set_is_recognised_and_imported(tmp_path, make, format_name, imag
     (tmp_path / "in").mkdir()
     source, out = make(tmp_path / "in"), tmp_path / "out"
     assert detect_format(source) == format_name
-    judged_by = FORMATS[format_name].judged_by
-    result = import_corrections(
+    judged_by = find_format(format_name).judged_by
+    result = import_dataset(
         source, out, format_name=format_name, judged_by=None if judged_by else "model"
     )
-    assert (result.corrections, result.images, result.bad_rows) == (3, images, 0)
-    rows = read_records(result.path, Correction)
+    assert (result.counts, result.bad_rows) == ({"corrections": 3, "images": images}, 0)
+    rows = read_records(result.path / "corrections.jsonl", Correction)
     assert len({row.id for row in rows}) == 3
     assert len({row.prompt_id for row in rows}) == images
     for row in rows:
@@ -172,7 +172,8 @@ def test_image_bytes_are_kept_as_they_are(tmp_path):
         tmp_path / "a.parquet", [rlhf_v_row(image={"bytes": data, "path": "x.png"})]
     )
     (row,) = read_records(
-        import_corrections(source, tmp_path / "out", format_name="rlhf-v").path, Correction
+        import_dataset(source, tmp_path / "out", format_name="rlhf-v").path / "corrections.jsonl",
+        Correction,
     )
     assert (tmp_path / "out" / row.image.path).read_bytes() == data
     assert row.image.path.endswith(".jpg")  # what it is, not what it was called
@@ -183,5 +184,8 @@ def test_a_system_message_stands_before_the_question(tmp_path):
     (tmp_path / "0.jpg").write_bytes(image_bytes(kind="JPEG"))
     row = {"images": ["0.jpg"], "prompt": prompt, "chosen": CHOSEN, "rejected": REJECTED}
     source = write_jsonl(tmp_path / "a.jsonl", [row])
-    path = import_corrections(source, tmp_path / "out", format_name="chat", judged_by="human").path
+    path = (
+        import_dataset(source, tmp_path / "out", format_name="chat", judged_by="human").path
+        / "corrections.jsonl"
+    )
     assert read_records(path, Correction)[0].question == "Be brief.\n\nWhat?"

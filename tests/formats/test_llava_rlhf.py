@@ -15,9 +15,9 @@ from llava_rlhf_files import (
 )
 from veridical.errors import ConfigError, DataError
 from veridical.feedback.comparisons import read_compared_pairs
-from veridical.formats.detect import detect_format
-from veridical.formats.llava_rlhf_export import export_llava_rlhf
-from veridical.formats.llava_rlhf_import import check_llava_rlhf, import_llava_rlhf
+from veridical.feedback.datasets import export_dataset
+from veridical.formats.importing import check_data, import_dataset
+from veridical.formats.registry import detect_format
 from veridical.records import Comparison, Conversation, Facts, Prompt, Response, read_records
 
 
@@ -31,7 +31,7 @@ def read_in(folder, rows, kind, images, *, facts=None, **settings):
     facts = None if facts is None else write_json(folder / "image_to_caption.json", facts)
     name = f"llava-rlhf-{kind}"
     assert detect_format(source) == name
-    return import_llava_rlhf(
+    return import_dataset(
         source, folder / "out", format_name=name, facts=facts, images_root=images, **settings
     )
 
@@ -39,9 +39,7 @@ def read_in(folder, rows, kind, images, *, facts=None, **settings):
 def faults_of(folder, rows, kind, images, *, facts=None):
     source = write_json(folder / "source.json", rows)
     facts = None if facts is None else write_json(folder / "facts.json", facts)
-    found = check_llava_rlhf(
-        source, format_name=f"llava-rlhf-{kind}", facts=facts, images_root=images
-    )
+    found = check_data(source, format_name=f"llava-rlhf-{kind}", facts=facts, images_root=images)
     return [(fault.file.name, fault.line, fault.message) for fault in found]
 
 
@@ -125,7 +123,7 @@ def test_a_prompt_tells_its_task_its_truth_and_its_length_bonus(tmp_path, images
 def test_every_field_comes_back(tmp_path, images, kind, rows):
     facts = {name_of(n): captions(n) for n in range(1, 5)} if kind != "conversations" else None
     read_in(tmp_path, rows, kind, images, facts=facts)
-    written = export_llava_rlhf(
+    written = export_dataset(
         tmp_path / "out", tmp_path / "back" / "a.json", format_name=f"llava-rlhf-{kind}"
     )
     assert json.loads(written.read_text()) == rows
@@ -140,7 +138,7 @@ def test_facts_come_back_too(tmp_path):
     facts = {name_of(1): captions(1), f"aok_{name_of(1)}": rationales(1), name_of(2): captions(2)}
     result = read_in(tmp_path, facts, "facts", None)
     assert result.counts == {"facts": 3}
-    written = export_llava_rlhf(result.path, tmp_path / "b.json", format_name="llava-rlhf-facts")
+    written = export_dataset(result.path, tmp_path / "b.json", format_name="llava-rlhf-facts")
     assert json.loads(written.read_text()) == facts
 
 
@@ -212,7 +210,7 @@ def test_all_faults_of_a_row_are_told_at_once(tmp_path, images):
         ({"caption_type": 0}, "`caption_type` must be a number from 1 to 7, got 0"),
         ({"caption_type": "1"}, "`caption_type` must be a number"),
         ({"length_bonus": "long"}, "`length_bonus` must be a number"),
-        ({"length_bonus": float("nan")}, "`length_bonus` must be a number, got nan"),
+        ({"length_bonus": float("nan")}, "nan is not a JSON number"),
         ({"captions": "A bench."}, "`captions` must be a list of texts"),
         ({"captions": captions(1)}, "row and image do not belong together"),
     ],
@@ -275,7 +273,7 @@ def test_faults_of_the_facts_file(tmp_path):
         f'{{"1.jpg": ["A."], "2.jpg": [], "1.jpg": ["B."], "aok_3.jpg": {more}, "4.jpg": {{"a":'
         " 1}}"
     )
-    found = check_llava_rlhf(path, format_name="llava-rlhf-facts")
+    found = check_data(path, format_name="llava-rlhf-facts")
     assert [
         (fault.line, told in fault.message)
         for fault, told in zip(
@@ -292,7 +290,7 @@ def test_faults_of_the_facts_file(tmp_path):
     for text in ("[1]", "{"):
         path.write_text(text)
         with pytest.raises(DataError, match=r"facts\.json"):
-            check_llava_rlhf(path, format_name="llava-rlhf-facts")
+            check_data(path, format_name="llava-rlhf-facts")
 
 
 def test_a_row_without_facts_is_told_where_facts_are_given(tmp_path, images):
@@ -337,17 +335,15 @@ def test_what_the_format_cannot_say_is_told_on_the_way_out(tmp_path, images):
     path = tmp_path / "out" / "comparisons.jsonl"
     path.write_text(path.read_text().replace('"preferred":"first"', '"preferred":"tie"', 1))
     with pytest.raises(DataError, match="comparison '1' is a tie"):
-        export_llava_rlhf(
-            tmp_path / "out", tmp_path / "b.json", format_name="llava-rlhf-preference"
-        )
-    written = export_llava_rlhf(
+        export_dataset(tmp_path / "out", tmp_path / "b.json", format_name="llava-rlhf-preference")
+    written = export_dataset(
         tmp_path / "out", tmp_path / "b.json", format_name="llava-rlhf-preference", skip_bad=True
     )
     assert [row["id"] for row in json.loads(written.read_text())] == [2]
     with pytest.raises(ConfigError, match=r"ends in \.json"):
-        export_llava_rlhf(tmp_path / "out", tmp_path / "b.txt", format_name="llava-rlhf-preference")
-    with pytest.raises(ConfigError, match="take no facts"):
-        import_llava_rlhf(path, tmp_path / "o", format_name="llava-rlhf-conversations", facts=path)
+        export_dataset(tmp_path / "out", tmp_path / "b.txt", format_name="llava-rlhf-preference")
+    with pytest.raises(ConfigError, match="takes no facts"):
+        import_dataset(path, tmp_path / "o", format_name="llava-rlhf-conversations", facts=path)
 
 
 def test_conversations_are_records_of_fine_tuning(tmp_path, images):

@@ -9,15 +9,16 @@ from pyarrow import parquet
 
 from foreign_data import image_bytes, rlhf_v_row, write_parquet
 from veridical.errors import ConfigError, DataError
-from veridical.formats.corrections import export_corrections, import_corrections
-from veridical.formats.fields import join_origin, split_origin
+from veridical.feedback.datasets import export_dataset
+from veridical.formats.importing import import_dataset
+from veridical.formats.text import join_origin, split_origin
 from veridical.records import Correction, ImageRef, Segment, read_records, write_records
 
 
 def test_an_exported_data_set_equals_the_imported_one(tmp_path):
     source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(n) for n in range(5)])
-    first = import_corrections(source, tmp_path / "one", format_name="rlhf-v")
-    exported = export_corrections(first.path, tmp_path / "b.parquet")
+    first = import_dataset(source, tmp_path / "one", format_name="rlhf-v")
+    exported = export_dataset(first.path, tmp_path / "b.parquet", format_name="rlhf-v")
     for old, new in zip(
         parquet.read_table(source).to_pylist(),
         parquet.read_table(exported).to_pylist(),
@@ -28,8 +29,10 @@ def test_an_exported_data_set_equals_the_imported_one(tmp_path):
         assert old["image"]["bytes"] == new["image"]["bytes"]
         assert (old["idx"], old["origin_dataset"]) == (new["idx"], new["origin_dataset"])
         assert json.loads(old["origin_split"]).items() <= json.loads(new["origin_split"]).items()
-    second = import_corrections(exported, tmp_path / "two", format_name="rlhf-v")
-    assert second.path.read_bytes() == first.path.read_bytes()
+    second = import_dataset(exported, tmp_path / "two", format_name="rlhf-v")
+    assert (second.path / "corrections.jsonl").read_bytes() == (
+        first.path / "corrections.jsonl"
+    ).read_bytes()
 
 
 def test_what_the_format_has_no_column_for_comes_back_too(tmp_path):
@@ -52,30 +55,32 @@ def test_what_the_format_has_no_column_for_comes_back_too(tmp_path):
         )
     ]
     records = write_records(tmp_path / "r.jsonl", rows, kind="Correction")
-    exported = export_corrections(records, tmp_path / "b.parquet")
-    result = import_corrections(exported, tmp_path / "out", format_name="rlhf-v")
-    (row,) = read_records(result.path, Correction)
+    exported = export_dataset(records, tmp_path / "b.parquet", format_name="rlhf-v")
+    result = import_dataset(exported, tmp_path / "out", format_name="rlhf-v")
+    (row,) = read_records(result.path / "corrections.jsonl", Correction)
     assert row.model_copy(update={"image": rows[0].image}) == rows[0]
 
 
 def test_the_file_says_that_its_images_are_images(tmp_path):
     source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(1)])
-    records = import_corrections(source, tmp_path / "one", format_name="rlhf-v").path
-    metadata = parquet.read_schema(export_corrections(records, tmp_path / "b.parquet")).metadata
+    records = import_dataset(source, tmp_path / "one", format_name="rlhf-v").path
+    metadata = parquet.read_schema(
+        export_dataset(records, tmp_path / "b.parquet", format_name="rlhf-v")
+    ).metadata
     assert json.loads(metadata[b"huggingface"])["info"]["features"]["image"] == {"_type": "Image"}
 
 
 def test_an_export_with_missing_images_writes_nothing(tmp_path):
     source = write_parquet(tmp_path / "a.parquet", [rlhf_v_row(1), rlhf_v_row(2)])
-    records = import_corrections(source, tmp_path / "one", format_name="rlhf-v").path
+    records = import_dataset(source, tmp_path / "one", format_name="rlhf-v").path
     for image in (tmp_path / "one" / "images").iterdir():
         image.unlink()
     with pytest.raises(DataError, match="2 faults in the input") as caught:
-        export_corrections(records, tmp_path / "b.parquet")
+        export_dataset(records, tmp_path / "b.parquet", format_name="rlhf-v")
     assert "row '1': the image" in str(caught.value)
     assert not (tmp_path / "b.parquet").exists()
     with pytest.raises(ConfigError, match=r"ends in \.parquet"):
-        export_corrections(records, tmp_path / "folder")
+        export_dataset(records, tmp_path / "folder", format_name="rlhf-v")
 
 
 _JSON = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=3)

@@ -1,9 +1,9 @@
 import pytest
 from PIL import Image
 
+from veridical.errors import RowError
 from veridical.files import hash_file
 from veridical.records import NO_IMAGE, ImageRef
-from veridical.records.images import RowError
 from veridical.records.images import open_image
 
 

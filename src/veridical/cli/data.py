@@ -92,11 +92,11 @@ def import_(
     import time
 
     from veridical.files import hash_file, write_json_atomically
-    from veridical.formats.importing import import_data
+    from veridical.formats.importing import import_dataset
     from veridical.records.manifests import build_manifest
 
     started = time.monotonic()
-    found = import_data(
+    found = import_dataset(
         source,
         out,
         format_name=format_name,

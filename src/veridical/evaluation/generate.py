@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe, write_recipe
-from veridical.errors import ConfigError, DataError, Fault
+from veridical.errors import ConfigError, DataError, Fault, RowError
 from veridical.evaluation.shards import Shards
 from veridical.files import (
     hash_bytes,
@@ -27,9 +27,8 @@ from veridical.files import (
 from veridical.locks import locked
 from veridical.progress import log
 from veridical.records import NO_IMAGE, Prompt, Response, read_records, scan_records
-from veridical.records.images import RowError
-from veridical.records.manifests import build_manifest
 from veridical.records.images import open_image
+from veridical.records.manifests import build_manifest
 from veridical.seeding import child_seed
 
 if TYPE_CHECKING:

@@ -48,10 +48,17 @@ class ReadSettings(NamedTuple):
     skip_bad: bool = False
     """Put bad rows aside and continue instead of raising."""
     quarantine: Path | None = None
-    """Folder for bad rows with `skip_bad`; None: the folder of the judgements; files
-    `NAME.bad.jsonl`."""
+    """Where bad rows go with `skip_bad`: a `.jsonl` file, or a folder for files `NAME.bad.jsonl`;
+    None: the folder of the judgements."""
     rating_margin: float = 1.0
     """Ratings of two responses that differ by less, in points, give no comparison."""
+
+    def quarantine_of(self, source: Path, judgements: Path) -> Path:
+        """Where the bad rows of a file go, which is that of the judgements or one next to it."""
+        to = self.quarantine or judgements.parent
+        if to.suffix != ".jsonl":
+            return to / f"{source.stem}.bad.jsonl"
+        return to if source == judgements else to.with_name(f"{source.stem}.bad.jsonl")
 
 
 class JudgedRow(NamedTuple):
@@ -153,10 +160,9 @@ def accept(
     for row in bad:
         by_line = by_file.setdefault(row.file, {})
         by_line.setdefault(row.line or 0, (row.raw, []))[1].append(row.message)
-    folder = settings.quarantine or file.parent
     for source, lines in by_file.items():
         rows = [(line, raw, " ".join(said)) for line, (raw, said) in sorted(lines.items())]
-        quarantine_rows(source, rows, to=folder / f"{source.stem}.bad.jsonl")
+        quarantine_rows(source, rows, to=settings.quarantine_of(source, file))
     return pairs
 
 
@@ -233,7 +239,12 @@ def _response_faults(
             messages.append(
                 f"the text of response {response_id!r} is empty. Give a text or leave the row out."
             )
-    if first is not None and second is not None and not messages and same_text(first.text, second.text):
+    if (
+        first is not None
+        and second is not None
+        and not messages
+        and same_text(first.text, second.text)
+    ):
         messages.append(
             f"both responses say the same, got {first.text[:40]!r} twice: such a pair teaches"
             " nothing. Leave the row out."
@@ -257,9 +268,7 @@ def read_answers(folder: Path, bad: list[BadRow], *, need_facts: bool) -> Answer
     return Answers(prompts, responses, FactsIndex(facts))
 
 
-def good_rows(
-    path: Path, record_type: type[R], bad: list[BadRow]
-) -> Iterator[tuple[int, str, R]]:
+def good_rows(path: Path, record_type: type[R], bad: list[BadRow]) -> Iterator[tuple[int, str, R]]:
     """Line, text and record of the valid lines of a file; the others go into `bad`."""
     try:
         for row in scan_records(path, record_type):

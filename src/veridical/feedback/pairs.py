@@ -64,7 +64,9 @@ def pairs_from_corrections(
         else:
             pairs.append(_pair_of_correction(row, path))
     if right:
-        log(f"{right} of {right + len(pairs)} responses were right already; no pair is made of them")
+        log(
+            f"{right} of {right + len(pairs)} responses were right already; no pair is made of them"
+        )
         if not pairs and not faults:
             message = "every response was right already, so there is nothing to learn from."
             faults.append(Fault(path or Path("corrections"), None, message))

@@ -30,9 +30,7 @@ TRUTHFUL_FROM = 3
 """Lowest score of a response without hallucination (MMHal-Bench)."""
 
 
-def comparisons_from_ratings(
-    ratings: Iterable[Rating], *, margin: float = 1.0
-) -> list[Comparison]:
+def comparisons_from_ratings(ratings: Iterable[Rating], *, margin: float = 1.0) -> list[Comparison]:
     """Turn ratings of responses to one prompt into comparisons; closer pairs give none.
 
     Args:
@@ -141,9 +139,7 @@ def _at_ratings(found: list[BadRow], rows: list[tuple[int, str, Rating]]) -> lis
     """Faults of comparisons, placed at the first rating of a prompt that they name."""
     placed = []
     for bad in found:
-        at = next(
-            ((line, raw) for line, raw, row in rows if repr(row.prompt_id) in bad.message),
-            (rows[0][0], rows[0][1]) if rows else (None, ""),
-        )
-        placed.append(BadRow(bad.file, *at, bad.message))
+        named = (at for at in rows if repr(at[2].prompt_id) in bad.message)
+        line, raw, _ = next(named, rows[0])
+        placed.append(BadRow(bad.file, line, raw, bad.message))
     return list(dict.fromkeys(placed))

@@ -117,7 +117,7 @@ def check_records(
     rows = checked_rows(
         Path(path),
         record_type,
-        content_faults=lambda record: _CHECKS.get(record_type, _no_faults)(record),
+        content_faults=_CHECKS.get(record_type, _no_faults),
         images=images,
         outside=outside,
     )

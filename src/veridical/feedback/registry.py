@@ -139,13 +139,12 @@ def _corrected_preferences(path: Path, settings: ReadSettings) -> list[ComparedP
 
 
 def _read_corrections(path: Path, settings: ReadSettings) -> list[Correction]:
-    quarantine = settings.quarantine
     return read_corrections(
         path,
         images=settings.images,
         outside=settings.outside,
         skip_bad=settings.skip_bad,
-        quarantine=None if quarantine is None else quarantine / f"{path.stem}.bad.jsonl",
+        quarantine=settings.quarantine_of(path, path),
     )
 
 
@@ -204,11 +203,13 @@ def judgement_kinds() -> list[JudgementKind]:
     kinds = [*_OWN]
     for name in sorted(plugin_names(GROUP)):
         plugin = load_plugin(GROUP, name)
-        if plugin is not None and not isinstance(plugin.value, JudgementKind):
+        if plugin is None:
+            continue
+        if not isinstance(plugin.value, JudgementKind):
             raise ConfigError(
                 f"{plugin.where} is not a JudgementKind, got {plugin.value!r}. Fix that package."
             )
-        kinds += [plugin.value] if plugin is not None else []
+        kinds.append(plugin.value)
     return kinds
 
 

@@ -58,7 +58,7 @@ def find_segments(rejected: str, chosen: str, *, min_match: int = 1) -> tuple[Se
             released code.
 
     Returns:
-        Segments in order, of kind "other" (`feedback.kinds` guesses kinds); empty for equal texts.
+        Segments in order, of kind "other" (`feedback.segment_kinds` guesses kinds); empty for equal texts.
         A pure insertion has an empty `rejected_span`, a pure deletion an empty `chosen_span`.
     """
     if min_match < 1:

@@ -1,8 +1,9 @@
 """What is in a data set, counted: records, images, preferences, segments, lengths, who judged."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, median
+from types import MappingProxyType
 from typing import NamedTuple
 
 from veridical.feedback.segment_kinds import correction_statistics
@@ -15,18 +16,23 @@ _LONGEST_TRUTH = len("Yes")
 class DataStatistics(NamedTuple):
     """Counts over a data set; empty sections are left out."""
 
-    counts: dict[str, int] = {}
+    counts: Mapping[str, int] = MappingProxyType({})
     """How many records of each kind, and how many images they are about."""
-    figures: dict[str, str] = {}
+    figures: Mapping[str, str] = MappingProxyType({})
     """Other numbers, as text with their unit."""
-    sections: dict[str, dict[str, int]] = {}
+    sections: Mapping[str, Mapping[str, int]] = MappingProxyType({})
     """Counts by value under a heading, for instance "preferred" → first, second, tie."""
-    words: dict[str, tuple[float, float, int]] = {}
+    words: Mapping[str, tuple[float, float, int]] = MappingProxyType({})
     """Mean, median and largest number of words of responses and facts."""
 
     def joined(self, other: "DataStatistics") -> "DataStatistics":
         """These statistics and others of the same data set."""
-        return DataStatistics(*(mine | theirs for mine, theirs in zip(self, other, strict=True)))  # type: ignore[operator]
+        return DataStatistics(
+            {**self.counts, **other.counts},
+            {**self.figures, **other.figures},
+            _summed(self.sections, other.sections),
+            {**self.words, **other.words},
+        )
 
 
 def content_statistics(contents: Contents) -> DataStatistics:
@@ -76,7 +82,7 @@ def statistics_of_comparisons(
                 "preferred": Counter(row.preferred for row in rows),
                 "decided by": Counter(_decided_by(row) for row in rows),
                 "the preferred response is": _lengths_of_preferred(rows, contents),
-                "compared by": Counter(row.source for row in rows),
+                "judged by": Counter(row.source for row in rows),
             }
         )
     )
@@ -92,7 +98,7 @@ def statistics_of_ratings(ratings: Iterable[Rating], contents: Contents) -> Data
         sections=_sorted(
             {
                 "score": Counter(str(score) for score in scores),
-                "rated by": Counter(row.source for row in rows),
+                "judged by": Counter(row.source for row in rows),
             }
         ),
     )
@@ -113,7 +119,7 @@ def statistics_of_corrections(
         ),
     }
     sections: dict[str, dict[str, int]] = {
-        "corrected by": dict(found.sources),
+        "judged by": dict(found.sources),
         "responses with segments": {
             str(number): count for number, count in found.segments_per_response.items()
         },
@@ -138,6 +144,16 @@ def statistics_of_corrections(
             if counts
         },
     )
+
+
+def _summed(
+    first: Mapping[str, Mapping[str, int]], second: Mapping[str, Mapping[str, int]]
+) -> dict[str, Mapping[str, int]]:
+    """Sections of both; a heading that both have counts the judgements of both."""
+    shared = {
+        name: Counter(first[name]) + Counter(second[name]) for name in first if name in second
+    }
+    return {**first, **second, **{name: dict(found) for name, found in shared.items()}}
 
 
 def _images(contents: Contents) -> set[str]:

@@ -5,8 +5,8 @@
   list. Without `prompt`, the messages before the last are the prompt, equal on both sides.
 - `llamafactory/RLHF-V`: `conversations` [{from, value}], `chosen` and `rejected` one {from, value}
   each, `images`.
-- ms-swift: `messages` whose last one is the preferred answer, and `rejected_response` (a text) or
-  `rejected_messages`, `images`. POVID and others: `conversations` and `rejected_conversations`.
+- ms-swift: `messages` whose last one is the preferred answer (or `query` and `response`), and
+  `rejected_response` (a text) or `rejected_messages`, `images`. POVID and others: `conversations` and `rejected_conversations`.
 - Messages or conversations without anything rejected are for fine-tuning.
 
 One image per row is read. A system message, or a field `system`, is put before the first question.
@@ -25,7 +25,7 @@ from veridical.records.texts import MISSING, clean_text, count_images, shown, te
 
 _USER = ("user", "human")
 _ASSISTANT = ("assistant", "gpt", "model")
-_TALK = ("prompt", "messages", "conversations")
+_TALK = ("prompt", "conversations", "messages")
 _REJECTED = ("rejected_messages", "rejected_conversations", "rejected_response")
 
 
@@ -49,7 +49,7 @@ def _pair_fields(row: RowFields) -> PairFields:
     prompt = _talk(row)
     if name is not None:
         prompt = prompt or []
-        chosen = _last_answer(prompt, _talk_name(row))
+        chosen: object = _last_answer(prompt, _talk_name(row))
         prompt = prompt[:-1]
         rejected = _answer(row[name], name, prompt)
     else:
@@ -129,10 +129,14 @@ def _with_system(messages: list[_Message], row: RowFields) -> list[_Message]:
 
 
 def _talk_name(row: RowFields) -> str:
-    return next((name for name in _TALK if name in row), "messages")
+    names = _TALK if not any(name in row for name in _REJECTED) else _TALK[::-1]
+    return next((name for name in names if name in row), "messages")
 
 
 def _talk(row: RowFields) -> list[_Message] | None:
+    if "query" in row and "response" in row:  # ms-swift's short form
+        said = [("user", row["query"]), ("assistant", row["response"])]
+        return _messages([{"role": role, "content": text} for role, text in said], "query")
     name = _talk_name(row)
     value = row.get(name)
     if value is None:
@@ -223,7 +227,7 @@ def _part(part: object, name: str) -> str:
 
 
 def _detects(sample: Sample) -> bool:
-    return bool(sample.keys & {"messages", "conversations", "images"})
+    return bool(sample.keys & {"messages", "conversations", "images", "query"})
 
 
 FORMAT = Format(

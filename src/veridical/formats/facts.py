@@ -62,7 +62,7 @@ def entries(source: Path) -> Iterator[SourceRow]:
             yield SourceRow(source, number, {key: texts})
 
 
-def read(row: RowFields, reader: RowReader) -> Contents:
+def read(row: RowFields, _: RowReader) -> Contents:
     """Read one entry.
 
     Raises:

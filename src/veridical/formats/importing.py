@@ -71,7 +71,7 @@ class _Reading(NamedTuple):
     """Gets the fields that no record has a place for."""
 
 
-def import_data(
+def import_dataset(
     source: Path | str,
     out: Path | str,
     *,
@@ -253,9 +253,10 @@ def _note_repeated(row: SourceRow, seen: dict[str, str]) -> None:
 
 def _note_id(contents: Contents, row: SourceRow, seen: dict[str, str]) -> None:
     place = f"{row.file.name}:{row.line}"
-    for record in (*contents.corrections, *contents.comparisons, *contents.conversations):
-        if seen.setdefault(record.id, place) != place:
-            raise RowError(f"the id {record.id!r} stands in {seen[record.id]} already.")
+    ids = [row.id for row in contents.corrections] + [row.id for row in contents.comparisons]
+    for name in ids + [row.id for row in contents.conversations]:
+        if seen.setdefault(name, place) != place:
+            raise RowError(f"the id {name!r} stands in {seen[name]} already. Make ids unique.")
 
 
 def _refuse(bad: list[BadRow], source: Path, *, skip_bad: bool, nothing: bool) -> None:

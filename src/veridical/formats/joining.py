@@ -8,7 +8,6 @@ from typing import NamedTuple
 from veridical.errors import RowError
 from veridical.formats.facts import entries, read
 from veridical.formats.format import BadRow, GoodRow, RowFields, RowReader
-from veridical.formats.sources import SourceRow
 from veridical.progress import log
 from veridical.records import Facts, Prompt
 from veridical.records.folders import Contents

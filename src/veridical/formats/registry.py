@@ -18,14 +18,14 @@ RECORDS = "records"
 """What `detect_format` calls files and folders that Veridical itself wrote."""
 
 _OWN = {
-    "llava-rlhf-facts": "facts",
     "rlhf-v": "rlhf_v",
     "rlhf-v-tsv": "rlhf_v_tsv",
+    "rlaif-v": "rlaif_v",
     "llava-rlhf-preference": "llava_rlhf.preference",
     "llava-rlhf-prompts": "llava_rlhf.prompts",
-    "chat": "chat",
     "llava-rlhf-conversations": "llava_rlhf.conversations",
-    "rlaif-v": "rlaif_v",
+    "llava-rlhf-facts": "facts",
+    "chat": "chat",
     "plain": "plain",
 }
 """Formats of this package: name → module with a `FORMAT`, in the order in which they are asked

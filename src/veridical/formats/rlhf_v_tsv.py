@@ -51,7 +51,9 @@ def _decode(text: str, name: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise RowError(f"`{name}` is not valid base64: {error}. Download the file again.") from error
+        raise RowError(
+            f"`{name}` is not valid base64: {error}. Download the file again."
+        ) from error
 
 
 def _decode_text(text: str, name: str) -> str:

@@ -37,13 +37,13 @@ _TEMPLATE_SIGNS = re.compile(
 
 
 def clean_question(question: str) -> str:
-    """A question without image placeholder, prompt template and blanks at its ends.
+    r"""A question without image placeholder, prompt template and blanks at its ends.
 
     >>> clean_question("USER: <image>\\nWhat is there? ASSISTANT:")
     'What is there?'
 
     Raises:
-        RowError: It asks about several images, is empty, or is in a template that cannot be undone.
+        RowError: It asks about several images, is empty, or has a template that cannot be undone.
     """
     if count_images(question) > 1:
         raise RowError(
@@ -152,5 +152,3 @@ def split_origin(origin: str, own: Mapping[str, Any]) -> tuple[str, str]:
     return dataset.removesuffix(" "), json.dumps(
         meta | ({_OWN_KEY: kept} if kept else {}), ensure_ascii=False
     )
-
-

@@ -60,9 +60,7 @@ class Contents(NamedTuple):
     def counts(self) -> dict[str, int]:
         """How many records of each kind there are; kinds without any are left out."""
         return {
-            name: len(records)
-            for name, records in zip(self._fields, self, strict=True)
-            if records
+            name: len(records) for name, records in zip(self._fields, self, strict=True) if records
         }
 
 

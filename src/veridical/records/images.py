@@ -284,7 +284,7 @@ def _scaled(image: "Image") -> "Image":
         if not np.isfinite(grey).all():
             raise RowError("the image holds values that are not numbers. Replace the file.")
         low, high = float(grey.min()), float(grey.max())
-        if image.mode == "I" and 0 <= low and 255 < high <= 65535:
+        if image.mode == "I" and low >= 0 and 255 < high <= 65535:
             grey = grey / 257
         elif low < 0 or high > 255:
             grey = (grey - low) / max(high - low, 1e-12) * 255

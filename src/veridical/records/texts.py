@@ -84,7 +84,7 @@ def without_placeholders(text: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """A text as it is learnt from: composed (NFC), without blanks at its ends.
+    r"""A text as it is learnt from: composed (NFC), without blanks at its ends.
 
     >>> clean_text(" A cafe\\u0301.\\n") == "A caf\\u00e9."
     True

@@ -171,7 +171,7 @@ def test_pixels_are_let_go_where_features_are_kept(vlm, pairs):
 def test_texts_with_the_models_own_tokens_are_told_with_their_lines(vlm, tmp_path):
     path = write_corrections(tmp_path, count=6)
     lines = path.read_text().splitlines()
-    token = vlm.tokenizer.convert_ids_to_tokens(vlm.placeholder_token_ids[0])
+    token = vlm.tokenizer.eos_token
     for line in (2, 5):
         row = json.loads(lines[line])
         lines[line] = json.dumps({**row, "chosen": row["chosen"] + token})

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from veridical.benchmarks.annotated import AnnotatedBenchmark
 from veridical.benchmarks.mhumaneval.card import CARD, ITEMS, PAPER_KINDS
-from veridical.feedback.kinds import guess_kinds
+from veridical.feedback.segment_kinds import guess_kinds
 from veridical.feedback.segments import find_segments
 from veridical.records import KINDS, ItemScore, Metric
 from veridical.scoring.measures import Measure, means, rate_metric

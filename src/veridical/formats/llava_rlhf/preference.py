@@ -96,9 +96,7 @@ def _check_labels(row: RowFields, reader: RowReader) -> None:
             " label. Fix the label or leave the row out."
         )
     if hallucination is not None and not isinstance(hallucination, bool):
-        reader.check(
-            f"`hallucination` must be true or false, got {hallucination!r}. Fix the row."
-        )
+        reader.check(f"`hallucination` must be true or false, got {hallucination!r}. Fix the row.")
 
 
 def write(export: Export) -> None:

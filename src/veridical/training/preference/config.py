@@ -68,8 +68,10 @@ class DataSection(Recipe):
     """What is learnt from."""
 
     corrections: DataPath = Field(min_length=1)
-    """JSONL file of corrections; image paths in it are relative to its folder. RLHF-V: 1,401
-    corrections."""
+    """File of corrections (or of comparisons or ratings, with prompts and responses next to it);
+    image paths in it are relative to its folder. RLHF-V: 1,401 corrections."""
+    rating_margin: float = Field(default=1.0, gt=0)
+    """Least difference, in points, of the ratings of two responses that make a pair. Ours."""
     validation_fraction: float = Field(default=0.05, ge=0, lt=1)
     """Share of the images whose pairs are held out to choose the checkpoint; no image is on both
     sides. Ours."""

@@ -11,19 +11,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from veridical.feedback.corrections import read_corrections
+from veridical.feedback.comparisons import ReadSettings
 from veridical.feedback.masks import (
     ChangedMasks,
     changed_token_masks,
     original_changed_tokens,
 )
-from veridical.feedback.pairs import Pair, pairs_from_corrections
+from veridical.feedback.registry import find_judgements
 from veridical.models.branches import BranchBatch, stack_responses
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.encoding import stack_prompts
 from veridical.models.prompts.responses import EncodedResponse, encode_responses
-from veridical.records import Correction
+from veridical.records import Pair
 from veridical.training.preference.config import DataSection
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.run.encoded_prompts import encode_all_prompts
@@ -79,7 +79,7 @@ class PairStatistics(NamedTuple):
 
 
 def read_pairs(data: DataSection, *, quarantine: Path) -> list[Pair]:
-    """Read corrections, check texts, segments and images, and make pairs of them.
+    """Read judgements of any kind, check texts, segments and images, and make pairs of them.
 
     Args:
         data: Where they are and what to do with bad rows.
@@ -88,11 +88,14 @@ def read_pairs(data: DataSection, *, quarantine: Path) -> list[Pair]:
     Raises:
         DataError: Rows that cannot be learnt from, all of them, each with file and line.
     """
-    path = Path(data.corrections)
-    corrections = read_corrections(
-        path, outside=data.images_outside, skip_bad=data.skip_bad, quarantine=quarantine
+    kind, file = find_judgements(data.corrections)
+    settings = ReadSettings(
+        outside=data.images_outside,
+        skip_bad=data.skip_bad,
+        quarantine=quarantine,
+        rating_margin=data.rating_margin,
     )
-    return pairs_from_corrections(corrections, file=path)
+    return kind.pairs(file, settings)
 
 
 def refuse_texts(
@@ -114,15 +117,19 @@ def refuse_texts(
         vlm,
         pairs,
         texts_of=_texts,
-        path=Path(data.corrections),
-        record_type=Correction,
+        path=find_judgements(data.corrections)[1],
+        record_type=find_judgements(data.corrections)[0].record,
         skip_bad=data.skip_bad,
         quarantine=quarantine,
     )
 
 
 def _texts(pair: Pair) -> list[str]:
-    return [pair.question, pair.chosen, pair.rejected]
+    return [*_turns(pair), pair.chosen, pair.rejected]
+
+
+def _turns(pair: Pair) -> list[str]:
+    return [text for exchange in pair.history for text in exchange] + [pair.question]
 
 
 def encode_pairs(
@@ -146,7 +153,7 @@ def encode_pairs(
     Raises:
         ModelError: A text that the model cannot take; `refuse_texts` finds them all.
     """
-    prompts = encode_all_prompts(vlm, pairs, features)
+    prompts = encode_all_prompts(vlm, pairs, features, turns_of=_turns)
     chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
     rejected = encode_responses(
         vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens

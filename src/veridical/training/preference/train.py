@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import final
 
-from veridical.feedback.pairs import Pair, split_by_image
+from veridical.feedback.pairs import split_by_image
 from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
+from veridical.records import Pair
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.data import (
     PreferenceBatch,

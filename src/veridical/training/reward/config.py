@@ -21,8 +21,10 @@ class ComparisonSection(Recipe):
     """What is learnt from."""
 
     comparisons: DataPath = Field(min_length=1)
-    """Folder with comparisons.jsonl, prompts.jsonl, responses.jsonl, facts.jsonl and the images.
-    LLaVA-RLHF: 9,422 comparisons by people."""
+    """Folder with comparisons.jsonl (or corrections.jsonl, ratings.jsonl), prompts.jsonl,
+    responses.jsonl, facts.jsonl and the images. LLaVA-RLHF: 9,422 comparisons by people."""
+    rating_margin: float = Field(default=1.0, gt=0)
+    """Least difference, in points, of the ratings of two responses that make a comparison. Ours."""
     validation: DataPath = ""
     """Another such folder that is held out, to choose the checkpoint and to report on. Empty: a
     share of the first."""

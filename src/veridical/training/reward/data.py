@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from veridical.errors import DataError, Fault, ModelError
-from veridical.feedback.comparisons import ComparedPair, read_compared_pairs
+from veridical.feedback.comparisons import ComparedPair, ReadSettings
+from veridical.feedback.registry import find_judgements
 from veridical.files import quarantine_rows
 from veridical.models.branches import BranchBatch
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.progress import log, track
-from veridical.records import Comparison, Facts, ImageRef, scan_records
-from veridical.records.folders import COMPARISONS_FILE
+from veridical.records import Facts, ImageRef, scan_records
 from veridical.rewards.captions import caption_images
 from veridical.rewards.model import RewardModel
 from veridical.rewards.queries import EncodedQuery, RewardBatch, RewardQuery, collate_queries
@@ -109,13 +109,15 @@ def read_comparisons(
     Raises:
         DataError: Rows that cannot be learnt from, all of them, each with file and line.
     """
-    compared = read_compared_pairs(
-        folder,
+    kind, file = find_judgements(folder)
+    settings = ReadSettings(
         need_facts=reads_facts and facts.missing == "error",
         outside=data.images_outside,
         skip_bad=data.skip_bad,
         quarantine=quarantine,
+        rating_margin=data.rating_margin,
     )
+    compared = kind.preferences(file, settings)
     counts = {
         "read": len(compared),
         "ties": sum(pair.comparison.preferred == "tie" for pair in compared),
@@ -134,7 +136,7 @@ def read_comparisons(
             raise DataError(
                 [
                     Fault(
-                        folder / COMPARISONS_FILE,
+                        file,
                         None,
                         f"{message} Add them, or set facts.missing.",
                     )
@@ -157,7 +159,7 @@ def read_comparisons(
         pairs = [pair for pair in pairs if pair.preference != 0.5]
     if not pairs:
         message = f"no comparison is left of {counts}. Mind data.ties and facts.missing."
-        raise DataError([Fault(folder / COMPARISONS_FILE, None, message)])
+        raise DataError([Fault(file, None, message)])
     return ReadComparisons(pairs, counts)
 
 
@@ -312,21 +314,21 @@ def lay_out_comparisons(
                 except ModelError as error:
                     bad[pair.id] = str(error)
     if bad:
-        _refuse(bad, folder / COMPARISONS_FILE, data, quarantine, left=len(kept))
+        _refuse(bad, folder, data, quarantine, left=len(kept))
     return kept, prepared
 
 
 def _refuse(
-    bad: dict[str, str], file: Path, data: ComparisonSection, quarantine: Path, *, left: int
+    bad: dict[str, str], folder: Path, data: ComparisonSection, quarantine: Path, *, left: int
 ) -> None:
-    rows = [
-        row
-        for row in scan_records(file, Comparison)
-        if row.record is not None and row.record.id in bad
+    kind, file = find_judgements(folder)
+    places = {getattr(row.record, "id", ""): row for row in scan_records(file, kind.record)}
+    messages = [  # a comparison made of ratings stands on no line of its own
+        (places[name].line, places[name].raw, said) if name in places else (0, name, said)
+        for name, said in bad.items()
     ]
-    messages = [(row.line, row.raw, bad[row.record.id]) for row in rows if row.record is not None]
     if not data.skip_bad or not left:
-        faults = [Fault(file, line, message) for line, _, message in messages]
+        faults = [Fault(file, line or None, message) for line, _, message in messages]
         raise DataError(faults, advice="Mend these rows, or leave them out with --skip-bad.")
     quarantine_rows(file, messages, to=quarantine)
 

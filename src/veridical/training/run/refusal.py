@@ -60,9 +60,10 @@ def refuse_unspeakable(
             encode_responses(vlm, texts_of(row))
             good.append(row)
         except ModelError as error:
-            bad.append((lines[row.id].line, lines[row.id].raw, str(error)))
+            at = lines.get(row.id)  # None: made of several rows, as comparisons of ratings are
+            bad.append((at.line, at.raw, str(error)) if at else (0, row.id, str(error)))
     if not skip_bad or not good:
-        faults = [Fault(path, line, message) for line, _, message in bad]
+        faults = [Fault(path, line or None, message) for line, _, message in bad]
         raise DataError(faults, advice="Mend these rows, or leave them out with --skip-bad.")
     quarantine_rows(path, bad, to=quarantine)
     return good

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import final
 
-from veridical.feedback.conversations import read_conversations
+from veridical.feedback.record_files import read_conversations
 from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash

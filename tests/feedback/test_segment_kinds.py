@@ -1,6 +1,6 @@
 import pytest
 
-from veridical.feedback.kinds import correction_statistics, guess_kind, guess_kinds
+from veridical.feedback.segment_kinds import correction_statistics, guess_kind, guess_kinds
 from veridical.feedback.segments import find_segments
 from veridical.records import Correction, ImageRef, Segment
 
