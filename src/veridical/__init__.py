@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from veridical.evaluation.judging import judge_at_endpoint as judge_at_endpoint
     from veridical.evaluation.recipe import EvaluateRecipe as EvaluateRecipe
     from veridical.evaluation.run import evaluate as evaluate
+    from veridical.feedback.datasets import check_dataset as check_dataset
+    from veridical.feedback.datasets import dataset_statistics as dataset_statistics
+    from veridical.feedback.datasets import export_dataset as export_dataset
+    from veridical.feedback.datasets import find_dataset as find_dataset
     from veridical.feedback.segments import find_segments as find_segments
     from veridical.formats.importing import import_dataset as import_dataset
     from veridical.judges.settings import JudgeSettings as JudgeSettings
@@ -106,6 +110,12 @@ _HOMES = {
     ),
     "veridical.evaluation.recipe": ("EvaluateRecipe",),
     "veridical.evaluation.run": ("evaluate",),
+    "veridical.feedback.datasets": (
+        "check_dataset",
+        "dataset_statistics",
+        "export_dataset",
+        "find_dataset",
+    ),
     "veridical.feedback.segments": ("find_segments",),
     "veridical.formats.importing": ("import_dataset",),
     "veridical.judges.settings": ("JudgeSettings",),

@@ -45,7 +45,7 @@ VERBS = {
     "demo": ("run_demo", "run_fact_rlhf"),
     "doctor": ("try_model",),
     "world": ("write_scenes", "write_world_benchmarks", "pretrain"),
-    "data": ("import_corrections",),
+    "data": ("import_dataset", "export_dataset", "check_dataset", "dataset_statistics"),
     "generate": ("generate",),
     "studio": (
         "init_studio",

@@ -1,7 +1,7 @@
 import pytest
 
 from comparison_files import write_comparisons
-from veridical.feedback.datasets import check_dataset, dataset_statistics, open_source
+from veridical.feedback.datasets import check_dataset, dataset_statistics, find_dataset
 from veridical.feedback.statistics import content_statistics, statistics_of_comparisons
 from veridical.records import (
     NO_IMAGE,
@@ -17,7 +17,7 @@ from veridical.records.folders import Contents, read_contents
 
 
 def test_what_is_in_a_folder_is_read_and_counted(tmp_path):
-    found = dataset_statistics(open_source(write_comparisons(tmp_path, count=6)))
+    found = dataset_statistics(find_dataset(write_comparisons(tmp_path, count=6)))
     assert found.counts == {
         "prompts": 6,
         "responses": 12,
@@ -75,11 +75,11 @@ def test_a_folder_of_prompts_or_conversations_is_checked_with_its_images(tmp_pat
         Conversation(id="c", image=ImageRef(path="images/none.png"), turns=said, source="model"),
     ]
     write_records(tmp_path / "conversations.jsonl", rows, kind="Conversation")
-    assert [(fault.file.name, fault.line) for fault in check_dataset(open_source(tmp_path))] == [
+    assert [(fault.file.name, fault.line) for fault in check_dataset(find_dataset(tmp_path))] == [
         ("conversations.jsonl", 4)
     ]
     (tmp_path / "images" / "scene1.png").unlink()
-    assert [(fault.file.name, fault.line) for fault in check_dataset(open_source(tmp_path))] == [
+    assert [(fault.file.name, fault.line) for fault in check_dataset(find_dataset(tmp_path))] == [
         ("prompts.jsonl", 3),
         ("conversations.jsonl", 4),
     ]
@@ -87,10 +87,10 @@ def test_a_folder_of_prompts_or_conversations_is_checked_with_its_images(tmp_pat
 
 def test_a_folder_of_comparisons_is_checked_as_a_whole(tmp_path):
     folder = write_comparisons(tmp_path, count=3)
-    assert check_dataset(open_source(folder)) == []
+    assert check_dataset(find_dataset(folder)) == []
     path = folder / "responses.jsonl"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
-    ((file, line, message),) = check_dataset(open_source(folder))
+    ((file, line, message),) = check_dataset(find_dataset(folder))
     assert (file.name, line) == ("comparisons.jsonl", 4)
     assert "there is no response 'p2#1'" in message
 
@@ -101,10 +101,10 @@ def test_a_prompt_without_an_image_is_sound_alone_and_not_in_a_comparison(tmp_pa
     blind = [prompts[0].model_copy(update={"image": NO_IMAGE}), *prompts[1:]]
     write_records(tmp_path / "prompts.jsonl", blind, kind="Prompt")
     assert (
-        str(check_dataset(open_source(tmp_path))[-1])
+        str(check_dataset(find_dataset(tmp_path))[-1])
         == f"{tmp_path / 'comparisons.jsonl'}:2: no image is named, got an empty path, and one is"
         " needed here. Name it or leave the row out."
     )
     (tmp_path / "comparisons.jsonl").unlink()
-    assert check_dataset(open_source(tmp_path)) == []
+    assert check_dataset(find_dataset(tmp_path)) == []
     assert content_statistics(read_contents(tmp_path)).counts["images"] == 2

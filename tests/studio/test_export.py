@@ -9,7 +9,7 @@ from studio_client import Annotator
 from studio_projects import ANSWER, make_project
 from veridical.errors import ConfigError
 from veridical.feedback.comparisons import read_compared_pairs
-from veridical.feedback.corrections import read_corrections
+from veridical.feedback.record_files import read_corrections
 from veridical.records import Correction, Prompt, Rating, Response, read_records
 from veridical.studio.export.records import export_studio
 from veridical.studio.lead.differences import differences, settle

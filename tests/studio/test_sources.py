@@ -14,14 +14,14 @@ from veridical.errors import ConfigError, DataError
 from veridical.records import Comparison, write_records
 from veridical.studio.settings import read_settings
 from veridical.studio.sources.extras import Extras
-from veridical.studio.sources.reading import open_source
+from veridical.studio.sources.reading import find_dataset
 from veridical.studio.start import import_into_studio, init_studio
 from veridical.studio.store.database import Database
 from veridical.studio.store.schema import item, metadata
 
 
 def found(path, **options):
-    source = open_source(path, **options)
+    source = find_dataset(path, **options)
     return source.task, list(source.items)
 
 

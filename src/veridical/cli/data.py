@@ -162,9 +162,9 @@ def check(
     skip_bad: SkipBadOption = False,
 ) -> None:
     """Look for everything that is wrong with a data set; end with 1 if anything is."""
-    from veridical.feedback.datasets import check_dataset, open_source, put_bad_rows_aside
+    from veridical.feedback.datasets import check_dataset, find_dataset, put_bad_rows_aside
 
-    source = open_source(
+    source = find_dataset(
         path, format_name=format_name, facts=facts, images_root=images, outside=outside
     )
     if skip_bad:
@@ -184,9 +184,9 @@ def check(
 @app.command("stats")
 def stats(path: PathArgument, *, format_name: FormatOption = None) -> None:
     """Show what is in a data set: segments, preferences, kinds, lengths, who judged."""
-    from veridical.feedback.datasets import dataset_statistics, open_source
+    from veridical.feedback.datasets import dataset_statistics, find_dataset
 
-    _show(path, dataset_statistics(open_source(path, format_name=format_name)))
+    _show(path, dataset_statistics(find_dataset(path, format_name=format_name)))
 
 
 def _rows(count: int, kind: str) -> str:

@@ -43,7 +43,7 @@ class DataSource(NamedTuple):
     """Accept images of records outside of the records' folder."""
 
 
-def open_source(
+def find_dataset(
     path: Path | str,
     *,
     format_name: str | None = None,

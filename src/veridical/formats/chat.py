@@ -6,7 +6,8 @@
 - `llamafactory/RLHF-V`: `conversations` [{from, value}], `chosen` and `rejected` one {from, value}
   each, `images`.
 - ms-swift: `messages` whose last one is the preferred answer (or `query` and `response`), and
-  `rejected_response` (a text) or `rejected_messages`, `images`. POVID and others: `conversations` and `rejected_conversations`.
+  `rejected_response` (a text) or `rejected_messages`, `images`. POVID and others: `conversations`
+  and `rejected_conversations`.
 - Messages or conversations without anything rejected are for fine-tuning.
 
 One image per row is read. A system message, or a field `system`, is put before the first question.

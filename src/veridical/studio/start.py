@@ -7,7 +7,7 @@ from veridical.errors import ConfigError
 from veridical.studio.opening import Studio, make_studio_folder, open_studio
 from veridical.studio.settings import StudioSettings, Task
 from veridical.studio.sources.extras import Extras
-from veridical.studio.sources.reading import Source, open_source
+from veridical.studio.sources.reading import Source, find_dataset
 from veridical.studio.store.items import Imported, add_items
 from veridical.studio.store.projects import create_project, load_project
 from veridical.studio.web.guidelines import own_guidelines
@@ -77,7 +77,7 @@ def import_into_studio(
 
 
 def _open(source: Path, options: SourceOptions, task: Task | None) -> Source:
-    return open_source(
+    return find_dataset(
         source,
         second=options.second,
         task=task,

@@ -22,7 +22,7 @@ class Source(NamedTuple):
     """The items, in the source's order."""
 
 
-def open_source(
+def find_dataset(
     path: Path,
     *,
     second: Path | None = None,

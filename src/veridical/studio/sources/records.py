@@ -11,7 +11,7 @@ from veridical.files import read_bytes
 from veridical.records import Comparison, Prompt, Response, read_records, scan_records
 from veridical.studio.settings import Task
 from veridical.studio.store.items import NewImage, NewItem
-from veridical.studio.store.pictures import RowFault, find_picture
+from veridical.studio.store.pictures import RowError, find_picture
 
 RESPONSES_FILE = "responses.jsonl"
 PROMPTS_FILE = "prompts.jsonl"
@@ -44,7 +44,7 @@ class _Prompts:
         if prompt.image.path:
             try:
                 data = find_picture(self.file.parent, prompt.image.path, outside=self.outside)
-            except RowFault as fault:
+            except RowError as fault:
                 raise DataError([where._replace(message=str(fault))]) from fault
             images = (NewImage(data, Path(prompt.image.path).name),)
         texts = tuple(response.model_dump(mode="json") for response in responses)

@@ -7,7 +7,7 @@ from typing import Any
 from veridical.errors import DataError, Fault
 from veridical.records import ImageRef, Prompt, Response
 from veridical.studio.store.items import NewImage, NewItem
-from veridical.studio.store.pictures import RowFault, find_picture
+from veridical.studio.store.pictures import RowError, find_picture
 
 
 def make_item(
@@ -38,7 +38,7 @@ def make_item(
     for path in images:
         try:
             pictures.append(NewImage(find_picture(root, path, outside=outside), Path(path).name))
-        except RowFault as fault:
+        except RowError as fault:
             faults.append(str(fault))
     if faults:
         raise DataError([where._replace(message=message) for message in faults])

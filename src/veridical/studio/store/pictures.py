@@ -4,8 +4,8 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
-from veridical.errors import DataError, Fault
-from veridical.records.images import RowFault, examine_image, read_image
+from veridical.errors import DataError, Fault, RowError
+from veridical.records.images import decode_image, read_image
 
 SUFFIXES = {
     "png": "image/png",
@@ -37,10 +37,10 @@ def examine_picture(data: bytes, *, where: Fault | None = None) -> Examined:
     from PIL import Image
 
     try:
-        suffix = examine_image(data)
+        suffix = decode_image(data).suffix
         if suffix not in SUFFIXES:
-            raise RowFault(f"browsers do not show .{suffix} pictures. Convert it to PNG or JPEG.")
-    except RowFault as fault:
+            raise RowError(f"browsers do not show .{suffix} pictures. Convert it to PNG or JPEG.")
+    except RowError as fault:
         place = where or Fault(Path("picture"), None, "")
         raise DataError([place._replace(message=str(fault))]) from fault
     with Image.open(io.BytesIO(data)) as opened:
@@ -51,11 +51,11 @@ def find_picture(root: Path, path: str, *, outside: bool) -> bytes:
     """Read a picture that a row names; a path or link that leads out of `root` is refused.
 
     Raises:
-        RowFault: No path, no such file, outside of `root`, too large.
+        RowError: No path, no such file, outside of `root`, too large.
     """
     if "://" in path:
-        raise RowFault(f"the image is an address, got {path[:60]!r}; nothing is downloaded.")
+        raise RowError(f"the image is an address, got {path[:60]!r}; nothing is downloaded.")
     return read_image(root, path, outside=outside)
 
 
-__all__ = ["SUFFIXES", "Examined", "RowFault", "examine_picture", "find_picture"]
+__all__ = ["SUFFIXES", "Examined", "RowError", "examine_picture", "find_picture"]
