@@ -96,6 +96,13 @@ def test_all_faults_of_a_recipe_come_at_once_each_with_its_key():
     )
 
 
+def test_an_abbreviation_of_a_key_is_answered_with_the_key():
+    with pytest.raises(
+        ConfigError, match=r"unknown key `train\.lr`\. Did you mean `learning_rate`"
+    ):
+        resolve_recipe({"model": "a"}, Example, overrides=["train.lr=1"])
+
+
 def test_a_missing_or_broken_file_says_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match=r"There is no recipe `.*no\.toml`"):
         load_recipe(tmp_path / "no.toml", Example)

@@ -245,9 +245,14 @@ def _advice(path: Sequence[str | int], recipe_type: type[BaseModel], data: Setti
         return f" It goes with `name` = {named}."
     known = [] if model is None else list(model.model_fields)
     near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+    near += [name for name in known if _initials(name) == key]  # lr for learning_rate
     if near:
         return f" Did you mean `{near[0]}`?"
     return f" Known keys: {', '.join(sorted(known))}." if known else ""
+
+
+def _initials(name: str) -> str:
+    return "".join(word[:1] for word in name.split("_"))
 
 
 def _model_at(

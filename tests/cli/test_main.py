@@ -27,7 +27,7 @@ def verb(monkeypatch):
         function.__name__ = "demo"
         module = SimpleNamespace(demo=function)
         monkeypatch.setattr(cli, "available_verbs", lambda: ["demo"])
-        monkeypatch.setattr(cli.importlib, "import_module", lambda _: module)
+        monkeypatch.setitem(sys.modules, "veridical.cli.demo", module)
 
     return install
 
@@ -188,3 +188,16 @@ def test_every_verb_loads_and_has_help(verb_name, capsys):
 def test_every_file_of_the_command_line_is_a_verb():
     others = {"__init__", "extras", "judging"}
     assert {p.stem for p in Path(cli.__file__).parent.glob("*.py")} - others <= set(cli.VERBS)
+
+
+def test_deprecations_inside_libraries_are_not_the_users_noise(capsys, verb):
+    def noisy():
+        import warnings
+
+        warnings.warn_explicit("old", FutureWarning, "modeling.py", 1, module="transformers.models")
+        warnings.warn_explicit("ours", FutureWarning, "ours.py", 1, module="veridical.models")
+
+    verb(noisy)
+    with pytest.warns(FutureWarning) as seen:
+        assert run("demo") == 0
+    assert [str(warning.message) for warning in seen] == ["ours"]

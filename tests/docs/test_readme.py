@@ -77,8 +77,8 @@ def test_the_files_that_it_shows_are_read_as_they_stand(tmp_path, monkeypatch):
     (tmp_path / "images").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "images" / "1.jpg")
     monkeypatch.chdir(tmp_path)
-    (imports,) = (words for words in COMMANDS if words[1:3] == ["data", "import"])
-    run_command(shlex.join(imports), monkeypatch)
+    (imports,) = re.findall(r"`(veridical data import [^`]+)`", README)
+    run_command(imports, monkeypatch)
     (prompt,) = read_records("prompts.jsonl", Prompt)
     (correction,) = read_records("mine/corrections.jsonl", Correction)
     assert prompt.question == correction.question

@@ -12,6 +12,7 @@ import importlib.util
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,6 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # help holds signs that not every terminal can show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if not sys.warnoptions:  # nobody who runs a command can act on what libraries deprecate
+        for library in ("accelerate", "peft", "torch", "transformers"):
+            warnings.filterwarnings("ignore", category=FutureWarning, module=library)
     app = typer.Typer(cls=LazyGroup, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(veridical)
     typer.main.get_command(app).main(words, prog_name="veridical")
