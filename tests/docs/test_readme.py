@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 import veridical
 from documents import blocks, run_command
@@ -35,8 +36,8 @@ def test_its_python_runs_and_prints_what_it_promises(capsys):
 def test_its_commands_exist_with_the_options_it_names(command, capsys):
     _, verb, *words = command
     loaded = cli.load_verb(verb)
-    if words and words[0] in getattr(loaded, "commands", {}):
-        loaded, words = loaded.commands[words[0]], words[1:]
+    if hasattr(loaded, "commands"):
+        _, loaded, words = loaded.resolve_command(typer.Context(loaded), words)
     context = loaded.make_context(verb, words)  # parses the arguments, runs nothing
     assert context.params
 
