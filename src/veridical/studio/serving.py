@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -70,8 +70,7 @@ def serve_studio(folder: Path, address: Address, *, workers: int = 1) -> None:
     log("The link signs you in once, within 10 minutes. Stop with Ctrl+C.")
     if workers == 1:
         app = make_app(studio, hosts=address.hosts)
-        uvicorn.run(app, host=address.host, port=address.port, access_log=False,
-                    log_level="warning")  # fmt: skip
+        uvicorn.run(app, **_server(address))
         studio.database.close()
         return
     studio.database.close()
@@ -80,10 +79,19 @@ def serve_studio(folder: Path, address: Address, *, workers: int = 1) -> None:
         _HOSTS: ",".join(address.hosts),
         _SECURE: "yes" if address.secure else "",
     }
-    uvicorn.run(
-        "veridical.studio.serving:app_from_environment", factory=True, workers=workers,
-        host=address.host, port=address.port, access_log=False, log_level="warning",
-    )  # fmt: skip
+    factory = "veridical.studio.serving:app_from_environment"
+    uvicorn.run(factory, factory=True, workers=workers, **_server(address))
+
+
+def _server(address: Address) -> dict[str, Any]:
+    """Settings of the server; connections stay open while people look at a picture."""
+    return {
+        "host": address.host,
+        "port": address.port,
+        "access_log": False,  # paths name items
+        "log_level": "warning",
+        "timeout_keep_alive": 120,
+    }
 
 
 def app_from_environment() -> FastAPI:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from veridical.records import Metric
-from veridical.statistics.intervals import wilson
 from veridical.studio.lead.alpha import Agreement, Level, krippendorff_alpha
 from veridical.studio.lead.gold import agrees, judged_spans
 from veridical.studio.lead.judged import Judged, by_item, read_judged
@@ -197,6 +196,8 @@ def _line(name: str, units: Sequence[Sequence[int]], size: int, level: Level) ->
 def _share(name: str, values: Sequence[bool]) -> Line:
     if not values:
         return Line(name, None, "no such pair yet")
+    from veridical.statistics.intervals import wilson  # brings scipy, which starts slowly
+
     return Line(name, wilson(sum(values), len(values)))
 
 

@@ -41,8 +41,10 @@ class Database:
             )
         if not self.sqlite and self.url.drivername == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")
-        options: dict[str, Any] = {} if self.sqlite else {"pool_pre_ping": True}
-        self.engine: Engine = create_engine(self.url, pool_size=12, max_overflow=40, **options)
+        options: dict[str, Any] = {"pool_size": 12, "max_overflow": 40}
+        if not self.sqlite:  # a server takes about 100 connections, from all processes together
+            options = {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
+        self.engine: Engine = create_engine(self.url, **options)
         self._writer = threading.Lock()
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)

@@ -61,9 +61,12 @@ def author_of(
     request: Request, studio: StudioOf, who: Annotated[Person, Depends(person_of)]
 ) -> Person:
     """Who changes something: signed in, and the request comes from one of our pages."""
-    with studio.database.reading() as connection:
-        wanted = change_token(load_project(connection).secret, who.session)
-    if not hmac.compare_digest(request.headers.get("x-change-token", ""), wanted):
+    secret = request.app.state.secret
+    if secret is None:
+        secret = request.app.state.secret = read_project(studio.database).secret
+    if not hmac.compare_digest(
+        request.headers.get("x-change-token", ""), change_token(secret, who.session)
+    ):
         raise Problem(403, "The page is out of date. Reload it; what you wrote is kept.")
     return who
 

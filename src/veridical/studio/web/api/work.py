@@ -21,7 +21,7 @@ from veridical.studio.store.judgements import (
     submit,
 )
 from veridical.studio.store.people import Person
-from veridical.studio.store.projects import current_guidelines, load_project
+from veridical.studio.store.projects import Project, current_guidelines, load_project
 from veridical.studio.store.queue import NoneLeft, claim
 from veridical.studio.tasks.payloads import MAX_TEXT, Note, Text, canonical, read_body
 from veridical.studio.tasks.texts import changes, text_fault
@@ -148,7 +148,7 @@ def keep_draft(sent: DraftRequest, who: Author, studio: StudioOf) -> dict[str, i
         raise Problem(422, "The draft cannot be kept.")
 
     def work(connection: Connection) -> dict[str, int]:
-        _check_lease(connection, sent.slot, sent.lease, who)
+        _check_lease(connection, load_project(connection), sent, who)
         if leased_slot(connection, sent.slot).state == "leased":
             save_draft(connection, who.id, sent.slot, sent.payload)
         return {"saved": now_ms()}
@@ -160,8 +160,9 @@ def keep_draft(sent: DraftRequest, who: Author, studio: StudioOf) -> dict[str, i
 def diff(sent: DiffRequest, who: Author, studio: StudioOf) -> DiffAnswer:
     """Say what changed between the shown text and the edited one."""
     with studio.database.reading() as connection:
-        _check_lease(connection, sent.slot, sent.lease, who)
-        source = shown(connection, load_project(connection), sent.slot).texts[0]
+        project = load_project(connection)
+        _check_lease(connection, project, sent, who)
+        source = shown(connection, project, sent.slot).texts[0]
     found = changes(source, sent.text)
     views = [
         ChangeView(
@@ -182,7 +183,7 @@ def judge(sent: JudgementRequest, who: Author, studio: StudioOf) -> Saved:
 
     def work(connection: Connection) -> Saved:
         project = load_project(connection)
-        _check_lease(connection, sent.slot, sent.lease, who)
+        _check_lease(connection, project, sent, who)
         payload: dict[str, Any] = {"reason": sent.reason, "note": sent.note}
         if sent.outcome == "judged":
             body = read_body(shown(connection, project, sent.slot), sent.payload)
@@ -222,10 +223,15 @@ def undo(sent: UndoRequest, who: Author, studio: StudioOf) -> NextAnswer:
     return _twice(studio, work)
 
 
-def _check_lease(connection: Connection, slot_id: int, lease: str, who: Person) -> None:
-    leased_slot(connection, slot_id)
-    if lease != lease_key(load_project(connection), who.id, slot_id):
+def _check_lease(
+    connection: Connection,
+    project: Project,
+    sent: DraftRequest | DiffRequest | JudgementRequest,
+    who: Person,
+) -> None:
+    if sent.lease != lease_key(project, who.id, sent.slot):
         raise Problem(404, "There is no such item.")
+    leased_slot(connection, sent.slot)
 
 
 def _twice(studio: Studio, work: Callable[[Connection], T]) -> T:
