@@ -1,4 +1,4 @@
-r"""Best-of-n: what taking the best of n samples gives, from one set of N, and how far it moves from the policy.
+r"""Best-of-n: its expected value, from one set of N samples, and its distance from the policy.
 
 Draw n responses from a policy π, keep the one of highest reward. Two facts make it a yardstick of
 training:
@@ -60,7 +60,7 @@ def best_of_n_values(rewards: Tensor, values: Tensor | None = None) -> Tensor:
 
 
 def _weights(count: int) -> Tensor:
-    """Probability (n, i) that the best of n drawn is the i-th smallest of all; exact integers until the division."""
+    """Probability (n, i) that the best of n is the i-th smallest; integers until the division."""
     every = range(1, count + 1)
     rows = [[math.comb(i - 1, n - 1) / math.comb(count, n) for i in every] for n in every]
     return torch.tensor(rows, dtype=torch.float64)

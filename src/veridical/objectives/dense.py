@@ -1,4 +1,4 @@
-r"""Scores of whole responses from token log-probabilities: what dense DPO (RLHF-V) puts into the DPO loss.
+r"""Scores of whole responses from token log-probabilities, as dense DPO (RLHF-V) defines them.
 
 RLHF-V (Yu et al. 2023, arXiv 2312.00849, equation 5) weighs the tokens of corrected segments y_c by
 γ > 1 and the unchanged ones y_u by 1,
@@ -8,8 +8,8 @@ RLHF-V (Yu et al. 2023, arXiv 2312.00849, equation 5) weighs the tokens of corre
 so that the credit goes to what was corrected and no response scores higher for being longer. Three
 ways to normalise:
 
-    sum            no 1/N: with γ = 1 plain DPO; what a shared beginning adds is the same on both sides and cancels
-    weighted_mean  1/N as in the paper; a shared beginning leaves a rest (1/N_w − 1/N_l)·prefix, since N differs
+    sum            no 1/N: with γ = 1 plain DPO; a shared beginning cancels
+    weighted_mean  1/N as in the paper; a shared beginning leaves (1/N_w − 1/N_l)·prefix
     mean           1/|y|: with γ = 1 length-normalised DPO
 
 With `unchanged_weight` 0 and γ = 1, summed, only changed tokens count (what VL-RLHF calls "ddpo").
@@ -21,12 +21,13 @@ this is the first row of
     policy   chosen −1, −0.5, −2, −0.7 (changed 2, 3)      rejected −1, −1.5, −0.9 (changed 2)
     reference       −1.1, −0.6, −2.2, −0.7                          −1, −1.2, −0.8
 
-    weighted_mean, γ 5, β 0.5   scores −1.183333, −1.316667; −1.342857, −1.114286   margin 0.180952   loss 0.606758
-    sum, γ 5, β 0.5             scores −14.2, −15.8; −9.4, −7.8                     margin 1.6        loss 0.183901
-    sum, γ 1.1, β 0.1           scores −4.45, −4.88; −3.55, −3.12                   margin 0.086      loss 0.651071
-    sum, γ 1, β 0.1 (DPO)       scores −4.2, −4.6; −3.4, −3.0                       margin 0.08       loss 0.653947
-    mean, γ 1, β 0.1            scores −1.05, −1.15; −1.133333, −1.0                margin 0.023333   loss 0.681549
-    changed only, β 0.1         scores −2.5, −2.8; −1.5, −1.2                       margin 0.06       loss 0.663597
+    normalize, γ, β        scores of chosen; rejected (policy, reference)     margin    loss
+    weighted_mean 5 0.5    −1.183333, −1.316667; −1.342857, −1.114286         0.180952  0.606758
+    sum 5 0.5              −14.2, −15.8; −9.4, −7.8                           1.6       0.183901
+    sum 1.1 0.1            −4.45, −4.88; −3.55, −3.12                         0.086     0.651071
+    sum 1 0.1 (DPO)        −4.2, −4.6; −3.4, −3.0                             0.08      0.653947
+    mean 1 0.1             −1.05, −1.15; −1.133333, −1.0                      0.023333  0.681549
+    changed only, 0.1      −2.5, −2.8; −1.5, −1.2                             0.06      0.663597
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-r"""Group relative advantages: a response against the mean of its prompt's responses, in units of their spread.
+r"""Group relative advantages: a reward against the mean of its prompt's, in standard deviations.
 
 GRPO (Shao et al. 2024, arXiv 2402.03300, section 4.1.2):
 

@@ -1,4 +1,4 @@
-r"""How far the policy has moved from its reference: estimators of KL(π ‖ ref) from sampled tokens, and their price.
+r"""Estimators of KL(π ‖ ref) from sampled tokens, and the penalty made of them.
 
 With d = log π(y_t) − log ref(y_t) at tokens sampled from π (Schulman 2020, "Approximating KL
 divergence"):

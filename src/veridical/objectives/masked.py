@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
-    """Sum of the values where the mask is True (scalar); what stands elsewhere is ignored, NaN too."""
+    """Sum of the values where the mask is True (scalar); others are ignored, NaN included."""
     return torch.where(mask, values, 0.0).sum()
 
 
@@ -47,9 +47,10 @@ def masked_whiten(
 
 
 def explained_variance(predicted: Tensor, actual: Tensor, mask: Tensor) -> Tensor:
-    """Share of the variance of `actual` that `predicted` explains (scalar): 1 at best, 0 for any constant.
+    """Share of the variance of `actual` that `predicted` explains (scalar): 1 at best.
 
-    Where `actual` does not vary at all there is nothing to explain: 0.
+    A constant `predicted` explains nothing: 0. Where `actual` does not vary there is nothing to
+    explain: 0.
     """
     total = masked_variance(actual, mask)
     left = masked_variance(actual - predicted, mask)

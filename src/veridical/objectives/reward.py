@@ -1,4 +1,4 @@
-r"""The loss of a reward model that learns from comparisons (Bradley and Terry 1952; Stiennon et al. 2020, equation 1).
+r"""The loss of a reward model trained on comparisons (Stiennon et al. 2020, equation 1).
 
 With rewards r₁ and r₂ of the two responses and the probability p that the first is the better one,
 
@@ -78,7 +78,7 @@ def pairwise_loss(
 
 
 def preference_accuracy(margin: Tensor, preference: Tensor, *, tolerance: float = 1e-5) -> Tensor:
-    """Say for each pair whether the reward agrees with people: 1, 0, or 0.5 where the margin is a tie.
+    """Whether the reward agrees with people, for each pair: 1, 0, or 0.5 where the margin is a tie.
 
     Args:
         margin: Reward of the first response minus that of the second (B).

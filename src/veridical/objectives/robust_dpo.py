@@ -1,4 +1,6 @@
-r"""Robust DPO (Chowdhury, Kini, Natarajan 2024, arXiv 2403.00409): DPO's loss made unbiased under swapped labels.
+r"""Robust DPO (arXiv 2403.00409): DPO's loss made unbiased under swapped labels.
+
+Source: Chowdhury, Kini, Natarajan 2024.
 
 If a share ε of the pairs is labelled the wrong way round, the mean DPO loss over the data is not
 that of the right labels. With L(m) = −log σ(m) at DPO's margin m,

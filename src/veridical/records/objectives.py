@@ -1,4 +1,4 @@
-"""Objectives compared on one set of corrections: a row for each training run, and the paired tests between them."""
+"""Objectives compared on the same corrections: a row per training run, and paired tests."""
 
 from pydantic import Field
 
@@ -35,7 +35,7 @@ class RecordedObjectives(Record):
     """A table of objectives with where it comes from."""
 
     rows: tuple[ObjectiveRow, ...]
-    """One row an arm and seed."""
+    """One row per arm and seed."""
     tests: tuple[ObjectiveTest, ...]
     """The last arm against each other one, seeds averaged within a scene."""
     base: str

@@ -1,4 +1,4 @@
-"""Scores of benchmarks side by side: intervals, paired tests against the first run, and what could not be told."""
+"""Scores of benchmarks side by side, with intervals and paired tests against the first run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

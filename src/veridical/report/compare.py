@@ -1,4 +1,4 @@
-"""Several runs side by side: every metric of every `results.json` with its interval, in one HTML file.
+"""Several runs side by side: every metric of their `results.json` with its interval, as HTML.
 
 Each run is compared with its own base by a paired test, made when the run was; between runs there
 is no test here, since `results.json` holds no single items. The page says so.
@@ -54,7 +54,7 @@ def _rows(results: Mapping[str, Results], metric: str) -> list[tuple[str, Differ
 
 
 def run_names(paths: Sequence[Path]) -> dict[str, Path]:
-    """Name each run by its directory; where two share a name, by as much of the path as tells them apart.
+    """Name each run by its directory, with as much of the path as makes the names differ.
 
     Raises:
         ConfigError: A run is given twice.

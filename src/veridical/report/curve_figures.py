@@ -1,4 +1,4 @@
-"""Figures of reward training: proxy against judge over √KL, lines along training, accuracy above chance.
+"""Figures of reward training: proxy and judge over √KL, training curves, accuracy above chance.
 
 Without facts is red, with facts ink, anything else blue; marks differ in shape too, so that colour
 is never needed.

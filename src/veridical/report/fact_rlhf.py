@@ -1,4 +1,4 @@
-"""The Fact-RLHF report: does reward training help, do facts help it, when is the reward hacked, and at what price."""
+"""The Fact-RLHF report: whether reward training and facts help, reward hacking, and the price."""
 
 from collections.abc import Sequence
 from pathlib import Path

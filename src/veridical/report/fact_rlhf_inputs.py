@@ -1,4 +1,4 @@
-"""What the Fact-RLHF report is made of: plain data, so that it can be kept on disk and the report drawn again."""
+"""Inputs of the Fact-RLHF report: plain data, so that the report can be drawn again from disk."""
 
 from pydantic import Field
 
@@ -53,7 +53,7 @@ class RewardBreakdown(Record):
 
 
 class LeakCheck(Record):
-    """What becomes of the reward model's accuracy when something that it sees is taken away or exchanged."""
+    """The reward model's accuracy when something it sees is taken away or exchanged."""
 
     name: str
     """What was done: "as trained", "facts of another picture", "no facts", "another picture"."""

@@ -1,4 +1,4 @@
-"""The report's figures: before against after, differences, curves, and what is gained against what is lost.
+"""The report's figures: before against after, differences, curves, and the trade-off.
 
 All are drawn about as wide as a phone's screen, so that their text keeps its size; the page sets
 them side by side where there is room. Before is a hollow mark, after a filled one; lines are 95 %
@@ -166,7 +166,7 @@ def trade_off(
     title: str,
     looks: Mapping[str, tuple[str, str]] | None = None,
 ) -> Markup:
-    """Hallucination (up is worse) against coverage (left is worse): the good corner is at the bottom right.
+    """Hallucination (up is worse) against coverage (left is worse); best is at the bottom right.
 
     Args:
         runs: What is compared.

@@ -1,4 +1,4 @@
-"""What the demo's report is made of: plain data, so that it can be kept on disk and the report drawn again."""
+"""Inputs of the demo's report: plain data, so that the report can be drawn again from disk."""
 
 from typing import Annotated, Any, Self
 
@@ -80,7 +80,7 @@ class ShownScene(Record):
 
 
 class OverGeneralisation(Record):
-    """Invention of a context's typical objects: everywhere against in that context (RLHF-V, table 2)."""
+    """How often a context's typical objects are invented, in it and everywhere (RLHF-V table 2)."""
 
     context: str
     """Kitchen, farm, street …"""

@@ -1,4 +1,4 @@
-"""From templates to one HTML file that needs nothing else: no network, no script, its own style sheet inside."""
+"""From templates to one self-contained HTML file: no network, no script, style sheet inside."""
 
 from functools import cache
 from pathlib import Path

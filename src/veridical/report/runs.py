@@ -1,4 +1,4 @@
-"""`veridical report`: whatever was measured, side by side; runs that measured nothing are sent on."""
+"""`veridical report`: whatever was measured, side by side, and advice where nothing was."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The few SVG pieces that the figures need. Colours are classes of the page's style sheet, so they follow the theme."""
+"""The few SVG pieces that figures need; colours are classes of the style sheet, for both themes."""
 
 import math
 from typing import NamedTuple
@@ -10,7 +10,7 @@ SHAPES = ("circle", "square", "triangle", "diamond", "down", "cross", "hexagon",
 
 
 def element(name: str, *children: Markup | str, **attributes: str | float | None) -> Markup:
-    """One element; `class_` is `class`, other underscores become hyphens, numbers are rounded, None is left out."""
+    """One element: `class_` is `class`, `_` becomes `-`, numbers are rounded, None is left out."""
     parts = [
         f'{key.rstrip("_").replace("_", "-")}="{escape(_text(value))}"'
         for key, value in attributes.items()

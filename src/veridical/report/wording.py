@@ -1,4 +1,4 @@
-"""How numbers are worded: names and units of metrics, intervals, n, p, and what a difference allows one to say."""
+"""How numbers are worded: metrics with units, intervals, n, p, and what a difference shows."""
 
 from typing import Literal, NamedTuple
 
@@ -177,7 +177,7 @@ def memory_text(memory: float) -> str:
 
 
 def is_shown(difference: Difference, *, p: float | None = None) -> bool:
-    """Whether test and interval both say that there is a difference (p: the adjusted one, where there is such)."""
+    """Whether test and interval both show a difference (p: the adjusted one, if there is one)."""
     return (
         difference.n > 0
         and (difference.p if p is None else p) < 0.05

@@ -57,7 +57,7 @@ __all__ = [
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike) -> Difference:
-    """McNemar's exact test of two yes/no outcomes on the same items, with Newcombe's interval for pairs (method 10).
+    """McNemar's exact test of two yes/no outcomes on the same items, with Newcombe's interval.
 
     Args:
         first: Outcome of every item in the first run, true or false.
@@ -112,7 +112,7 @@ def fisher(first: tuple[int, int], second: tuple[int, int]) -> Difference:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for testing several hypotheses at once (Holm's step-down), in the order given."""
+    """Adjust the p-values of several tests (Holm's step-down), in the order given."""
     p = vector(p_values, "p_values")
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))

@@ -1,4 +1,4 @@
-"""How well two raters agree: κ for categories, rank correlation for grades, each with its interval. Pure functions.
+"""How well two raters agree: κ for categories, rank correlation for grades, with intervals.
 
 Papers: Cohen (1960), Educational and Psychological Measurement 20; weights and standard error:
 Fleiss, Cohen and Everitt (1969), Psychological Bulletin 72; intervals: Bonett and Wright (2000),
@@ -24,7 +24,7 @@ _Z = float(stats.norm.ppf(0.975))
 def cohen_kappa(
     first: ArrayLike, second: ArrayLike, *, categories: Sequence[float], weights: Weights = "none"
 ) -> Metric:
-    """Cohen's κ of two raters of the same items: agreement beyond what their habits alone would give.
+    """Cohen's κ of two raters of the same items: agreement beyond what chance would give.
 
     Args:
         first: One category an item.

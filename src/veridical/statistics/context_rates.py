@@ -1,4 +1,4 @@
-"""Whether things are invented more often in the context they are typical of: rates, gaps, intervals, paired tests.
+"""Whether objects are invented more often in the context they are typical of.
 
 After RLHF-V (arXiv 2312.00849, Table 2): H_a is the rate at which the typical objects of a context
 are hallucinated in all responses, H_s the same in responses about the context, Δ = H_s − H_a. The
@@ -26,7 +26,7 @@ _RATE, _GAP = (0.0, 1.0), (-1.0, 1.0)
 
 
 class ContextCounts(NamedTuple):
-    """What is summed within each of S images (or scenes), for C contexts with at most K typical objects."""
+    """Counts within each of S images (or scenes), for C contexts of at most K typical objects."""
 
     wrong: _Floats
     """[S, C, K]: responses that mention the object, which is not there."""
@@ -156,7 +156,7 @@ def _statistics(
     pooled: bool,
     other: tuple[ContextCounts, _Floats] | None = None,
 ) -> _Floats:
-    """[R, 1 + C, 3]: mean and contexts by H_a, H_s, Δ of images weighted [R, S]; NaN where nothing is mentioned.
+    """[R, 1 + C, 3]: mean and contexts by H_a, H_s, Δ of images weighted [R, S]; NaN if undefined.
 
     A second run's images may be added with weights of their own, as a permutation needs it.
     """
@@ -210,7 +210,7 @@ def _weights(size: int, seed: int, resamples: int) -> _Floats:
 def _rates(
     values: _Floats, drawn: _Floats, mentions: tuple[int, int], images: tuple[int, int]
 ) -> Rates[Metric]:
-    """A row of the table: values [3], drawn [R, 3]; mentions and images that have any, everywhere and inside."""
+    """A row of the table: values [3], drawn [R, 3]; mentions and images, all and inside."""
     everywhere = _metric(values[0], drawn[:, 0], mentions[0], images[0])
     inside = _metric(values[1], drawn[:, 1], mentions[1], images[1])
     if not mentions[1]:

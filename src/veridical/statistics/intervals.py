@@ -1,4 +1,4 @@
-"""Intervals in closed form: Wilson's for a rate, Student's for a mean, Newcombe's for a difference of rates.
+"""Intervals in closed form: Wilson's for rates, Student's for means, Newcombe's for differences.
 
 Papers: Wilson (1927), JASA 22; Newcombe (1998), Statistics in Medicine 17, 857-872 (two samples)
 and 2635-2650 (pairs).
@@ -61,7 +61,7 @@ def mean_metric(values: ArrayLike, *, bounds: tuple[float, float] | None = None)
 
 
 def wilson_interval(rate: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % limits of a rate, n > 0; exactly 0 and 1 where none or all have the property."""
+    """Wilson's 95 % limits of a rate, n > 0; exactly 0 and 1 where none or all have it."""
     centre = rate + _Z**2 / (2 * n)
     half = _Z * math.sqrt(rate * (1 - rate) / n + _Z**2 / (4 * n**2))
     scale = 1 + _Z**2 / n
@@ -71,7 +71,7 @@ def wilson_interval(rate: float, n: int) -> tuple[float, float]:
 
 
 def newcombe_paired(both: int, gained: int, lost: int, neither: int) -> tuple[float, float]:
-    """Newcombe's method 10: Wilson's limits of the two margins, combined with their correlation φ."""
+    """Newcombe's method 10: Wilson's limits of both margins, combined by their correlation φ."""
     n = both + gained + lost + neither
     second, first = (both + gained) / n, (both + lost) / n
     low1, high1 = wilson_interval(first, n)
@@ -94,7 +94,7 @@ def _combine(a: float, b: float, correlation: float) -> float:
 def interval_without_spread(
     value: float, n: int, bounds: tuple[float, float] | None
 ) -> tuple[float, float]:
-    """Interval without spread: at a bound Wilson's, scaled; for n = 1 all that is possible; else a point."""
+    """Interval without spread: at a bound Wilson's, scaled; for n = 1 everything; else a point."""
     if bounds is None:
         return value, value
     low, high = bounds

@@ -39,7 +39,7 @@ def needed_n(first: float, second: float, *, power: float = 0.8, alpha: float = 
 def minimum_detectable_difference(
     n: int, rate: float, *, power: float = 0.8, alpha: float = 0.05
 ) -> float:
-    """Smallest change of a rate that two runs of n items each would find, in the direction of one half (the harder).
+    """Smallest change of a rate, towards one half, that two runs of n items each would find.
 
     Args:
         n: Items a run.
@@ -63,7 +63,7 @@ def minimum_detectable_difference(
 
 
 def needed_pairs(difference: Difference, *, power: float = 0.8, alpha: float = 0.05) -> int | None:
-    """How many pairs would show a difference as large as the one observed, if the runs differ as these pairs do.
+    """How many pairs would show the difference observed, if the runs differ as these pairs do.
 
     From the interval: n · ((z₁₋α⸝₂ + z_power) · standard error / difference)². None where the runs
     are equal, or where there is no spread to reckon with.
@@ -100,7 +100,8 @@ def power_sentence(
     """Say what a comparison that shows no difference could have shown.
 
     >>> from veridical.statistics import fisher
-    >>> print(power_sentence(84 / 146, 81 / 146, fisher((84, 146), (81, 146)), percent=True, paired=False))
+    >>> test = fisher((84, 146), (81, 146))
+    >>> print(power_sentence(84 / 146, 81 / 146, test, percent=True, paired=False))
     146 items cannot tell 55.5 % from 57.5 % (p = 0.81); about 9,600 would be needed.
 
     Args:

@@ -1,4 +1,4 @@
-"""Resampling by cluster: the bootstrap's intervals and the permutation's p, for means and ratios of sums.
+"""Resampling by cluster: bootstrap intervals and permutation tests of means and ratios.
 
 Answers about one picture are not independent, so whole pictures are drawn and swapped. A mean is a
 ratio of sums with denominators of 1; one mechanism therefore serves means, rates of mentions,
@@ -69,7 +69,7 @@ def clustered_ratios(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> dict[str, Metric]:
-    """Several ratios of sums over the same items, each as `clustered_bootstrap` gives it, from one set of resamples.
+    """Several ratios of sums over the same items, with intervals from one set of resamples.
 
     Only how often each *kind* of cluster comes up is drawn (multinomial): clusters with the same
     sums are interchangeable, so that the distribution is that of drawing clusters one by one.
@@ -103,7 +103,7 @@ def paired_permutation(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Difference:
-    """Difference of two means on the same items: permutation test, interval from the clustered bootstrap.
+    """Difference of two means on the same items: permutation test and bootstrap interval.
 
     Under the null hypothesis the two runs are exchangeable within a cluster, so whole clusters swap
     sides.
@@ -197,7 +197,7 @@ def _swap_p(sums: _Floats, observed: float, *, seed: int, resamples: int) -> flo
 def _ratio_metric(
     sums: _Floats, draw: Callable[[], _Floats], *, bounds: tuple[float, float] | None
 ) -> Metric:
-    """Ratio of two rows of sums by cluster [2, C], with the interval that `draw` gives where there is spread."""
+    """Ratio of two rows of sums by cluster [2, C], with the interval that `draw` gives."""
     n = sums.shape[1]
     value = _ratio(*sums.sum(axis=1))
     if n == 0 or not sums[1].any():

@@ -1,4 +1,4 @@
-"""Collect corrections in the world: the model answers, simulated people correct, records and pictures are kept."""
+"""Collect corrections in the world: the model answers, and simulated people correct it."""
 
 from pathlib import Path
 from typing import NamedTuple

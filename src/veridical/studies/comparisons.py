@@ -1,4 +1,4 @@
-"""Collect comparisons in the world: the model answers twice, simulated people say which answer is better.
+"""Collect comparisons in the world: the model answers twice, simulated people choose.
 
 LLaVA-RLHF (arXiv 2309.14525, section 2.2) collects 10k of them: two samples at temperature 0.7,
 less hallucination first, then helpfulness. What is known of each scene lies beside them, as

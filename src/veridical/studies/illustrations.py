@@ -1,4 +1,4 @@
-"""Scenes of the world as reports show them: enlarged pictures, their descriptions, and responses with faults marked."""
+"""Scenes of the world as reports show them: enlarged, described, and with faults marked."""
 
 import io
 
@@ -37,5 +37,5 @@ def picture(scene: world_scenes.Scene) -> bytes:
 
 
 def alt_text(scene: world_scenes.Scene) -> str:
-    """Say what a scene shows."""
+    """Describe what a scene shows."""
     return f"Drawn scene: {'; '.join(scene.facts().texts)}."

@@ -1,9 +1,9 @@
-"""Objectives compared on one set of corrections: DPO and dense DPO in the original's way and ours, several seeds each.
+"""Objectives compared on the same corrections, several seeds each.
 
 Every arm starts from the same base, sees the same corrections once, and its last checkpoint is
 measured on the same test scenes. Each arm is one point of its own trade-off between hallucination
-and coverage (beta and learning rate move along it), so a difference between arms is no ranking of
-objectives; the paired tests say what differs at all.
+and coverage (beta and learning rate move along it), so a difference between arms does not rank the
+objectives; the paired tests show what differs at all.
 """
 
 import json
@@ -39,7 +39,7 @@ class Arm(NamedTuple):
     """One objective as it is compared."""
 
     name: str
-    """How the report calls it."""
+    """What the report calls it."""
     objective: Mapping[str, str | float]
     """Settings of its `objective` section that differ from the recipe `dpo-world`."""
 
@@ -74,7 +74,7 @@ def compare_objectives(
 
     Args:
         corrections: The corrections of a demo; they must not be of the test scenes.
-        out: Gets a run directory an arm and seed, and `objectives.json`.
+        out: Gets a run directory per arm and seed, and `objectives.json`.
         seeds: Seeds of training (order of the pairs).
         test_scenes: Scenes to describe.
         world_seed: Root seed of the test scenes.

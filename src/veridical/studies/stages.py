@@ -1,4 +1,4 @@
-"""The stages of a loop: announced and timed one by one, in a folder that belongs to the loop alone."""
+"""The stages of a loop, announced and timed, in a folder that belongs to the loop alone."""
 
 import shutil
 import time

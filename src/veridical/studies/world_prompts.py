@@ -1,4 +1,4 @@
-"""Prompts on new scenes of the world, what is known of the scenes, and the exact judge of what is said to them."""
+"""Prompts on new scenes of the world, facts about them, and the exact judge of responses."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ class QuestionMix(Recipe):
     """Share of other questions: attributes, counts, places …"""
 
     def check(self) -> None:
-        """Refuse shares that are none.
+        """Reject shares out of range.
 
         Raises:
             ConfigError: They do not lie within 0 and 1.
@@ -117,7 +117,7 @@ def write_world_prompts(
 
 
 def write_facts(out: Path, scenes: Iterable[Scene], facts: FactsModel, *, seed: int) -> Path:
-    """Write what is known of scenes to a folder of prompts or comparisons, in place of what was known before."""
+    """Write facts about scenes to a folder of prompts or comparisons; earlier ones are replaced."""
     known = [
         found for scene in scenes if (found := known_facts(scene, facts, seed=seed)) is not None
     ]
@@ -125,7 +125,7 @@ def write_facts(out: Path, scenes: Iterable[Scene], facts: FactsModel, *, seed: 
 
 
 class ExactJudge:
-    """Rates responses 0–6 from the truth of their scenes, as a reward function; below 3 something is made up."""
+    """A reward that rates responses 0–6 from the true scene; below 3 something is invented."""
 
     name = "exact judge"
 

@@ -1,4 +1,4 @@
-"""The exact judge of answers to questions, and MMHal-Bench's scale of 0–6 for answers and descriptions.
+"""The exact judge of answers, and MMHal-Bench's scale of 0–6 for answers and descriptions.
 
 MMHal-Bench (arXiv 2309.14525, appendix) rates informativeness and hallucination together: 3–6 for a
 response without hallucination, 0–2 for one with, more where it informs more. Here both are exact,
@@ -63,7 +63,7 @@ class Quality(NamedTuple):
 
     @property
     def score(self) -> float:
-        """LLaVA-Bench's scale of 1–10, more forgiving than `rating`: what is told, over one and the inventions."""
+        """LLaVA-Bench's scale of 1–10, milder than `rating`: coverage over 1 + inventions."""
         return 1 + 9 * self.told / (1 + self.hallucinations)
 
     @property

@@ -1,4 +1,4 @@
-"""The base model of the world: a small, real `LlavaForConditionalGeneration` with its own tokenizer and processor.
+"""The base model of the world: a small `LlavaForConditionalGeneration` with its own processor.
 
 It is loaded by `AutoModelForImageTextToText` and `AutoProcessor` like any other; nothing about it
 is special. The shipped checkpoint lies in the package; `veridical world pretrain` makes one anew.
@@ -106,7 +106,7 @@ def image_token_id(tokenizer: PreTrainedTokenizerFast) -> int:
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
-    """Make the processor: the whole picture squeezed to 120×120 pixels, never cropped or flipped."""
+    """Make the processor: the whole picture at 120×120 pixels, never cropped or flipped."""
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     side = {"height": IMAGE_PIXELS, "width": IMAGE_PIXELS}

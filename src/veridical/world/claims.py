@@ -1,4 +1,4 @@
-"""What a text claims about a picture: a parser for the world's language, tolerant of what a model may write.
+"""What a text claims about a picture: a tolerant parser of the world's language.
 
 Works on any text: words that are no number, colour, noun or place are passed over. A claim is read
 sentence by sentence; in one sentence each noun takes the number and colour words that stand between

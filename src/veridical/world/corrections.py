@@ -1,4 +1,4 @@
-"""Minimal edits that make a description true: which words a person changes, and the segments that this gives.
+"""Minimal edits that make a description true, and the corrected segments they give.
 
 A wrong number, colour, place or context word is replaced, with what grammar asks for (article, noun
 form, "is"/"are", "on"/"in"). A sentence that says only what is not there is deleted with the space
@@ -151,7 +151,7 @@ def restate(
     kind: SegmentKind | None = None,
     alone: bool = True,
 ) -> list[Edit]:
-    """Change the words of a claim so that it states a mention; what the claim does not state stays unstated.
+    """Change the words of a claim so that it states a mention; what it leaves open stays open.
 
     Args:
         text: The description.
@@ -207,7 +207,7 @@ def state(group: Group) -> str:
 
 
 def _repetitions(verdict: Verdict) -> list[Claim]:
-    """Claims about a noun that is claimed elsewhere too, all but the truest (the first of equals)."""
+    """Repeated claims about a noun, all but the truest (the first of equals)."""
     wrong = dict.fromkeys(verdict.claims.groups, 0)
     for fault in verdict.faults:
         if fault.claim is not None:
@@ -231,7 +231,7 @@ def _mend(text: str, claim: Claim, faults: list[SceneFault], *, alone: bool) -> 
 
 
 def as_stated(claim: Claim) -> Mention:
-    """What a claim states as a mention; what it leaves open is filled with values that change no word."""
+    """A claim as a mention; what it leaves open is filled with values that change no word."""
     number = int(claim.number.value) if claim.number else 1
     colour = claim.colour.value if claim.colour else "gray"
     place = claim.place.value if claim.place else "left"
@@ -255,7 +255,7 @@ def _say_anew(scene: Scene, sentence: Span, claims: list[Claim]) -> Edit:
 
 
 def _deletions(text: str, deleted: dict[Span, SegmentKind]) -> list[Edit]:
-    """Delete sentences with the space before them; at the text's beginning, with the space behind them."""
+    """Delete sentences with the space before them, or after them at the start of the text."""
     sentences = sentence_spans(text)
     edits = []
     leading = True

@@ -1,4 +1,4 @@
-"""Scenes → a folder as any project has it: images, prompts and facts; and the exact truth beside them."""
+"""Scenes → a folder as any project has it (images, prompts, facts), and the exact truth."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The exact judge: every fault of a description against the truth of its scene, with kind and place in the text."""
+"""The exact judge: every fault of a description against its scene, with kind and place."""
 
 from typing import Literal, NamedTuple
 

@@ -1,4 +1,4 @@
-"""What is known of a scene, as complete and as right as one likes: the facts that a reward model is given.
+"""Facts about a scene for a reward model, as complete and as right as asked for.
 
 Facts of real images (captions by people) leave things out and err. How much of that a factually
 augmented reward model bears (LLaVA-RLHF, arXiv 2309.14525, never says) can be measured here, where

@@ -1,4 +1,4 @@
-"""Simulated people who correct, compare and rate responses from ground truth, with stated error rates.
+"""Simulated people who correct, compare and rate responses, with stated error rates.
 
 All that they say is marked `source="simulated"`. The same person, prompt, response and seed give
 the same judgement; two people of different names err independently of each other.
@@ -128,7 +128,7 @@ def compare(
     seed: int,
     question: Question | None = None,
 ) -> Comparison:
-    """Say which of two responses is better: fewer hallucinations first, then more that is true (LLaVA-RLHF).
+    """Choose the better of two responses: fewer hallucinations first, then more truth (LLaVA-RLHF).
 
     Args:
         scene: The truth.
@@ -203,7 +203,8 @@ def _quality(scene: Scene, text: str, question: Question | None) -> Quality:
 
 
 def _judgement_id(prompt: Prompt, person: PersonModel, *parts: str) -> str:
-    return f"{prompt.id}/{person.name}-{hash_bytes(chr(31).join(parts).encode('utf-8', 'surrogatepass'))[:8]}"
+    digest = hash_bytes(chr(31).join(parts).encode("utf-8", "surrogatepass"))
+    return f"{prompt.id}/{person.name}-{digest[:8]}"
 
 
 def _correct_description(

@@ -1,4 +1,4 @@
-"""Reading: questions answered from given facts, and finding the words of a description that disagree with them.
+"""Reading: questions answered from facts, and finding words that disagree with facts.
 
 A factually augmented reward model (LLaVA-RLHF, arXiv 2309.14525, section 2.3) is given captions or
 object lists beside the response. They help only a model that can read, so the base learns it: facts
@@ -138,7 +138,7 @@ def reading_item(
 def sight_item(
     scene: Scene, rng: random.Random, *, rate: float, confusable: float = 0.0
 ) -> ReadingItem:
-    """Make an agreement question about a picture in the place of facts: a description with changed words.
+    """Make an agreement question about a picture: a description with changed words.
 
     Args:
         scene: What the picture shows.

@@ -1,4 +1,4 @@
-"""Scenes: a context and two to four groups of objects with colour, number, size and place, and their picture.
+"""Scenes: a context and two to four groups of objects, and their picture.
 
 The picture is a grid of 3×3 cells of 40 pixels; each group stands in one cell, and its column is
 its place. The same seed gives the same scene and the same pixels.
@@ -162,7 +162,7 @@ def sample_scene(seed: int, split: str, number: int, *, pixels: int = IMAGE_PIXE
 def sample_scenes(
     seed: int, split: str, count: int, *, start: int = 0, pixels: int = IMAGE_PIXELS
 ) -> Iterator[Scene]:
-    """Draw `count` scenes of a split, from number `start` on, with pictures of so many pixels a side."""
+    """Sample `count` scenes of a split, from number `start` on, pictures `pixels` wide."""
     return (
         sample_scene(seed, split, number, pixels=pixels) for number in range(start, start + count)
     )

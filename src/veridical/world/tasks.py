@@ -1,4 +1,4 @@
-"""Questions about scenes with their true answers: the counterparts of MMHal-Bench's eight question types, and yes/no.
+"""Questions about scenes with true answers: MMHal-Bench's eight question types, and yes/no.
 
 Every question is made from ground truth, so its answer is exact. `attribute`, `adversarial` (a
 false premise), `comparison`, `counting`, `relation`, `environment`, `holistic` (a description) and

@@ -1,4 +1,4 @@
-"""Scenes to look at in the demo's report: the first ones as they came, and the one of the first screen."""
+"""Scenes of the demo's report: the first ones as they came, and the one of the first screen."""
 
 from veridical.benchmarks.world.evaluation import WorldEvaluation
 from veridical.report.inputs import (
@@ -25,7 +25,7 @@ def show_scene(before: WorldEvaluation, after: WorldEvaluation, number: int) -> 
 
 
 def find_showcase(before: WorldEvaluation, after: WorldEvaluation) -> int:
-    """Find the first test scene where the base invents an object and the aligned model errs nowhere."""
+    """Find the first test scene where the base invents an object and the aligned model is right."""
     for number, responses in enumerate(zip(before.responses, after.responses, strict=True)):
         item = before.items[number]
         if item.question is not None:

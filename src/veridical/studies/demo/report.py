@@ -121,7 +121,7 @@ def describe_run(demo: DemoRun) -> DemoReport:
 
 
 def _chance_caveat(results: Results) -> tuple[str, ...]:
-    """Say so where the base answers yes/no probes no better than a coin: then its F1 can hardly get worse."""
+    """Warn where the base answers yes/no probes no better than a coin: it can hardly get worse."""
     accuracy = results.base["yes_no_accuracy"]
     if accuracy.low > _CHANCE_MARGIN:
         return ()
@@ -165,8 +165,8 @@ def _stages(demo: DemoRun) -> tuple[Stage, ...]:
             f" {count:,}."
         ),
         "align": (
-            f"{demo.training.objective.describe()} on the corrected words; the checkpoint is chosen on other"
-            " scenes."
+            f"{demo.training.objective.describe()} on the corrected words; the checkpoint is chosen"
+            " on other scenes."
         ),
         "measure again": "The same scenes and questions, the same judge, paired tests.",
     }

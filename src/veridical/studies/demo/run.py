@@ -1,4 +1,4 @@
-"""The whole RLHF-V loop on the embedded world: measure → collect corrections → dense DPO → measure again → report.
+"""The RLHF-V loop on the embedded world: measure → correct → dense DPO → measure → report.
 
 The same stages carry a large model; here they stand in one function so that one command shows them.
 """

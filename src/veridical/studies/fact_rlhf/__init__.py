@@ -1,1 +1,1 @@
-"""The loop of LLaVA-RLHF: comparisons, reward models without and with facts, PPO, baselines, report."""
+"""The loop of LLaVA-RLHF: comparisons, reward models with and without facts, PPO, baselines."""

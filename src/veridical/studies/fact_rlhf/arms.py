@@ -1,4 +1,4 @@
-"""The arms of the Fact-RLHF loop: reward models, policies and dense DPO, each by its usual recipe."""
+"""The trained arms of the Fact-RLHF loop, each by its usual recipe, and tests between all arms."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -79,7 +79,7 @@ def _join_facts(prompts: Path, run_dir: Path) -> Path:
 def train_dense_dpo(
     changes: Settings, run_dir: Path, *, base: str, corrections: Path, seed: int
 ) -> RunResult:
-    """Train by dense DPO on corrections, its last checkpoint kept, as the other arms keep theirs."""
+    """Train by dense DPO on corrections and keep the last checkpoint, as the other arms do."""
     settings = {
         "model": {"base": base},
         "data": {"corrections": str(corrections), "validation_fraction": 0.0},
@@ -90,7 +90,7 @@ def train_dense_dpo(
 
 
 def test_arms(arms: Mapping[str, WorldEvaluation], *, seed: int) -> tuple[ArmTest, ...]:
-    """Test every two arms against each other on the same scenes; a pooled arm is paired seed by seed."""
+    """Test every two arms on the same scenes; a pooled arm is paired seed by seed."""
     tests = []
     for first, second in combinations(arms, 2):
         runs = [len(arms[name].descriptions) for name in (first, second)]

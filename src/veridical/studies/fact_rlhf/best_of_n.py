@@ -1,4 +1,4 @@
-"""Best-of-n in the Fact-RLHF loop: the cheap baseline on the test scenes, and its curve beside those of PPO.
+"""Best-of-n in the Fact-RLHF loop: measured on the test scenes, and as a curve like PPO's.
 
 Papers: the distance bound and the estimate at every n are those of
 `veridical.objectives.best_of_n`.

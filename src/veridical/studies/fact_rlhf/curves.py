@@ -1,4 +1,4 @@
-"""What a PPO run left along the way: proxy reward against the exact judge, with intervals, warnings and texts."""
+"""What a PPO run logged along the way: proxy reward, exact judge, warnings and responses."""
 
 import json
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class CurvePoint(NamedTuple):
     """One measurement on the held-out prompts."""
 
     step: int
-    """Optimiser steps behind the policy."""
+    """Optimiser steps of the policy."""
     kl: float
-    """Divergence from the reference in nats a response."""
+    """Divergence from the reference in nats per response."""
     prompts: tuple[HeldOutPrompt, ...]
     """Proxy, judge and a response for each prompt, always in the same order."""
 
@@ -36,7 +36,7 @@ class RunCurve(NamedTuple):
     points: tuple[CurvePoint, ...]
     """In order of their steps."""
     log: tuple[dict[str, float | str], ...]
-    """Rows of its log that tell of rollouts and training."""
+    """Rows of its log about rollouts and training."""
     asked: tuple[AskedScene, ...]
     """What was asked of which scene."""
 

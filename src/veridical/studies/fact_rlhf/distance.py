@@ -1,4 +1,4 @@
-"""Policies compared at equal distance from their start: the judge at the same KL, in pairs over held-out prompts.
+"""Policies compared at the same KL from their start, in pairs over held-out prompts.
 
 A policy that has moved less has had less chance to win or to go wrong, so that the last checkpoints
 of two runs compare their speed as well as their rewards. Between two measurements each prompt's
@@ -17,11 +17,11 @@ _SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
 def judged_at(curve: RunCurve, kl: float) -> list[float] | None:
-    """What the judge says of each prompt's responses where the run first is at this distance; None if it never is.
+    """The judge's ratings where the run first reaches this distance; None if it never does.
 
     Args:
         curve: The run.
-        kl: Distance from the start, nats a response.
+        kl: Distance from the start, nats per response.
     """
     for before, after in pairwise(curve.points):
         if before.kl <= kl <= after.kl and after.kl > before.kl:

@@ -1,4 +1,4 @@
-"""What a reward model can know of a scene: from facts that are incomplete or wrong, and from the picture alone.
+"""What a reward model can know of a scene: from imperfect facts, and from the picture alone.
 
 For the picture, a linear probe reads each held-out scene back from the features of the frozen
 vision tower, which is all that the language model sees of it; the exact judge compares the two

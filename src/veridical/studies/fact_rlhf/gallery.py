@@ -1,4 +1,4 @@
-"""Scenes to look at in the Fact-RLHF report: what each policy said of them along its way up the KL axis."""
+"""Scenes of the Fact-RLHF report: the responses of each policy along its way up the KL axis."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a run of the Fact-RLHF loop says to its reader: records of the run → the inputs of the report."""
+"""Describe a run of the Fact-RLHF loop: its records → the inputs of the report."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -23,9 +23,9 @@ from veridical.studies.fact_rlhf.reward_report import describe_reward_models
 
 _MEASURES = {
     "reward": ("Reward of the rollouts", ""),
-    "kl_k1": ("KL from the reference", "nats a response"),
-    "entropy": ("Entropy", "nats a token"),
-    "length": ("Length", "tokens a response"),
+    "kl_k1": ("KL from the reference", "nats per response"),
+    "entropy": ("Entropy", "nats per token"),
+    "length": ("Length", "tokens per response"),
 }
 _CAVEATS = (
     (
@@ -83,7 +83,7 @@ def describe_fact_rlhf(run: FactRlhfRun) -> FactRlhfReport:
         warning_rule=(
             "Reward hacking is warned of where, on the held-out prompts in pairs, the proxy is"
             " higher and the judge lower than at an earlier step, each by a sign-flip test over all"
-            " steps, with at most 5 % false warnings a run."
+            " steps, with at most 5 % false warnings per run."
             if last
             else ""
         ),
@@ -146,7 +146,7 @@ def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
     kept = "the last checkpoint" + ("" if seeds == 1 else f" of each of {seeds} seeds")
 
     def moved(arm: str) -> Metric | None:
-        """Mean divergence of an arm's last checkpoints; from the least to the largest of its seeds."""
+        """Mean divergence of an arm's last checkpoints, with the least and largest of its seeds."""
         kl = [curve.points[-1].kl for curve in run.curves if curve.arm == arm and curve.points]
         return Metric(value=sum(kl) / len(kl), n=len(kl), low=min(kl), high=max(kl)) if kl else None
 
@@ -172,7 +172,10 @@ def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
             key="best_of_n",
             label=f"Best of {run.recipe.best_of}",
             kl=_exactly(kl_bound(run.recipe.best_of)),
-            does=f"The base answers {run.recipe.best_of} times; the reward model without facts picks.",
+            does=(
+                f"The base answers {run.recipe.best_of} times; the reward model without facts"
+                " picks."
+            ),
             learnt_from=comparisons,
         ),
         Arm(
@@ -197,7 +200,7 @@ def _stages(run: FactRlhfRun) -> tuple[Stage, ...]:
             " hallucination first."
         ),
         "reward": (
-            "Two reward models learn from the same comparisons, one with facts beside the response."
+            "Two reward models learn from the same comparisons; one of them also reads facts."
         ),
         "ppo": "PPO against each of them, from the same base, with the same settings.",
         "baselines": f"Dense DPO on {run.recipe.corrections:,} corrections.",

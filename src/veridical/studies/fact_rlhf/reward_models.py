@@ -1,4 +1,4 @@
-"""The two reward models of the Fact-RLHF loop, without facts and with them: training and accuracy over seeds."""
+"""The two reward models of the Fact-RLHF loop, without facts and with: training and accuracy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ class TrainedRewardModels(NamedTuple):
 
 
 def pooled_accuracy(models: Sequence[TrainedRewardModels]) -> dict[str, dict[str, Metric]]:
-    """Accuracy over all seeds, that of each seed beside it; what else was measured is the first seed's."""
+    """Accuracy over all seeds and of each; whatever else was measured is of the first seed."""
     tables = [one.metrics() for one in models]
     found = {name: dict(table) for name, table in tables[0].items()}
     if len(models) > 1:
@@ -59,7 +59,7 @@ def pooled_accuracy(models: Sequence[TrainedRewardModels]) -> dict[str, dict[str
 
 
 def pooled_difference(models: Sequence[TrainedRewardModels]) -> Difference:
-    """Accuracy with facts minus without, on the same comparisons; over several seeds comparisons are clusters."""
+    """Accuracy with facts minus without, on the same comparisons (clusters over several seeds)."""
     right = _right_by_seed(models)
     (ids, without), (_, with_facts) = right["without_facts"], right["with_facts"]
     if len(models) == 1:
@@ -71,7 +71,7 @@ def pooled_difference(models: Sequence[TrainedRewardModels]) -> Difference:
 def _right_by_seed(
     models: Sequence[TrainedRewardModels],
 ) -> dict[str, tuple[list[str], list[list[bool]]]]:
-    """For either reward model the ids of the held-out comparisons, and for each seed which were judged rightly."""
+    """For either reward model: ids of the held-out comparisons, and by seed which it got right."""
     rows = [one.rows() for one in models]
     return {
         name: (

@@ -1,4 +1,4 @@
-"""What the Fact-RLHF report says of the reward models: accuracy by kind of comparison, and the leak check."""
+"""The reward models in the Fact-RLHF report: accuracy by kind of comparison, and leak check."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The whole LLaVA-RLHF loop on the embedded world: comparisons → reward models → PPO → measure → report.
+"""The LLaVA-RLHF loop on the embedded world: comparisons → rewards → PPO → measure → report.
 
 Arms, all from one base and measured on the same unseen scenes: the base as fine-tuned (SFT), RLHF
 (a reward model that sees no facts), Fact-RLHF (one that reads them; arXiv 2309.14525), best-of-n

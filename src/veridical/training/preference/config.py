@@ -1,4 +1,4 @@
-"""The recipe of preference training: every setting with its unit, the papers' values and where they come from.
+"""The recipe of preference training: settings with units, the papers' values and their sources.
 
 RLHF-V is arXiv 2312.00849; "released code" is its training repository (thunlp/Muffin), which was
 published with three different settings, of which only the first implements the paper's Eq. 5.
@@ -85,7 +85,7 @@ class DataSection(Recipe):
 
 
 class PreferenceRecipe(TrainingRecipe):
-    """Train a model on corrections by DPO or dense DPO (`veridical train dpo`)."""
+    """Train a model on corrections by a preference objective (`veridical train dpo`)."""
 
     preset: Preset = "none"
     """Where settings that the recipe leaves out come from: "rlhf-v" (the paper's), "veridical"

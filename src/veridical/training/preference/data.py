@@ -1,4 +1,4 @@
-"""From corrections on disk to the tensors of preference training, everything worked out once before the first step.
+"""From corrections on disk to the tensors of preference training, before the first step.
 
 A correction (RLHF-V, arXiv 2312.00849) becomes a prompt, two responses as token ids and, for each,
 the mask of tokens that the correction touched.
@@ -101,7 +101,7 @@ def read_pairs(data: DataSection, *, quarantine: Path) -> list[Pair]:
 def refuse_texts(
     vlm: VisionLanguageModel, pairs: Sequence[Pair], data: DataSection, *, quarantine: Path
 ) -> list[Pair]:
-    """Leave out, or refuse, pairs whose texts this model cannot take: those that hold one of its special tokens.
+    """Reject, or leave out, pairs whose texts hold one of the model's special tokens.
 
     Args:
         vlm: The model.

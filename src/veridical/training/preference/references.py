@@ -40,7 +40,7 @@ def reference_logprobs(
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     autocast_name: str = "",
 ) -> list[Tensor]:
-    """Score both responses of each pair with the model as it is now, or read the scores where they are known.
+    """Score both responses of each pair with the model as it is now, or read known scores.
 
     Args:
         vlm: The reference: the model before training.
@@ -99,7 +99,7 @@ def reference_logprobs(
 def pair_keys(
     vlm: VisionLanguageModel, pairs: Sequence[PreparedPair], *, autocast_name: str = ""
 ) -> list[str]:
-    """The key of each pair's scores under a model: equal exactly where all that they depend on is equal."""
+    """Keys of the pairs' scores under a model: equal where all that they depend on is equal."""
     weights = model_hash(vlm.model)
     prompt_hashes: dict[int, str] = {}
     keys = []
@@ -107,8 +107,9 @@ def pair_keys(
         if id(pair.prompt) not in prompt_hashes:
             parts = [f"{name}\0{tensor_hash(value)}" for name, value in sorted(pair.prompt.items())]
             prompt_hashes[id(pair.prompt)] = "\n".join(parts)
-        text = f"{weights}\n{autocast_name}\n{pair.image_key}\n{prompt_hashes[id(pair.prompt)]}\n{pair.response_ids}"
-        keys.append(hashlib.sha256(text.encode()).hexdigest())
+        prompt_hash = prompt_hashes[id(pair.prompt)]
+        parts = (weights, autocast_name, pair.image_key, prompt_hash, pair.response_ids)
+        keys.append(hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest())
     return keys
 
 

@@ -1,7 +1,7 @@
-"""Preference training: DPO and dense DPO (RLHF-V) on corrections, with everything that is frozen computed once.
+"""Preference training on corrections, with everything that is frozen computed once.
 
-Papers: DPO, arXiv 2305.18290, equation 7; dense DPO, RLHF-V, arXiv 2312.00849, equation 5. Chosen
-and rejected response branch off one encoded prompt; the frozen reference's log-probabilities and
+The objective is a section of the recipe, see `veridical.training.preference.objectives`. Chosen and
+rejected response branch off one encoded prompt; the frozen reference's log-probabilities and
 the frozen vision tower's features are read from a cache; corrected tokens are found before the
 first step. What is left of a step is one forward and backward.
 """

@@ -1,4 +1,4 @@
-"""Training examples as conversations, and their batches: what is shown, what must be answered, which words are wrong.
+"""Training examples as conversations, and their batches with labels of wrong words.
 
 An example is a list of turns; only answers are learned. Words of a description that disagree with
 the facts beside it carry dense labels for auxiliary heads (yes/no verdicts alone never taught
@@ -108,7 +108,7 @@ def fault_word_labels(item: ReadingItem, *, mirrored: bool = False) -> tuple[Wor
 
 
 def fact_word_labels(item: ReadingItem) -> tuple[FactLabel, ...]:
-    """What the facts say of each noun of the description that they know, asked at the noun and at the full stop.
+    """What the facts say of each noun of the description, asked at noun and full stop.
 
     "Is this wrong?" is one bit and no hint where to look; "what do the facts say of it?" teaches to
     look a noun up.
@@ -142,7 +142,7 @@ def agreeing_parts(item: ReadingItem) -> tuple[Span, ...]:
 def collate_by_length(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, *, parts: int = 4
 ) -> list[ExampleBatch]:
-    """Split examples into parts of like length and collate each: half as much padding, the same loss."""
+    """Split examples by length and collate each part: half the padding, the same loss."""
     ordered = sorted(
         examples,
         key=lambda example: sum(len(prompt) + len(answer) for prompt, answer in example.turns),

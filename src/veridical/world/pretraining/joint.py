@@ -1,4 +1,4 @@
-"""The joint stages: tower frozen, language model and projector on images with text, at last with machine noise.
+"""The joint stages: language model and projector on images with text; the tower is frozen.
 
 The first two tell the truth, the second with a learning rate that rises anew; in the third, most
 examples are reading, and what facts say of a noun is asked directly. The last mixes captions of the

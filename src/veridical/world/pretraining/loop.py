@@ -1,4 +1,4 @@
-"""One training loop for all stages: AdamW, warm-up and cosine, a log, checkpoints from which it resumes exactly.
+"""The training loop of all stages: AdamW, warm-up and cosine, a log, exact resume.
 
 Batch number i of a stage depends on the seed, the stage and i alone, so a resumed run sees the
 batches that an uninterrupted one would have seen.
@@ -47,7 +47,7 @@ def run_stage(
     settings: StageSettings,
     folder: Path,
 ) -> None:
-    """Train the parameters of `module` that require gradients, or go on where a checkpoint left off.
+    """Train the parameters of `module` that require gradients, or resume from a checkpoint.
 
     Args:
         name: Name of the stage; names its checkpoint and log.

@@ -1,4 +1,4 @@
-"""Scenes → pixel values as the processor gives them, without its detours: the pictures have the right size already."""
+"""Scenes → pixel values as the processor gives them; pictures have the right size already."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The language model on text alone. Facts → description, facts → answers, facts + description → wrong words.
+"""The language model on text alone: descriptions and answers from facts, and finding faults.
 
 Stage `reader`: a curriculum makes matching words with facts learnable: one group first, then up to
 four; the facts in the text's own sentences and order first, then in other sentences and as lists,
@@ -51,7 +51,7 @@ _READABLE: tuple[QuestionType, ...] = tuple(kind for kind in QUESTION_TYPES if k
 
 
 class ReadingHeads(nn.Module):
-    """Auxiliary heads on words of a description, not part of the model: is it wrong, what do the facts say of it?"""
+    """Auxiliary heads on words of a description: is it wrong, what do the facts say of it?"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class ReaderTraining(nn.Module):
         self._seed = seed
 
     def loss_of_step(self, step: int, *, steps: int) -> tuple[Tensor, Mapping[str, float]]:
-        """Loss of the step's batch in stage `reader`; the share `step / steps` sets the curriculum."""
+        """Loss of the step's batch in stage `reader`; `step / steps` sets the curriculum."""
         numbers = range(step * BATCH, (step + 1) * BATCH)
         return self._loss(
             [reading_example(self._seed, number, progress=step / steps) for number in numbers]
@@ -108,7 +108,7 @@ def language_loss(
     *,
     lookups: Lookups = "compare",
 ) -> tuple[Tensor, dict[str, float]]:
-    """Mean loss over all answer tokens, plus the means over all fault labels and over all fact labels.
+    """Mean loss over answer tokens, plus the means over fault labels and over fact labels.
 
     Args:
         language: The language model; its embedding is tied to the output.

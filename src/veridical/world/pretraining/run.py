@@ -1,4 +1,4 @@
-"""`veridical world pretrain`: all stages in order, each resumable, into a checkpoint that loads like any other.
+"""`veridical world pretrain`: all stages in order, each resumable, into a usual checkpoint.
 
 tower    dense labels of cells         patches   the same, each patch on its own
 reader   text alone, with fault labels  joint     images with text, tower frozen

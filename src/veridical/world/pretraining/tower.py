@@ -1,4 +1,4 @@
-"""Stage 1: the vision tower on dense labels. Each patch tells the object, colour, number, size and column of its cell.
+"""Stage 1: the vision tower on dense labels of object, colour, number, size and column.
 
 First a cell's four patches together, then each patch on its own as well, so that a language model
 can read single image tokens.
@@ -31,7 +31,7 @@ _PATCHES_PER_CELL = (PATCHES_PER_SIDE // CELLS) ** 2
 
 
 class DenseHeads(nn.Module):
-    """Heads that read the labels of a cell from its four patches together, and from each patch alone."""
+    """Heads that read a cell's labels from its four patches together, and from each alone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def patch_features(tower: nn.Module, pixels: Tensor) -> Tensor:
 
 
 def cell_labels(scenes: list[Scene]) -> dict[str, Tensor]:
-    """Labels of each cell, (B 9) for each kind; -100 where a label makes no sense (an empty cell has no colour)."""
+    """Labels of each cell, (B 9) for each kind; -100 where there is none (empty cells)."""
     shape = (len(scenes), CELLS * CELLS)
     labels = {name: torch.full(shape, -100) for name in DENSE_CLASSES}
     labels["object"].fill_(len(OBJECTS))

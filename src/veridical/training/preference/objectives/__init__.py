@@ -1,1 +1,1 @@
-"""Objectives of preference training, a file each: score, loss and the settings section that selects it by name."""
+"""Objectives of preference training, a file each: score, loss and settings, chosen by name."""

@@ -1,4 +1,4 @@
-"""Dense direct preference optimization (RLHF-V, arXiv 2312.00849, equation 5): corrected tokens weigh more."""
+"""Dense DPO (RLHF-V, arXiv 2312.00849, equation 5): corrected tokens weigh more."""
 
 from typing import ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""Identity preference optimization (arXiv 2310.12036, equation 17): a target for the margin, not ever more of it."""
+"""Identity preference optimization (arXiv 2310.12036, equation 17): the margin has a target."""
 
 from typing import ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""What an objective is: a section of the recipe that scores responses and computes the loss of pairs.
+"""What an objective is: a recipe section that scores responses and computes the loss of pairs.
 
 The mathematics lives in `veridical.objectives` as pure functions of tensors; an objective here
 chooses among them and brings the settings they take. To add one, subclass `Objective`, and list it
@@ -25,10 +25,10 @@ class PairLoss(NamedTuple):
 
 
 class Objective(Recipe, ABC):
-    """A preference objective with its settings. B pairs, T tokens; chosen first, rejected second."""
+    """A preference objective with its settings; B pairs, T tokens, the chosen response first."""
 
     title: ClassVar[str]
-    """How reports call it."""
+    """What reports call it."""
     name: str
     """Which objective; picks the settings below."""
     diff: Literal["words", "original"] = "words"

@@ -1,4 +1,4 @@
-"""Find an objective by name: those of this package, and those that other packages register as entry points."""
+"""Find an objective by name: those of this package, and entry points of other packages."""
 
 from collections.abc import Mapping
 from typing import Annotated
