@@ -15,7 +15,7 @@ from veridical.training.reward.train import train_reward_model
 from veridical.world.base import base_model_path
 from veridical.world.judge import judge_description
 from veridical.world.known_facts import FactsModel
-from veridical.world.people import EXACT
+from veridical.world.people.person import EXACT
 
 
 @pytest.fixture(scope="module")

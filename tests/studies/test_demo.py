@@ -16,7 +16,7 @@ from veridical.studies.demo.run import run_demo
 from veridical.studies.illustrations import mark_faults
 from veridical.studies.stages import claim_folder
 from veridical.world.base import base_model_path
-from veridical.world.people import EXACT
+from veridical.world.people.person import EXACT
 from veridical.world.scenes import Group, Scene
 
 SMALL = [

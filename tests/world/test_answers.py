@@ -5,7 +5,8 @@ import pytest
 from veridical.records import ImageRef, Prompt, Response
 from veridical.seeding import child_random
 from veridical.world.answers import answer_quality, judge_answer
-from veridical.world.people import EXACT, rate
+from veridical.world.people.judging import rate
+from veridical.world.people.person import EXACT
 from veridical.world.scenes import Group, Scene, sample_scenes
 from veridical.world.tasks import QUESTION_TYPES, Question, ask
 

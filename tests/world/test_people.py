@@ -16,7 +16,9 @@ from veridical.world.descriptions import (
 )
 from veridical.world.inventory import COLOURS, CONTEXTS, NOUN_BY_WORD, OBJECTS, PLACE_PHRASES
 from veridical.world.judge import judge_description
-from veridical.world.people import EXACT, PersonModel, compare, correct, rate
+from veridical.world.people.correcting import correct
+from veridical.world.people.judging import compare, rate
+from veridical.world.people.person import EXACT, PersonModel
 from veridical.world.reading import corrupt
 from veridical.world.scenes import Group, Scene, sample_scene, sample_scenes
 from veridical.world.tasks import QUESTION_TYPES, ask

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from veridical.errors import ConfigError
 from veridical.records import Difference, Metric
-from veridical.report import figures
+from veridical.report.figures.changes import forest
 from veridical.report.page import write_page
 from veridical.report.wording import Verdict, verdict
 from veridical.scoring.comparison import Compared, is_headline
@@ -102,7 +102,7 @@ def compare_benchmarks(runs: Mapping[str, Path], out: Path | str, *, seed: int =
         (
             group.title,
             run.model,
-            figures.forest(rows, unit="%", title=f"{group.title}: {run.model} minus the first"),
+            forest(rows, unit="%", title=f"{group.title}: {run.model} minus the first"),
         )
         for group in groups
         for number, run in enumerate(group.runs)

@@ -10,7 +10,7 @@ from pathlib import Path
 from veridical.errors import ConfigError
 from veridical.records import Difference
 from veridical.records.results import Results, read_results
-from veridical.report import figures
+from veridical.report.figures.changes import forest
 from veridical.report.page import write_page
 from veridical.report.wording import metric_info
 
@@ -33,7 +33,7 @@ def compare_runs(runs: Mapping[str, Path], out: Path | str) -> Path:
         runs=results,
         metrics=names,
         forests=[
-            figures.forest(
+            forest(
                 rows,
                 unit=metric_info(metric).unit,
                 title=f"{metric_info(metric).label}: aligned minus base, by run",

@@ -10,7 +10,9 @@ from markupsafe import Markup
 from veridical.records import Metric
 from veridical.records.objectives import ObjectiveRow, ObjectiveTest
 from veridical.records.results import REQUIRED_METRICS
-from veridical.report import figures
+from veridical.report.figures.changes import Change, dumbbell, forest
+from veridical.report.figures.curves import Series, curve
+from veridical.report.figures.trade_off import TradeOff, trade_off
 from veridical.report.inputs import CurvePoint, DemoReport, MarkedText, ShownScene
 from veridical.report.page import write_page
 from veridical.report.wording import Verdict, headline, metric_info, verdict
@@ -42,10 +44,7 @@ def render_demo_report(inputs: DemoReport, out: Path | str) -> Path:
         kinds_title=_KINDS_TITLE,
         kinds_figure=_kinds_figure(inputs, kinds),
         forest_figure=_forest_figure(inputs),
-        curves=[
-            figures.curve(series, chosen_step=inputs.chosen_step)
-            for series in _series(inputs.curve)
-        ],
+        curves=[curve(series, chosen_step=inputs.chosen_step) for series in _series(inputs.curve)],
         types_figure=_types_figure(inputs),
         trade_off_figure=_trade_off_figure(inputs),
         objective_groups=[
@@ -114,20 +113,20 @@ def _kinds_seen(scenes: Sequence[ShownScene]) -> dict[str, int]:
 def _kinds_figure(inputs: DemoReport, kinds: Sequence[str]) -> Markup | None:
     base, aligned = inputs.results.base, inputs.results.aligned
     changes = [
-        figures.Change(name.partition("/")[2].replace("_", " "), base[name], aligned[name])
+        Change(name.partition("/")[2].replace("_", " "), base[name], aligned[name])
         for name in kinds
     ]
     if not changes:
         return None
     title = "Descriptions with a hallucination of each kind, per cent, before and after"
-    return figures.dumbbell(changes, unit="%", title=title)
+    return dumbbell(changes, unit="%", title=title)
 
 
 def _types_figure(inputs: DemoReport) -> Markup | None:
     if not inputs.question_types:
         return None
-    changes = [figures.Change(row.name, row.before, row.after) for row in inputs.question_types]
-    return figures.dumbbell(
+    changes = [Change(row.name, row.before, row.after) for row in inputs.question_types]
+    return dumbbell(
         changes, unit="of 6", title="Mean score of each question type, before and after", top=6.0
     )
 
@@ -138,12 +137,10 @@ def _forest_figure(inputs: DemoReport) -> Markup:
         for name, row in inputs.results.comparison.items()
         if metric_info(name).unit == "%" and "/" not in name and row.n
     ]
-    return figures.forest(
-        rows, unit="%", title="Difference of each rate, after minus before, in points"
-    )
+    return forest(rows, unit="%", title="Difference of each rate, after minus before, in points")
 
 
-def _series(points: Sequence[CurvePoint]) -> Iterator[figures.Series]:
+def _series(points: Sequence[CurvePoint]) -> Iterator[Series]:
     loss = tuple((p.step, p.loss, None, None) for p in points if p.loss is not None)
     margin = tuple((p.step, p.margin, None, None) for p in points if p.margin is not None)
     found = {
@@ -160,7 +157,7 @@ def _series(points: Sequence[CurvePoint]) -> Iterator[figures.Series]:
         *((label, "%", values) for label, values in rates),
     ):
         if values:
-            yield figures.Series(label, unit, values)
+            yield Series(label, unit, values)
 
 
 def _with_interval(step: int, metric: Metric) -> tuple[int, float, float | None, float | None]:
@@ -171,9 +168,9 @@ def _trade_off_figure(inputs: DemoReport) -> Markup | None:
     if not inputs.objectives:
         return None
     base = inputs.results.base
-    return figures.trade_off(
+    return trade_off(
         [
-            figures.TradeOff(
+            TradeOff(
                 row.name,
                 ", ".join(
                     [f"seed {row.seed}", *(f"{key} {value}" for key, value in row.settings.items())]
@@ -183,7 +180,7 @@ def _trade_off_figure(inputs: DemoReport) -> Markup | None:
             )
             for row in inputs.objectives
         ],
-        base=figures.TradeOff("base model", "", base["object_coverage"], base[_STEM]),
+        base=TradeOff("base model", "", base["object_coverage"], base[_STEM]),
         title="Hallucination against coverage of every run, with 95 % intervals",
     )
 

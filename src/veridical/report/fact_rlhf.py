@@ -11,10 +11,15 @@ from veridical.files import write_text_atomically
 from veridical.records import Difference, Metric
 from veridical.records.fact_rlhf import ArmTest
 from veridical.records.results import REQUIRED_METRICS
-from veridical.report import curve_figures, figures
 from veridical.report.fact_rlhf_inputs import Arm, CurveWarning, FactRlhfReport
+from veridical.report.figures.accuracy import above_chance, dependence_curve
+from veridical.report.figures.changes import Change, dumbbell
+from veridical.report.figures.curves import legend_marks, training_lines
+from veridical.report.figures.hacking import Measured, hacking_panel, shared_axes
+from veridical.report.figures.parts import LOOKS
+from veridical.report.figures.svg import span_of
+from veridical.report.figures.trade_off import TradeOff, trade_off
 from veridical.report.page import render_page
-from veridical.report.svg import span_of
 from veridical.report.wording import Verdict, decimal, is_shown, metric_info, verdict
 from veridical.statistics import holm
 
@@ -72,9 +77,9 @@ def render_fact_rlhf_report(inputs: FactRlhfReport) -> str:
             )
         ),
         training_figures=[
-            curve_figures.training_lines(row.label, row.unit, row.lines) for row in inputs.training
+            training_lines(row.label, row.unit, row.lines) for row in inputs.training
         ],
-        training_legend=curve_figures.legend_marks(_lines_drawn(inputs)),
+        training_legend=legend_marks(_lines_drawn(inputs)),
         most_hours=max([row.hours for row in inputs.effort] + [1e-9]),
         most_memory=max([row.memory_bytes for row in inputs.costs] + [1.0]),
         most_seconds=max([row.seconds for row in inputs.costs] + [1e-9]),
@@ -139,22 +144,22 @@ def _test(tests: Sequence[ArmTest], first: str, second: str, metric: str) -> Dif
 
 
 def _panels(inputs: FactRlhfReport, labels: dict[str, str]) -> list[Panel]:
-    by_arm: dict[str, dict[int, list[curve_figures.Measured]]] = {}
+    by_arm: dict[str, dict[int, list[Measured]]] = {}
     for point in inputs.results.curves:
-        measured = curve_figures.Measured(point.step, point.kl, point.proxy, point.judge)
+        measured = Measured(point.step, point.kl, point.proxy, point.judge)
         by_arm.setdefault(point.arm, {}).setdefault(point.seed, []).append(measured)
     if not by_arm:
         return []
-    axes = curve_figures.shared_axes([run for seeds in by_arm.values() for run in seeds.values()])
-    looks = {"rlhf": curve_figures.LOOKS[0], "fact_rlhf": curve_figures.LOOKS[1]}
+    axes = shared_axes([run for seeds in by_arm.values() for run in seeds.values()])
+    looks = {"rlhf": LOOKS[0], "fact_rlhf": LOOKS[1]}
     ordered = [key for key in labels if key in by_arm]
     return [
         Panel(
             labels.get(arm, arm),
-            curve_figures.hacking_panel(
+            hacking_panel(
                 [sorted(run) for run in by_arm[arm].values()],
                 label=labels.get(arm, arm),
-                look=looks.get(arm, curve_figures.LOOKS[2]),
+                look=looks.get(arm, LOOKS[2]),
                 axes=axes,
                 proxy_label=inputs.proxy_label,
                 judge_label=inputs.judge_label,
@@ -166,7 +171,7 @@ def _panels(inputs: FactRlhfReport, labels: dict[str, str]) -> list[Panel]:
 
 
 def _since(
-    warnings: Sequence[CurveWarning], arm: str, runs: dict[int, list[curve_figures.Measured]]
+    warnings: Sequence[CurveWarning], arm: str, runs: dict[int, list[Measured]]
 ) -> float | None:
     """Divergence at the first step that a warning of reward hacking names."""
     found = [
@@ -198,8 +203,8 @@ def _breakdown(inputs: FactRlhfReport) -> Markup | None:
     rows = inputs.reward_models.breakdown
     if not rows:
         return None
-    changes = [figures.Change(row.name, row.without_facts, row.with_facts) for row in rows]
-    return figures.dumbbell(
+    changes = [Change(row.name, row.without_facts, row.with_facts) for row in rows]
+    return dumbbell(
         changes, unit="%", title="Accuracy without and with facts, by comparison", top=100.0
     )
 
@@ -207,7 +212,7 @@ def _breakdown(inputs: FactRlhfReport) -> Markup | None:
 def _leaks(inputs: FactRlhfReport) -> Markup | None:
     rows = [(row.name, row.accuracy) for row in inputs.reward_models.leaks]
     return (
-        curve_figures.above_chance(rows, title="Accuracy when something is taken away, per cent")
+        above_chance(rows, title="Accuracy when something is taken away, per cent")
         if rows
         else None
     )
@@ -224,7 +229,7 @@ def _dependence(inputs: FactRlhfReport) -> list[tuple[str, Markup]]:
     return [
         (
             row.name,
-            curve_figures.dependence_curve(row.points, baseline=baseline, axis=row.name, ends=ends),
+            dependence_curve(row.points, baseline=baseline, axis=row.name, ends=ends),
         )
         for row in rows
     ]
@@ -238,9 +243,9 @@ def _shared_metrics(inputs: FactRlhfReport) -> list[str]:
 
 
 def _trade_off(inputs: FactRlhfReport) -> Markup:
-    def point(arm: Arm) -> figures.TradeOff:
+    def point(arm: Arm) -> TradeOff:
         table = inputs.results.arms[arm.key]
-        return figures.TradeOff(arm.label, "", table[_COVERAGE], table[_RATE])
+        return TradeOff(arm.label, "", table[_COVERAGE], table[_RATE])
 
     base = next(arm for arm in inputs.arms if arm.key == "sft")
     title = "Hallucination against coverage of every arm, with 95 % intervals"
@@ -253,7 +258,7 @@ def _trade_off(inputs: FactRlhfReport) -> Markup:
     for arm in inputs.arms:
         if arm.key not in looks and others:
             looks[arm.key] = others.pop(0)
-    return figures.trade_off(
+    return trade_off(
         [point(arm) for arm in inputs.arms if arm is not base],
         base=point(base),
         title=title,

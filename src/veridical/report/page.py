@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from veridical.files import write_text_atomically
-from veridical.report import figures, marks, wording
+from veridical.report import marks, wording
+from veridical.report.figures.changes import interval_bar
 from veridical.report.images import data_uri
 
 
@@ -40,7 +41,7 @@ def _environment() -> Environment:
         metric_info=wording.metric_info,
         verdict=wording.verdict,
         points=wording.points_text,
-        interval_bar=figures.interval_bar,
+        interval_bar=interval_bar,
         rejected_html=marks.rejected_html,
         chosen_html=marks.chosen_html,
         styles=_styles(),

@@ -10,7 +10,8 @@ from veridical.records import Correction, Prompt, Response, write_records
 from veridical.seeding import child_random, child_seed
 from veridical.world.descriptions import DESCRIPTION_QUESTIONS
 from veridical.world.export import save_image
-from veridical.world.people import PersonModel, correct
+from veridical.world.people.correcting import correct
+from veridical.world.people.person import PersonModel
 from veridical.world.scenes import IMAGE_PIXELS, Scene, render, sample_scene
 
 _SCENES_AT_ONCE = 256

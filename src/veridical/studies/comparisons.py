@@ -23,7 +23,8 @@ from veridical.training.reward.train import KINDS_FILE
 from veridical.world.answers import judge_answer
 from veridical.world.judge import judge_description
 from veridical.world.known_facts import COMPLETE, FactsModel
-from veridical.world.people import PersonModel, compare
+from veridical.world.people.judging import compare
+from veridical.world.people.person import PersonModel
 from veridical.world.scenes import IMAGE_PIXELS, Scene, render, sample_scene
 from veridical.world.tasks import Question
 

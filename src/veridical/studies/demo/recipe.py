@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from veridical.config import Recipe
-from veridical.world.people import PersonModel
+from veridical.world.people.person import PersonModel
 
 
 class DemoRecipe(Recipe):

@@ -8,7 +8,7 @@ from veridical.config import Recipe
 from veridical.studies.world_prompts import QuestionMix
 from veridical.world.base import WORLD_MODEL
 from veridical.world.known_facts import FactsModel
-from veridical.world.people import PersonModel
+from veridical.world.people.person import PersonModel
 from veridical.world.scenes import IMAGE_PIXELS
 
 

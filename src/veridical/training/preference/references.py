@@ -108,8 +108,8 @@ def pair_keys(
             parts = [f"{name}\0{tensor_hash(value)}" for name, value in sorted(pair.prompt.items())]
             prompt_hashes[id(pair.prompt)] = "\n".join(parts)
         prompt_hash = prompt_hashes[id(pair.prompt)]
-        parts = (weights, autocast_name, pair.image_key, prompt_hash, pair.response_ids)
-        keys.append(hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest())
+        text = f"{weights}\n{autocast_name}\n{pair.image_key}\n{prompt_hash}\n{pair.response_ids}"
+        keys.append(hashlib.sha256(text.encode()).hexdigest())
     return keys
 
 

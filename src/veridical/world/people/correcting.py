@@ -1,33 +1,18 @@
-"""Simulated people who correct, compare and rate responses, with stated error rates.
-
-All that they say is marked `source="simulated"`. The same person, prompt, response and seed give
-the same judgement; two people of different names err independently of each other.
-"""
+"""Simulated people who correct responses minimally (RLHF-V, arXiv 2312.00849, section 2)."""
 
 import random
-from typing import Literal
 
-from pydantic import Field
-
-from veridical.config import Recipe
 from veridical.feedback.segments import find_segments
-from veridical.files import hash_bytes
-from veridical.records import Comparison, Correction, Prompt, Rating, Response, Segment, SegmentKind
+from veridical.records import Correction, Prompt, Segment, SegmentKind
 from veridical.seeding import child_random
-from veridical.world.answers import Quality, answer_quality, description_quality, judge_answer
+from veridical.world.answers import judge_answer
 from veridical.world.claims import Claim
-from veridical.world.corrections import (
-    Corrected,
-    Edit,
-    apply_edits,
-    as_stated,
-    plan_edits,
-    restate,
-    state,
-)
 from veridical.world.descriptions import Mention
 from veridical.world.inventory import COLOURS, PLACES
 from veridical.world.judge import Verdict, judge_description
+from veridical.world.people.edits import Corrected, Edit, apply_edits, as_stated, restate, state
+from veridical.world.people.person import PersonModel, judgement_id
+from veridical.world.people.planning import plan_edits
 from veridical.world.scenes import Scene
 from veridical.world.tasks import Question, QuestionType
 
@@ -42,34 +27,6 @@ _KIND_OF_ANSWER: dict[QuestionType, SegmentKind] = {
     "other": "object",
     "yes_no": "object",
 }
-
-
-class PersonModel(Recipe):
-    """How a simulated person works and errs; all rates are probabilities."""
-
-    name: str = "person"
-    """Pseudonym; people of different names err independently."""
-    miss: float = Field(default=0.05, ge=0, le=1)
-    """Overlooking a fault (or a repeated sentence) while correcting; asked anew for each fault."""
-    slip: float = Field(default=0.01, ge=0, le=1)
-    """"Correcting" a statement that is right into one that is wrong; asked anew for each right
-    statement."""
-    replace_absent: float = Field(default=0.2, ge=0, le=1)
-    """Replacing an absent object by one that the response left out, where there is one, instead of
-    deleting it."""
-    add_missed: float = Field(default=0.0, ge=0, le=1)
-    """Adding a sentence on an object that the response left out, asked for each, in responses with
-    a fault. RLHF-V's people correct what is wrong and add nothing."""
-    comparison_error: float = Field(default=0.05, ge=0, le=1)
-    """Preferring the wrong one of two responses, or either of two equal ones."""
-    rating_error: float = Field(default=0.1, ge=0, le=1)
-    """Rating one step too high or too low."""
-
-
-EXACT = PersonModel(
-    name="exact", miss=0, slip=0, replace_absent=0, add_missed=0, comparison_error=0, rating_error=0
-)
-"""A person who never errs."""
 
 
 def correct(
@@ -105,7 +62,7 @@ def correct(
     if corrected is None or corrected.text == response_text:
         return None
     return Correction(
-        id=_judgement_id(prompt, person, response_text),
+        id=judgement_id(prompt, person, response_text),
         prompt_id=prompt.id,
         source="simulated",
         annotator=person.name,
@@ -116,95 +73,6 @@ def correct(
         segments=corrected.segments,
         origin=origin,
     )
-
-
-def compare(
-    scene: Scene,
-    prompt: Prompt,
-    first: Response,
-    second: Response,
-    person: PersonModel,
-    *,
-    seed: int,
-    question: Question | None = None,
-) -> Comparison:
-    """Choose the better of two responses: fewer hallucinations first, then more truth (LLaVA-RLHF).
-
-    Args:
-        scene: The truth.
-        prompt: What was asked.
-        first: The response shown first.
-        second: The response shown second.
-        person: Who compares.
-        seed: Root seed.
-        question: The question where it is not a description's.
-    """
-    rng = child_random(seed, "compare", person.name, prompt.id, first.text, second.text)
-    one, two = (_quality(scene, text, question) for text in (first.text, second.text))
-    preferred: Literal["first", "second", "tie"] = "tie"
-    if one.order != two.order:
-        preferred = "first" if one.order > two.order else "second"
-    if rng.random() < person.comparison_error:
-        others: dict[str, tuple[Literal["first", "second"], ...]] = {
-            "first": ("second",),
-            "second": ("first",),
-        }
-        preferred = rng.choice(others.get(preferred, ("first", "second")))
-    return Comparison(
-        id=_judgement_id(prompt, person, first.id, second.id),
-        prompt_id=prompt.id,
-        source="simulated",
-        annotator=person.name,
-        response_ids=(first.id, second.id),
-        preferred=preferred,
-        hallucination=None if preferred == "tie" else one.hallucinations != two.hallucinations,
-    )
-
-
-def rate(
-    scene: Scene,
-    prompt: Prompt,
-    response: Response,
-    person: PersonModel,
-    *,
-    seed: int,
-    question: Question | None = None,
-) -> Rating:
-    """Rate a response 0–6 as MMHal-Bench does; see `Quality.rating` for what the scores mean.
-
-    Args:
-        scene: The truth.
-        prompt: What was asked.
-        response: What was answered.
-        person: Who rates.
-        seed: Root seed.
-        question: The question where it is not a description's.
-    """
-    rng = child_random(seed, "rate", person.name, prompt.id, response.text)
-    quality = _quality(scene, response.text, question)
-    score = quality.rating
-    if rng.random() < person.rating_error:
-        score = {0: 1, 6: 5}.get(score) or score + rng.choice((-1, 1))
-    return Rating(
-        id=_judgement_id(prompt, person, response.id),
-        prompt_id=prompt.id,
-        source="simulated",
-        annotator=person.name,
-        response_id=response.id,
-        score=score,
-        reason="hallucination" if score < 3 else "",
-    )
-
-
-def _quality(scene: Scene, text: str, question: Question | None) -> Quality:
-    if question is None or question.type == "holistic":
-        return description_quality(judge_description(scene, text), n_objects=len(scene.groups))
-    return answer_quality(question, judge_answer(scene, question, text))
-
-
-def _judgement_id(prompt: Prompt, person: PersonModel, *parts: str) -> str:
-    digest = hash_bytes(chr(31).join(parts).encode("utf-8", "surrogatepass"))
-    return f"{prompt.id}/{person.name}-{digest[:8]}"
 
 
 def _correct_description(
