@@ -26,6 +26,7 @@ _OWN = {
     "llava-rlhf-conversations": "llava_rlhf.conversations",
     "llava-rlhf-facts": "facts",
     "chat": "chat",
+    "trl": "trainers.trl",
     "plain": "plain",
 }
 """Formats of this package: name → module with a `FORMAT`, in the order in which they are asked
