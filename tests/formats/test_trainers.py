@@ -7,13 +7,14 @@ from pyarrow import parquet
 
 from comparison_files import write_comparisons
 from correction_files import write_corrections
+from veridical.errors import ConfigError
 from veridical.feedback.datasets import export_dataset
 from veridical.feedback.registry import read_pairs
 from veridical.formats.importing import import_dataset
 from veridical.formats.registry import find_format
 from veridical.records import Correction, read_records
 
-TRAINERS = ["trl"]
+TRAINERS = ["trl", "llama-factory"]
 
 
 def texts(rows):
@@ -49,3 +50,21 @@ def test_trl_gets_messages_with_one_image_part(tmp_path):
     assert len(row["images"]) == 1
     features = json.loads(parquet.read_schema(out).metadata[b"huggingface"])["info"]["features"]
     assert features["images"] == [{"_type": "Image"}]
+
+
+def test_llama_factory_finds_the_file_through_its_dataset_info(tmp_path):
+    source = write_corrections(tmp_path / "records", count=1)
+    info = tmp_path / "out" / "dataset_info.json"
+    info.parent.mkdir()
+    info.write_text('{"other": {"file_name": "other.json"}}')
+    out = export_dataset(source, tmp_path / "out" / "mine.json", format_name="llama-factory")
+    (row,) = json.loads(out.read_text())
+    assert row["conversations"][0]["value"].startswith("<image>")
+    assert (out.parent / row["images"][0]).is_file()
+    entries = json.loads(info.read_text())
+    assert list(entries) == ["other", "mine"]
+    assert entries["mine"]["ranking"] is True
+    assert set(entries["mine"]["columns"].values()) <= row.keys()
+    info.write_text("[1]")
+    with pytest.raises(ConfigError, match="must be a JSON object"):
+        export_dataset(source, tmp_path / "out" / "b.json", format_name="llama-factory")

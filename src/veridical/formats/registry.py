@@ -27,6 +27,7 @@ _OWN = {
     "llava-rlhf-facts": "facts",
     "chat": "chat",
     "trl": "trainers.trl",
+    "llama-factory": "trainers.llama_factory",
     "plain": "plain",
 }
 """Formats of this package: name → module with a `FORMAT`, in the order in which they are asked
