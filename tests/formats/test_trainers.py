@@ -14,7 +14,7 @@ from veridical.formats.importing import import_dataset
 from veridical.formats.registry import find_format
 from veridical.records import Correction, read_records
 
-TRAINERS = ["trl", "llama-factory"]
+TRAINERS = ["trl", "llama-factory", "ms-swift"]
 
 
 def texts(rows):
@@ -68,3 +68,12 @@ def test_llama_factory_finds_the_file_through_its_dataset_info(tmp_path):
     info.write_text("[1]")
     with pytest.raises(ConfigError, match="must be a JSON object"):
         export_dataset(source, tmp_path / "out" / "b.json", format_name="llama-factory")
+
+
+def test_ms_swift_gets_the_preferred_answer_as_the_last_message(tmp_path):
+    source = write_corrections(tmp_path / "records", count=1)
+    out = export_dataset(source, tmp_path / "out" / "a.jsonl", format_name="ms-swift")
+    row = json.loads(out.read_text())
+    assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
+    assert row["messages"][0]["content"].count("<image>") == len(row["images"]) == 1
+    assert row["messages"][1]["content"] != row["rejected_response"]

@@ -28,6 +28,7 @@ _OWN = {
     "chat": "chat",
     "trl": "trainers.trl",
     "llama-factory": "trainers.llama_factory",
+    "ms-swift": "trainers.ms_swift",
     "plain": "plain",
 }
 """Formats of this package: name → module with a `FORMAT`, in the order in which they are asked
