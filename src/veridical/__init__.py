@@ -211,7 +211,7 @@ def __getattr__(name: str) -> object:
 
 
 def _import_home(home: str, name: str) -> object:
-    """Import the module of a public name; an optional package that it lacks is named with its extra."""
+    """Import the module of a public name; if a package is missing, say which extra has it."""
     try:
         return importlib.import_module(home)
     except ModuleNotFoundError as error:

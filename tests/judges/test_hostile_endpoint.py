@@ -1,4 +1,4 @@
-"""Replies made to harm: each is a failed judgement, nothing of it is kept, and the key goes nowhere."""
+"""Replies made to harm: failed judgements of which nothing is kept; the key goes nowhere."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The card of a score: what was measured, how it was asked and counted, and what the number does not say."""
+"""The card of a score: what was measured, how, and what the number does not say."""
 
 from collections.abc import Sequence
 from pathlib import Path

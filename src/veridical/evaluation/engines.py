@@ -1,9 +1,9 @@
-"""Who answers: a model that is loaded here when it is first needed, or one behind an endpoint."""
+"""Engines answer prompts: a model in this process, loaded when first needed, or an endpoint."""
 
 import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from veridical.errors import ModelError
 from veridical.evaluation.recipe import ModelSettings
@@ -14,11 +14,13 @@ from veridical.judges.completions import JsonObject, read_completion
 from veridical.judges.requests import ChatRequest, request_key
 from veridical.judges.settings import JudgeSettings
 from veridical.models.named import resolve_model
-from veridical.records import NO_IMAGE, Prompt, Response
+from veridical.records import NO_IMAGE, ImageRef, Prompt, Response
 from veridical.records.images import open_image
 from veridical.scoring.protocol import Preset
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from veridical.models.loading import VisionLanguageModel
 
 Finish = Literal["stop", "length"]
@@ -35,11 +37,11 @@ class Engine(Protocol):
         ...
 
     def answer(self, prompts: Sequence[Prompt], preset: Preset, *, seed: int) -> list[Response]:
-        """One response a prompt, in order."""
+        """Return one response per prompt, in order."""
         ...
 
     def close(self) -> None:
-        """Let the memory go."""
+        """Release the memory."""
         ...
 
 
@@ -96,14 +98,7 @@ class LocalEngine:
         answers = generate_responses(
             self._vlm,
             [prompt.question for prompt in prompts],
-            [
-                (
-                    None
-                    if prompt.image == NO_IMAGE
-                    else open_image(prompt.image, root=Path("/"), outside=True)
-                )
-                for prompt in prompts
-            ],
+            [_open(prompt.image) for prompt in prompts],
             temperature=preset.temperature,
             top_p=preset.top_p,
             max_new_tokens=preset.max_new_tokens,
@@ -116,12 +111,12 @@ class LocalEngine:
         ]
 
     def close(self) -> None:
-        """Forget the model."""
+        """Release the model."""
         self._vlm = None
 
 
 class EndpointEngine:
-    """A model behind an OpenAI-compatible endpoint; what it answered is kept and never asked again."""
+    """A model at an OpenAI-compatible endpoint; what it answered is kept and never asked again."""
 
     def __init__(self, settings: ModelSettings, *, cache: Path) -> None:
         self._settings = settings
@@ -148,7 +143,9 @@ class EndpointEngine:
                 self._cache.write(request, completion)
                 kept[request.key] = completion
 
-            outcomes = ChatClient(self._asked(preset), on_answer=keep).ask(todo) if todo else []
+            outcomes = (
+                ChatClient(self._connection(preset), on_answer=keep).ask(todo) if todo else []
+            )
         problems = [outcome.problem for outcome in outcomes if outcome.completion is None]
         if problems:
             raise ModelError(
@@ -164,7 +161,7 @@ class EndpointEngine:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _asked(self, preset: Preset) -> JudgeSettings:
+    def _connection(self, preset: Preset) -> JudgeSettings:
         settings = self._settings
         return JudgeSettings(
             model=settings.model,
@@ -178,12 +175,12 @@ class EndpointEngine:
         )
 
     def _request(self, prompt: Prompt, preset: Preset, seed: int) -> ChatRequest:
-        content: list[dict[str, Any]] = [{"type": "text", "text": prompt.question}]
+        content: list[dict[str, object]] = [{"type": "text", "text": prompt.question}]
         if prompt.image != NO_IMAGE:
             content.insert(
                 0, {"type": "image_url", "image_url": {"url": _data_url(Path(prompt.image.path))}}
             )
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "model": self._settings.model,
             "messages": [{"role": "user", "content": content}],
             "max_tokens": preset.max_new_tokens,
@@ -212,7 +209,7 @@ def _response(prompt: Prompt, text: str, model: str, preset: Preset, finish: Fin
 
 
 def _identify(name: str) -> str:
-    """Hash of a folder's weights and settings; of a hub id the cached commit, where there is one."""
+    """Hash of a folder's weights and settings; for a hub id its cached commit, if any."""
     path = Path(name)
     if path.is_dir():
         weights = hash_folder(path, pattern="**/*.safetensors")
@@ -223,6 +220,11 @@ def _identify(name: str) -> str:
 
     found = try_to_load_from_cache(name, "config.json")
     return f"{name} {Path(found).parent.name}" if isinstance(found, str) else name
+
+
+def _open(image: ImageRef) -> "Image | None":
+    """The picture of a prompt, which was checked when the prompt was built; None without one."""
+    return None if image == NO_IMAGE else open_image(image, root=Path("/"), outside=True)
 
 
 def _data_url(path: Path) -> str:

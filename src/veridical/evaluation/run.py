@@ -250,7 +250,7 @@ def _score(
 
 
 def _marked(benchmark: AnnotatedBenchmark[object], plan: Plan, folder: Path) -> bool:
-    """Whether people have marked all answers; where they have not, log where the sheet is."""
+    """Whether people have marked all answers; if not, log where the sheet is."""
     texts = {one.prompt_id: one.text for one in read_records(folder / "responses.jsonl", Response)}
     answers = [texts[one.id] for one in plan.questions]
     sheet = benchmark.write_sheet(folder / SHEET, plan.questions, answers)

@@ -1,4 +1,4 @@
-"""Answer many prompts in shards: each is written when done, and an interrupted run resumes there."""
+"""Answer prompts in shards: each is written when done, and an interrupted run resumes there."""
 
 import shutil
 from collections.abc import Callable, Sequence

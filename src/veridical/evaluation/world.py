@@ -53,7 +53,7 @@ def evaluate_world(
     label: str | None = None,
     out: Path | None = None,
 ) -> WorldEvaluation:
-    """Let a model answer the benchmark greedily, and judge what it says.
+    """Let a model answer the benchmark greedily, and judge its answers.
 
     Args:
         vlm: The model.
@@ -102,7 +102,7 @@ def hallucination_and_coverage(
     max_new_tokens: int = MAX_NEW_TOKENS,
     feature_cache: "FeatureCache | None" = None,
 ) -> CheckpointScores:
-    """Describe scenes greedily: how often with a hallucination, and with how much of what is there."""
+    """Describe scenes greedily and measure what chooses a checkpoint."""
     items = describe_items(scenes, seed=seed)
     generate = _generator(
         vlm,

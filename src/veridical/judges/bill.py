@@ -66,7 +66,7 @@ class Bill(NamedTuple):
 
 def estimate_tokens(request: ChatRequest, settings: JudgeSettings) -> Tokens:
     """Most tokens of one request: one per three bytes read, and as many written as are allowed."""
-    return Tokens(math.ceil(request.characters / _BYTES_PER_TOKEN) + 8, settings.max_tokens)
+    return Tokens(math.ceil(request.text_bytes / _BYTES_PER_TOKEN) + 8, settings.max_tokens)
 
 
 def used_tokens(request: ChatRequest, completion: JsonObject, settings: JudgeSettings) -> Tokens:

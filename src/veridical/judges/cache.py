@@ -1,4 +1,4 @@
-"""Answers that were paid for, on disk, by content of the request; whole or not at all after a kill."""
+"""Answers that were paid for, kept on disk by the content of their request, whole or not at all."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ class AnswerCache:
         self.url = url
 
     def read(self, request: ChatRequest) -> JsonObject | None:
-        """The answer to a request; None if there is none yet, or what was kept is no completion.
+        """The answer to a request; None if there is none, or what was kept is not a completion.
 
         Raises:
             DataError: The file was changed or broken; asking again silently would cost again.

@@ -1,4 +1,4 @@
-"""Ask an endpoint many things at once, patiently: bounded concurrency, time-outs, retries, one gate.
+"""Ask an endpoint many things at once, patiently: bounded concurrency, time-outs and retries.
 
 An answer is handed over the moment it arrives, so that a kill loses no more than what is under way.
 Each try of a request carries the request's key as `Idempotency-Key`: an endpoint that knows the

@@ -1,4 +1,4 @@
-"""A judge at an endpoint: what is in the cache is not asked; the rest is estimated, asked, kept and billed."""
+"""A judge at an endpoint: what the cache lacks is estimated, asked, kept and billed."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class Plan(NamedTuple):
     """What is to be asked, and what it will cost at most."""
 
     requests: list[ChatRequest]
-    """One a case."""
+    """One per case."""
     answers: dict[str, JsonObject]
     """Answers that are there already, by key."""
     missing: list[ChatRequest]
@@ -33,7 +33,7 @@ class EndpointJudge:
     """A language model at an OpenAI-compatible endpoint.
 
     Args:
-        settings: Whom, how patiently, for how much.
+        settings: Which judge, how patiently, for how much.
         offline: Ask nothing; what is not in the cache has failed.
     """
 
@@ -49,7 +49,7 @@ class EndpointJudge:
         return self.settings.model
 
     def plan(self, cases: Sequence[Case], template: Template) -> Plan:
-        """Look what must be asked. Asks nothing."""
+        """Find out what must be asked. Asks nothing."""
         requests = build_requests(cases, template, self.settings)
         unique = {request.key: request for request in requests}
         answers = {}

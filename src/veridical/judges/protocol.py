@@ -1,7 +1,7 @@
 """What a judge is: it reads cases and returns a review of each, or says why there is none.
 
-A review is not a score yet: reading a score out of it is the benchmark's task, so that every judge's
-words go through the same parser.
+A review is not a score yet: the benchmark reads the score out of it, so that every judge's words go
+through the same parser.
 """
 
 from collections.abc import Mapping, Sequence

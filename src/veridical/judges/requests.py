@@ -1,10 +1,11 @@
 """What is sent to a judge: the body of a chat request, and the key by which its answer is kept."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from veridical.files import hash_bytes
+from veridical.judges.completions import JsonObject
 from veridical.judges.protocol import Case, Message, Template
 from veridical.judges.settings import JudgeSettings
 
@@ -14,15 +15,11 @@ class ChatRequest(NamedTuple):
 
     key: str
     """Hash of address and body: whatever could change the answer."""
-    body: Mapping[str, Any]
+    body: JsonObject
     """The body of the request."""
 
-    @property
-    def characters(self) -> int:
-        """UTF-8 bytes of the messages, from which tokens are estimated."""
-        return sum(
-            len(message["content"].encode("utf-8", "replace")) for message in self.body["messages"]
-        )
+    text_bytes: int = 0
+    """UTF-8 bytes of the messages, from which tokens are estimated."""
 
 
 def build_requests(
@@ -32,7 +29,7 @@ def build_requests(
     return [_build(template.messages(case), template, settings) for case in cases]
 
 
-def request_key(url: str, body: Mapping[str, Any]) -> str:
+def request_key(url: str, body: JsonObject) -> str:
     """Hash what could change the answer.
 
     >>> request_key("http://a/v1/", {"model": "m"}) == request_key("http://a/v1", {"model": "m"})
@@ -50,7 +47,7 @@ def _build(messages: Sequence[Message], template: Template, settings: JudgeSetti
             Message("system", settings.system),
             *(one for one in messages if one.role != "system"),
         )
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         "model": settings.model,
         "messages": [message._asdict() for message in messages],
         settings.token_limit_field: settings.max_tokens,
@@ -60,4 +57,5 @@ def _build(messages: Sequence[Message], template: Template, settings: JudgeSetti
             template.temperature if settings.temperature is None else settings.temperature
         )
     body |= settings.extra
-    return ChatRequest(request_key(settings.url, body), body)
+    text_bytes = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
+    return ChatRequest(request_key(settings.url, body), body, text_bytes)

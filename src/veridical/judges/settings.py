@@ -1,10 +1,10 @@
-"""How a judge at an endpoint is asked: a section of a recipe, and the options of `veridical score`."""
+"""How a judge at an endpoint is asked: a recipe's section and the options of `veridical score`."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from veridical.config import Recipe
 
@@ -36,7 +36,7 @@ class JudgeSettings(Recipe):
     """Longest answer in tokens; the cost is estimated with it. LLaVA-Bench: 1,024."""
     token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105 (a field's name)
     """What the endpoint calls the limit; newer OpenAI models take only the second."""
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
     """Further fields of every request, for instance a seed."""
     accept_models: tuple[str, ...] = ()
     """Names that the endpoint may answer under in addition to the model's own and its dated

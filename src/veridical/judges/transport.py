@@ -68,20 +68,19 @@ class Transport:
             ConfigError: The endpoint refuses whatever is asked (key, address, model), or redirects
                 to another host.
         """
+        import httpx
         import openai
 
-        body = dict(request.body)
-        unsendable = _unsendable(body)
+        unsendable = _unsendable(request.body)
         if unsendable:
             return Failure(unsendable, again=False)
-        model, messages = body.pop("model"), body.pop("messages")
         try:
             async with asyncio.timeout(self._settings.timeout):
-                raw = await self._client.chat.completions.with_raw_response.create(
-                    model=model,
-                    messages=messages,
-                    extra_body=body,
-                    extra_headers={"Idempotency-Key": request.key},
+                response = await self._client.post(
+                    "/chat/completions",
+                    cast_to=httpx.Response,
+                    body=request.body,
+                    options={"headers": {"Idempotency-Key": request.key}},
                 )
         except openai.APIStatusError as error:
             return self._refused(error)
@@ -93,7 +92,7 @@ class Transport:
                 raise reason from error
             problem = redact(f"connection failed: {type(reason).__name__}: {reason}", self._key)
             return Failure(problem[:200], lost=True)
-        reply = parse_reply(raw.http_response.content, secret=self._key)
+        reply = parse_reply(response.content, secret=self._key)
         return reply.body if reply.body is not None else Failure(reply.problem, lost=True)
 
     def _refused(self, error: "APIStatusError") -> Failure:

@@ -1,4 +1,4 @@
-"""The embedded world's own benchmark: descriptions, yes/no probes and MMHal-style questions, judged exactly."""
+"""The world's own benchmark: descriptions, yes/no probes and questions, judged exactly."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

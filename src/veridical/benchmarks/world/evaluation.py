@@ -1,4 +1,4 @@
-"""A model's answers to the world's benchmark: judged, measured, pooled over seeds, compared in pairs."""
+"""Answers to the world's benchmark: judged, measured, pooled over seeds, compared in pairs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from veridical.seeding import child_seed
 
 
 class WorldEvaluation(NamedTuple):
-    """What a model said in the world, judged."""
+    """A model's answers in the world, judged."""
 
     items: tuple[WorldItem, ...]
     """What was asked."""
@@ -94,7 +94,7 @@ def score_world(
 
 
 def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> WorldEvaluation:
-    """Put several models' answers to the same items together (one method from several seeds); scenes stay clusters.
+    """Pool several models' answers to the same items (one method, several seeds) by scene.
 
     Raises:
         ConfigError: They answered different items, or there are none.
@@ -148,7 +148,7 @@ def compare_world(
 
 
 def write_evaluation(out: Path, evaluation: WorldEvaluation) -> Path:
-    """Write items, responses, judged rows and metrics; `score_world` gives the same from the first two."""
+    """Write items, responses, judged rows and metrics; the first two suffice to score again."""
     write_records(out / "items.jsonl", evaluation.items, kind="WorldItem")
     write_records(out / "responses.jsonl", evaluation.responses, kind="Response")
     write_records(out / "descriptions.jsonl", evaluation.descriptions, kind="DescriptionRow")

@@ -1,4 +1,4 @@
-"""All metrics of the world's benchmark from judged rows: once for files, once for answers in memory."""
+"""All metrics of the world's benchmark from judged rows, for files and for answers in memory."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

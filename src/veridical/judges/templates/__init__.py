@@ -1,7 +1,7 @@
 """Prompts for judges, from a file or our own; a hash says which one a score rests on.
 
-Published prompts are other people's text and are not shipped. Whoever names a file with one gets
-its scores, and the hash says whether the file is the published one, to the letter.
+Published prompts are other people's text and are not shipped. Name a file with one to get its
+scores; the hash shows whether the file is the published one, to the letter.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ OFFICIAL_SYSTEM_MESSAGES = {
 
 
 class PromptFile(NamedTuple):
-    """The text of a prompt and what is known of it."""
+    """The text of a prompt and whose it is."""
 
     name: str
     """"official" where the hash is a published one's, "veridical" for our own, else "custom"."""
@@ -70,13 +70,13 @@ def fill_slots(text: str, values: tuple[str, ...]) -> str:
     if len(parts) != len(values) + 1:
         raise ConfigError(
             f"The judge's template has {len(parts) - 1} places `{{}}`, {len(values)} are needed."
-            " Mend the template."
+            " Fix the template."
         )
     return parts[0] + "".join(value + part for value, part in zip(values, parts[1:], strict=True))
 
 
 class SlotTemplate(NamedTuple):
-    """A judge's prompt of one user message with a place `{}` for each field of a case, asked at temperature 0."""
+    """A judge's prompt: one user message, a place `{}` for each field of a case, temperature 0."""
 
     prompt: PromptFile
     """Its text."""
@@ -95,7 +95,7 @@ class SlotTemplate(NamedTuple):
 
     @property
     def temperature(self) -> float:
-        """0, so that asking again gives the same where the endpoint lets it."""
+        """0, so that asking again gives the same answer where the endpoint allows it."""
         return 0.0
 
     def messages(self, case: Case) -> tuple[Message, ...]:
