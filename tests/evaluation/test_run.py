@@ -243,7 +243,7 @@ def test_a_picture_outside_of_the_images_folder_is_refused_unless_links_are_want
     (folder / "images" / "0.png").symlink_to(outside)
     inside = {"images": str(folder / "images")}
     with judge_endpoint(rate=says(lambda i: "No")) as server:
-        with pytest.raises(DataError, match=r"elsewhere\.png` lies outside of that folder"):
+        with pytest.raises(DataError, match="leads out of the data set's folder"):
             evaluate(recipe(folder, models=[at(server, "m")], benchmark=inside))
         assert not server.bodies
         evaluate(
@@ -252,8 +252,14 @@ def test_a_picture_outside_of_the_images_folder_is_refused_unless_links_are_want
     for name in ("../elsewhere.png", str(outside)):
         row = {"question_id": 0, "image": name, "text": "Is there a thing 0?", "label": "no"}
         (folder / "questions.jsonl").write_text(json.dumps(row))
-        with pytest.raises(DataError, match="lies outside of that folder"):
+        with pytest.raises(DataError, match="leads out of the data set's folder"):
             evaluate(recipe(folder, models=[{"model": "no/such"}], benchmark=inside))
+
+
+def test_a_broken_picture_is_a_fault_before_a_model_is_loaded(folder):
+    (folder / "images" / "1.png").write_bytes((folder / "images" / "0.png").read_bytes()[:60])
+    with pytest.raises(DataError, match=r"(?s)1 fault .*question 1: .*cannot be decoded"):
+        evaluate(recipe(folder, models=[{"model": "no/such-model", "name": "x"}]))
 
 
 def test_what_an_interrupted_write_left_stops_no_resume(folder, tiny_llava_path):
@@ -312,7 +318,7 @@ def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path
         ({"options": {"task": "all"}}, ConfigError, "no option --task"),
         ({"templates": ["Say yes"]}, ConfigError, "must hold"),
         ({"benchmark": "mmhal"}, ConfigError, "needs a judge"),
-        ({"images": "/nowhere"}, DataError, r"3 faults.*no image '0.png' for question"),
+        ({"images": "/nowhere"}, DataError, r"3 faults.*question 0: no image '0.png'"),
         ({"judge": {"model": "m", "cache": "c"}, "world_items": "i"}, ConfigError, "two judges"),
     ],
 )

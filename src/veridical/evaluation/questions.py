@@ -9,7 +9,9 @@ from typing import NamedTuple
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.evaluation.recipe import BenchmarkSettings
 from veridical.files import hash_file, write_text_atomically
+from veridical.progress import track
 from veridical.records import NO_IMAGE, ImageRef, Prompt, Response
+from veridical.records.images import judged_image_fault
 from veridical.scoring.protocol import AnyBenchmark, BenchmarkPrompt, Files, Preset
 
 _SUFFIXES = ("", ".jpg", ".png", ".jpeg")
@@ -93,38 +95,25 @@ def find_images(
     """Find the image of every question, by the name that the benchmark gives it.
 
     Raises:
-        DataError: Images are missing or lie outside of the folder, all of them at once.
+        DataError: Images are missing, broken or outside of the folder; all of them at once.
     """
     folder = image_folder(settings)
     faults: list[Fault] = []
     found: dict[str | None, ImageRef] = {None: NO_IMAGE}
-    for question in {one.image: one for one in questions}.values():
-        if question.image is None:
-            continue
-        path = find_image(folder, question.image)
-        problem = _image_problem(path, folder, outside=settings.images_outside)
-        if path is None or problem:
-            faults.append(
-                Fault(
-                    folder, None, f"no image {question.image!r} for question {question.id}{problem}"
-                )
-            )
+    named = {one.image: one for one in reversed(questions) if one.image is not None}  # the first
+    for name, question in track(named.items(), label="check images", total=len(named)):
+        path = find_image(folder, name)
+        if path is None:
+            problem = f"no image {name!r}. Set `images` to the folder that holds it."
         else:
-            found[question.image] = ImageRef(path=str(path.absolute()), sha256=hash_file(path))
+            found[name] = ImageRef(path=str(path.absolute()), sha256=hash_file(path))
+            outside = settings.images_outside
+            problem = judged_image_fault(found[name], root=folder, outside=outside) or ""
+        if problem:
+            faults.append(Fault(folder, None, f"question {question.id}: {problem}"))
     if faults:
         raise DataError(faults)
     return found
-
-
-def _image_problem(path: Path | None, folder: Path, *, outside: bool) -> str:
-    if path is None:
-        return ". Set `images` to the folder that holds it."
-    if outside or path.resolve().is_relative_to(folder.resolve()):
-        return ""
-    return (
-        f": `{path.resolve()}` lies outside of that folder. Put it inside; links are followed with"
-        " `images_outside = true`."
-    )
 
 
 def build_prompts(

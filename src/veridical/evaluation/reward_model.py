@@ -1,8 +1,8 @@
-"""How good a reward model is: agreement with people, calibration, and whether it reads what it is shown.
+"""How good a reward model is: agreement with people, calibration, and whether it reads its input.
 
-Reads what `veridical train reward` leaves of the held-out comparisons (`held_out.jsonl`); needs no
-torch. Comparisons that people called a tie have no right side and stand apart. A reward that ties
-is not right.
+Reads the held-out comparisons that `veridical train reward` writes (`held_out.jsonl`); needs no
+torch. Comparisons that people called a tie have no right side and are counted apart. A reward that
+ties is not right.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +16,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from veridical.errors import DataError, Fault
 from veridical.files import read_jsonl_rows
 from veridical.records import Metric, Source
+from veridical.records.storage import describe_validation
 from veridical.statistics import mcnemar, wilson
 
 _BINS = 10
 _TIE = 1e-5
+
+
+JsonTree = dict[str, Any]
+"""Nested plain values, as JSON has them."""
 
 
 class HeldOutRow(BaseModel):
@@ -34,9 +39,9 @@ class HeldOutRow(BaseModel):
     source: Source
     """Who judged."""
     preference: float
-    """Probability that the first response is the better one, as people see it."""
+    """Probability that the first response is the better one, according to people."""
     hallucination: bool | None
-    """Whether hallucinations decided it; None where nobody noted it."""
+    """Whether hallucinations decided it; None if nobody noted it."""
     lengths: tuple[int, int]
     """Characters of the two responses."""
     rewards: dict[str, tuple[float, float]]
@@ -45,19 +50,19 @@ class HeldOutRow(BaseModel):
 
 
 class RewardReport(NamedTuple):
-    """What there is to say of a reward model."""
+    """A report on a reward model."""
 
     accuracy: Metric
     """Share of the comparisons in which the reward prefers what people prefer."""
-    text: dict[str, Any]
-    """Everything, as plain values: what `write_report` writes."""
+    text: JsonTree
+    """Everything, as plain values for JSON."""
 
 
 def read_held_out(path: Path | str) -> list[HeldOutRow]:
     """Read the file of held-out comparisons.
 
     Raises:
-        DataError: The file is missing, or a row is none.
+        DataError: The file is missing, or a row is not a held-out comparison.
     """
     path = Path(path)
     rows, faults = [], []
@@ -69,11 +74,11 @@ def read_held_out(path: Path | str) -> list[HeldOutRow]:
                 Fault(
                     path,
                     row.line,
-                    f"no held-out comparison: {str(error).splitlines()[-2].strip()}.",
+                    f"not a held-out comparison: {describe_validation(error)}.",
                 )
             )
     if faults:
-        raise DataError(faults, advice="Train again with --resume to write the file anew.")
+        raise DataError(faults, advice="Run the training again with --resume to rewrite the file.")
     return rows
 
 
@@ -84,8 +89,8 @@ def report_rewards(
 
     Args:
         rows: Held-out comparisons with their rewards.
-        kinds: For each comparison's id the kinds of hallucination that its responses differ in,
-            where known.
+        kinds: The kinds of hallucination that a comparison's responses differ in, by its id, where
+            known.
 
     Returns:
         Accuracy with Wilson's interval, overall and by margin (quarters of the comparisons, by how
@@ -107,7 +112,7 @@ def report_rewards(
 
     longer = _rate(np.array([_longer_preferred(row) == "longer" for row in judged], dtype=bool))
     shorter = _rate(np.array([_longer_preferred(row) == "shorter" for row in judged], dtype=bool))
-    report: dict[str, Any] = {
+    report: dict[str, object] = {
         "comparisons": len(rows),
         "ties_of_people": len(rows) - len(judged),
         "ties_of_the_reward": int((np.abs(intact) <= _TIE).sum()),
@@ -126,7 +131,7 @@ def report_rewards(
 
 
 def summary_line(report: RewardReport) -> str:
-    """Say on one line how good the reward model is and whether it reads."""
+    """Say in one line how good the reward model is and whether it reads its input."""
     metric, leak = report.accuracy, report.text["leak_check"]
     text = (
         f"Accuracy on {metric.n} held-out comparisons {metric.value:.1%}"
@@ -164,7 +169,7 @@ def _decision(row: HeldOutRow) -> str:
     return {True: "hallucination", False: "helpfulness", None: "not noted"}[row.hallucination]
 
 
-def _by_margin(margins: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[dict[str, Any]]:
+def _by_margin(margins: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[dict[str, object]]:
     order = np.argsort(np.abs(margins), kind="stable")
     return [
         {
@@ -177,7 +182,7 @@ def _by_margin(margins: NDArray[np.float64], correct: NDArray[np.bool_]) -> list
     ]
 
 
-def _calibration(margins: NDArray[np.float64], correct: NDArray[np.bool_]) -> dict[str, Any]:
+def _calibration(margins: NDArray[np.float64], correct: NDArray[np.bool_]) -> dict[str, object]:
     """Compare how sure the reward is of its choice, σ(|margin|), with how often it is right."""
     sure = 1 / (1 + np.exp(-np.abs(margins)))
     places = np.clip(((sure - 0.5) * 2 * _BINS).astype(int), 0, _BINS - 1)
@@ -187,17 +192,19 @@ def _calibration(margins: NDArray[np.float64], correct: NDArray[np.bool_]) -> di
         count = int(inside.sum())
         if not count:
             continue
-        said, was = float(sure[inside].mean()), _rate(correct[inside])
-        error += count / len(sure) * abs(said - was.value)
+        predicted, observed = float(sure[inside].mean()), _rate(correct[inside])
+        error += count / len(sure) * abs(predicted - observed.value)
         low = 0.5 + place / (2 * _BINS)
-        bins.append({"from": low, "to": low + 1 / (2 * _BINS), "predicted": said, "observed": was})
+        bins.append(
+            {"from": low, "to": low + 1 / (2 * _BINS), "predicted": predicted, "observed": observed}
+        )
     chosen = np.where(correct, sure, 1 - sure)
     brier = float(np.mean((1 - chosen) ** 2)) if len(sure) else 0.0
     return {"expected_calibration_error": error, "brier_score": brier, "n": len(sure), "bins": bins}
 
 
-def _leak_check(rows: Sequence[HeldOutRow]) -> dict[str, dict[str, Any]]:
-    """How accuracy changes when facts or image are taken away, in pairs, and how far margins move on average."""
+def _leak_check(rows: Sequence[HeldOutRow]) -> dict[str, dict[str, object]]:
+    """How accuracy changes without facts or image, in pairs, and how far margins move on average."""
     found = {}
     for name in dict.fromkeys(name for row in rows for name in row.rewards):
         some = [row for row in rows if name in row.rewards]
@@ -211,7 +218,7 @@ def _leak_check(rows: Sequence[HeldOutRow]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, Mapping):
