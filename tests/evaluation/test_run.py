@@ -1,6 +1,7 @@
 """Models × benchmarks: a real miniature, an endpoint that is a real server, small files."""
 
 import base64
+import io
 import json
 
 import pytest
@@ -260,6 +261,60 @@ def test_a_broken_picture_is_a_fault_before_a_model_is_loaded(folder):
     (folder / "images" / "1.png").write_bytes((folder / "images" / "0.png").read_bytes()[:60])
     with pytest.raises(DataError, match=r"(?s)1 fault .*question 1: .*cannot be decoded"):
         evaluate(recipe(folder, models=[{"model": "no/such-model", "name": "x"}]))
+
+
+def test_an_endpoint_gets_the_picture_that_training_sees(folder):
+    """Upright, in RGB, named by its true type; what any reader sees alike goes as it is."""
+    import numpy as np
+    from PIL import Image
+
+    from veridical.records import ImageRef
+    from veridical.records.images import open_image
+
+    rng = np.random.default_rng(0)
+    pixels = Image.fromarray(rng.integers(0, 255, (8, 16, 3), dtype=np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    deep = Image.fromarray(rng.integers(0, 65535, (8, 8)).astype(np.uint16))
+    clear = pixels.convert("RGBA")
+    clear.putalpha(0)
+    pictures = {
+        "plain.png": (pixels, {}),
+        "turned.jpg": (pixels, {"exif": turned}),
+        "cmyk.jpg": (pixels.convert("CMYK"), {}),
+        "scan.tiff": (pixels, {}),
+        "deep.png": (deep, {}),
+        "clear.png": (clear, {}),
+        "palette.gif": (pixels.convert("P"), {}),
+        "named-wrongly.jpg": (pixels, {"format": "PNG"}),
+    }
+    rows = []
+    for number, (name, (picture, how)) in enumerate(pictures.items()):
+        picture.save(folder / "images" / name, **how)
+        row = {"question_id": number, "image": name, "text": f"Thing {number}?", "label": "no"}
+        rows.append(json.dumps(row))
+    (folder / "questions.jsonl").write_text("\n".join(rows))
+    seen = {}
+
+    def look(content):
+        picture, question = content
+        head, _, data = picture["image_url"]["url"].partition(";base64,")
+        number = int(question["text"].split()[-1].rstrip("?"))
+        seen[list(pictures)[number]] = head, base64.b64decode(data)
+        return "No."
+
+    with judge_endpoint(rate=look) as server:
+        evaluate(recipe(folder, models=[at(server, "m")]))
+    assert seen.keys() == pictures.keys()
+    for name, (head, data) in seen.items():
+        with Image.open(io.BytesIO(data)) as sent:
+            assert head == f"data:{Image.MIME[sent.format]}", name
+            assert sent.mode == "RGB", name
+            assert sent.getexif().get(0x0112, 1) == 1, name
+            same = open_image(ImageRef(path=name), root=folder / "images")
+            assert sent.tobytes() == same.tobytes(), name
+    assert seen["plain.png"][1] == (folder / "images" / "plain.png").read_bytes()
+    assert Image.open(io.BytesIO(seen["turned.jpg"][1])).size == (8, 16)
 
 
 def test_what_an_interrupted_write_left_stops_no_resume(folder, tiny_llava_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from veridical.errors import ModelError
 from veridical.evaluation.recipe import ModelSettings
-from veridical.files import hash_bytes, hash_file, hash_folder, read_bytes
+from veridical.files import hash_bytes, hash_file, hash_folder
 from veridical.judges.cache import AnswerCache
 from veridical.judges.client import ChatClient
 from veridical.judges.completions import JsonObject, read_completion
@@ -15,7 +15,7 @@ from veridical.judges.requests import ChatRequest, request_key
 from veridical.judges.settings import JudgeSettings
 from veridical.models.named import resolve_model
 from veridical.records import NO_IMAGE, ImageRef, Prompt, Response
-from veridical.records.images import open_image
+from veridical.records.images import open_image, plain_image
 from veridical.scoring.protocol import Preset
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from veridical.models.loading import VisionLanguageModel
 
 Finish = Literal["stop", "length"]
-
-_IMAGE_TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
 
 
 class Engine(Protocol):
@@ -177,9 +175,7 @@ class EndpointEngine:
     def _request(self, prompt: Prompt, preset: Preset, seed: int) -> ChatRequest:
         content: list[dict[str, object]] = [{"type": "text", "text": prompt.question}]
         if prompt.image != NO_IMAGE:
-            content.insert(
-                0, {"type": "image_url", "image_url": {"url": _data_url(Path(prompt.image.path))}}
-            )
+            content.insert(0, {"type": "image_url", "image_url": {"url": _data_url(prompt.image)}})
         body: dict[str, object] = {
             "model": self._settings.model,
             "messages": [{"role": "user", "content": content}],
@@ -227,7 +223,7 @@ def _open(image: ImageRef) -> "Image | None":
     return None if image == NO_IMAGE else open_image(image, root=Path("/"), outside=True)
 
 
-def _data_url(path: Path) -> str:
-    data = read_bytes(path)
-    kind = next((kind for start, kind in _IMAGE_TYPES.items() if data.startswith(start)), "jpeg")
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+def _data_url(image: ImageRef) -> str:
+    """The picture that `_open` gives, as a data URL."""
+    plain = plain_image(image, root=Path("/"), outside=True)
+    return f"data:{plain.mime};base64,{base64.b64encode(plain.data).decode()}"

@@ -11,7 +11,7 @@ from veridical.evaluation.recipe import BenchmarkSettings
 from veridical.files import hash_file, write_text_atomically
 from veridical.progress import track
 from veridical.records import NO_IMAGE, ImageRef, Prompt, Response
-from veridical.records.images import judged_image_fault
+from veridical.records.images import recorded_image_fault
 from veridical.scoring.protocol import AnyBenchmark, BenchmarkPrompt, Files, Preset
 
 _SUFFIXES = ("", ".jpg", ".png", ".jpeg")
@@ -108,7 +108,7 @@ def find_images(
         else:
             found[name] = ImageRef(path=str(path.absolute()), sha256=hash_file(path))
             outside = settings.images_outside
-            problem = judged_image_fault(found[name], root=folder, outside=outside) or ""
+            problem = recorded_image_fault(found[name], root=folder, outside=outside) or ""
         if problem:
             faults.append(Fault(folder, None, f"question {question.id}: {problem}"))
     if faults:
