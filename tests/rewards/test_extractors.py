@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from veridical.rewards.extractors import extract_choice, extract_yes_no
@@ -117,3 +119,19 @@ def test_yes_and_no(text, said):
 )
 def test_the_letter_of_an_option(text, letter):
     assert extract_choice(text) == letter
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["\n", " ", ".\n", '\n"', "\n(", ". ", "answer is A. ", "A, ", "the answer: ", "no\n", "(A", "A)\n"],
+)
+@pytest.mark.parametrize("extract", [extract_yes_no, extract_choice])
+def test_time_grows_with_the_length_of_the_text_alone(extract, piece):
+    begun = time.process_time()
+    extract(piece * 40_000 + "x")
+    assert time.process_time() - begun < 3
+
+
+def test_an_answer_after_many_blanks_is_read():
+    assert extract_yes_no("\n" * 500 + "Yes, it is.") == "yes"
+    assert extract_choice("It is red." + "\n" * 500 + "B.") == "B"

@@ -8,24 +8,15 @@ Laws (tests hold them for any Unicode text):
 
 The comparison is made on words, so it does not depend on a tokenizer (`feedback.masks` carries the
 spans over to tokens). It is made without `difflib`'s "autojunk", which from 200 elements on ignores
-the frequent ones, and thereby changes what counts as corrected in longer texts only.
+the frequent ones, and so changes what counts as corrected in longer texts only.
 """
 
-import difflib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from veridical.feedback.matching import Edit, find_edits
 from veridical.feedback.words import Word, ends_sentence, find_words
 from veridical.records import Segment
-
-
-class _Edit(NamedTuple):
-    """Words `a_start:a_end` of the rejected text are replaced by words `b_start:b_end` of the chosen one."""
-
-    a_start: int
-    a_end: int
-    b_start: int
-    b_end: int
 
 
 class _Kept(NamedTuple):
@@ -64,10 +55,7 @@ def find_segments(rejected: str, chosen: str, *, min_match: int = 1) -> tuple[Se
     if min_match < 1:
         raise ValueError(f"min_match must be at least 1, got {min_match}.")
     a, b = find_words(rejected), find_words(chosen)
-    matcher = difflib.SequenceMatcher(
-        None, [word.text for word in a], [word.text for word in b], autojunk=False
-    )
-    edits = [_Edit(*code[1:]) for code in matcher.get_opcodes() if code[0] != "equal"]
+    edits = find_edits([word.text for word in a], [word.text for word in b])
     edits = _slide_edits(edits, a, b)
     end = _Kept(len(rejected), len(rejected), len(chosen), len(chosen))
     changes = _changes_between(rejected, chosen, [*_kept_words(edits, a, b), end])
@@ -168,10 +156,10 @@ def _rebuild(text: str, spans: Sequence[tuple[int, int]], replacements: Sequence
     return "".join([*parts, text[last:]])
 
 
-def _kept_words(edits: list[_Edit], a: list[Word], b: list[Word]) -> list[_Kept]:
+def _kept_words(edits: list[Edit], a: list[Word], b: list[Word]) -> list[_Kept]:
     kept = []
     i = j = 0
-    for edit in [*edits, _Edit(len(a), len(a), len(b), len(b))]:
+    for edit in [*edits, Edit(len(a), len(a), len(b), len(b))]:
         kept += [
             _Kept(x.start, x.end, y.start, y.end)
             for x, y in zip(a[i : edit.a_start], b[j : edit.b_start], strict=True)
@@ -202,13 +190,13 @@ def _changes_between(rejected: str, chosen: str, kept: list[_Kept]) -> list[_Cha
     return changes
 
 
-def _slide_edits(edits: list[_Edit], a: list[Word], b: list[Word]) -> list[_Edit]:
+def _slide_edits(edits: list[Edit], a: list[Word], b: list[Word]) -> list[Edit]:
     """Move pure insertions and deletions to sentence borders where the same change can be told in several ways.
 
     "A dog. [A cat.] A bird." and "A dog. A [cat. A] bird." are the same change; the first is what
     was meant.
     """
-    slid: list[_Edit] = []
+    slid: list[Edit] = []
     for number, edit in enumerate(edits):
         before = edit.a_start - (slid[-1].a_end if slid else 0)
         after = (edits[number + 1].a_start if number + 1 < len(edits) else len(a)) - edit.a_end
@@ -221,28 +209,35 @@ def _slide_edits(edits: list[_Edit], a: list[Word], b: list[Word]) -> list[_Edit
             shift = _best_shift(a, edit.a_start, edit.a_end, room_before, room_after)
         else:
             shift = 0
-        slid.append(_Edit(*(place + shift for place in edit)))
+        slid.append(Edit(*(place + shift for place in edit)))
     return slid
 
 
 def _best_shift(words: list[Word], start: int, end: int, room_before: int, room_after: int) -> int:
-    shifts = [0]
-    while (
-        shifts[-1] > -room_before
-        and words[start + shifts[-1] - 1].text == words[end + shifts[-1] - 1].text
-    ):
-        shifts.append(shifts[-1] - 1)
-    forward = 0
-    while forward < room_after and words[start + forward].text == words[end + forward].text:
-        forward += 1
-        shifts.append(forward)
-    return max(
-        shifts,
-        key=lambda shift: (
-            _border(words, start + shift) + _border(words, end + shift),
-            -abs(shift),
-        ),
-    )
+    """How far to move an edit so that it begins and ends at sentence borders; the nearest such place."""
+    best, best_borders = 0, _borders(words, start, end, 0)
+    back = forward = 0
+    while best_borders < 2:
+        can_back = back < room_before and (
+            words[start - back - 1].text == words[end - back - 1].text
+        )
+        can_forward = forward < room_after and (
+            words[start + forward].text == words[end + forward].text
+        )
+        if not can_back and not can_forward:
+            break
+        for possible, shift in ((can_back, -back - 1), (can_forward, forward + 1)):
+            if possible and _borders(words, start, end, shift) > best_borders:
+                best, best_borders = shift, _borders(words, start, end, shift)
+        back += can_back
+        forward += can_forward
+        room_before = room_before if can_back else back
+        room_after = room_after if can_forward else forward
+    return best
+
+
+def _borders(words: list[Word], start: int, end: int, shift: int) -> int:
+    return _border(words, start + shift) + _border(words, end + shift)
 
 
 def _border(words: list[Word], place: int) -> int:

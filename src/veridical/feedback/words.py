@@ -6,6 +6,7 @@ stand alone. White space belongs to no word.
 """
 
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 _JOINER = "\u200d"
@@ -54,6 +55,7 @@ def ends_sentence(word: Word) -> bool:
     return word.text[0] in _SENTENCE_ENDS
 
 
+@lru_cache(maxsize=4096)
 def _kind_of(sign: str) -> str:
     if sign.isspace():
         return "space"

@@ -11,7 +11,9 @@ from typing import Literal
 
 YesNo = Literal["yes", "no"]
 
-_QUOTES = r"[\s\"'“”‘’*_`(\[{>-]*"
+_BLANKS = re.compile(r"\s{2,}")
+_MOST_QUOTES = 40  # more signs before an answer are not read, so that time grows with length only
+_QUOTES = rf"[\s\"'“”‘’*_`(\[{{>-]{{0,{_MOST_QUOTES}}}"
 _END = r"(?![\w'’-])"
 _ADVERB = r"(?:\s+(?:most\s+likely|likely|probably|clearly|definitely|therefore|thus|indeed|simply|then|hence))?"
 _YES_NO = rf"(yes|no){_END}"
@@ -44,11 +46,11 @@ _CHOSEN_LETTER = re.compile(
     re.IGNORECASE,
 )
 _LINE_LETTER = re.compile(
-    rf"^[\s\"'“‘*_`]*(?:\(([{_LETTERS}])\)|\[([{_LETTERS}])\]|([{_LETTERS}])(?=[.):;,*\"'”’\]]|\s*$))",
+    rf"^[\s\"'“‘*_`]{{0,{_MOST_QUOTES}}}(?:\(([{_LETTERS}])\)|\[([{_LETTERS}])\]|([{_LETTERS}])(?=[.):;,*\"'”’\]]|\s*$))",
     re.IGNORECASE | re.MULTILINE,
 )
 _LAST_LETTER = re.compile(
-    rf"(?:[.!?:]\s+|\n|\b(?i:so|therefore|thus|hence),?\s+){_QUOTES}([{_LETTERS}])[\s\"'“”‘’*_`)\].!]*$"
+    rf"(?:[.!?:]\s+|\n|\b(?i:so|therefore|thus|hence),?\s+){_QUOTES}([{_LETTERS}])[\s\"'“”‘’*_`)\].!]{{0,{_MOST_QUOTES}}}$"
 )
 _BRACKETED_LETTER = re.compile(rf"(?<!\w)[(\[]([{_LETTERS}])[)\]]")
 _SEVERAL_LETTERS = re.compile(
@@ -68,6 +70,7 @@ def extract_yes_no(text: str) -> YesNo | None:
     >>> extract_yes_no("North of the river.") is None
     True
     """
+    text = _with_single_blanks(text)
     if _NO_VERDICT.match(text.lstrip(" \t\n\"'*_`([{>-")):
         return None
     found = [match[1].lower() for match in _STATED_YES_NO.finditer(text)]
@@ -92,6 +95,7 @@ def extract_choice(text: str) -> str | None:
     >>> extract_choice("A dog is on the sofa.") is None
     True
     """
+    text = _with_single_blanks(text)
     stated = [
         match for match in _STATED_LETTER.finditer(text) if not _is_article(match[2], match[3])
     ]
@@ -101,7 +105,7 @@ def extract_choice(text: str) -> str | None:
     if _SEVERAL_LETTERS.match(text):
         return None
     found = {
-        match[2].upper() for match in stated if not _SEVERAL_LETTERS.match(text[match.start(2) :])
+        match[2].upper() for match in stated if not _SEVERAL_LETTERS.match(text, match.start(2))
     }
     found |= {match[1].upper() for match in _CHOSEN_LETTER.finditer(text)}
     listed = {next(filter(None, match.groups())).upper() for match in _LINE_LETTER.finditer(text)}
@@ -111,6 +115,11 @@ def extract_choice(text: str) -> str | None:
     if not found:
         found = set(_BRACKETED_LETTER.findall(text))
     return found.pop() if len(found) == 1 else None
+
+
+def _with_single_blanks(text: str) -> str:
+    """A text in which a run of blanks is one: a line break where it holds any, else a space."""
+    return _BLANKS.sub(lambda run: "\n" if "\n" in run[0] else " ", text)
 
 
 def _is_article(letter: str, following: str | None) -> bool:
