@@ -1,0 +1,166 @@
+"""Every family of the table, on a random miniature: what Veridical computes is what transformers does.
+
+The oracle is transformers alone: processor, one unpadded forward per response, log-softmax over all
+logits; `generate` for one prompt at a time.
+"""
+
+from functools import cache
+from itertools import product
+
+import pytest
+import torch
+
+import model_zoo
+from miniatures import picture
+from veridical.models.architectures.parts import language_model
+from veridical.models.branches import (
+    BranchBatch,
+    no_branches_reason,
+    score_branches,
+    stack_responses,
+)
+from veridical.models.generation import generate_tokens
+from veridical.models.loading import load_model
+from veridical.models.lora import LoraRecipe, add_lora
+from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.responses import encode_responses
+
+QUESTIONS = ["What is in the picture?", "Is there a knife in the image?", "Describe it."]
+IMAGES = [
+    picture(0, size=(64, 48)),
+    [picture(1, size=(30, 90)), picture(2, size=(64, 64))],
+    None,
+]
+RESPONSES = ["There is a red car.", "No, there is no knife.", "Two dogs.", "A man rides."]
+SUPPORTED = [name for name in model_zoo.NAMES if name != "mllama"]
+AFTER_PROMPT = {("paligemma", "token_type_ids"): 1, ("", "attention_mask"): 1}
+"""What transformers wants of a response's tokens where it is not 0."""
+CANNOT = {
+    # Its processor raises without an image.
+    "paligemma": {2},
+    # LLaVA's processor, used here since Pixtral's needs torchvision, counts two sizes as one.
+    "llava, pixtral": {1},
+    "mistral3": {1},
+}
+"""Prompts that the miniature's own processor cannot lay out."""
+
+
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory):
+    return cache(lambda name: model_zoo.build(name, tmp_path_factory.mktemp("zoo") / "model"))
+
+
+@pytest.fixture(params=SUPPORTED)
+def family(request, folder_of):
+    """A miniature with the numbers of the prompts that its processor takes."""
+    vlm = load_model(folder_of(request.param), device="cpu")
+    return vlm, [n for n in range(3) if n not in CANNOT.get(request.param, ())]
+
+
+def as_transformers_reads_it(vlm, number):
+    """A prompt as the model's own processor lays it out."""
+    images = IMAGES[number] or []
+    images = images if isinstance(images, list) else [images]
+    content = [{"type": "image"}] * len(images) + [{"type": "text", "text": QUESTIONS[number]}]
+    text = vlm.processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True
+    )
+    begins = vlm.tokenizer.bos_token and text.startswith(vlm.tokenizer.bos_token)
+    inputs = vlm.processor(
+        text=[text],
+        images=[images] if images else None,
+        add_special_tokens=not begins,
+        return_tensors="pt",
+    )
+    inputs.pop("labels", None)
+    return dict(inputs)
+
+
+def score_alone(vlm, number, ids):
+    """Log-probabilities of a response in a forward of its own."""
+    inputs, response = as_transformers_reads_it(vlm, number), torch.tensor([ids])
+    family = vlm.model.config.model_type
+    for key, value in inputs.items():
+        if value.shape == inputs["input_ids"].shape and key != "input_ids":
+            fill = AFTER_PROMPT.get((family, key), AFTER_PROMPT.get(("", key), 0))
+            inputs[key] = torch.cat([value, torch.full_like(response, fill).to(value.dtype)], -1)
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], response], -1)
+    logits = vlm.model(**inputs).logits[0].log_softmax(-1)
+    return logits[-len(ids) - 1 : -1].gather(1, response.T).squeeze(1)
+
+
+@torch.no_grad()
+def test_scores_are_those_of_plain_transformers(family):
+    """One, two and no images in one batch, padded left and right, K = 1, 2, 4, with LoRA and without."""
+    vlm, numbers = family
+    ids = [response.ids for response in encode_responses(vlm, RESPONSES)]
+    for adapter in (False, True):
+        if adapter:
+            vlm = add_lora(vlm, LoraRecipe(rank=2))
+            vlm.model.eval()
+            for name, parameter in vlm.model.named_parameters():
+                if "lora_B" in name:
+                    parameter.normal_(0, 0.1)
+        alone = {(n, r): score_alone(vlm, n, ids[r]) for n, r in product(numbers, range(4))}
+        for side, K in (("left", 1), ("left", 4), ("right", 2)):
+            vlm.tokenizer.padding_side = side
+            prompt = encode_prompts(
+                vlm, [QUESTIONS[n] for n in numbers], [IMAGES[n] for n in numbers]
+            )
+            rows = [[ids[(n + k) % 4] for k in range(K)] for n in numbers]
+            batch = BranchBatch(prompt, *stack_responses(rows))
+            for plain in {True, no_branches_reason(vlm.model) is not None}:
+                scores = score_branches(vlm.model, batch, plain=plain)
+                for (b, n), k in product(enumerate(numbers), range(K)):
+                    expected = alone[n, (n + k) % 4]
+                    torch.testing.assert_close(
+                        scores[b, k, : len(expected)], expected, rtol=0, atol=1e-5
+                    )
+    vlm.tokenizer.padding_side = "left"
+
+
+@torch.inference_mode()
+def test_greedy_responses_are_those_of_generate(family):
+    vlm, numbers = family
+    prompt = encode_prompts(vlm, [QUESTIONS[n] for n in numbers], [IMAGES[n] for n in numbers])
+    found = generate_tokens(
+        vlm,
+        prompt,
+        streams=[[0]] * len(numbers),
+        temperature=0,
+        top_p=1,
+        max_new_tokens=8,
+        forbidden=vlm.placeholder_token_ids,
+    )
+    for n, (answer,) in zip(numbers, found, strict=True):
+        inputs = as_transformers_reads_it(vlm, n)
+        expected = vlm.model.generate(
+            **inputs,
+            do_sample=False,
+            max_new_tokens=8,
+            suppress_tokens=list(vlm.placeholder_token_ids),
+        )[0, inputs["input_ids"].shape[1] :].tolist()
+        assert answer == expected
+
+
+@torch.inference_mode()
+def test_samples_are_the_same_on_both_decoding_paths(family):
+    vlm, numbers = family
+    prompt = encode_prompts(vlm, [QUESTIONS[n] for n in numbers], [IMAGES[n] for n in numbers])
+    streams = [[10 * n + k for k in range(3)] for n in numbers]
+    options = {"temperature": 1.0, "top_p": 0.9, "max_new_tokens": 6, "forbidden": ()}
+    fast, general = (
+        generate_tokens(vlm, prompt, streams=streams, general=general, **options)
+        for general in (False, True)
+    )
+    assert fast == general
+
+
+def test_an_adapter_lands_in_the_language_model_alone(family):
+    vlm, _ = family
+    inside = {id(parameter) for parameter in language_model(vlm.model).parameters()}
+    worn = add_lora(vlm, LoraRecipe(rank=2))
+    decoder = {id(parameter) for parameter in language_model(worn.model).parameters()}
+    trained = [parameter for parameter in worn.model.parameters() if parameter.requires_grad]
+    assert trained
+    assert all(id(parameter) in decoder - inside for parameter in trained)
