@@ -16,7 +16,8 @@ from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import LoraRecipe, add_lora
 from veridical.records import ImageRef, Prompt, read_records
-from veridical.rewards.model import RewardModel, new_head
+from veridical.rewards.head import new_head
+from veridical.rewards.model import RewardModel
 from veridical.rewards.template import RewardTemplate
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.engines import HfEngine, Sampled

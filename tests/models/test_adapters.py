@@ -105,7 +105,7 @@ def test_faults_say_what_to_do(base, saved, tmp_path):
         pass
     both = load_adapter(base, saved / "1", name="reward")
     assert isinstance(both.model, PeftModel)
-    with pytest.raises(ModelError, match="'reward' already"):
+    with pytest.raises(ModelError, match="already has an adapter 'reward'"):
         load_adapter(both, saved / "2", name="reward")
     with pytest.raises(ModelError, match="was trained on this base"):
         load_adapter(both, tmp_path, name="other")

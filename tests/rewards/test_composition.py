@@ -143,7 +143,7 @@ def test_prompts_are_checked_by_every_term_that_is_left():
 
 
 def test_names_are_unique_and_some_term_is_left():
-    with pytest.raises(ConfigError, match="one name"):
+    with pytest.raises(ConfigError, match="same name"):
         CompositeReward([Term(Rule("a", lambda one: 0.0), 1.0)] * 2)
     with pytest.raises(ConfigError, match="needs a term"):
         compose_rewards(RewardSection(preset="none"))

@@ -8,9 +8,10 @@ from veridical.errors import ModelError
 from veridical.feedback.facts import FactsIndex
 from veridical.models.loading import load_model
 from veridical.records import Facts, ImageRef, Prompt
+from veridical.rewards.head import new_head
 from veridical.rewards.leak import CONDITIONS, change_queries, score_conditions
 from veridical.rewards.learned import LearnedReward
-from veridical.rewards.model import RewardModel, new_head
+from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import Candidate
 from veridical.rewards.queries import RewardQuery
 from veridical.rewards.template import RewardTemplate

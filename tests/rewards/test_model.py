@@ -14,7 +14,8 @@ from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora
 from veridical.models.prompts.encoding import encode_prompts
 from veridical.records import Facts
-from veridical.rewards.model import RewardModel, new_head
+from veridical.rewards.head import new_head
+from veridical.rewards.model import RewardModel
 from veridical.rewards.queries import RewardQuery
 from veridical.rewards.template import RewardTemplate
 
@@ -222,16 +223,16 @@ def test_another_tokenizer_template_or_base_is_refused(
     tiny_llava_path, tiny_qwen2_5_vl_path, tmp_path
 ):
     folder = saved(make(tiny_llava_path), tmp_path / "reward")
-    with pytest.raises(ModelError, match="another tokenizer or chat template"):
+    with pytest.raises(ModelError, match="a tokenizer or chat template other"):
         RewardModel.attach(load_model(tiny_qwen2_5_vl_path, device="cpu"), folder)
     other = load_model(tiny_llava_path, device="cpu")
     other.processor.chat_template = other.processor.chat_template.replace("ASSISTANT", "BOT")
-    with pytest.raises(ModelError, match="another tokenizer or chat template"):
+    with pytest.raises(ModelError, match="a tokenizer or chat template other"):
         RewardModel.attach(other, folder)
     other = load_model(tiny_llava_path, device="cpu")
     with torch.no_grad():
         next(other.model.parameters()).add_(1)
-    with pytest.raises(ModelError, match="trained on other weights"):
+    with pytest.raises(ModelError, match="trained on weights other"):
         RewardModel.attach(other, folder)
     assert RewardModel.attach(other, folder, check_base="any").score([query()])
 
@@ -256,7 +257,7 @@ def test_without_its_template_or_head_it_does_not_score(tiny_llava_path, tmp_pat
     (folder / "head.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="Cannot read the head"):
         RewardModel.load(folder, device="cpu")
-    with pytest.raises(ModelError, match="no reward model"):
+    with pytest.raises(ModelError, match="not a reward model"):
         RewardModel.load(tmp_path, device="cpu")
 
 
@@ -278,7 +279,7 @@ def test_a_reward_that_is_no_number_is_refused_by_name(path):
     model = make(path)
     with torch.no_grad():
         model.head.weight[0, 0] = torch.nan
-    with pytest.raises(ModelError, match="query 'p7' is no number"):
+    with pytest.raises(ModelError, match="query 'p7' must be a finite number"):
         model.score([query(name="p7")])
 
 
@@ -300,5 +301,5 @@ def test_an_empty_response_that_was_cut_off_still_has_a_reward(path):
 def test_a_query_without_responses_is_refused(path):
     with pytest.raises(ModelError, match="needs responses"):
         make(path).score([query(responses=())])
-    with pytest.raises(ModelError, match="one word for each"):
+    with pytest.raises(ModelError, match="for all of them or none"):
         make(path).score([query(finished=(True,))])

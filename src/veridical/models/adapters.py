@@ -1,8 +1,8 @@
-"""Several adapters on one base, worn one at a time: policy, reward, value.
+"""Several adapters on one base, one active at a time: policy, reward, value.
 
-Which adapter a forward goes through and which weights learn are two different things; PEFT's own
-switch changes both (the active adapter becomes trainable, the others frozen), so that looking at a
-reward would stop the policy from learning. Here a switch leaves alone who learns.
+Which adapter a forward goes through and which weights are trained are two different things. PEFT's
+own switch changes both (the active adapter becomes trainable, the others frozen), so that computing
+a reward would stop the policy from learning. Here a switch leaves alone what is trained.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,13 +21,13 @@ from veridical.models.loading import VisionLanguageModel, unwrap
 
 @contextmanager
 def use_adapter(model: nn.Module, adapter: str | None) -> Iterator[None]:
-    """Within it forwards go through one adapter and no other; afterwards all is as before.
+    """Send forwards through one adapter alone; on exit, the adapters active before are again.
 
-    Which weights take gradients does not change, neither within nor after.
+    Which weights take gradients does not change.
 
     Args:
         model: A model, PEFT-wrapped or not.
-        adapter: Name of the adapter; None: the bare base.
+        adapter: Name of the adapter; None is the bare base.
 
     Raises:
         ModelError: The model has no adapter of this name.
@@ -38,32 +38,32 @@ def use_adapter(model: nn.Module, adapter: str | None) -> Iterator[None]:
             f"The model has no adapter {adapter!r}, got"
             f" {', '.join(adapter_names(model)) or 'none'}. Attach it first."
         )
-    before = [_worn(layer) for layer in layers]
+    before = [_state(layer) for layer in layers]
     try:
-        for layer, worn in zip(layers, before, strict=True):
-            _wear(
+        for layer, state in zip(layers, before, strict=True):
+            _restore(
                 layer,
                 (
-                    worn._replace(disabled=True)
+                    state._replace(disabled=True)
                     if adapter is None
-                    else _Worn((adapter,), disabled=False)
+                    else _AdapterState((adapter,), disabled=False)
                 ),
             )
         yield
     finally:
-        for layer, worn in zip(layers, before, strict=True):
-            _wear(layer, worn)
+        for layer, state in zip(layers, before, strict=True):
+            _restore(layer, state)
 
 
 def adapter_names(model: nn.Module) -> tuple[str, ...]:
-    """Names of the adapters that a model has, worn or not."""
+    """Names of the adapters that a model has, active or not."""
     return tuple(
         sorted({name for layer in _tuned_layers(model) for name in layer._get_available_adapters()})
     )
 
 
 def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> VisionLanguageModel:
-    """Put a saved adapter beside those that a model has, frozen and not worn.
+    """Add a saved adapter to those that a model has, frozen and inactive.
 
     Args:
         vlm: The base, with adapters or without.
@@ -71,18 +71,18 @@ def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> 
         name: What to call it.
 
     Returns:
-        The same model with one adapter more. A bare base is wrapped for it: go on with what is
-        returned; the base itself gives what it gave before.
+        The same model with one more adapter. A bare base is wrapped for it: use what is returned;
+        the base itself gives what it gave before.
 
     Raises:
-        ModelError: There is an adapter of this name, or it does not fit the base.
+        ModelError: The model has an adapter of this name, or the folder's does not fit the base.
     """
     if name in adapter_names(vlm.model):
-        raise ModelError(f"The model has an adapter {name!r} already. Give another name.")
-    before = {id(layer): _worn(layer) for layer in _tuned_layers(vlm.model)}
+        raise ModelError(f"The model already has an adapter {name!r}. Give another name.")
+    before = {id(layer): _state(layer) for layer in _tuned_layers(vlm.model)}
     wrapped: Any = vlm.model
     try:
-        with _learning_left_alone(unwrap(vlm.model).parameters()):
+        with _keep_trainable(unwrap(vlm.model).parameters()):
             if isinstance(wrapped, PeftModel):
                 wrapped.load_adapter(str(folder), adapter_name=name, is_trainable=False)
             else:
@@ -96,7 +96,7 @@ def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> 
             "Give an adapter that was trained on this base."
         ) from error
     for layer in _tuned_layers(wrapped):
-        _wear(layer, before.get(id(layer), _Worn((), disabled=False)))
+        _restore(layer, before.get(id(layer), _AdapterState((), disabled=False)))
     for parameter_name, parameter in wrapped.named_parameters():
         if f".{name}." in parameter_name:
             parameter.requires_grad_(requires_grad=False)
@@ -104,8 +104,8 @@ def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> 
     return VisionLanguageModel(wrapped, vlm.processor, vlm.name)
 
 
-class _Worn(NamedTuple):
-    """What a layer wears."""
+class _AdapterState(NamedTuple):
+    """Which adapters a layer uses."""
 
     adapters: tuple[str, ...]
     disabled: bool
@@ -115,18 +115,18 @@ def _tuned_layers(model: nn.Module) -> list[Any]:
     return [module for module in unwrap(model).modules() if isinstance(module, BaseTunerLayer)]
 
 
-def _worn(layer: Any) -> _Worn:
-    return _Worn(tuple(layer.active_adapters), bool(layer.disable_adapters))
+def _state(layer: Any) -> _AdapterState:
+    return _AdapterState(tuple(layer.active_adapters), bool(layer.disable_adapters))
 
 
-def _wear(layer: Any, worn: _Worn) -> None:
-    with _learning_left_alone(layer.parameters()):
-        layer.enable_adapters(enabled=not worn.disabled)
-        layer.set_adapter(list(worn.adapters))
+def _restore(layer: Any, state: _AdapterState) -> None:
+    with _keep_trainable(layer.parameters()):
+        layer.enable_adapters(enabled=not state.disabled)
+        layer.set_adapter(list(state.adapters))
 
 
 @contextmanager
-def _learning_left_alone(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+def _keep_trainable(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
     flags = [(parameter, parameter.requires_grad) for parameter in parameters]
     try:
         yield

@@ -114,9 +114,9 @@ def lay_out_plain(
 def _tree_mask(model: Model, segments: Tensor) -> Tensor:
     """Who sees whom (B 1 Q Q), from each column's segment (B Q).
 
-    Segment 0 is the prompt, k + 1 is branch k, -1 is padding. A prompt token sees the prompt's past;
-    a branch token sees the prompt and its own branch's past, never another branch. Padding sees
-    itself alone: a row of a mask that allows nothing gives NaN.
+    Segment 0 is the prompt, k + 1 is branch k, -1 is padding. A prompt token sees the prompt's
+    past; a branch token sees the prompt and its own branch's past, never another branch. Padding
+    sees itself alone: a row of a mask that allows nothing gives NaN.
     """
     Q = segments.shape[1]
     seen, seeing = segments.unsqueeze(1), segments.unsqueeze(2)

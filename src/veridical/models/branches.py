@@ -42,7 +42,7 @@ class BranchBatch:
     """True at the responses' tokens (B K T), which fill T from the left; a branch may be empty."""
 
     def __post_init__(self) -> None:
-        """Check shapes, and that masks have no holes, which would take context from what follows."""
+        """Check shapes, and that masks have no holes: a token after one would lack its context."""
         if self.response_ids.ndim != 3 or self.response_ids.shape != self.response_mask.shape:
             raise ModelError(
                 "response_ids and response_mask must both be (B K T), got"
@@ -111,7 +111,7 @@ def score_branches(
     image_outputs: ImageOutputs | None = None,
     plain: bool = False,
 ) -> Tensor:
-    """Log-probabilities of the responses' tokens, given image, question and the response's own past.
+    """Log-probabilities of the responses' tokens, given image, question and what precedes each.
 
     Args:
         model: The model, with adapters or without.

@@ -1,9 +1,9 @@
-"""Features of a frozen vision tower, computed once an image and kept, in memory and on disk.
+"""Features of a frozen vision tower, computed once per image and kept, in memory and on disk.
 
 Policy, reference, reward and value all look at an image through the same frozen tower, epoch after
 epoch. What is kept is what the tower gives *before* the projector: smaller than after it on real
 models (1,024 wide against 4,096 for LLaVA-1.5), and right whether the projector is frozen, trained
-or wears an adapter, since it is run live.
+or adapted, since it runs live.
 
 A feature's key holds the image's pixels, the tower's weights and its settings; a changed weight,
 size or normalisation gives a new key. Nothing stale is ever read, so a folder may be shared between
@@ -44,7 +44,7 @@ class FeatureCache:
         Args:
             folder: Where features are kept between runs; None keeps them in memory only.
             vlm: The model whose vision tower gives them.
-            memory_bytes: How much may be held in memory; the images used longest ago go first.
+            memory_bytes: How much may be held in memory; the least recently used go first.
         """
         self._folder = None if folder is None else Path(folder)
         self._vlm = vlm
@@ -59,10 +59,9 @@ class FeatureCache:
         """Images that had to be encoded."""
 
     def unavailable_reason(self) -> str | None:
-        """Say why features cannot be kept for this model as it is now; None where they can.
+        """Why features cannot be kept for this model as it is now; None if they can.
 
-        A tower whose weights take gradients is no obstacle where no gradients are taken
-        (generation, evaluation).
+        A trainable tower only matters where gradients are taken, not in generation or evaluation.
         """
         inner = unwrap(self._vlm.model)
         if inner.config.model_type != "llava":
@@ -76,11 +75,11 @@ class FeatureCache:
         ):
             return "its vision tower is being trained"
         if any("lora_" in name for name, _ in tower.named_parameters()):
-            return "its vision tower wears an adapter"
+            return "its vision tower has an adapter"
         return None
 
     def image_outputs(self, prompt: Mapping[str, Tensor]) -> dict[str, Any] | None:
-        """Give what a forward takes as `image_outputs` for a batch of one image a prompt.
+        """What a forward takes as `image_outputs`, for a batch of one image per prompt.
 
         Gradients flow into the projector where it is trained, never into the tower.
 
@@ -89,7 +88,7 @@ class FeatureCache:
 
         Returns:
             Encoded images on the model's device, or None where the features cannot be kept (the
-            reason is said once): then pass the pixels as ever.
+            reason is logged once): then pass the pixels.
         """
         reason = self.unavailable_reason()
         if reason is not None:
@@ -99,7 +98,7 @@ class FeatureCache:
         return self._project(keys, self._collect(keys, prompt["pixel_values"]))
 
     def store(self, prompt: Mapping[str, Tensor]) -> list[str]:
-        """See to it that the images' features are kept, and give their keys: with these the pixels can be let go.
+        """Keep the images' features and return their keys; the pixels can then be released.
 
         Raises:
             ModelError: Features cannot be kept for this model (`unavailable_reason` says why).
@@ -112,11 +111,11 @@ class FeatureCache:
         return keys
 
     def load(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Give what a forward takes as `image_outputs` from keys alone.
+        """What a forward takes as `image_outputs`, from keys alone.
 
         Raises:
-            ModelError: A feature is no longer there (memory too small and no folder), or the tower
-                has changed.
+            ModelError: A feature is gone (memory too small and no folder), or the tower has
+                changed.
         """
         self._follow_weights()
         found = {
@@ -126,9 +125,8 @@ class FeatureCache:
         kept = {key: feature for key, feature in found.items() if feature is not None}
         if len(kept) < len(found):
             raise ModelError(
-                f"{len(found) - len(kept)} of {len(found)} images' features are not there any more."
-                " Give the cache a folder or more memory, and do not change the vision tower"
-                " between."
+                f"{len(found) - len(kept)} of {len(found)} images' features are gone. Give the"
+                " cache a folder or more memory, and do not change the vision tower meanwhile."
             )
         self.hits += len(keys)
         return self._project(keys, kept)
@@ -157,7 +155,7 @@ class FeatureCache:
         return {"image": BaseModelOutputWithPooling(pooler_output=projected)}
 
     def _follow_weights(self) -> None:
-        """Renew the key's prefix when a weight of the tower was written to since the last look."""
+        """Renew the keys' prefix if a weight of the tower was written to since the last call."""
         tower = vision_tower(self._vlm.model)
         tensors = [*tower.parameters(), *tower.buffers()]
         state = tuple((id(tensor), tensor.data_ptr(), _version(tensor)) for tensor in tensors)
@@ -189,7 +187,8 @@ class FeatureCache:
             handle.remove()
         if len(seen) != 1 or len(seen[0]) != len(pixels):
             raise ModelError(
-                "The projector did not receive one block of features an image. Leave the cache out."
+                "The projector did not receive one block of features per image. Leave the cache"
+                " out."
             )
         return list(seen[0].clone())
 
@@ -203,8 +202,8 @@ class FeatureCache:
         try:
             feature = load_file(path)["feature"]
         except (SafetensorError, KeyError, OSError):
-            # A file that cannot be read is worth no more than one that is not there: encode again,
-            # write anew.
+            # An unreadable file is as good as none: the image is encoded again and the file
+            # rewritten.
             return None
         self._hold(key, feature)
         return feature

@@ -1,7 +1,7 @@
-"""A key-value cache with room to grow: a new token is written in place, where transformers' copies all that is there.
+"""A key-value cache with room to grow: new tokens are written in place.
 
-Decoding T tokens behind a prompt of P copies (P + T)·T keys and values in a cache that is put
-together anew at each step; here they are copied once in every block of steps.
+transformers' own cache is put together anew at each step, so decoding T tokens after a prompt of P
+copies (P + T)·T keys and values; here they are copied once per block of steps.
 """
 
 from typing import Any
@@ -11,18 +11,18 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 _LEAST_ROOM = 32
-"""Steps of room that are made at least."""
+"""The least number of steps that room is made for."""
 
 
 class _GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
-    """One layer's keys and values, both the front part of a block that has room behind."""
+    """One layer's keys and values: the front of a larger block."""
 
     _room: tuple[Tensor, Tensor] | None = None
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        """Write new keys and values behind those that are there, and give all of them."""
+        """Append new keys and values, and return all of them."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         before = self.get_seq_length()

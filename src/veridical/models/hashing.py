@@ -1,6 +1,6 @@
-"""Content hashes of weights: what a cached feature or log-probability rests on, to the bit.
+"""Content hashes of weights: what a cached feature or log-probability depends on, to the bit.
 
-A cache under such a key is stale exactly when a weight that it rests on has changed.
+A cache under such a key is stale exactly when a weight that it depends on has changed.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ def model_hash(model: nn.Module, *, adapters: bool = True) -> str:
     Args:
         model: A model, PEFT-wrapped or not, or any part of one.
         adapters: Whether adapter weights count. Without them the hash is that of the bare base
-            model: equal before and after an adapter is put on, and the key for anything that the
+            model: the same with and without an adapter, and the key for anything that the
             *reference* gives.
 
     Returns:

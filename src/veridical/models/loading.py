@@ -27,7 +27,7 @@ from veridical.models.processors import Processor, first_line, load_processor
 Quantization = Literal["none", "4bit"]
 
 Model = Any
-"""A `PreTrainedModel` for images and text, bare or inside a `PeftModel` or a distributed wrapper."""
+"""A `PreTrainedModel` for images and text, bare or in a PEFT or distributed wrapper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class VisionLanguageModel:
 
     @property
     def placeholder_token_ids(self) -> tuple[int, ...]:
-        """Ids of tokens that stand for image or video features; never generated, never in a text."""
+        """Ids that stand for image or video features; never generated, never part of a text."""
         config, found = self.model.config, set()
         for name in ("image_token_id", "image_token_index", "video_token_id", "video_token_index"):
             found.add(getattr(config, name, None))
@@ -168,7 +168,7 @@ def load_model(
 
 
 def unwrap(model: Model) -> Model:
-    """The `transformers` model inside a PEFT or distributed wrapper; adapters stay in its layers."""
+    """The `transformers` model inside PEFT or distributed wrappers; adapters stay in its layers."""
     while True:
         if hasattr(model, "get_base_model"):
             model = model.get_base_model()

@@ -1,8 +1,8 @@
-"""LoRA adapters on the language model, what is trained and what is frozen, and the reference inside the policy.
+"""LoRA adapters on the language model, and what is trained and what is frozen.
 
-One base, many adapters: policy, value and reward are named adapters over the same frozen base, of
-which one works at a time; the reference is the base with all of them switched off, so that no
-second copy of the weights is held. (LoRA: Hu et al. 2021, arXiv 2106.09685.)
+One base, many adapters: policy, value and reward are named adapters over the same frozen base, one
+active at a time; the reference is the base with all of them off, so that no second copy of the
+weights is held. (LoRA: Hu et al. 2021, arXiv 2106.09685.)
 """
 
 import re
@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -20,8 +20,13 @@ from torch import nn
 from veridical.config import Recipe
 from veridical.errors import ModelError
 from veridical.models.adapters import use_adapter
-from veridical.models.architectures.parts import language_model, vision_tower
-from veridical.models.loading import VisionLanguageModel, unwrap
+from veridical.models.architectures.parts import (
+    language_model,
+    language_parameters,
+    projector_parameters,
+    vision_tower,
+)
+from veridical.models.loading import Model, VisionLanguageModel, unwrap
 
 
 class LoraRecipe(Recipe):
@@ -36,71 +41,82 @@ class LoraRecipe(Recipe):
     then compared without noise."""
     target_modules: tuple[str, ...] = ()
     """Names of the linear layers that get an adapter (such as q_proj), within the language model;
-    empty means all."""
+    empty means all, the fused experts of a mixture of experts included."""
 
 
 DEFAULT_ADAPTER = "default"
-"""PEFT's name for an only adapter."""
+"""PEFT's name for a single adapter."""
 
 
 def add_lora(
     vlm: VisionLanguageModel, recipe: LoraRecipe | None = None, *, name: str = DEFAULT_ADAPTER
 ) -> VisionLanguageModel:
-    """Put a fresh LoRA adapter on the language model's linear layers; the base is frozen.
+    """Put a fresh LoRA adapter on the language model's layers; the base is frozen.
 
     The vision tower, the projector and the vocabulary head never get one. The adapter starts as the
-    identity. The first one is trainable and works at once; one that joins others is frozen and
-    waits for `use_adapter`.
+    identity. The first one is trainable and active; one that joins others is frozen and inactive
+    (see `use_adapter`).
 
     Args:
-        vlm: The model, bare or with other adapters on.
+        vlm: The model, with other adapters or without.
         recipe: The adapter's settings.
-        name: The adapter's name; no two are alike.
+        name: The adapter's name, unique on this model.
 
     Raises:
-        ModelError: There is an adapter of this name already, or a named module is not there.
+        ModelError: There is an adapter of this name already, a named layer is missing, or fused
+            experts are to have dropout.
     """
     recipe = recipe or LoraRecipe()
-    wears = vlm.model.peft_config if isinstance(vlm.model, PeftModel) else {}
-    if name in wears:
+    present = vlm.model.peft_config if isinstance(vlm.model, PeftModel) else {}
+    if name in present:
         raise ModelError(
-            f"`{vlm.name}` wears an adapter already that is named {name!r}. Merge it, or load the"
-            " base without it."
+            f"`{vlm.name}` already has an adapter named {name!r}. Merge it, or load the base"
+            " without it."
+        )
+    targets = _targets(vlm.model, recipe.target_modules)
+    if targets.experts and recipe.dropout:
+        raise ModelError(
+            f"Fused experts take no dropout, got lora.dropout = {recipe.dropout}. Set it to 0, or"
+            " name linear layers in lora.target_modules."
         )
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
         lora_dropout=recipe.dropout,
-        target_modules=_target_pattern(vlm.model, recipe.target_modules),
+        target_modules=targets.layers,
+        target_parameters=targets.experts or None,
         bias="none",
         task_type=None,
     )
-    if not wears:
+    if not present:
         return VisionLanguageModel(
             get_peft_model(vlm.model, config, adapter_name=name), vlm.processor, vlm.name
         )
-    with use_adapter(vlm.model, None):
+    with use_adapter(vlm.model, None):  # PEFT activates an adapter that it adds
         vlm.model.add_adapter(name, config)
     set_trainable_adapters(vlm.model, {name}, trainable=False)
     return vlm
 
 
 def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None = None) -> Path:
-    """Write an adapter (adapter_config.json, adapter_model.safetensors); `PeftModel.from_pretrained` reads it.
+    """Write an adapter for `PeftModel.from_pretrained` to read.
+
+    The files are adapter_config.json and adapter_model.safetensors.
 
     Args:
-        vlm: The model that wears it.
+        vlm: The model that has it.
         folder: Where the files go.
         name: Which adapter; by default the only one.
 
     Raises:
-        ModelError: The model wears no adapter, or none of this name.
+        ModelError: The model has no adapter, or none of this name.
     """
-    wears = list(vlm.model.peft_config) if isinstance(vlm.model, PeftModel) else []
-    chosen = wears[0] if name is None and len(wears) == 1 else name
-    if chosen not in wears:
+    present = list(vlm.model.peft_config) if isinstance(vlm.model, PeftModel) else []
+    chosen = present[0] if name is None and len(present) == 1 else name
+    if chosen not in present:
         raise ModelError(
-            f"`{vlm.name}` wears no adapter that could be saved ({name!r} of {wears})."
+            f"`{vlm.name}` has no adapter {name!r} to save, got {', '.join(present) or 'none'}."
+            " Attach it first."
         )
     folder = Path(folder)
     vlm.model.save_pretrained(str(folder), safe_serialization=True, selected_adapters=[chosen])
@@ -111,8 +127,8 @@ def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None 
     return folder
 
 
-def set_trainable_adapters(model: Any, names: Collection[str], *, trainable: bool = True) -> None:
-    """Let the named adapters' weights take gradients, or not; others stay as they are."""
+def set_trainable_adapters(model: Model, names: Collection[str], *, trainable: bool = True) -> None:
+    """Make the named adapters' weights trainable, or not; others stay as they are."""
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
             for part in module.adapter_layer_names:
@@ -122,15 +138,15 @@ def set_trainable_adapters(model: Any, names: Collection[str], *, trainable: boo
 
 
 @contextmanager
-def adapter_disabled(model: Any) -> Iterator[None]:
-    """Within it the model is its own reference: the base with the adapter switched off.
+def adapter_disabled(model: Model) -> Iterator[None]:
+    """Use the model as its own reference: the base with its adapters off.
 
     Raises:
-        ModelError: The model wears no adapter.
+        ModelError: The model has no adapter.
     """
     if not isinstance(model, PeftModel):
         raise ModelError(
-            f"{type(model).__name__} wears no adapter, so it has no reference inside. Keep a frozen"
+            f"{type(model).__name__} has no adapter, so its base is not a reference. Keep a frozen"
             " copy of the model."
         )
     with use_adapter(model, None):
@@ -145,17 +161,17 @@ def freeze(
     Args:
         model: The model.
         vision: Freeze the vision tower.
-        projector: Freeze what lies between tower and language model.
+        projector: Freeze what turns image features into the language model's width: what lies
+            between the two, or the merger inside a tower that has one.
         language: Freeze the language model and its vocabulary head.
 
     Returns:
         The number of weights that still take gradients.
     """
     inner = unwrap(model)
-    tower = {id(p) for p in vision_tower(inner).parameters()}
-    spoken = {id(p) for p in language_model(inner).parameters()} | {
-        id(p) for p in inner.get_output_embeddings().parameters()
-    }
+    projecting = projector_parameters(inner)
+    tower = {id(p) for p in vision_tower(inner).parameters()} - projecting
+    spoken = language_parameters(inner)
     for parameter in inner.parameters():
         key = id(parameter)
         frozen = vision if key in tower else language if key in spoken else projector
@@ -164,23 +180,44 @@ def freeze(
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def _target_pattern(model: Any, names: tuple[str, ...]) -> str:
-    """A pattern that PEFT matches against full module names: given layers within the language model."""
+class _Targets(NamedTuple):
+    """What an adapter is put on."""
+
+    layers: str
+    """A pattern of full module names; it matches nothing if only experts are adapted."""
+    experts: list[str]
+    """Full names of weights that hold all experts of a layer at once (experts, out, in)."""
+
+
+def _targets(model: Model, names: tuple[str, ...]) -> _Targets:
+    """The named layers within the language model, or all of them."""
     inner, decoder = unwrap(model), language_model(model)
     prefix = next(name for name, module in inner.named_modules() if module is decoder)
-    inside = [name for name, module in decoder.named_modules() if _is_linear(module)]
+    inside = [name for name, module in decoder.named_modules() if isinstance(module, nn.Linear)]
     # Under an adapter a layer is called base_layer, inside a module of its old name.
     inside = [name.removesuffix(".base_layer") for name in inside if ".lora_" not in name]
-    known = {name.rpartition(".")[2] for name in inside}
+    experts = sorted(
+        {
+            f"{prefix}.{name.replace('.base_layer', '')}"
+            for name, parameter in decoder.named_parameters()
+            if parameter.ndim == 3 and ".experts." in name and ".lora_" not in name
+        }
+    )
+    linear = {_last(name) for name in inside}
+    known = linear | {_last(name) for name in experts}
     unknown = sorted(set(names) - known)
     if unknown:
         raise ModelError(
-            f"The language model has no linear layer named {', '.join(unknown)}. It has:"
+            f"The language model has no layer named {', '.join(unknown)}. It has:"
             f" {', '.join(sorted(known))}."
         )
-    wanted = "|".join(map(re.escape, sorted(names or known)))
-    return rf"{re.escape(prefix)}\.(?:.*\.)?(?:{wanted})"
+    chosen = set(names) or known
+    wanted = "|".join(map(re.escape, sorted(chosen & linear))) or "(?!)"
+    return _Targets(
+        rf"{re.escape(prefix)}\.(?:.*\.)?(?:{wanted})",
+        [name for name in experts if _last(name) in chosen],
+    )
 
 
-def _is_linear(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear)
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]

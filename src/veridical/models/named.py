@@ -1,4 +1,4 @@
-"""Models that a package offers by name, beside folders and hub ids: entry points of the group "veridical.models"."""
+"""Models that an installed package offers by name: entry points of the group "veridical.models"."""
 
 from importlib.metadata import entry_points
 
@@ -9,7 +9,7 @@ GROUP = "veridical.models"
 
 
 def is_named_model(name: str) -> bool:
-    """Whether an installed package offers a model of this name ("world" is the embedded world's)."""
+    """Whether an installed package offers a model of this name (the embedded world's: "world")."""
     return bool(entry_points(group=GROUP, name=name))
 
 

@@ -1,10 +1,11 @@
-"""From hidden states to log-probabilities and entropies of tokens, holding at most a chunk of vocabulary logits.
+"""From hidden states to log-probabilities and entropies of tokens, chunk by chunk.
 
-Logits are V numbers a token (32,000 and more): they are made where a response token is scored, in
-chunks, and made again in the backward pass, so that memory does not grow with V times the length.
+Logits are V numbers per token (32,000 and more). They are computed only where a response token is
+scored, in chunks, and again in the backward pass, so that memory does not grow with V times the
+length.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from veridical.models.architectures.parts import project_to_vocabulary
-from veridical.models.loading import unwrap
+from veridical.models.loading import Model, unwrap
 
 _LOGITS_AT_ONCE = 2**26
 """Logits held at a time (256 MiB in float32)."""
@@ -28,17 +29,17 @@ class Sampling(NamedTuple):
 
 
 class TokenScores(NamedTuple):
-    """What a model says of tokens."""
+    """What a model assigns to tokens."""
 
     logprobs: Tensor
     """Log-probability of each token (N), in nats."""
     entropies: Tensor
-    """Entropy of the distribution that each token was chosen from (N), in nats; detached. Zeros if
-    not asked for."""
+    """Entropy of the distribution that each token was chosen from (N), in nats; detached. Zeros
+    unless asked for."""
 
 
 def score_tokens(
-    model: Any,
+    model: Model,
     hidden: Tensor,
     ids: Tensor,
     *,
@@ -52,7 +53,7 @@ def score_tokens(
         hidden: Last hidden states (N D).
         ids: The tokens (N).
         sampling: The distribution; by default the model's own.
-        with_entropies: Reckon entropies, too.
+        with_entropies: Compute entropies, too.
     """
     if not len(ids):
         nothing = hidden.sum(-1).float()

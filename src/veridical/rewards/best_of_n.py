@@ -1,4 +1,4 @@
-"""Best-of-n and rejection sampling: what a reward gives without training on it, or with fine-tuning alone.
+"""Best-of-n and rejection sampling: what a reward is worth without reinforcement learning.
 
 Sample n responses, keep the one of highest reward: no optimisation, n times the cost of generation,
 a known bound on the distance from the policy (`objectives.best_of_n.kl_bound`). As data for
@@ -26,25 +26,27 @@ from veridical.rewards.protocol import Candidate, RewardFunction
 from veridical.seeding import child_seed
 
 _PROMPTS_AT_ONCE = 64
-"""Prompts whose images are open at a time. Sampling streams hang on it: another number gives other
-samples."""
+"""Prompts whose images are open at a time. Sampling streams depend on it: another number gives
+other samples."""
 
 
 class RewardedSamples(NamedTuple):
-    """N responses to one prompt with what each is worth."""
+    """N responses to one prompt, each with its reward."""
 
     prompt: Prompt
     """What was asked."""
     responses: tuple[Response, ...]
     """The samples in the order in which they were drawn."""
     rewards: Tensor
-    """What the reward says of each (N), float32, finite."""
+    """The reward of each (N), float32, finite."""
 
     def best(self, n: int | None = None) -> Response:
-        """The response of highest reward among the first n samples (all by default); the earliest of equals.
+        """The response of highest reward among the first n samples (all by default).
+
+        Of equals it is the earliest.
 
         Raises:
-            ConfigError: There are not so many.
+            ConfigError: There are fewer than n.
         """
         return self.responses[_best(self, n)]
 
@@ -69,33 +71,35 @@ def sample_and_reward(
     Args:
         vlm: The policy.
         prompts: What to ask.
-        reward: What tells good from bad.
-        num_samples: N responses a prompt.
+        reward: What rewards a response.
+        num_samples: N responses per prompt.
         root: Folder that the prompts' image paths start from.
         temperature: Sampling temperature; the bound on the distance is from the policy at this
             temperature.
         top_p: Sample from the smallest set of tokens that holds this much probability.
         max_new_tokens: Longest response, in tokens.
         seed: Root of the sampling streams.
-        batch_size: Prompts generated for at a time; changes nothing but rounding.
-        feature_cache: Where features of images lie that were seen before.
+        batch_size: Prompts at a time; changes only rounding.
+        feature_cache: Holds features of images that were seen before.
         outside: Accept images outside of `root`.
 
     Raises:
         ModelError: Settings that contradict each other, a prompt with earlier turns, or a reward
-            that is no number.
+            that is not a finite number.
     """
-    talked = next((prompt.id for prompt in prompts if prompt.history), None)
-    if talked is not None:
+    with_history = next((prompt.id for prompt in prompts if prompt.history), None)
+    if with_history is not None:
         raise ModelError(
-            f"Prompt {talked!r} has earlier turns, which are not sampled behind. Leave it out."
+            f"Prompt {with_history!r} has earlier turns, and responses after those are not"
+            " sampled. Leave it out."
         )
     found: list[RewardedSamples] = []
     for start in track(
-        range(0, len(prompts), _PROMPTS_AT_ONCE), label=f"Sampling {num_samples} responses a prompt"
+        range(0, len(prompts), _PROMPTS_AT_ONCE),
+        label=f"Sampling {num_samples} responses per prompt",
     ):
         some = prompts[start : start + _PROMPTS_AT_ONCE]
-        said = generate_responses(
+        sampled = generate_responses(
             vlm,
             [prompt.question for prompt in some],
             [open_image(prompt.image, root=root, outside=outside) for prompt in some],
@@ -109,11 +113,11 @@ def sample_and_reward(
         )
         candidates = [
             Candidate(prompt, answer.text, answer.finish == "stop", len(answer.token_ids))
-            for prompt, answers in zip(some, said, strict=True)
+            for prompt, answers in zip(some, sampled, strict=True)
             for answer in answers
         ]
         rewards = reward_values(reward, candidates).reshape(len(some), num_samples)
-        for prompt, answers, row in zip(some, said, rewards, strict=True):
+        for prompt, answers, row in zip(some, sampled, rewards, strict=True):
             responses = tuple(
                 Response(
                     id=f"{prompt.id}/{sample}",
@@ -140,13 +144,13 @@ class RejectionSample(NamedTuple):
     responses: int
     """Responses that were sampled."""
     unfinished: int
-    """Responses left out since they never came to an end."""
+    """Responses left out because they did not end."""
     empty: int
-    """Responses left out since they say nothing."""
+    """Responses left out because they are empty."""
     below: int
     """Responses left out for their reward: below the threshold, or not the best."""
     repeated: int
-    """Responses left out since the same text was kept for the same prompt."""
+    """Responses left out because the same text was kept for the same prompt."""
 
 
 def rejection_sample(

@@ -1,7 +1,7 @@
-"""Facts that a model writes itself: captions of images of which nobody told what is true.
+"""Facts that a model writes itself: captions of images for which nobody wrote down what is true.
 
-Such facts are as good as the model; where it invents, so do they. They are marked by nothing but
-their source in the recipe, so keep them apart from facts that people wrote.
+Such facts are as good as the model; where it invents, so do they. Only the recipe says where they
+come from, so keep them apart from facts that people wrote.
 """
 
 from collections.abc import Mapping
@@ -26,17 +26,17 @@ def caption_images(
     max_new_tokens: int = 128,
     features: FeatureCache | None = None,
 ) -> list[Facts]:
-    """Let the bare base (no adapter worn) describe images greedily.
+    """Let the bare base, without any adapter, describe images greedily.
 
     Args:
         vlm: The model.
-        images: Images by the name under which facts are to know them; paths absolute.
+        images: Images by the name that facts are to use for them; paths absolute.
         question: What it is asked.
         max_new_tokens: Longest caption, in tokens.
-        features: Where features of images lie that were seen before.
+        features: Holds features of images that were seen before.
 
     Returns:
-        One caption an image, in the images' order; an image of which nothing is said gets none.
+        One caption per image, in the images' order; none for an image with an empty caption.
     """
     names = list(images)
     facts = []
@@ -44,7 +44,7 @@ def caption_images(
         some = names[start : start + _AT_ONCE]
         opened = [open_image(images[name], root=Path(images[name].path).parent) for name in some]
         with use_adapter(vlm.model, None):
-            said = generate_responses(
+            captions = generate_responses(
                 vlm,
                 [question] * len(some),
                 opened,
@@ -53,7 +53,7 @@ def caption_images(
             )
         facts += [
             Facts(image_id=name, kind="caption", texts=(answer.text.strip(),))
-            for name, (answer,) in zip(some, said, strict=True)
+            for name, (answer,) in zip(some, captions, strict=True)
             if answer.text.strip()
         ]
     return facts

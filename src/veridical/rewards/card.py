@@ -14,22 +14,22 @@ from veridical.progress import log
 from veridical.rewards.template import RewardTemplate
 
 Pooling = Literal["last", "mean", "sum"]
-"""The head reads the branch's last token, or all tokens of the response itself, averaged or added
-up."""
+"""The head reads the branch's last token, or all tokens of the response itself, averaged or
+summed."""
 
 CARD_FILE = "reward_model.json"
 """Name of the file in a reward model's folder."""
 
 
 class RewardCard(BaseModel):
-    """What a saved reward model is, beside its weights."""
+    """What a saved reward model is, apart from its weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
     """Version of this file."""
     base: str
-    """Folder or hub id of the model that it stands on."""
+    """Folder or hub id of its base model."""
     base_hash: str
     """Content hash of that model's weights; with weights of its own, empty."""
     base_dtype: str
@@ -37,7 +37,7 @@ class RewardCard(BaseModel):
     tokenizer_hash: str
     """Content hash of tokenizer and chat template."""
     weights: Literal["adapter", "model"]
-    """What lies beside: an adapter for the base, or a whole model."""
+    """What the folder holds: an adapter for the base, or a whole model."""
     pooling: Pooling
     """Which states the head reads."""
     template: RewardTemplate
@@ -60,14 +60,14 @@ def read_card(path: Path | str) -> RewardCard:
         return RewardCard.model_validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:
         raise ModelError(
-            f"`{path}` is no reward model: {file.name} is missing or wrong"
+            f"`{path}` is not a reward model: {file.name} is missing or wrong"
             f" ({str(error).splitlines()[0]}), and without its template a reward model cannot"
             " score. Give the folder that `veridical train reward` wrote."
         ) from error
 
 
 def tokenizer_hash(vlm: VisionLanguageModel) -> str:
-    """Content hash of tokenizer and chat template, without the padding and truncation settings that calls change."""
+    """Content hash of tokenizer and chat template, without the settings that calls change."""
     tokenizer = json.loads(vlm.tokenizer.backend_tokenizer.to_str())
     settings = {
         name: value for name, value in tokenizer.items() if name not in ("padding", "truncation")
@@ -77,25 +77,25 @@ def tokenizer_hash(vlm: VisionLanguageModel) -> str:
 
 
 def check_tokenizer(vlm: VisionLanguageModel, card: RewardCard) -> None:
-    """Refuse a model whose tokenizer or chat template is not the one that the reward model was trained with."""
+    """Reject a tokenizer or chat template other than the one the reward model was trained with."""
     if tokenizer_hash(vlm) != card.tokenizer_hash:
         raise ModelError(
-            "The reward model was trained with another tokenizer or chat template than that of"
-            f" `{vlm.name}`, so it would be shown other tokens. Give its own base, `{card.base}`."
+            "The reward model was trained with a tokenizer or chat template other than that of"
+            f" `{vlm.name}`, so it would read other tokens. Give its own base, `{card.base}`."
         )
 
 
 def check_base_weights(vlm: VisionLanguageModel, card: RewardCard) -> None:
-    """Refuse a base of other weights than the reward model's; of another precision, that is said instead."""
+    """Reject a base of other weights; one of another precision is only logged as unchecked."""
     quantised = bool(getattr(unwrap(vlm.model), "is_quantized", False))
     if quantised or str(vlm.dtype) != card.base_dtype:
         held = f"{vlm.dtype}{', quantised' if quantised else ''}"
         log(
-            f"Not checked whether `{vlm.name}` is the reward model's base: held in {held}, then in"
-            f" {card.base_dtype}."
+            f"Not checked whether `{vlm.name}` is the reward model's base: it is in {held} now and"
+            f" was in {card.base_dtype} then."
         )
     elif model_hash(vlm.model, adapters=False) != card.base_hash:
         raise ModelError(
-            f"The reward model was trained on other weights than those of `{vlm.name}`. Give its"
-            f' base, `{card.base}`, or set check_base = "any" where you know better.'
+            f"The reward model was trained on weights other than those of `{vlm.name}`. Give its"
+            f' base, `{card.base}`, or set check_base = "any" if you know that they fit.'
         )

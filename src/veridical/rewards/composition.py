@@ -52,7 +52,7 @@ code's, its reward of "no" alone included."""
 
 
 class RewardSection(Recipe):
-    """What a response is rewarded for, beside what the reward model says. A weight of 0 leaves a term out.
+    """What a response is rewarded for besides the reward model's score; a weight of 0 omits a term.
 
     "Original" is the released code of LLaVA-RLHF (arXiv 2309.14525); the other values are ours.
     """
@@ -109,7 +109,7 @@ class Term(NamedTuple):
 
 
 class Rewarded(NamedTuple):
-    """What responses got, and for what."""
+    """The rewards of responses, by term."""
 
     total: Tensor
     """(N,) float32."""
@@ -134,7 +134,7 @@ class CompositeReward:
             name: Under which name the log shows the total.
 
         Raises:
-            ConfigError: There is no term, or two have one name.
+            ConfigError: There is no term, or two have the same name.
         """
         names = [term.reward.name for term in terms]
         if not names:
@@ -143,7 +143,7 @@ class CompositeReward:
             )
         if len(set(names)) < len(names):
             raise ConfigError(
-                f"Two rewards have one name, got {', '.join(names)}. Name them apart."
+                f"Two rewards have the same name, got {', '.join(names)}. Rename one."
             )
         self.terms = tuple(terms)
         self.scale = scale
@@ -155,7 +155,7 @@ class CompositeReward:
         return self.reward(candidates).total
 
     def reward(self, candidates: Sequence[Candidate]) -> Rewarded:
-        """Reward candidates, and say for what.
+        """Reward candidates, with the value of every term.
 
         Raises:
             ModelError: A term gives NaN or infinity, or not one number for each candidate.
@@ -170,13 +170,13 @@ class CompositeReward:
         return Rewarded(total, values, weighted)
 
     def prompt_faults(self, prompts: Sequence[Prompt], *, room: int) -> list[str | None]:
-        """Say of each prompt what keeps a term from rewarding responses to it; see `ChecksPrompts`."""
-        told: list[list[str]] = [[] for _ in prompts]
+        """For each prompt, why a term could not reward responses to it; see `ChecksPrompts`."""
+        faults: list[list[str]] = [[] for _ in prompts]
         for reward, _ in self.terms:
             if isinstance(reward, ChecksPrompts):
                 for number, fault in enumerate(reward.prompt_faults(prompts, room=room)):
-                    told[number] += [] if fault is None else [fault]
-        return [" ".join(messages) or None for messages in told]
+                    faults[number] += [] if fault is None else [fault]
+        return [" ".join(messages) or None for messages in faults]
 
 
 def compose_rewards(
@@ -228,7 +228,7 @@ def reward_values(reward: RewardFunction, candidates: Sequence[Candidate]) -> Te
     if value.shape != (len(candidates),):
         raise ModelError(
             f"The reward {name!r} must give one number for each of {len(candidates)} responses, got"
-            f" a tensor of shape {tuple(value.shape)}. Mend the reward."
+            f" a tensor of shape {tuple(value.shape)}. Fix the reward."
         )
     wrong = (~value.isfinite()).nonzero().flatten().tolist()
     if wrong:

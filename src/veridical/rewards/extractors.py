@@ -1,4 +1,4 @@
-"""What a response answers: yes or no, or the letter of an option. What is not said clearly is None, never a guess.
+"""What a response answers: yes or no, or the letter of an option; None, never a guess, if unclear.
 
 The rule rewards stand on these. The released code of LLaVA-RLHF (arXiv 2309.14525) asks whether a
 text begins with "No", which "North" does too, and whether it contains "correct option is B.", which
@@ -15,7 +15,10 @@ _BLANKS = re.compile(r"\s{2,}")
 _MOST_QUOTES = 40  # more signs before an answer are not read, so that time grows with length only
 _QUOTES = rf"[\s\"'“”‘’*_`(\[{{>-]{{0,{_MOST_QUOTES}}}"
 _END = r"(?![\w'’-])"
-_ADVERB = r"(?:\s+(?:most\s+likely|likely|probably|clearly|definitely|therefore|thus|indeed|simply|then|hence))?"
+_ADVERB = (
+    r"(?:\s+(?:most\s+likely|likely|probably|clearly|definitely"
+    r"|therefore|thus|indeed|simply|then|hence))?"
+)
 _YES_NO = rf"(yes|no){_END}"
 _STATED_YES_NO = re.compile(
     rf"\b(?:answer\b(?:\s+(?:is|was|would\s+be|must\s+be|should\s+be))?\s*:?|i\s+(?:would\s+)?say){_ADVERB}"
@@ -59,7 +62,7 @@ _SEVERAL_LETTERS = re.compile(
 
 
 def extract_yes_no(text: str) -> YesNo | None:
-    """Tell whether a response says yes or no.
+    """Whether a response says yes or no.
 
     The first word counts, and so does a later sentence that opens with the bare word, and "the
     answer is …". A "no" inside a sentence does not: "Yes, there is no dog" says yes. Different
@@ -83,7 +86,7 @@ def extract_yes_no(text: str) -> YesNo | None:
 
 
 def extract_choice(text: str) -> str | None:
-    """Tell which option a response chooses: a letter from A to H, or None.
+    """The option that a response chooses: a letter from A to H, or None.
 
     Read are a letter that opens the response or a line ("B.", "(B) a dog"), one that closes it ("…
     So B."), and "the answer is B" in its usual wordings; failing these, one bracketed letter
@@ -110,7 +113,7 @@ def extract_choice(text: str) -> str | None:
     found |= {match[1].upper() for match in _CHOSEN_LETTER.finditer(text)}
     listed = {next(filter(None, match.groups())).upper() for match in _LINE_LETTER.finditer(text)}
     if len(listed) > 1 and found:
-        listed = set()  # the options repeated, before the answer is told
+        listed = set()  # the options repeated, before the answer
     found |= listed | {match[1] for match in _LAST_LETTER.finditer(text)}
     if not found:
         found = set(_BRACKETED_LETTER.findall(text))

@@ -1,7 +1,7 @@
 """The leak check: does a reward model read what it is shown, or judge by the response alone?
 
 The same comparisons are scored again with another image's facts, with no facts, and with another
-image. Where the reward's agreement with people does not fall, it did not read: it has learnt what
+image. Where the reward's agreement with people does not fall, it did not read: it has learned what
 good responses look like, which is what a policy will exploit. (LLaVA-RLHF, arXiv 2309.14525,
 section 2.3, gives facts so that it cannot.)
 """
@@ -39,13 +39,13 @@ def score_conditions(
         seed: Root seed of who gets whose image and facts, and of the sample.
         sample: How many queries have facts or image taken away; None: all.
         batch_size: Prompts at a time.
-        features: Where features of images lie that were seen before.
+        features: Holds features of images that were seen before.
 
     Returns:
         For each condition, by number of the query, the rewards of its responses (K).
 
     Raises:
-        ModelError: A reward is no number.
+        ModelError: A reward is not a finite number.
     """
     numbers = list(range(len(queries)))
     if sample is not None and sample < len(queries):
@@ -66,7 +66,7 @@ def score_conditions(
 def change_queries(
     queries: Sequence[RewardQuery], condition: Condition, *, seed: int
 ) -> list[RewardQuery]:
-    """Take facts or image away from queries; nobody gets those of their own image where there is another."""
+    """Swap or drop facts or image of queries, for those of a different image where there is one."""
     partners = _partners(queries, seed)
     changed = []
     for query, partner in zip(queries, partners, strict=True):

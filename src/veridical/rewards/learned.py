@@ -1,4 +1,4 @@
-"""A reward model as a reward function: facts found by prompt, responses to one prompt behind one encoding of it."""
+"""A reward model as a reward function: finds each prompt's facts, encodes each prompt once."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,10 +38,10 @@ class LearnedReward:
             model: The reward model, perhaps on the policy's base.
             facts: What is known of the prompts' images; None where the model reads no facts.
             name: Under which name the log shows it.
-            missing: What to do about a prompt without facts: refuse it, or reward it without them,
-                counted and said.
+            missing: What to do about a prompt without facts: reject it, or reward it without them,
+                counted and logged.
             batch_size: Prompts at a time.
-            features: Where features of images lie that were seen before; may be the policy's.
+            features: Holds features of images that were seen before; may be the policy's.
             image_of: Gives a prompt's image; None: it is opened where the prompt says, at an
                 absolute path.
 
@@ -51,7 +51,7 @@ class LearnedReward:
         if facts is None and model.template.reads_facts and missing == "error":
             raise ModelError(
                 'The reward model reads facts, got none. Give them, or set missing = "without" to'
-                " see how it fares."
+                " see how it does."
             )
         self.name = name
         self.model = model
@@ -68,8 +68,8 @@ class LearnedReward:
         """Reward candidates: (N,) float32 on the CPU, in the candidates' order.
 
         Raises:
-            ModelError: A prompt without facts (where that is refused), a candidate that cannot be
-                laid out, or a reward that is no number.
+            ModelError: A prompt without facts (where that is rejected), a candidate that cannot be
+                encoded, or a reward that is not a finite number.
         """
         groups: dict[str, list[int]] = {}
         for number, candidate in enumerate(candidates):
@@ -87,11 +87,11 @@ class LearnedReward:
         return rewards
 
     def lacks_facts(self, prompt: Prompt) -> bool:
-        """Whether the model reads facts and there are none that it would be shown for this prompt."""
+        """Whether the model reads facts and has none to read for this prompt."""
         return self.model.template.reads_facts and not self._known(prompt)
 
     def prompt_faults(self, prompts: Sequence[Prompt], *, room: int) -> list[str | None]:
-        """Say which prompts have no facts, those of another image, or leave no room in the model's window.
+        """Which prompts lack facts, have those of another image, or fill the model's window.
 
         Args:
             prompts: What will be asked.
@@ -125,7 +125,7 @@ class LearnedReward:
         if window is None or length + room <= window:
             return None
         return (
-            f"with facts and what is asked about the response the reward model reads {length}"
+            f"with facts and the question about the response the reward model reads {length}"
             f" tokens, which leaves no room for {room} more in its window of {window}. Shorten the"
             " facts, or lower the longest response."
         )
@@ -143,9 +143,9 @@ class LearnedReward:
         image = self._image_of(prompt) if self._image_of is not None else prompt.image
         if not isinstance(image, Image.Image) and not Path(image.path).is_absolute():
             raise ModelError(
-                f"The image of prompt {prompt.id!r} has the relative path {image.path!r}, and it is"
-                " not said from where. Read prompts by a function that makes paths absolute, or"
-                " give image_of."
+                f"The image of prompt {prompt.id!r} has the relative path {image.path!r}, which"
+                " depends on the working folder. Read prompts with a function that makes paths"
+                " absolute, or give image_of."
             )
         return RewardQuery(
             question=prompt.question,

@@ -1,31 +1,27 @@
-"""A reward model: a vision-language model, an adapter (or weights of its own), a scalar head and its template.
+"""A reward model: a vision-language model with an adapter or its own weights, a head, a template.
 
 The reward of a response is a linear function of the last hidden state at the end of its branch
 (LLaVA-RLHF, arXiv 2309.14525, section 2.3), or of all the states at its own tokens. Template,
-tokenizer and base are saved with it and compared at loading: what was learnt under one template
-says nothing under another.
+tokenizer and base are saved with it and compared at loading: what was learned under one template
+means nothing under another.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from peft import PeftModel
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from veridical.errors import ModelError, StorageError
-from veridical.files import atomic_path, write_json_atomically
+from veridical.errors import ModelError
 from veridical.models.adapters import load_adapter, use_adapter
+from veridical.models.architectures.images import ImageOutputs
 from veridical.models.branches import branch_hidden_states
 from veridical.models.features import FeatureCache
-from veridical.models.loading import VisionLanguageModel, load_model, unwrap
-from veridical.models.lora import save_lora
+from veridical.models.loading import Quantization, VisionLanguageModel, load_model
 from veridical.rewards.card import (
-    CARD_FILE,
     Pooling,
     RewardCard,
     check_base_weights,
@@ -33,6 +29,7 @@ from veridical.rewards.card import (
     read_card,
     tokenizer_hash,
 )
+from veridical.rewards.head import pool_rewards, read_head, write_reward_model
 from veridical.rewards.queries import (
     EncodedQuery,
     RewardBatch,
@@ -42,7 +39,6 @@ from veridical.rewards.queries import (
 )
 from veridical.rewards.template import RewardTemplate
 
-HEAD_FILE = "head.safetensors"
 _ENCODED_AT_ONCE = 4
 
 
@@ -67,12 +63,12 @@ class RewardModel:
             head: From a hidden state (D) to a number.
             template: What it is shown.
             pooling: Which states the head reads.
-            adapter: Name of the adapter to wear while scoring; None: the model as it is.
+            adapter: Name of the adapter to use for scoring; None: the model as it is.
             mean: Mean reward on held-out responses.
             deviation: Standard deviation of the reward there.
 
         Raises:
-            ModelError: Facts behind the response cannot be read by a head on the response's own
+            ModelError: Facts after the response cannot be read by a head on the response's own
                 tokens.
         """
         if template.facts_position == "after" and pooling != "last":
@@ -96,21 +92,21 @@ class RewardModel:
         base: Path | str | None = None,
         dtype: str = "auto",
         device: str = "auto",
-        quantization: Literal["none", "4bit"] = "none",
+        quantization: Quantization = "none",
         trust_remote_code: bool = False,
     ) -> "RewardModel":
         """Load a saved reward model with a base of its own.
 
         Args:
             path: What `save` wrote.
-            base: Where its base lies now; None: where it was.
+            base: Its base, if that has moved since.
             dtype: See `load_model`.
             device: See `load_model`.
             quantization: See `load_model`.
             trust_remote_code: See `load_model`.
 
         Raises:
-            ModelError: It is no reward model, or base, tokenizer or head do not fit it.
+            ModelError: It is not a reward model, or base, tokenizer or head do not fit it.
         """
         folder, card = Path(path), read_card(path)
         source = folder / "model" if card.weights == "model" else base or card.base
@@ -135,21 +131,21 @@ class RewardModel:
         adapter_name: str = "reward",
         check_base: Literal["same", "any"] = "same",
     ) -> "RewardModel":
-        """Put a saved reward adapter and its head on a base that is loaded already, beside a policy's adapter, say.
+        """Put a saved reward adapter and its head on a base that is already loaded.
 
-        What wears and learns on the base stays as it is. A bare base is wrapped by PEFT: go on with
-        `.vlm`.
+        The base may have a policy's adapter; what is active and trainable on it stays so. A bare
+        base is wrapped by PEFT: use `.vlm` from then on.
 
         Args:
             vlm: The base that the reward model was trained on.
             path: What `save` wrote.
             adapter_name: What to call the adapter.
-            check_base: "same" refuses a base of other weights (of another precision, that is said
-                instead).
+            check_base: "same" rejects a base of other weights; one of another precision is only
+                logged as unchecked.
 
         Raises:
-            ModelError: It is no reward model, it has weights of its own, or base, tokenizer or head
-                do not fit it.
+            ModelError: It is not a reward model, it has weights of its own, or base, tokenizer or
+                head do not fit it.
         """
         folder, card = Path(path), read_card(path)
         if card.weights == "model":
@@ -160,22 +156,14 @@ class RewardModel:
         check_tokenizer(vlm, card)
         if check_base == "same":
             check_base_weights(vlm, card)
-        worn = load_adapter(vlm, folder / "adapter", name=adapter_name)
-        return cls._from_card(worn, folder, card, adapter=adapter_name)
+        adapted = load_adapter(vlm, folder / "adapter", name=adapter_name)
+        return cls._from_card(adapted, folder, card, adapter=adapter_name)
 
     @classmethod
     def _from_card(
         cls, vlm: VisionLanguageModel, folder: Path, card: RewardCard, *, adapter: str | None
     ) -> "RewardModel":
-        head = new_head(vlm)
-        try:
-            head.load_state_dict(load_file(folder / HEAD_FILE))
-        except (SafetensorError, OSError, RuntimeError, KeyError) as error:
-            raise ModelError(
-                f"Cannot read the head of `{folder}`: {str(error).splitlines()[0]}. Give a whole"
-                f" reward model that belongs to `{vlm.name}`."
-            ) from error
-        head.requires_grad_(requires_grad=False)
+        head = read_head(vlm, folder)
         return cls(
             vlm,
             head,
@@ -191,13 +179,12 @@ class RewardModel:
 
         Args:
             folder: Where to.
-            base: Folder or hub id of the model that it stands on.
+            base: Folder or hub id of its base model.
             base_hash: `model_hash` of the bare base.
 
         Raises:
             StorageError: The disk refused.
         """
-        folder = Path(folder)
         lora = isinstance(self.vlm.model, PeftModel)
         card = RewardCard(
             base=base,
@@ -210,23 +197,7 @@ class RewardModel:
             mean=self.mean,
             deviation=self.deviation,
         )
-        try:
-            if lora:
-                save_lora(self.vlm, folder / "adapter", name=self.adapter)
-            else:
-                self.vlm.model.save_pretrained(folder / "model")
-                self.vlm.processor.save_pretrained(folder / "model")
-            with atomic_path(folder / HEAD_FILE) as temporary:
-                save_file(
-                    {name: value.detach().cpu() for name, value in self.head.state_dict().items()},
-                    temporary,
-                )
-        except (OSError, SafetensorError) as error:
-            raise StorageError(
-                f"Cannot write `{folder}`: {error}. Free space and run the same again."
-            ) from error
-        write_json_atomically(folder / CARD_FILE, card.model_dump(mode="json"))
-        return folder
+        return write_reward_model(self.vlm, self.head, card, Path(folder), adapter=self.adapter)
 
     def encode(
         self,
@@ -235,34 +206,28 @@ class RewardModel:
         features: FeatureCache | None = None,
         max_tokens: int = 0,
     ) -> list[EncodedQuery]:
-        """Turn queries into tokens as this model's template wants them; see `rewards.queries.encode_queries`."""
+        """Turn queries into tokens by this model's template; see `queries.encode_queries`."""
         return encode_queries(
             self.vlm, self.template, queries, features=features, max_tokens=max_tokens
         )
 
-    def rewards(
-        self, batch: RewardBatch, *, image_outputs: Mapping[str, Any] | None = None
-    ) -> Tensor:
+    def rewards(self, batch: RewardBatch, *, image_outputs: ImageOutputs | None = None) -> Tensor:
         """Rewards (B K) in float32, with gradients where they are wanted; 0 for missing branches.
 
         Args:
             batch: Prompts and branches, on the model's device.
             image_outputs: Images encoded before, instead of the pixels.
         """
-        with self._worn():
+        active = (
+            nullcontext() if self.adapter is None else use_adapter(self.vlm.model, self.adapter)
+        )
+        with active:
             states = branch_hidden_states(
                 self.vlm.model, batch.branches, image_outputs=image_outputs
             )
-        mask = batch.branches.response_mask
-        if self.pooling == "last":
-            last = (mask.sum(-1) - 1).clamp(min=0)
-            states = states.gather(
-                2, last[..., None, None].expand(-1, -1, 1, states.shape[-1])
-            ).squeeze(2)
-            return self._read(states) * mask.any(-1)
-        values = self._read(states) * batch.own_mask
-        total = values.sum(-1)
-        return total if self.pooling == "sum" else total / batch.own_mask.sum(-1).clamp(min=1)
+        return pool_rewards(
+            self.head, states, batch.branches.response_mask, batch.own_mask, pooling=self.pooling
+        )
 
     @torch.no_grad()
     def score(
@@ -277,13 +242,13 @@ class RewardModel:
         Args:
             queries: Prompts with their responses and facts.
             batch_size: Prompts at a time.
-            features: Where features of images lie that were seen before.
+            features: Holds features of images that were seen before.
 
         Returns:
             For each query the rewards of its responses (K), float32, on the CPU.
 
         Raises:
-            ModelError: A query that cannot be laid out, or a reward that is no number.
+            ModelError: A query that cannot be encoded, or a reward that is not a finite number.
         """
         found: list[Tensor] = []
         for start in range(0, len(queries), batch_size * _ENCODED_AT_ONCE):
@@ -294,9 +259,9 @@ class RewardModel:
             ):
                 if not bool(rewards.isfinite().all()):
                     raise ModelError(
-                        f"The reward of query {query.name!r} is no number, got {rewards.tolist()}."
-                        " The model's weights are broken, or its precision is too low: load it in"
-                        " float32 or bfloat16, or train it anew."
+                        f"The reward of query {query.name!r} must be a finite number, got"
+                        f" {rewards.tolist()}. The model's weights are broken, or its precision is"
+                        " too low: load it in float32 or bfloat16, or train it again."
                     )
                 found.append(rewards)
         return found
@@ -309,7 +274,7 @@ class RewardModel:
         batch_size: int = 16,
         features: FeatureCache | None = None,
     ) -> list[Tensor]:
-        """Reward queries that are laid out already, those of like length together; NaN is passed on."""
+        """Reward encoded queries, those of similar length together; NaN is passed on."""
         was_training = self.vlm.model.training
         self.vlm.model.eval()
         order = sorted(range(len(rows)), key=lambda number: (rows[number].tokens, number))
@@ -336,24 +301,3 @@ class RewardModel:
         return RewardBatch(
             batch.branches.to(self.vlm.device), batch.own_mask.to(self.vlm.device), batch.image_keys
         )
-
-    def _read(self, states: Tensor) -> Tensor:
-        with torch.autocast(
-            states.device.type, enabled=False
-        ):  # the head is small and its differences are what counts
-            value: Tensor = self.head(states.to(self.head.weight.dtype)).squeeze(-1)
-        return value.float()
-
-    @contextmanager
-    def _worn(self) -> Iterator[None]:
-        with (
-            use_adapter(self.vlm.model, self.adapter) if self.adapter is not None else nullcontext()
-        ):
-            yield
-
-
-def new_head(vlm: VisionLanguageModel) -> nn.Linear:
-    """Make an untrained head for a model's hidden states, in float32: torch's first weights, bias 0 (as LLaVA-RLHF)."""
-    head = nn.Linear(unwrap(vlm.model).config.get_text_config().hidden_size, 1)
-    nn.init.zeros_(head.bias)
-    return head.to(vlm.device)

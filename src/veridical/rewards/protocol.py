@@ -22,7 +22,7 @@ class Candidate(NamedTuple):
 
 
 class RewardFunction(Protocol):
-    """Anything that rewards responses. Rewards of one candidate never depend on the other candidates."""
+    """Anything that rewards responses, each independently of the others."""
 
     @property
     def name(self) -> str:
@@ -36,10 +36,10 @@ class RewardFunction(Protocol):
 
 @runtime_checkable
 class ChecksPrompts(Protocol):
-    """A reward that knows of a prompt, before anything is said to it, that it could not judge the answers."""
+    """A reward that knows, before anything is generated, which prompts it could not judge."""
 
     def prompt_faults(self, prompts: Sequence[Prompt], *, room: int) -> list[str | None]:
-        """Say of each prompt why responses to it could not be rewarded, and what to do; None where they can.
+        """For each prompt, why responses to it could not be rewarded, and what to do, or None.
 
         Args:
             prompts: What will be asked.

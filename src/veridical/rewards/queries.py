@@ -1,4 +1,4 @@
-"""Question, facts and responses as tokens: one prompt, encoded once, and a branch for each response.
+"""Question, facts and responses as tokens: one prompt, encoded once, with a branch per response.
 
 A branch is the response, the end of its turn where it was reached, and what the template asks about
 it. Facts before the response belong to the prompt, which all responses share; facts after it stand
@@ -37,7 +37,7 @@ class RewardQuery(NamedTuple):
     question: str
     """What was asked."""
     image: Image.Image | ImageRef
-    """The image, or where it lies (an absolute path, or one that holds from the working folder)."""
+    """The image, or its file (an absolute path, or one relative to the working folder)."""
     responses: tuple[str, ...]
     """K responses."""
     facts: tuple[Facts, ...] = ()
@@ -91,7 +91,7 @@ def encode_queries(
         vlm: The model whose chat template and tokenizer count.
         template: What is shown where.
         queries: What to lay out; at least one.
-        features: Keeps the images' features instead of pixels, where the model allows it.
+        features: Keeps the images' features instead of their pixels, where the model allows it.
         max_tokens: Longest prompt with one branch; 0: what the model can read.
 
     Raises:
@@ -136,7 +136,7 @@ class _Frame(NamedTuple):
     anchor: str
     """The last word before a quoted response."""
     tail: str
-    """What is rendered behind the response."""
+    """What is rendered after the response."""
 
 
 def _frame(
@@ -144,8 +144,8 @@ def _frame(
 ) -> _Frame:
     if not query.responses or len(query.finished) not in (0, len(query.responses)):
         raise ModelError(
-            f"Query {query.name!r} needs responses and, where it says which are finished, one word"
-            f" for each, got {len(query.responses)} and {len(query.finished)}."
+            f"Query {query.name!r} needs responses, and `finished` for all of them or none, got"
+            f" {len(query.responses)} and {len(query.finished)}."
         )
     before = [*(text for turn in query.history for text in turn), shown.before]
     if template.layout == "quote":
@@ -198,8 +198,8 @@ def _tokenize_responses(
         finished = [
             flag for query in queries for flag in query.finished or (True,) * len(query.responses)
         ]
-        # A response that says nothing is its end, whether it was reached or not: something must be
-        # read.
+        # Of an empty response the end of the turn is all there is, reached or not: the head needs a
+        # token to read.
         encoded = [
             ids if done or len(ids) == 1 else ids[:-1]
             for ids, done in zip(encoded, finished, strict=True)
@@ -212,7 +212,7 @@ def _tokenize_responses(
 
 
 def _tokenize_tail(vlm: VisionLanguageModel, text: str) -> list[int]:
-    """Tokens behind a response; the end of its turn is the response's."""
+    """Tokens after a response; the end of its turn belongs to the response."""
     if not text:
         return []
     ids: list[int] = vlm.tokenizer(text, add_special_tokens=False)["input_ids"]

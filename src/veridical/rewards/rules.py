@@ -1,7 +1,7 @@
-"""Rule rewards: what can be checked without a model, each a plain function of one response, each logged for itself.
+"""Rule rewards: what can be checked without a model, each a plain function of one response.
 
-    yes_no            1 right, −1 wrong, 0 not said clearly          (only for prompts of task "yes_no")
-    multiple_choice   1 right, −1 wrong, 0 not said clearly          (only for prompts of task "multiple_choice")
+    yes_no            1 right, −1 wrong, 0 unclear   (for prompts of task "yes_no")
+    multiple_choice   1 right, −1 wrong, 0 unclear   (for prompts of task "multiple_choice")
     length            multiplier × tokens / window, the multiplier being the prompt's
     unfinished        1 where the end token was never emitted
     repetition        share of runs of words that stood in the response before, in [0, 1]
@@ -28,19 +28,18 @@ _WORD = re.compile(rf"[{_EACH_CHARACTER}]|(?:(?![{_EACH_CHARACTER}])\w)+")
 
 
 def _no_fault(_: Prompt) -> None:
-    """Most rules ask nothing of a prompt."""
+    """Most rules work for any prompt."""
 
 
 class Rule(NamedTuple):
     """A function of one response as a `RewardFunction`."""
 
     name: str
-    """Under which name the log shows it."""
+    """Its name in the log."""
     function: Callable[[Candidate], float]
-    """What one response gets."""
+    """The reward of one response."""
     fault: Callable[[Prompt], str | None] = _no_fault
-    """Why responses to a prompt could never get anything although they should; None: they can, or
-    need not."""
+    """Why responses to a prompt could never be rewarded although they should be; None otherwise."""
 
     def __call__(self, candidates: Sequence[Candidate]) -> Tensor:
         """Reward candidates: (N,) float32."""
@@ -72,7 +71,7 @@ def multiple_choice(candidate: Candidate) -> float:
 
 
 def original_yes_no(candidate: Candidate) -> float:
-    """As LLaVA-RLHF's code: where the truth is no, 1 for "No…" and −1 for "Yes…"; where it is yes, always 0."""
+    """As in LLaVA-RLHF's code: 1 for "No…" and −1 for "Yes…" if the truth is no, else always 0."""
     if (
         candidate.prompt.task != "yes_no"
         or extract_yes_no(candidate.prompt.reference or "") != "no"
@@ -83,7 +82,7 @@ def original_yes_no(candidate: Candidate) -> float:
 
 
 def original_multiple_choice(candidate: Candidate) -> float:
-    """As LLaVA-RLHF's code: 1 for a text that begins with "B." or holds "correct option is B.", else 0."""
+    """As in LLaVA-RLHF's code: 1 if a text starts with "B." or has "correct option is B."."""
     letter = extract_choice(candidate.prompt.reference or "")
     if candidate.prompt.task != "multiple_choice" or letter is None:
         return 0.0
@@ -92,7 +91,7 @@ def original_multiple_choice(candidate: Candidate) -> float:
 
 
 def length(candidate: Candidate, *, window: int) -> float:
-    """Length of a response as a share of the longest, times the prompt's multiplier (1 where it has none).
+    """Length of a response as a share of the longest, times the prompt's multiplier (default 1).
 
     Args:
         candidate: The response.
@@ -103,29 +102,29 @@ def length(candidate: Candidate, *, window: int) -> float:
 
 
 def unfinished(candidate: Candidate) -> float:
-    """1 for a response that never came to its end token, else 0."""
+    """1 for a response without its end token, else 0."""
     return 0.0 if candidate.finished else 1.0
 
 
 def repetition(candidate: Candidate, *, words: int) -> float:
-    """Share of a response's runs of words that stood in it before; 0 for a response shorter than a run.
+    """Share of a response's runs of words that occurred in it before; 0 if shorter than a run.
 
     Args:
         candidate: The response.
         words: Length of a run.
     """
-    said = [word.lower() for word in _WORD.findall(candidate.text)]
-    runs = [tuple(said[start : start + words]) for start in range(len(said) - words + 1)]
+    spoken = [word.lower() for word in _WORD.findall(candidate.text)]
+    runs = [tuple(spoken[start : start + words]) for start in range(len(spoken) - words + 1)]
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
 def yes_no_fault(prompt: Prompt) -> str | None:
-    """Say why `yes_no` could never reward a prompt that asks for yes or no; None where it can, or need not."""
+    """Why `yes_no` could never reward a yes/no prompt; None if it can, or does not apply."""
     return _reference_fault(prompt, task="yes_no", read=extract_yes_no, wanted="yes or no")
 
 
 def multiple_choice_fault(prompt: Prompt) -> str | None:
-    """Say why `multiple_choice` could never reward a prompt that offers options; None where it can, or need not."""
+    """Why `multiple_choice` could never reward such a prompt; None if it can, or does not apply."""
     return _reference_fault(prompt, task="multiple_choice", read=extract_choice, wanted="a letter")
 
 
@@ -141,7 +140,7 @@ def _reference_fault(
     )
 
 
-def _verdict(said: str | None, truth: str | None) -> float:
-    if said is None or truth is None:
+def _verdict(answer: str | None, truth: str | None) -> float:
+    if answer is None or truth is None:
         return 0.0
-    return 1.0 if said == truth else -1.0
+    return 1.0 if answer == truth else -1.0

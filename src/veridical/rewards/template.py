@@ -1,7 +1,7 @@
-"""What a reward model is shown: question, response, facts and the dimensions of quality, laid out by one template.
+"""What a reward model reads: question, response, facts and dimensions of quality, in one template.
 
 The template is part of a reward model, saved with it and checked at loading: LLaVA-RLHF's (arXiv
-2309.14525, section 2.3) was a file beside the code, and reward models scored without it gave noise.
+2309.14525, section 2.3) was a separate file, and reward models scored without it gave noise.
 Facts stand *before* the response (read once for all responses of a prompt, and known while the
 response is read) or *after* it (the original).
 """
@@ -53,22 +53,21 @@ class FactsForm(Recipe):
 
 
 class RewardTemplate(Recipe):
-    """How question, response and facts are laid out for a reward model. Every text may be replaced by one's own."""
+    """How question, response and facts are laid out for a reward model; any text can change."""
 
     name: str = "veridical"
-    """Which shipped template gives what is not said here: "veridical", "llava-rlhf", "world",
-    "world-quote"; or a name of one's own. None of the shipped texts is the published one: to score
-    as LLaVA-RLHF's release does, fill in `after`, `verdict` and `dimensions` from its prompt
-    file."""
+    """The shipped template that fills in what is not set here: "veridical", "llava-rlhf", "world",
+    "world-quote"; or a new name. None of the shipped texts is the published one: to score as
+    LLaVA-RLHF's release does, set `after`, `verdict` and `dimensions` from its prompt file."""
     layout: Literal["turns", "quote"] = "turns"
     """The response is the assistant's turn, and a further turn may ask about it; or it is quoted in
     the user's turn."""
     facts_position: Literal["before", "after", "none"] = "before"
-    """Where facts stand, seen from the response; "none" leaves them out. LLaVA-RLHF: after."""
+    """Where facts stand relative to the response; "none" leaves them out. LLaVA-RLHF: after."""
     before: str = "{facts}{question}"
     """The user's turn up to the response; slots `{facts}`, `{question}` and `{dimensions}`."""
     after: str = ""
-    """What is asked about the response, behind it; slots `{facts}` and `{dimensions}`. Empty:
+    """What is asked about the response, after it; slots `{facts}` and `{dimensions}`. Empty:
     nothing."""
     verdict: str = ""
     """How the assistant's answer to that begins; the reward is read from its last token. LLaVA-RLHF
@@ -83,7 +82,7 @@ class RewardTemplate(Recipe):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
-        """Take what is not said from the shipped template of that name."""
+        """Take what is not set from the shipped template of that name."""
         if not isinstance(data, dict):
             return data
         name = data.get("name", "veridical")
@@ -120,7 +119,7 @@ class RewardTemplate(Recipe):
         return self.facts_position != "none"
 
     def readable(self, facts: Sequence[Facts]) -> tuple[Facts, ...]:
-        """Those of some facts that are shown: they say something, and the template has a heading for their kind."""
+        """The facts that are shown: not empty, of a kind that the template has a heading for."""
         headings = self.facts.headings if self.reads_facts else {}
         return tuple(
             item
@@ -230,6 +229,6 @@ SHIPPED: dict[str, dict[str, Any]] = {
     },
 }
 """What the shipped templates say. "llava-rlhf" has the structure of the published one (four
-dimensions, facts in the first of them, behind the response, the reward at the end of an opened
+dimensions, facts in the first of them, after the response, the reward at the end of an opened
 verdict) in words of its own; "world" and "world-quote" are in the small vocabulary of the embedded
-world, as its base learnt to read."""
+world, as its base learned to read."""

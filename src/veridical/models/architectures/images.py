@@ -58,8 +58,8 @@ def image_arguments(
 def repeat_images(arguments: Mapping[str, Any], *, times: int) -> dict[str, Any]:
     """Repeat the images of a whole batch, prompts 1 … B, 1 … B and so on.
 
-    The batch is repeated as a whole, not prompt by prompt, because then nothing needs to be known of
-    which tiles belong to which prompt: models take images in the order of their placeholders.
+    The batch is repeated as a whole, not prompt by prompt, so that it does not matter which tiles
+    belong to which prompt: models take images in the order of their placeholders.
     """
     if times == 1:
         return dict(arguments)

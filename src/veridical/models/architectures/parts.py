@@ -1,7 +1,5 @@
 """The parts of a model: decoder, vision tower, projector, vocabulary head."""
 
-from collections.abc import Iterator
-
 from torch import Tensor, nn
 
 from veridical.errors import ModelError
@@ -29,21 +27,22 @@ def vision_tower(model: Model) -> nn.Module:
     return found
 
 
-def projector_parameters(model: Model) -> Iterator[nn.Parameter]:
-    """Weights that turn image features into the decoder's width, wherever they lie.
+def projector_parameters(model: Model) -> set[int]:
+    """`id`s of the weights that turn image features into the decoder's width.
 
-    Of a family that is not listed: what belongs to neither tower nor decoder nor head.
+    These are the modules that the architecture's row names, wherever they lie, and whatever belongs
+    to neither tower nor decoder nor vocabulary head.
     """
     inner = unwrap(model)
     names = architecture_of(inner.config).projector
-    if names:
-        for name, parameter in inner.base_model.named_parameters():
-            if any(name == known or name.startswith(f"{known}.") for known in names):
-                yield parameter
-        return
+    named = {
+        id(parameter)
+        for name, parameter in inner.base_model.named_parameters()
+        if any(name == known or name.startswith(f"{known}.") for known in names)
+    }
     others = {id(parameter) for parameter in vision_tower(inner).parameters()}
     others |= language_parameters(inner)
-    yield from (parameter for parameter in inner.parameters() if id(parameter) not in others)
+    return named | {id(parameter) for parameter in inner.parameters()} - others
 
 
 def language_parameters(model: Model) -> set[int]:

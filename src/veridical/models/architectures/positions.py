@@ -45,7 +45,7 @@ class Positions(NamedTuple):
 
 
 def no_fast_path_reason(model: Model) -> str | None:
-    """Why positions and masks of this model are left to the model itself; None where they are not."""
+    """Why positions and masks are left to the model itself; None if they can be computed here."""
     config = unwrap(model).config
     text = config.get_text_config()
     row = architecture_of(config)

@@ -1,9 +1,9 @@
 """Rendered prompts and their images → tensors: encoded one by one, stacked in any company.
 
 Processors give images in many layouts (one row per image, per tile or per patch, padded to the
-largest of a batch or simply concatenated), and none says which rows belong to which prompt. So every
-prompt is encoded alone; a batch is then the prompts' tensors padded and concatenated, which is what
-a processor does with several prompts at once.
+largest of a batch or simply concatenated), and none says which rows belong to which prompt. So
+every prompt is encoded alone; a batch is then the prompts' tensors padded and concatenated, which
+is what a processor does with several prompts at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ def encode_separately(
 def release_pixels(
     prompts: Sequence[PromptTensors], features: FeatureCache | None
 ) -> list[EncodedPrompt]:
-    """Keep the features of the prompts' images, where the model allows it, instead of the pixels."""
+    """Replace the prompts' pixels by keys of cached features, where the model allows it."""
     shown = [prompt for prompt in prompts if "pixel_values" in prompt]
     if features is None or not shown or features.unavailable_reason() is not None:
         return [EncodedPrompt(prompt, None) for prompt in prompts]
@@ -228,7 +228,7 @@ def _check_placeholders(vlm: VisionLanguageModel, number: int, prompt: PromptTen
 
 
 def _feature_count(vlm: VisionLanguageModel, prompt: PromptTensors) -> int | None:
-    """Features of a prompt's images where the arithmetic is simple; else the model itself checks."""
+    """How many features a prompt's images give; None where only the model itself can say."""
     config = vlm.model.config
     if "image_grid_thw" in prompt:
         merge = getattr(config.vision_config, "spatial_merge_size", 1)

@@ -19,8 +19,9 @@ from veridical.files import read_bytes, write_json_atomically, write_text_atomic
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.progress import log
+from veridical.rewards.head import new_head
 from veridical.rewards.leak import score_conditions
-from veridical.rewards.model import RewardModel, new_head
+from veridical.rewards.model import RewardModel
 from veridical.training.reward.config import RewardRecipe
 from veridical.training.reward.data import (
     LabelledPair,
