@@ -99,7 +99,7 @@ class RewardModel:
 
         Args:
             path: What `save` wrote.
-            base: Its base, if that has moved since.
+            base: Its base, if that has moved since; the other options are those of `load_model`.
             dtype: See `load_model`.
             device: See `load_model`.
             quantization: See `load_model`.
@@ -109,9 +109,8 @@ class RewardModel:
             ModelError: It is not a reward model, or base, tokenizer or head do not fit it.
         """
         folder, card = Path(path), read_card(path)
-        source = folder / "model" if card.weights == "model" else base or card.base
         vlm = load_model(
-            source,
+            folder / "model" if card.weights == "model" else base or card.base,
             dtype=dtype,
             device=device,
             quantization=quantization,
@@ -218,10 +217,8 @@ class RewardModel:
             batch: Prompts and branches, on the model's device.
             image_outputs: Images encoded before, instead of the pixels.
         """
-        active = (
-            nullcontext() if self.adapter is None else use_adapter(self.vlm.model, self.adapter)
-        )
-        with active:
+        adapter = self.adapter
+        with nullcontext() if adapter is None else use_adapter(self.vlm.model, adapter):
             states = branch_hidden_states(
                 self.vlm.model, batch.branches, image_outputs=image_outputs
             )

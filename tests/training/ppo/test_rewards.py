@@ -156,7 +156,7 @@ def test_facts_and_reward_model_must_go_together(
         train_ppo(make_recipe(make_reward_model(position="none")), tmp_path / "b")
     with pytest.raises(ConfigError, match="nothing reads facts: there is no `reward_model`"):
         train_ppo(make_recipe(""), tmp_path / "c")
-    with pytest.raises(ModelError, match="is no reward model"):
+    with pytest.raises(ModelError, match="is not a reward model"):
         train_ppo(make_recipe(comparisons), tmp_path / "d")
 
 

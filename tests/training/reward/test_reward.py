@@ -140,7 +140,7 @@ def test_an_adapter_is_loaded_by_plain_peft_and_the_base_carries_no_head(
     assert RewardModel.attach(policy, result.weights).score(
         [RewardQuery("Hm?", picture(0), ("Yes.",))]
     )
-    with pytest.raises(ModelError, match="trained on other weights"):
+    with pytest.raises(ModelError, match="trained on weights other"):
         RewardModel.attach(load_model(full.weights / "model", device="cpu"), result.weights)
 
 
