@@ -25,14 +25,28 @@ def test_a_fault_names_file_and_line():
 
 
 def test_data_error_counts_all_faults_and_shows_twenty():
-    faults = [Fault(Path("a.jsonl"), line, "bad.") for line in range(1, 26)]
+    kinds = [chr(97 + line) for line in range(25)]
+    faults = [Fault(Path("a.jsonl"), n, f"{kind} bad.") for n, kind in enumerate(kinds, start=1)]
     error = DataError(faults, advice="Fix them.")
     assert error.faults == tuple(faults)
     lines = str(error).splitlines()
     assert lines[0] == "25 faults in the input:"
-    assert lines[20] == "  a.jsonl:20: bad."
+    assert lines[20] == "  a.jsonl:20: t bad."
     assert lines[21:] == ["  … and 5 more", "Fix them."]
     assert str(DataError(faults[:1])).startswith("1 fault in the input:")
+
+
+def test_many_faults_of_one_kind_are_three_examples_and_a_count():
+    alike = [Fault(Path("a"), n, f"`x` must be text, got {n}. Fix it.") for n in range(1, 3001)]
+    lines = str(DataError([*alike, Fault(Path("b"), 7, "another. Fix it.")])).splitlines()
+    assert lines == [
+        "3001 faults in the input:",
+        "  a:1: `x` must be text, got 1. Fix it.",
+        "  a:2: `x` must be text, got 2. Fix it.",
+        "  a:3: `x` must be text, got 3. Fix it.",
+        "  … and 2,997 more like this, the last in line 3000",
+        "  b:7: another. Fix it.",
+    ]
 
 
 def test_a_missing_package_comes_with_the_line_that_installs_it():

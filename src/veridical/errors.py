@@ -12,6 +12,7 @@ The text of each says: *what is wrong and where · what we got · what to do.*
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,11 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 _SHOWN_FAULTS = 20
+_ALIKE = 5
+"""More faults of one kind than this are summed up."""
+_EXAMPLES = 3
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|(?<=, got ).*?(?=\. [A-Z]|$)|\d+(?:[.,/]\d+)*")
+"""What differs between two faults of one kind: quoted texts, what we got, numbers."""
 
 
 class VeridicalError(Exception):
@@ -89,18 +95,37 @@ class Fault(NamedTuple):
 
 
 class DataError(VeridicalError, ValueError):
-    """Input data is wrong; `faults` holds every fault, the text shows the first twenty."""
+    """Input data is wrong; `faults` holds every fault, the text shows the first twenty.
+
+    Of many faults of one kind the text shows three and how many more there are.
+    """
 
     def __init__(self, faults: Sequence[Fault], *, advice: str = "") -> None:
         self.faults = tuple(faults)
         count = len(self.faults)
         head = f"{count} {'fault' if count == 1 else 'faults'} in the input:"
-        lines = [head, *(f"  {fault}" for fault in self.faults[:_SHOWN_FAULTS])]
-        if count > _SHOWN_FAULTS:
-            lines.append(f"  … and {count - _SHOWN_FAULTS} more")
+        lines = [head, *(f"  {line}" for line in _fault_lines(self.faults))]
         if advice:
             lines.append(advice)
         super().__init__("\n".join(lines))
+
+
+def _fault_lines(faults: Sequence[Fault]) -> list[str]:
+    """Faults in their order, those of one kind together where there are many of them."""
+    kinds: dict[tuple[Path, str], list[Fault]] = {}
+    for fault in faults:
+        kinds.setdefault((fault.file, _VALUES.sub("…", fault.message)), []).append(fault)
+    lines: list[str] = []
+    unseen = len(faults)
+    for alike in kinds.values():
+        many = len(alike) > _ALIKE
+        shown = alike[: _EXAMPLES if many else None][: _SHOWN_FAULTS - len(lines)]
+        lines += map(str, shown)
+        unseen -= len(alike) if many and shown else len(shown)
+        if many and shown:
+            last = f", the last in line {alike[-1].line}" if alike[-1].line is not None else ""
+            lines.append(f"… and {len(alike) - len(shown):,} more like this{last}")
+    return [*lines, *([f"… and {unseen:,} more"] if unseen else [])]
 
 
 class RowError(VeridicalError, ValueError):

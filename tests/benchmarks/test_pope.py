@@ -192,3 +192,86 @@ def test_ten_thousand_answers_take_less_than_a_second(tmp_path):
     scored = pope(tmp_path, answers, ["yes", "no"] * 5000)
     assert time.process_time() - started < 1.0
     assert scored.total.counts["items"] == 10_000
+
+
+def three_splits(folder, *, prompts=True, category=""):
+    """Questions of three splits, and LLaVA's one file of answers to all of them."""
+    said, truth = [], {}
+    for block, split in enumerate(("popular", "adversarial", "random")):
+        asked = []
+        for number in range(1, 21):
+            present = number % 2 == 1
+            thing = f"thing-{number}" if present else f"{split}-{number}"
+            text = f"Is there a {thing} in the image?"
+            asked.append(
+                {
+                    "question_id": number,
+                    "image": f"{number // 4}.jpg",
+                    "text": text,
+                    "label": "yes" if present else "no",
+                }
+            )
+            wrong = number % 2 == 0 and number <= 2 * (block + 1)
+            said.append(
+                {
+                    "question_id": block * 10_000_000 + number,
+                    **({"prompt": f"{text}\nAnswer the question briefly."} if prompts else {}),
+                    "text": "Yes" if present or wrong else "No",
+                }
+            )
+        truth[split] = 1 - (block + 1) / 20
+        write_lines(folder / f"coco_pope_{split}.json", asked)
+    return write_lines(folder / "answers.jsonl", said), truth
+
+
+def test_llavas_one_file_is_scored_split_by_split(tmp_path):
+    folder = tmp_path / "questions"
+    folder.mkdir()
+    answers, truth = three_splits(folder)
+    answers = answers.rename(tmp_path / "answers.jsonl")
+    total = score("pope", Files(answers, folder)).total
+    for split, accuracy in truth.items():
+        assert total.metrics[f"accuracy/{split}"].value == pytest.approx(accuracy)
+        assert total.metrics[f"accuracy/{split}"].n == 20
+        one = score("pope", Files(answers, folder / f"coco_pope_{split}.json")).total
+        assert one.metrics["accuracy"].value == pytest.approx(accuracy)
+        assert any("40 answers to other splits were left out" in note for note in one.warnings)
+    assert total.metrics["accuracy"].value == pytest.approx(sum(truth.values()) / 3)
+    assert any("3 splits" in note for note in total.warnings)
+
+
+def test_three_splits_without_prompts_need_questions_with_the_same_ids(tmp_path):
+    folder = tmp_path / "questions"
+    folder.mkdir()
+    answers, truth = three_splits(folder, prompts=False)
+    answers = answers.rename(tmp_path / "answers.jsonl")
+    for questions in (folder, folder / "coco_pope_random.json"):
+        with pytest.raises(DataError, match=r"answers of 3 splits \(ids from 1, 10,000,001"):
+            score("pope", Files(answers, questions))
+    asked = [
+        {
+            **json.loads(line),
+            "question_id": block * 10_000_000 + json.loads(line)["question_id"],
+            "category": split,
+        }
+        for block, split in enumerate(truth)
+        for line in (folder / f"coco_pope_{split}.json").read_text().splitlines()
+    ]
+    one_file = write_lines(tmp_path / "llava_pope_test.jsonl", asked)
+    metrics = score("pope", Files(answers, one_file)).total.metrics
+    found = {split: metrics[f"accuracy/{split}"].value for split in truth}
+    assert found == pytest.approx(truth)
+
+
+def test_a_category_on_both_sides_parts_questions_of_one_id(tmp_path):
+    rows = [
+        {"question_id": n, "image": "a.jpg", "text": f"{n}?", "label": label, "category": split}
+        for split, label in (("random", "yes"), ("popular", "no"))
+        for n in (1, 2)
+    ]
+    said = [
+        {"question_id": r["question_id"], "category": r["category"], "answer": "Yes"} for r in rows
+    ]
+    files = Files(write_lines(tmp_path / "a.jsonl", said), write_lines(tmp_path / "q.jsonl", rows))
+    metrics = score("pope", files).total.metrics
+    assert (metrics["accuracy/random"].value, metrics["accuracy/popular"].value) == (1, 0)

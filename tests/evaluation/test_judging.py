@@ -249,3 +249,42 @@ def test_the_world_judge_has_no_score_for_what_it_does_not_know(tmp_path):
     assert judged.scored.total.counts["failed"] == 1
     with pytest.raises(ConfigError, match="questions have no answer"):
         write_mmhal_responses(tmp_path / "r.json", items, responses[1:])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--variant", "stric"], "has no variant 'stric'. It has: official, strict"),
+        (["--questions", "FILE"], "does not read --questions. Leave it out."),
+        (["--reference", "FILE"], "does not read --reference. Leave it out."),
+        (["--task", "all"], "has no option --task"),
+        (["--reviews", "FILE"], "Give one of the two."),
+        (["--people", "NONE"], "there is no such file"),
+        (["--json", "FOLDER"], "is a folder. Name the file to write in it."),
+        (["--answer-field", "nothing"], "`nothing` is missing"),
+    ],
+)
+def test_what_the_benchmark_does_not_read_is_refused_before_anything_is_asked(
+    responses, tmp_path, capsys, more, message
+):
+    places = {"FILE": responses, "NONE": tmp_path / "none.jsonl", "FOLDER": tmp_path}
+    given = [places.get(word, word) for word in more]
+    with judge_endpoint(rate=rate) as server:
+        judge = ["--judge-model", MODEL, "--judge-url", server.url]
+        cache = ["--judge-cache", tmp_path / "cache"]
+        assert run("mmhal", "--responses", responses, *judge, *cache, *given) == 1
+        assert server.bodies == []
+    assert message in capsys.readouterr().err
+
+
+def test_people_on_another_benchmark_and_a_variant_without_a_judge_are_refused_too(
+    tmp_path, capsys
+):
+    rows = write_lines(tmp_path / "a.jsonl", [{"question_id": 1, "answer": "Yes"}])
+    assert run("pope", "--responses", rows, "--questions", rows, "--people", rows) == 1
+    assert "compared on mmhal, not on 'pope'" in capsys.readouterr().err
+    with judge_endpoint(rate=rate) as server:
+        settings = JudgeSettings(model=MODEL, url=server.url, cache=tmp_path / "cache")
+        with pytest.raises(ConfigError, match="'yes-no' of 'hallusionbench' does not read what"):
+            judge_at_endpoint("hallusionbench", Files(rows), settings, variant="yes-no")
+        assert server.bodies == []

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
-"""What a benchmark lets one set is declared in its card, so that typer cannot know those
-options."""
+"""A benchmark declares options of its own in its card, which typer cannot know."""
 
 
 def score(
@@ -25,8 +24,14 @@ def score(
         Path | None, typer.Option(help="What is true: file or folder.", show_default=False)
     ] = None,
     reviews: Annotated[
-        Path | None, typer.Option(help="What a judge said.", show_default=False)
+        Path | None, typer.Option(help="What a judge wrote.", show_default=False)
     ] = None,
+    answer_field: Annotated[
+        str,
+        typer.Option(
+            help="Field of a response that is the answer, if several may be.", show_default=False
+        ),
+    ] = "",
     variant: Annotated[
         str | None, typer.Option(help="Way of counting.", show_default=False)
     ] = None,
@@ -68,10 +73,10 @@ def score(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
 ) -> None:
-    """Score answers on a benchmark, with intervals; no network, unless a judge at an endpoint is named.
+    """Score answers on a benchmark, with intervals; no network unless a judge is named.
 
-    What a benchmark lets one set beside this (`--task generative` of amber) is shown by `veridical
-    score list`.
+    --responses may be a folder that `veridical generate` wrote. Options that one benchmark adds
+    (`--task generative` of amber) are shown by `veridical score list`.
     """
     from veridical.cli.judging import judge_settings
     from veridical.files import write_json_atomically
@@ -79,15 +84,18 @@ def score(
     from veridical.records import write_records
     from veridical.scoring.files import score as score_files
     from veridical.scoring.page import benchmark_lines, score_table
-    from veridical.scoring.people import with_people
+    from veridical.scoring.people import check_people, with_people
     from veridical.scoring.protocol import Files
 
     if benchmark == "list":
         for line in benchmark_lines():
             echo(line)
         return
-    files = Files(responses, questions, reference, reviews)
+    files = Files(responses, questions, reference, reviews, answer_field)
     options = _options(context.args)
+    _check_outputs(json, items)
+    if people is not None:
+        check_people(benchmark, people)
     named = {
         "model": judge_model,
         "url": judge_url,
@@ -101,7 +109,7 @@ def score(
     if settings is not None and dry_run is not None:
         from veridical.evaluation.judging import write_requests
 
-        log(write_requests(benchmark, files, settings, dry_run, options=options))
+        log(write_requests(benchmark, files, settings, dry_run, variant=variant, options=options))
         return
     if settings is None:
         scored = score_files(benchmark, files, variant=variant, options=options, seed=seed)
@@ -128,6 +136,19 @@ def score(
         write_records(items, scored.items, kind="ItemScore")
 
 
+def _check_outputs(*paths: Path | None) -> None:
+    """Refuse a folder in the place of a file before anything is read or asked.
+
+    Raises:
+        ConfigError: A path is a folder.
+    """
+    from veridical.errors import ConfigError
+
+    for path in paths:
+        if path is not None and path.is_dir():
+            raise ConfigError(f"`{path}` is a folder. Name the file to write in it.")
+
+
 def _options(words: list[str]) -> dict[str, str]:
     """Read `--name value` and `--name=value`."""
     found: dict[str, str] = {}
@@ -136,7 +157,7 @@ def _options(words: list[str]) -> dict[str, str]:
         name, sign, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or not name:
             raise typer.BadParameter(
-                f"got {word!r} beside the benchmark's name. Write --NAME VALUE."
+                f"got {word!r} after the benchmark's name. Write --NAME VALUE."
             )
         if not sign:
             value = next(rest, "")

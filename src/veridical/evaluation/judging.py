@@ -14,7 +14,7 @@ from veridical.judges.requests import build_requests
 from veridical.judges.settings import JudgeSettings
 from veridical.judges.templates import OFFICIAL_SYSTEM_MESSAGES
 from veridical.progress import log
-from veridical.scoring.files import Scored, score
+from veridical.scoring.files import Scored, check_request, score
 from veridical.scoring.protocol import Files
 from veridical.scoring.registry import find_benchmark
 
@@ -60,7 +60,7 @@ def judge_and_score(
         DataError: All faults of the files.
         ModelError: Every judgement failed.
     """
-    benchmark = _judged(name, options)
+    benchmark = _judged(name, files, variant, options)
     cases, chosen = benchmark.cases(files, template=template)
     found = judge.review(cases, chosen)
     benchmark.write_reviews(reviews, cases, found)
@@ -104,7 +104,8 @@ def judge_at_endpoint(
         options: What else the benchmark lets one set.
         seed: Of the bootstrap.
     """
-    cases, template = _judged(name, options).cases(files, template=settings.template)
+    benchmark = _judged(name, files, variant, options)
+    cases, template = benchmark.cases(files, template=settings.template)
     requests = build_requests(cases, template, settings)
     judge = EndpointJudge(settings, offline=batch_output is not None)
     if batch_output is not None:
@@ -135,6 +136,7 @@ def write_requests(
     settings: JudgeSettings,
     path: Path,
     *,
+    variant: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> str:
     """Write what would be asked as a batch file, and estimate the cost. Asks nothing.
@@ -144,24 +146,40 @@ def write_requests(
         files: Responses, and what else the judge is given.
         settings: The judge.
         path: The batch file to write.
+        variant: Which way of counting will be asked for.
         options: What else the benchmark lets one set.
 
     Returns:
         The estimate, in a line.
     """
-    cases, template = _judged(name, options).cases(files, template=settings.template)
+    benchmark = _judged(name, files, variant, options)
+    cases, template = benchmark.cases(files, template=settings.template)
     judge = EndpointJudge(settings, offline=True)
     plan = judge.plan(cases, template)
     write_batch(path, plan.missing)
     return judge.estimate(plan)
 
 
-def _judged(name: str, options: Mapping[str, str] | None) -> JudgedBenchmark[object]:
+def _judged(
+    name: str, files: Files, variant: str | None, options: Mapping[str, str] | None
+) -> JudgedBenchmark[object]:
+    """The benchmark, after everything was checked that can be checked before a judge is paid."""
     benchmark = find_benchmark(name, options=options)
     if not isinstance(benchmark, JudgedBenchmark):
         raise ConfigError(
             f"The benchmark {name!r} needs no judge: its answers are scored as they are. Leave it"
             " out."
+        )
+    chosen = check_request(name, files, variant=variant, options=options, coming="reviews").variant
+    if chosen in benchmark.without_judge:
+        raise ConfigError(
+            f"The variant {chosen!r} of {name!r} does not read what a judge says. Leave the judge"
+            " out, or choose another variant."
+        )
+    if files.reviews is not None:
+        raise ConfigError(
+            "--reviews are reviews that exist already, and the judge would write new ones. Give one"
+            " of the two."
         )
     return benchmark
 

@@ -1,4 +1,4 @@
-"""A judge beside people: how far a benchmark's judge agrees with people who rated the same items."""
+"""How far a benchmark's judge agrees with people who rated the same items."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from veridical.errors import ConfigError
 from veridical.records import Metric
 from veridical.scoring.files import Scored
-from veridical.scoring.rows import Faults, Row, field, read_rows
+from veridical.scoring.rows import Faults, Row, field, read_rows, row_id
 from veridical.statistics import mean_metric, wilson
 from veridical.statistics.agreement import cohen_kappa, kendall, spearman
 
@@ -37,11 +37,7 @@ def with_people(scored: Scored, path: Path) -> Scored:
         ConfigError: The benchmark's items are not rated from 0 to 6.
         DataError: All faults of the file at once.
     """
-    if scored.total.benchmark != "mmhal":
-        raise ConfigError(
-            f"People's ratings are compared on mmhal, not on {scored.total.benchmark!r}. Leave them"
-            " out."
-        )
+    _check_rated(scored.total.benchmark)
     people = read_people(path, known={item.id for item in scored.items})
     pairs = [
         (item.values["score"], _lower_median(people.by_item[item.id]))
@@ -65,6 +61,24 @@ def with_people(scored: Scored, path: Path) -> Scored:
         }
     )
     return scored._replace(total=total)
+
+
+def check_people(benchmark: str, path: Path) -> None:
+    """Check what can be checked before a judge is paid: the benchmark and the file.
+
+    Raises:
+        ConfigError: The benchmark's items are not rated from 0 to 6.
+        DataError: All faults of the file at once.
+    """
+    _check_rated(benchmark)
+    read_people(path)
+
+
+def _check_rated(benchmark: str) -> None:
+    if benchmark != "mmhal":
+        raise ConfigError(
+            f"People's ratings are compared on mmhal, not on {benchmark!r}. Leave them out."
+        )
 
 
 def agreement_metrics(judge: Sequence[float], people: Sequence[float]) -> dict[str, Metric]:
@@ -91,12 +105,12 @@ def agreement_metrics(judge: Sequence[float], people: Sequence[float]) -> dict[s
     }
 
 
-def read_people(path: Path, *, known: set[str]) -> PeopleRatings:
+def read_people(path: Path, *, known: set[str] | None = None) -> PeopleRatings:
     """Read people's ratings.
 
     Args:
         path: The file.
-        known: Ids of the items that there are.
+        known: Ids of the items that there are; None: any.
 
     Raises:
         DataError: All faults of the file at once.
@@ -105,23 +119,15 @@ def read_people(path: Path, *, known: set[str]) -> PeopleRatings:
     by_item: dict[str, list[float]] = {}
     sources: dict[str, Row] = {}
     for row in read_rows(path, faults):
-        if "veridical" in row.values:  # the header line of a file of records
-            continue
-        key = "prompt_id" if "prompt_id" in row.values else "id"
-        name = (
-            str(row.values[key])
-            if key in row.values
-            else field(row, key, str, faults, otherwise="")
-        )
+        name = row_id(row, ("prompt_id", "id"), faults)
         rating = field(row, "score", float, faults, otherwise=0.0)
         sources.setdefault(str(row.values.get("source", "human")), row)
         if rating not in RATINGS:
-            faults.add(
-                row, f"`score` must be a whole number from 0 to 6, got {rating!r}. Mend the row."
-            )
-        elif name and name not in known:
+            message = f"`score` must be a whole number from 0 to 6, got {rating!r}. Fix the row."
+            faults.add(row, message)
+        elif name is not None and known is not None and name not in known:
             faults.add(row, f"item {name!r} was not judged. Give the ratings of these items.")
-        else:
+        elif name is not None:
             by_item.setdefault(name, []).append(float(rating))
     if len(sources) > 1:
         row = list(sources.values())[1]

@@ -1,12 +1,19 @@
 """What is in which image: COCO's folder, lists, and what is wrong with them; ids in every form."""
 
 import json
+import pickle
+import sys
+from collections import defaultdict
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from veridical.benchmarks.coco.captions import image_key, read_caption_rows
+from veridical.benchmarks.coco.forms import form_of
 from veridical.benchmarks.coco.mentions import official_reader
 from veridical.benchmarks.coco.reference import read_truth
+from veridical.errors import DataError
 from veridical.scoring.rows import Faults
 
 READ = official_reader("original")
@@ -143,3 +150,84 @@ def test_names_of_images():
         for name in (42, "42", "000000000042", "42.jpg", "COCO_train2014_000000000042.jpg")
     ] == ["42"] * 5
     assert image_key("scene-7") == "scene-7"
+
+
+def pickled(folder, truth):
+    """As OPERA's evaluator is pickled: by the name of its class in a script, with its state."""
+    evaluator = type("CHAIR", (), {"__module__": "__main__"})
+    made = evaluator()
+    made.imid_to_objects = defaultdict(list, {image: set(kinds) for image, kinds in truth.items()})
+    made.coco_path = "annotations"
+    main = sys.modules["__main__"]
+    main.CHAIR = evaluator
+    try:
+        (folder / "chair.pkl").write_bytes(pickle.dumps(made))
+    finally:
+        del main.CHAIR
+    return folder / "chair.pkl"
+
+
+def listed(path, *, variant=""):
+    faults = Faults()
+    images = ["42", "7"]
+    found = read_truth(path, images, official_reader("original"), faults, variant=variant)
+    faults.stop()
+    return found, faults.notes
+
+
+def test_the_evaluator_of_opera_is_read_as_data(tmp_path):
+    found, _ = listed(pickled(tmp_path, {42: {"cat", "dog"}, 7: set()}))
+    assert found == {"42": {"cat", "dog"}, "7": frozenset()}
+
+
+class Evil:
+    def __reduce__(self):
+        return (Path.touch, (Path("here"),))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pickle.dumps(Evil()),
+        pickle.dumps({"imid_to_objects": Evil()}),
+        pickle.dumps([1, 2]),
+        b"\x80\x04r\xff\xff\xff\x7f.",  # remembers object number 2^31, which reserves memory for all
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"\x80\x04",
+        b"",
+        b"not a pickle",
+    ],
+)
+def test_a_pickle_of_anything_else_runs_nothing(tmp_path, monkeypatch, data):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chair.pkl").write_bytes(data)
+    with pytest.raises(DataError, match=r"pickle of CHAIR's evaluator|no `imid_to_objects`"):
+        listed(tmp_path / "chair.pkl")
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_list_in_the_other_form_is_recognised(tmp_path):
+    table = json.loads(
+        resources.files("veridical.benchmarks.coco").joinpath("truth_forms.json").read_text()
+    )
+    forms = {}
+    for form in ("pattern", "wordnet"):
+        truth = {
+            image: [] for kinds in table.values() for i in kinds.values() for image in i.split()
+        }
+        for kind, images in table[form].items():
+            for image in images.split():
+                truth[image].append(kind)
+        forms[form] = truth
+    assert len(forms["pattern"]) == 1741
+    for form, truth in forms.items():
+        assert form_of(truth) == form
+        path = tmp_path / f"{form}.json"
+        path.write_text(json.dumps(truth))
+        fits = {"pattern": "original", "wordnet": "wordnet"}[form]
+        other = {"pattern": "wordnet", "wordnet": "original"}[form]
+        assert listed(path, variant=fits)[1] == []
+        assert listed(path, variant="veridical")[1] == []
+        (note,) = listed(path, variant=other)[1]
+        assert f"is in {form}'s form, which goes with --variant {fits}" in note
+    assert form_of({"1": ["cat"]}) is None

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from veridical.benchmarks.coco.tagging import PACKAGE, Tagger, load_tagger
+from veridical.benchmarks.coco.tagging import PACKAGE, Tagger, load_tagger, tagger_status
 from veridical.errors import ConfigError, DataError
 
 WORDS = ["the", "men", "ride", "two-tone", "bikes", "near", "1998", "7th", "st.", ",", "a", "cats"]
@@ -126,3 +126,13 @@ def test_a_tagger_is_read_from_nltks_files(tmp_path):
     tagger = load_tagger()
     assert tagger.tags(["the", "men"], [0, 1])[0] == tagdict["the"]
     assert tagger.version.startswith(PACKAGE)
+
+
+def test_doctor_can_say_where_the_data_is_or_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("NLTK_DATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    said = tagger_status()
+    assert said.startswith("not found; needed by `--variant wordnet` of chair. Get it with")
+    assert f"python -m nltk.downloader {PACKAGE}" in said
+    (tmp_path / "taggers" / PACKAGE).mkdir(parents=True)
+    assert tagger_status() == str(tmp_path / "taggers" / PACKAGE)

@@ -12,8 +12,6 @@ from veridical.scoring.protocol import (
     Variant,
 )
 
-"""What most papers on large models ask."""
-
 CARD = Card(
     title="CHAIR",
     paper="Rohrbach et al. 2018, arXiv 1809.02156; LisaAnne/Hallucination",
@@ -57,12 +55,12 @@ CARD = Card(
     },
     inputs={
         "responses": InputSpec(
-            "JSON, JSON lines or the original's `imgToEval`: rows of `image_id` and `caption` (or"
-            " `text`, `answer`)"
+            "Rows of `image_id` (or `image`, its file) and `caption`, in the original's `imgToEval`"
+            " or OPERA's `sentences` too"
         ),
         "reference": InputSpec(
-            "COCO's annotation folder (instances_*.json and captions_*.json), or JSON `{image_id:"
-            " [objects]}`"
+            "COCO's annotation folder (instances_*.json and captions_*.json), JSON `{image_id:"
+            " [objects]}`, or OPERA's `chair.pkl`"
         ),
         "questions": InputSpec(
             "For `veridical evaluate`: rows of `image_id` and `image` (its file); else all images"
@@ -90,7 +88,7 @@ CARD = Card(
             '"bus" is never found',
             'pattern makes "bu" of "bus", "ty" of "ties", "cano" of "canoes": "A bus is parked."'
             " mentions nothing. LLaVA-1.5-7B, 500 captions: CHAIR_i 12.78 → 12.65 % with bus alone"
-            " mended, 48 more mentions",
+            " fixed, 48 more mentions",
             "veridical (and wordnet, objhal): bus",
         ),
         KnownFault(

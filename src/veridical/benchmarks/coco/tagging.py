@@ -1,7 +1,7 @@
 """Parts of speech exactly as nltk's averaged perceptron tags them, only for the words whose tag matters.
 
 The tagger (Honnibal 2013) reads the two tags before a word, so a text is tagged from the left.
-About half of all running words have one tag only, listed in the tagger's dictionary; behind two of
+About half of all running words have one tag only, listed in the tagger's dictionary; after two of
 those in a row nothing further left matters, and tagging can start there. The weights are nltk's
 data package `averaged_perceptron_tagger_eng`, which is not part of this package.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from veridical.errors import ConfigError, DataError, Fault
+from veridical.errors import ConfigError, DataError, Fault, install_line
 from veridical.files import hash_file, read_bytes
 
 PACKAGE = "averaged_perceptron_tagger_eng"
@@ -140,28 +140,49 @@ def load_tagger() -> Tagger:
     return Tagger(weights, tagdict, classes, version=f"{PACKAGE} {digest}")
 
 
+def tagger_status() -> str:
+    """One line for `veridical doctor`: where the tagger's data is, or how to get it."""
+    folder = _data_folder()
+    if folder is None:
+        return f"not found; needed by `--variant wordnet` of chair. {_how_to_get_it()}"
+    return str(folder)
+
+
+def _how_to_get_it() -> str:
+    return (
+        f"Get it with `{install_line('nltk')}` and then `python -m nltk.downloader {PACKAGE}`;"
+        " where it is elsewhere, name its folder in NLTK_DATA."
+    )
+
+
 def _find_folder() -> Path:
-    places = [Path(place) for place in os.environ.get("NLTK_DATA", "").split(os.pathsep) if place]
-    places += [
+    folder = _data_folder()
+    if folder is None:
+        places = ", ".join(map(str, _places()))
+        raise ConfigError(
+            f"Words are tagged with nltk's data `{PACKAGE}`, which is not in {places}."
+            f" {_how_to_get_it()} Or choose a variant that tags no words."
+        )
+    return folder
+
+
+def _data_folder() -> Path | None:
+    folders = (place / "taggers" / PACKAGE for place in _places())
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _places() -> list[Path]:
+    """Where nltk looks for its data."""
+    named = [Path(place) for place in os.environ.get("NLTK_DATA", "").split(os.pathsep) if place]
+    return [
+        *named,
         Path.home() / "nltk_data",
         Path(sys.prefix) / "nltk_data",
         Path(sys.prefix) / "share" / "nltk_data",
-    ]
-    places += [
         Path("/usr/share/nltk_data"),
         Path("/usr/local/share/nltk_data"),
         Path("/usr/local/lib/nltk_data"),
     ]
-    for place in places:
-        folder = place / "taggers" / PACKAGE
-        if folder.is_dir():
-            return folder
-    raise ConfigError(
-        f"Words are tagged with nltk's data `{PACKAGE}`, which is not in"
-        f" {', '.join(map(str, places))}. Get it with `pip install nltk && python -m"
-        f" nltk.downloader {PACKAGE}`, name its folder in NLTK_DATA, or choose a variant that tags"
-        " no words."
-    )
 
 
 def _normal(word: str) -> str:

@@ -1,5 +1,7 @@
 """The facts about POPE, from which its page in the docs is made."""
 
+from typing import Literal
+
 from veridical.scoring.protocol import (
     SHORT_ANSWER,
     Card,
@@ -11,6 +13,14 @@ from veridical.scoring.protocol import (
     Variant,
 )
 
+_BETTER: dict[str, Literal["higher", "lower", "neither"]] = {
+    "accuracy": "higher",
+    "precision": "higher",
+    "recall": "higher",
+    "f1": "higher",
+    "yes_ratio": "neither",
+    "unknown_ratio": "lower",
+}
 _HA_DPO = "HA-DPO repository, llava-v1_5/README.md"
 
 CARD = Card(
@@ -29,7 +39,7 @@ CARD = Card(
     data=(
         "Questions: https://github.com/RUCAIBox/POPE (MIT), folder output/coco; the nine files"
         " of COCO, A-OKVQA and GQA: https://github.com/DAMO-NLP-SG/VCD (Apache-2.0),"
-        " experiments/data/POPE. One file a score: three files make three scores. Images: COCO"
+        " experiments/data/POPE. Give one file, or a folder with one file per split. Images: COCO"
         " val2014 and GQA."
     ),
     prompt=(
@@ -59,10 +69,14 @@ CARD = Card(
     },
     inputs={
         "responses": InputSpec(
-            "JSON lines of `question_id` (where there is one) and `answer` or `text`; matched"
-            " by id where both sides have ids, by order otherwise"
+            "Rows of `question_id` (where there is one) and `answer` or `text`; matched by id where"
+            " both files have ids, by order otherwise. LLaVA's one file for three splits (ids from"
+            " 1, 10,000,001 and 20,000,001) is taken apart by its prompts"
         ),
-        "questions": InputSpec("JSON lines of `question_id`, `image`, `text`, `label` (yes or no)"),
+        "questions": InputSpec(
+            "Rows of `question_id`, `image`, `text`, `label` (yes or no), for several splits with"
+            " `category`; or a folder with one such file per split"
+        ),
     },
     metrics={
         "accuracy": MetricSpec("Right answers / questions", "higher"),
@@ -75,6 +89,10 @@ CARD = Card(
             " reads all",
             "lower",
         ),
+        **{
+            f"{name}/*": MetricSpec("The same over one of several splits", better)
+            for name, better in _BETTER.items()
+        },
     },
     faults=(
         KnownFault('"not" is a no', '"I am not sure" counts as no', "strict: unknown"),
