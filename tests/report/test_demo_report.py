@@ -125,9 +125,9 @@ def test_wrong_words_are_marked_with_their_kind(html):
 
 
 def test_gallery_can_be_filtered_by_outcome_and_kind(html):
-    for name in ("show-all", "show-mended", "show-clean", "kind-1"):
+    for name in ("show-all", "show-fixed", "show-clean", "kind-1"):
         assert f'id="{name}"' in html
-    assert html.count('class="scene is-mended') == 3
+    assert html.count('class="scene is-fixed') == 3
     assert html.count('class="scene is-clean') == 3
 
 
@@ -174,7 +174,10 @@ def test_a_run_with_little_in_it_still_makes_a_page(made_up, tmp_path):
         made_up.model_copy(update={**nothing, "results": results}), tmp_path / "r.html"
     ).read_text("utf-8")
     page = Page(html)
-    assert "One objective was trained" in page.text
+    assert 'href="#objectives"' not in html
+    assert 'href="#gallery"' not in html
+    numbers = re.findall(r'<span class="number">(\d+)</span>', html)
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
     assert "nan" not in page.text.lower().split()
 
 

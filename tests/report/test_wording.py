@@ -29,6 +29,29 @@ def test_numbers_have_units_signs_and_no_minus_zero():
     )
 
 
+def test_rates_that_round_to_one_number_keep_a_digit():
+    rates = [Metric(value=value, n=200, low=0, high=1) for value in (0.455, 0.465)]
+    assert w.rate_texts(rates) == ["45.5\u202f%", "46.5\u202f%"]
+    assert w.rate_texts([rates[0], Metric(value=0.12, n=9, low=0, high=1)]) == [
+        "46\u202f%",
+        "12\u202f%",
+    ]
+
+
+def test_a_difference_of_rates_is_in_points_and_tokens_are_not_words():
+    gap = Metric(value=0.008, n=100, low=0.001, high=0.015)
+    assert w.value_text(gap, w.metric_info("over_generalisation").unit) == "+0.8\u202fpoints"
+    length = Metric(value=37.8, n=100, low=30, high=40)
+    assert w.value_text(length, w.metric_info("mean_length/tokens").unit) == "37.8\u202ftokens"
+    assert w.metric_info("over_generalisation/kitchen").unit == "points"
+
+
+def test_names_of_metrics_are_words():
+    assert w.label_of("chair_i/kitchen") == "CHAIR i: kitchen"
+    assert w.label_of("yes_ratio") == "Yes ratio"
+    assert w.metric_info("yes_no_f1/random").label == "Yes/no questions, F1: random"
+
+
 def test_a_kind_has_the_wording_of_its_metric():
     info = w.metric_info("hallucination_rate/object")
     assert (info.label, info.unit, info.better) == (

@@ -13,9 +13,15 @@ from veridical.records.results import REQUIRED_METRICS
 from veridical.report.figures.changes import Change, dumbbell, forest
 from veridical.report.figures.curves import Series, curve
 from veridical.report.figures.trade_off import TradeOff, trade_off
-from veridical.report.inputs import CurvePoint, DemoReport, MarkedText, ShownScene
-from veridical.report.page import write_page
-from veridical.report.wording import Verdict, headline, metric_info, verdict
+from veridical.report.inputs import (
+    CurvePoint,
+    DemoReport,
+    MarkedText,
+    OverGeneralisation,
+    ShownScene,
+)
+from veridical.report.page import Section, number_sections, write_page
+from veridical.report.wording import Verdict, decimal, headline, metric_info, signed, verdict
 from veridical.statistics import holm
 
 _STEM = "hallucination_rate"
@@ -33,6 +39,8 @@ def render_demo_report(inputs: DemoReport, out: Path | str) -> Path:
         out,
         "demo.html.j2",
         report=inputs,
+        sections=_sections(inputs),
+        over_generalisation_text=_over_generalisation(inputs.over_generalisation),
         results=results,
         sentence=headline(
             results.base[rate],
@@ -59,13 +67,48 @@ def render_demo_report(inputs: DemoReport, out: Path | str) -> Path:
     )
 
 
+def _sections(inputs: DemoReport) -> dict[str, Section]:
+    """The sections that have something to show."""
+    found = {
+        "wrong": ("Wrong", True),
+        "changed": ("Changed", True),
+        "how": ("How", True),
+        "training": ("Training", bool(inputs.curve)),
+        "questions": ("Questions", bool(inputs.question_types or inputs.probes)),
+        "objectives": ("Objectives", bool(inputs.objectives)),
+        "gallery": ("Gallery", bool(inputs.gallery)),
+        "caveats": ("Caveats", True),
+        "rerun": ("Rerun", True),
+    }
+    return number_sections({key: name for key, (name, has_content) in found.items() if has_content})
+
+
+def _over_generalisation(rows: Sequence[OverGeneralisation]) -> str:
+    """What the table shows of the base model, in a sentence; empty without a table."""
+    measured = [row for row in rows if row.everywhere_before.n and row.in_context_before.n]
+    if not measured:
+        return ""
+    everywhere, inside = (
+        sum(getattr(row, name).value for row in measured) / len(measured)
+        for name in ("everywhere_before", "in_context_before")
+    )
+    shown = sum(row.delta_before is not None and row.delta_before.low > 0 for row in measured)
+    return (
+        f"Before, over {len(measured)} contexts: typical objects are invented in"
+        f" {decimal(100 * inside)} % of the scenes of their context and in"
+        f" {decimal(100 * everywhere)} % of all, so that the context adds"
+        f" {signed(100 * (inside - everywhere))} points; the interval lies above 0 in {shown} of"
+        f" {len(measured)}."
+    )
+
+
 class GalleryScene(NamedTuple):
     """A scene and what became of it."""
 
     scene: ShownScene
     """The scene."""
     outcome: str
-    """One of `mended`, `partly`, `kept`, `clean`, `new`."""
+    """One of `fixed`, `partly`, `kept`, `clean`, `new`."""
 
 
 class JudgedTest(NamedTuple):
@@ -80,8 +123,8 @@ class JudgedTest(NamedTuple):
 
 
 _OUTCOMES = {
-    "mended": "mended",
-    "partly": "partly mended",
+    "fixed": "fixed",
+    "partly": "partly fixed",
     "kept": "still wrong",
     "clean": "right all along",
     "new": "newly wrong",
@@ -93,7 +136,7 @@ def _outcome(scene: ShownScene) -> str:
     if after and len(after) > len(before):
         return "new"
     if not after:
-        return "mended" if before else "clean"
+        return "fixed" if before else "clean"
     return "partly" if len(after) < len(before) else "kept"
 
 
@@ -135,7 +178,7 @@ def _forest_figure(inputs: DemoReport) -> Markup:
     rows = [
         (metric_info(name).label, row)
         for name, row in inputs.results.comparison.items()
-        if metric_info(name).unit == "%" and "/" not in name and row.n
+        if metric_info(name).unit in ("%", "points") and "/" not in name and row.n
     ]
     return forest(rows, unit="%", title="Difference of each rate, after minus before, in points")
 

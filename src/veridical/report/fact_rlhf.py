@@ -19,8 +19,8 @@ from veridical.report.figures.hacking import Measured, hacking_panel, shared_axe
 from veridical.report.figures.parts import LOOKS
 from veridical.report.figures.svg import span_of
 from veridical.report.figures.trade_off import TradeOff, trade_off
-from veridical.report.page import render_page
-from veridical.report.wording import Verdict, decimal, is_shown, metric_info, verdict
+from veridical.report.page import Section, number_sections, render_page
+from veridical.report.wording import Verdict, decimal, is_shown, metric_info, rate_texts, verdict
 from veridical.statistics import holm
 
 _RATE = "hallucination_rate"
@@ -48,6 +48,7 @@ def render_fact_rlhf_report(inputs: FactRlhfReport) -> str:
     return render_page(
         "fact_rlhf.html.j2",
         report=inputs,
+        sections=_sections(inputs),
         results=results,
         labels=labels,
         sentence=_headline(
@@ -91,6 +92,22 @@ def write_fact_rlhf_report(inputs: FactRlhfReport, out: Path | str) -> Path:
     return write_text_atomically(out, render_fact_rlhf_report(inputs))
 
 
+def _sections(inputs: FactRlhfReport) -> dict[str, Section]:
+    """The sections that have something to show."""
+    found = {
+        "hacking": ("Reward and judge", bool(inputs.results.curves)),
+        "reward": ("Reward model", True),
+        "arms": ("Arms", True),
+        "gallery": ("Gallery", bool(inputs.gallery)),
+        "training": ("Training", bool(inputs.training)),
+        "effort": ("Effort", True),
+        "how": ("How", True),
+        "caveats": ("Caveats", True),
+        "rerun": ("Rerun", True),
+    }
+    return number_sections({key: name for key, (name, has_content) in found.items() if has_content})
+
+
 class Panel(NamedTuple):
     """One arm's curves."""
 
@@ -115,25 +132,21 @@ def _headline(
     arms: dict[str, dict[str, Metric]], test: Difference | None, coverage: Difference | None
 ) -> str:
     """The one sentence, no stronger than the test allows."""
-    start, without, with_facts = (
-        f"{decimal(100 * arms[key][_RATE].value, digits=0)}{_THIN}%" for key in _MAIN
-    )
-    told = (
+    start, without, with_facts = rate_texts([arms[key][_RATE] for key in _MAIN])
+    found = (
         f"Before, {start} of the picture descriptions made something up. Reward training brings"
         f" that to {without}, with facts at the reward model’s hand to {with_facts}"
     )
     if test is None:
-        return f"{told}."
+        return f"{found}."
     if not is_shown(test):
-        return f"{told}: no difference between the two is shown."
+        return f"{found}: no difference between the two is shown."
     if test.difference < 0:
-        return f"{told}."
+        return f"{found}."
     if coverage is None or not is_shown(coverage) or coverage.difference < 0:
-        return f"{told}: here facts made it worse."
-    less, more = (
-        f"{decimal(100 * arms[key][_COVERAGE].value, digits=0)}{_THIN}%" for key in _MAIN[1:]
-    )
-    return f"{told}, naming {more} of what is there instead of {less}."
+        return f"{found}: here facts made it worse."
+    less, more = rate_texts([arms[key][_COVERAGE] for key in _MAIN[1:]])
+    return f"{found}, naming {more} of what is there instead of {less}."
 
 
 def _test(tests: Sequence[ArmTest], first: str, second: str, metric: str) -> Difference | None:

@@ -1,8 +1,9 @@
 """From templates to one self-contained HTML file: no network, no script, style sheet inside."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -11,6 +12,20 @@ from veridical.files import write_text_atomically
 from veridical.report import marks, wording
 from veridical.report.figures.changes import interval_bar
 from veridical.report.images import data_uri
+
+
+class Section(NamedTuple):
+    """A section of a page."""
+
+    number: int
+    """Its number, from 1."""
+    name: str
+    """What the navigation calls it."""
+
+
+def number_sections(names: Mapping[str, str]) -> dict[str, Section]:
+    """Number the sections of a page, given what the navigation calls each."""
+    return {key: Section(number, name) for number, (key, name) in enumerate(names.items(), 1)}
 
 
 @cache

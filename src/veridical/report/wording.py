@@ -1,11 +1,15 @@
 """How numbers are worded: metrics with units, intervals, n, p, and what a difference shows."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from veridical.records import Difference, Metric
 
 _THIN = "\u202f"
 _MINUS = "\u2212"
+_CLOSE = 5.0
+"""Points below which two rates in a sentence keep a digit after the point."""
 
 Verdict = Literal["better", "worse", "changed", "not shown"]
 
@@ -15,8 +19,8 @@ class MetricInfo(NamedTuple):
 
     label: str
     """For people."""
-    unit: Literal["%", "words", "of 6", ""]
-    """Rates are kept in [0, 1] and shown in per cent."""
+    unit: Literal["%", "points", "words", "tokens", "of 6", ""]
+    """Rates are kept in [0, 1] and shown in per cent, differences of rates in points."""
     better: Literal["lower", "higher", ""]
     """Which direction is good; empty where neither is."""
     meaning: str = ""
@@ -45,12 +49,22 @@ METRICS: dict[str, MetricInfo] = {
     "mean_length": MetricInfo(
         "Length of a description", "words", "", "A model that says less errs less: watch this."
     ),
+    "mean_length/tokens": MetricInfo("Length of a description, in tokens", "tokens", ""),
+    "repetition_rate": MetricInfo("Descriptions that repeat themselves", "%", "lower"),
+    "empty_rate": MetricInfo("Empty descriptions", "%", "lower"),
+    "cut_rate": MetricInfo("Descriptions cut at the token limit", "%", "lower"),
     "yes_no_f1": MetricInfo(
         "Yes/no questions, F1", "%", "higher", "Questions whether an object is there."
     ),
     "yes_no_accuracy": MetricInfo("Yes/no questions, right", "%", "higher"),
     "yes_ratio": MetricInfo(
         "Yes/no questions answered yes", "%", "", "Half of the questions deserve a yes."
+    ),
+    "yes_no_precision": MetricInfo("Yes/no questions, precision", "%", "higher"),
+    "yes_no_recall": MetricInfo("Yes/no questions, recall", "%", "higher"),
+    "yes_no_unparsed_rate": MetricInfo("Yes/no questions without a readable answer", "%", "lower"),
+    "mmhal_hallucination_rate": MetricInfo(
+        "MMHal-style answers with a hallucination", "%", "lower"
     ),
     "mmhal_score": MetricInfo(
         "MMHal-style score",
@@ -62,17 +76,21 @@ METRICS: dict[str, MetricInfo] = {
         "Score relative to the true answer",
         "%",
         "higher",
-        "As in LLaVA-Bench: 1 to 10, judged beside a reference answer.",
+        "As in LLaVA-Bench: 1 to 10, judged next to a reference answer.",
     ),
     "over_generalisation": MetricInfo(
         "Over-generalisation",
-        "%",
+        "points",
         "lower",
-        "How much oftener typical objects are invented in their own context.",
+        "How much more often typical objects are invented in their own context than anywhere.",
     ),
 }
 """The metrics that have a wording of their own; others are shown under their own name, as they
 are."""
+
+
+_SPELLINGS = {"f1": "F1", "chair": "CHAIR", "amber": "AMBER", "mmhal": "MMHal", "gpt": "GPT"}
+"""Words of metrics' names that are not written in lower case."""
 
 
 def metric_info(name: str) -> MetricInfo:
@@ -84,12 +102,19 @@ def metric_info(name: str) -> MetricInfo:
         known = METRICS[stem]
         return known._replace(label=f"{known.label}: {kind.replace('_', ' ')}", meaning="")
     better: Literal["lower", "higher", ""] = "lower" if "hallucination" in name else ""
-    return MetricInfo(name.replace("_", " ").replace("/", ": ").capitalize(), "", better)
+    return MetricInfo(label_of(name), "%" if stem.endswith("_rate") else "", better)
+
+
+def label_of(name: str) -> str:
+    """A metric's name for people: "chair_i/kitchen" is "CHAIR i: kitchen"."""
+    words = name.replace("_", " ").replace("/", ": ").split(" ")
+    text = " ".join(_SPELLINGS.get(word, word) for word in words)
+    return text[:1].upper() + text[1:]
 
 
 def shown(value: float, unit: str) -> float:
-    """The number in the unit that it is shown in: rates in per cent."""
-    return 100 * value if unit == "%" else value
+    """The number in the unit that it is shown in: rates in per cent, their differences in points."""
+    return 100 * value if unit in ("%", "points") else value
 
 
 def decimal(value: float, *, digits: int = 1) -> str:
@@ -101,15 +126,16 @@ def decimal(value: float, *, digits: int = 1) -> str:
 
 
 def digits_of(unit: str) -> int:
-    """Digits behind the point that a unit is shown with."""
-    return 1 if unit in ("%", "words") else 2
+    """Digits after the point that a unit is shown with."""
+    return 1 if unit in ("%", "points", "words", "tokens") else 2
 
 
 def value_text(metric: Metric, unit: str) -> str:
     """The estimate with its unit: "57.4 %"; a dash where nothing was measured."""
     if metric.n == 0:
         return "–"
-    text = decimal(shown(metric.value, unit), digits=digits_of(unit))
+    number = signed if unit == "points" else decimal
+    text = number(shown(metric.value, unit), digits=digits_of(unit))
     return f"{text}{_THIN}{unit}" if unit else text
 
 
@@ -186,7 +212,7 @@ def is_shown(difference: Difference, *, p: float | None = None) -> bool:
 
 
 def verdict(difference: Difference, better: str, *, p: float | None = None) -> Verdict:
-    """What one may say of a difference."""
+    """What a difference shows."""
     if not is_shown(difference, p=p):
         return "not shown"
     if not better:
@@ -194,9 +220,17 @@ def verdict(difference: Difference, better: str, *, p: float | None = None) -> V
     return "better" if (difference.difference < 0) == (better == "lower") else "worse"
 
 
+def rate_texts(metrics: Sequence[Metric]) -> list[str]:
+    """Rates for a sentence: whole per cent, or one digit more where rates are close together."""
+    values = sorted({round(100 * metric.value, 1) for metric in metrics})
+    close = any(after - before < _CLOSE for before, after in pairwise(values))
+    digits = 1 if close else 0
+    return [f"{decimal(100 * metric.value, digits=digits)}{_THIN}%" for metric in metrics]
+
+
 def headline(before: Metric, after: Metric, difference: Difference, *, corrections: int) -> str:
     """The one sentence of the report, no stronger than the test allows."""
-    old, new = (f"{decimal(100 * metric.value, digits=0)}{_THIN}%" for metric in (before, after))
+    old, new = rate_texts([before, after])
     made_up = f"This model made something up in {old} of its picture descriptions."
     learnt = f"{count_text(corrections)} corrections"
     if not is_shown(difference):
