@@ -8,7 +8,7 @@ from veridical.errors import ConfigError, DataError, Fault
 from veridical.feedback.comparisons import ComparedPair
 from veridical.feedback.segments import check_segments, find_segments
 from veridical.progress import log
-from veridical.records import Correction, ImageRef, Pair
+from veridical.records import Comparison, Correction, ImageRef, Pair, Prompt, Response
 from veridical.records.texts import clean_text, placeholder_fault, same_text
 from veridical.seeding import child_random
 
@@ -95,6 +95,43 @@ def _pair_of_correction(row: Correction, path: Path | None) -> Pair:
         source=row.source,
         origin=row.origin,
     )
+
+
+def preferences_from_corrections(
+    corrections: Iterable[Correction], *, file: Path | str | None = None
+) -> list[ComparedPair]:
+    """Each correction as a comparison that the corrected response wins, without facts.
+
+    Args:
+        corrections: What people corrected.
+        file: The file they come from, as for `pairs_from_corrections`.
+
+    Raises:
+        DataError: As for `pairs_from_corrections`.
+    """
+    rows = {row.id: row for row in corrections}
+    return [
+        _preference(pair, rows[pair.id]) for pair in pairs_from_corrections(rows.values(), file=file)
+    ]
+
+
+def _preference(pair: Pair, row: Correction) -> ComparedPair:
+    prompt = Prompt(id=row.prompt_id, image=pair.image, question=pair.question, origin=row.origin)
+    chosen, rejected = (
+        Response(id=f"{row.id}/{side}", prompt_id=row.prompt_id, text=text, model="")
+        for side, text in (("chosen", pair.chosen), ("rejected", pair.rejected))
+    )
+    comparison = Comparison(
+        id=row.id,
+        prompt_id=row.prompt_id,
+        source=row.source,
+        annotator=row.annotator,
+        seconds=row.seconds,
+        response_ids=(chosen.id, rejected.id),
+        preferred="first",
+        hallucination=True,
+    )
+    return ComparedPair(comparison, prompt, chosen, rejected, ())
 
 
 def pairs_from_preferences(preferences: Iterable[ComparedPair]) -> list[Pair]:

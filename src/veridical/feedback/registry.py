@@ -19,7 +19,11 @@ from veridical.feedback.comparisons import (
     read_compared_pairs,
 )
 from veridical.feedback.facts import FactsIndex
-from veridical.feedback.pairs import pairs_from_corrections, pairs_from_preferences
+from veridical.feedback.pairs import (
+    pairs_from_corrections,
+    pairs_from_preferences,
+    preferences_from_corrections,
+)
 from veridical.feedback.ratings import read_rated_pairs
 from veridical.feedback.record_files import check_records, read_corrections
 from veridical.feedback.statistics import (
@@ -101,29 +105,8 @@ def _corrected_pairs(path: Path, settings: ReadSettings) -> list[Pair]:
 
 
 def _corrected_preferences(path: Path, settings: ReadSettings) -> list[ComparedPair]:
-    """Each correction as a comparison that the corrected response wins."""
-    corrections = {row.id: row for row in _read_corrections(path, settings)}
-    made = []
-    for pair in pairs_from_corrections(corrections.values(), file=path):
-        row = corrections[pair.id]
-        prompt = Prompt(
-            id=row.prompt_id, image=pair.image, question=pair.question, origin=row.origin
-        )
-        chosen, rejected = (
-            Response(id=f"{row.id}/{side}", prompt_id=row.prompt_id, text=text, model="")
-            for side, text in (("chosen", pair.chosen), ("rejected", pair.rejected))
-        )
-        comparison = Comparison(
-            id=row.id,
-            prompt_id=row.prompt_id,
-            source=row.source,
-            annotator=row.annotator,
-            seconds=row.seconds,
-            response_ids=(chosen.id, rejected.id),
-            preferred="first",
-            hallucination=True,
-        )
-        made.append(ComparedPair(comparison, prompt, chosen, rejected, ()))
+    """Corrections as comparisons, with the facts next to them."""
+    made = preferences_from_corrections(_read_corrections(path, settings), file=path)
     bad: list[BadRow] = []
     facts_file = path.parent / FACTS_FILE
     if settings.need_facts or facts_file.is_file():
