@@ -14,6 +14,7 @@ from correction_files import write_corrections
 from documents import blocks, follow, installed
 from prompt_files import write_prompts
 from veridical.errors import ConfigError
+from veridical.feedback.datasets import check_dataset, find_dataset
 from veridical.feedback.registry import read_pairs, read_preferences
 from veridical.training.preference.objectives.registry import find_objective, objective_names
 
@@ -43,7 +44,9 @@ def test_the_page_can_be_followed(folder, capsys):
     ]
     assert losses[0] == pytest.approx(1)  # policy and reference are equal: relu(1 - 0)
     assert (folder / "runs/few-things/adapter").is_dir()
-    (first, second) = veridical.read_records(folder / "theirs/corrections.jsonl", veridical.Correction)
+    (first, second) = veridical.read_records(
+        folder / "theirs/corrections.jsonl", veridical.Correction
+    )
     assert (first.chosen, second.rejected) == ("A red cup.", "Three dogs on a mat.")
     votes = json.loads((folder / "runs/votes/manifest.json").read_text())
     assert votes["notes"]["sources"] == ["human"]
@@ -61,8 +64,10 @@ def test_the_objective_is_listed_and_its_loss_is_the_hinge(folder):
 
 
 def test_the_page_s_format_reports_faults_under_its_own_names(folder):
-    (folder / "bad.jsonl").write_text('{"picture": "images/0.png", "ask": "?", "good": "", "bad": "a"}\n')
-    faults = veridical.check_dataset(folder / "bad.jsonl", format_name="acme-ab").faults
+    (folder / "bad.jsonl").write_text(
+        '{"picture": "images/0.png", "ask": "?", "good": "", "bad": "a"}\n'
+    )
+    faults = check_dataset(find_dataset(folder / "bad.jsonl", format_name="acme-ab"))
     assert [(fault.line, "`good`" in fault.message) for fault in faults] == [(1, True)]
 
 

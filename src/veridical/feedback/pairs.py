@@ -111,7 +111,8 @@ def preferences_from_corrections(
     """
     rows = {row.id: row for row in corrections}
     return [
-        _preference(pair, rows[pair.id]) for pair in pairs_from_corrections(rows.values(), file=file)
+        _preference(pair, rows[pair.id])
+        for pair in pairs_from_corrections(rows.values(), file=file)
     ]
 
 

@@ -38,10 +38,8 @@ from veridical.records import (
     Correction,
     Facts,
     Pair,
-    Prompt,
     Rating,
     Record,
-    Response,
 )
 from veridical.records.folders import (
     COMPARISONS_FILE,

@@ -18,7 +18,7 @@ from veridical.config import write_recipe
 from veridical.errors import ConfigError, StorageError
 from veridical.locks import HOLDER_FILE, Holder, locked
 from veridical.training.preference.train import train_dpo
-from veridical.training.run.directory import INPUTS_FILE
+from veridical.training.run.directory import INPUTS_FILE, check_inputs
 from veridical.training.run.paths import fingerprint_inputs, with_absolute_paths
 
 WORKER = """
@@ -165,8 +165,8 @@ def test_what_was_only_prepared_may_be_started_over(own_recipe, tmp_path, monkey
 
     corrections = Path(own_recipe.data.corrections)
     before = corrections.read_text()
-    corrections.write_text(before.replace("blue car", "red car"))  # now both texts are equal
-    with pytest.raises(ValueError, match="teaches nothing"):
+    corrections.write_text(before.replace("There is a blue car on the left.", ""))
+    with pytest.raises(ValueError, match="`chosen` is empty"):
         train_dpo(own_recipe, tmp_path / "run")
     assert (tmp_path / "run" / "recipe.toml").is_file()
     corrections.write_text(before)
@@ -184,6 +184,14 @@ def test_files_that_are_gone_or_new_count_as_changed(tmp_path):
     check_inputs(tmp_path, {"a/x.jsonl": "1", "a/y.jsonl": "2"})
     with pytest.raises(ConfigError, match=r"`a/y.jsonl`\."):
         check_inputs(tmp_path, {"a/x.jsonl": "1"})
+
+
+def test_an_input_next_to_others_may_be_noted_later(tmp_path):
+    (tmp_path / INPUTS_FILE).write_text('{"/data/prompts.jsonl": "a"}')
+    check_inputs(tmp_path, {"/data/my-model": "b"})  # the base's weights, known once it is loaded
+    check_inputs(tmp_path, {"/data/prompts.jsonl": "a", "/data/my-model": "b"}, complete=True)
+    with pytest.raises(ConfigError, match=r"has changed: `/data/my-model`"):
+        check_inputs(tmp_path, {"/data/prompts.jsonl": "a"}, complete=True)
 
 
 def test_paths_are_made_absolute_by_what_the_recipe_says_they_are(

@@ -41,7 +41,7 @@ def open_run(
     written = run_dir / RECIPE_FILE
     if written.is_file() and resume:
         _check_recipe(recipe, written)
-        check_inputs(run_dir, inputs)
+        check_inputs(run_dir, inputs, complete=True)
         if (run_dir / MANIFEST_FILE).is_file():
             log(f"The run in {run_dir} is finished already.")
             return Manifest.model_validate_json(read_bytes(run_dir / MANIFEST_FILE))
@@ -56,19 +56,20 @@ def open_run(
     return None
 
 
-def check_inputs(run_dir: Path, inputs: Mapping[str, str]) -> None:
+def check_inputs(run_dir: Path, inputs: Mapping[str, str], *, complete: bool = False) -> None:
     """Compare fingerprints with those that the run was started with, and keep those that are new.
 
     Args:
         run_dir: The run directory.
         inputs: Fingerprints by path.
+        complete: They are all that lie in their folders, so that one less than before is a change.
 
     Raises:
         ConfigError: An input has changed; all that have are named.
     """
     file = run_dir / INPUTS_FILE
     before = read_inputs(run_dir)
-    folders = {str(Path(name).parent) for name in inputs}
+    folders = {str(Path(name).parent) for name in inputs} if complete else set()
     changed = [name for name, value in inputs.items() if before.get(name, value) != value]
     changed += [name for name in before if str(Path(name).parent) in folders and name not in inputs]
     if changed:
