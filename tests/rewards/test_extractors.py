@@ -123,7 +123,20 @@ def test_the_letter_of_an_option(text, letter):
 
 @pytest.mark.parametrize(
     "piece",
-    ["\n", " ", ".\n", '\n"', "\n(", ". ", "answer is A. ", "A, ", "the answer: ", "no\n", "(A", "A)\n"],
+    [
+        "\n",
+        " ",
+        ".\n",
+        '\n"',
+        "\n(",
+        ". ",
+        "answer is A. ",
+        "A, ",
+        "the answer: ",
+        "no\n",
+        "(A",
+        "A)\n",
+    ],
 )
 @pytest.mark.parametrize("extract", [extract_yes_no, extract_choice])
 def test_time_grows_with_the_length_of_the_text_alone(extract, piece):
