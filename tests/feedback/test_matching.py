@@ -1,4 +1,5 @@
 import difflib
+import itertools
 import time
 
 import pytest
@@ -41,7 +42,7 @@ def test_the_fast_algorithm_rebuilds_both_sequences_with_fewest_edits(a, b):
         rebuilt.append((x, y, size))
     assert all(
         first[0] + first[2] <= second[0] and first[1] + first[2] <= second[1]
-        for first, second in zip(rebuilt, rebuilt[1:])
+        for first, second in itertools.pairwise(rebuilt)
     )
     longest = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
     for i, item in enumerate(a):

@@ -181,9 +181,9 @@ def test_files_that_are_gone_or_new_count_as_changed(tmp_path):
     (tmp_path / INPUTS_FILE).write_text(
         json.dumps({"a/x.jsonl": "1", "a/y.jsonl": "2", "base": "3"})
     )
-    check_inputs(tmp_path, {"a/x.jsonl": "1", "a/y.jsonl": "2"})
+    check_inputs(tmp_path, {"a/x.jsonl": "1", "a/y.jsonl": "2"}, complete=True)
     with pytest.raises(ConfigError, match=r"`a/y.jsonl`\."):
-        check_inputs(tmp_path, {"a/x.jsonl": "1"})
+        check_inputs(tmp_path, {"a/x.jsonl": "1"}, complete=True)
 
 
 def test_an_input_next_to_others_may_be_noted_later(tmp_path):
