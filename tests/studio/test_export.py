@@ -8,9 +8,13 @@ from sqlalchemy import select
 from studio_client import Annotator
 from studio_projects import ANSWER, make_project
 from veridical.errors import ConfigError
-from veridical.feedback.comparisons import read_compared_pairs
+from veridical.feedback.comparisons import ReadSettings, read_compared_pairs
 from veridical.feedback.record_files import read_corrections
-from veridical.records import Correction, Prompt, Rating, Response, read_records
+from veridical.feedback.registry import read_pairs
+from veridical.formats.importing import import_dataset
+from veridical.formats.registry import detect_format
+from veridical.records import Prompt, Rating, Response, read_records
+from veridical.studio.export.public import export_format
 from veridical.studio.export.records import export_studio
 from veridical.studio.lead.differences import differences, settle
 from veridical.studio.store.people import find_person
@@ -43,12 +47,14 @@ def corrected(tmp_path):
 
 def test_corrections_go_to_training_as_they_are(corrected, tmp_path):
     done = export_studio(corrected, tmp_path / "out")
-    (row,) = read_corrections(done.folder / "corrections.jsonl")
+    rows = read_corrections(done.folder / "corrections.jsonl")
+    row, clean = sorted(rows, key=lambda row: row.chosen == row.rejected)
     assert (row.source, row.annotator, row.seconds) == ("human", "ann", 3.5)
     assert row.chosen == row.rejected.replace("knives", "cups")
     assert [segment.kind for segment in row.segments] == ["object"]
-    (clean,) = read_records(done.folder / "nothing_wrong.jsonl", Correction)
     assert clean.chosen == clean.rejected
+    (pair,) = read_pairs(done.folder, ReadSettings())
+    assert (pair.chosen, pair.rejected) == (row.chosen, row.rejected)
     assert len(read_records(done.folder / "prompts.jsonl", Prompt)) == 2
     assert len(read_records(done.folder / "responses.jsonl", Response)) == 2
     manifest = json.loads((done.folder / "manifest.json").read_text())
@@ -64,7 +70,7 @@ def test_the_same_database_gives_the_same_bytes(corrected, tmp_path):
     one = export_studio(corrected, tmp_path / "one").folder
     other = export_studio(corrected, tmp_path / "other").folder
     names = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
-    assert len(names) == 7
+    assert len(names) == 6
     for name in names:
         if name.name != "manifest.json":
             assert (one / name).read_bytes() == (other / name).read_bytes()
@@ -83,8 +89,9 @@ def test_every_keeps_both_and_settling_picks_one(corrected, tmp_path):
         settle(connection, difference.item_id, wanted.id, who=number, note="spoons it is")
         assert differences(connection, "correct")[0].settled
     export_studio(corrected, tmp_path / "settled")
-    (row,) = read_corrections(tmp_path / "settled" / "corrections.jsonl")
-    assert "spoons" in row.chosen
+    rows = read_corrections(tmp_path / "settled" / "corrections.jsonl")
+    assert [row.chosen for row in rows if "spoons" in row.chosen]
+    assert not [row.chosen for row in rows if "cups" in row.chosen]
     with corrected.database.writing() as connection:
         settle(connection, difference.item_id, None, who=number, note="neither")
     assert export_studio(corrected, tmp_path / "none").records == 1
@@ -183,3 +190,41 @@ def test_line_ends_of_the_original_come_back():
         assert found.rejected == raw
         assert shown_text(found.chosen) == text
         assert check_segments(found.rejected, found.chosen, found.segments) == []
+
+
+@pytest.mark.parametrize("name", ["trl", "llama-factory", "ms-swift", "rlhf-v", "label-studio"])
+def test_corrections_go_out_in_public_formats_and_come_back(corrected, tmp_path, name):
+    done = export_studio(corrected, tmp_path / "out")
+    file = export_format(done.folder, name)
+    if name == "label-studio":
+        tasks = json.loads(file.read_text())
+        changed = next(task for task in tasks if len(task["annotations"][0]["result"]) == 2)
+        label, text = changed["annotations"][0]["result"]
+        assert label["value"]["text"] == "knives"
+        assert "cups" in text["value"]["text"][0]
+        return
+    found = name if name == "rlhf-v" else "chat"
+    assert detect_format(file) == found
+    import_dataset(file, tmp_path / "back", format_name=found, judged_by="human")
+    pairs = read_pairs(tmp_path / "back", ReadSettings())
+    (wanted,) = read_pairs(done.folder, ReadSettings())
+    assert [(p.question, p.chosen, p.rejected) for p in pairs] == [
+        (wanted.question, wanted.chosen, wanted.rejected)
+    ]
+
+
+def test_comparisons_go_out_as_llava_rlhf_reads_them(tmp_path):
+    studio = make_project(tmp_path, "compare", [ANSWER, "Same."], second=["A red car.", "Other."])
+    ann = Annotator(studio)
+    for _ in range(2):
+        item = ann.next()["item"]
+        tie = "Same." in item["texts"]
+        wrong = "left" if item["texts"][0] == ANSWER else "right"
+        body = {"hallucinates_more": "neither" if tie else wrong, "more_helpful": "equal"}
+        assert ann.judge(item, body).is_success
+    done = export_studio(studio, tmp_path / "out")
+    (row,) = json.loads(export_format(done.folder, "llava-rlhf-preference").read_text())
+    assert row[f"output_{row['preference']}"]["value"] == "A red car."
+    assert row["hallucination"] is True
+    assert row["conversations"][-1]["from"] == "gpt"
+    studio.database.close()

@@ -162,9 +162,16 @@ def export(
     every: Annotated[
         bool, typer.Option("--every", help="Keep every judgement of an item, not just one.")
     ] = False,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", help="Write OUT/FORMAT/ in a public format, too; may be given repeatedly."
+        ),
+    ] = None,
 ) -> None:
     """Write the judgements as records; the folder goes to `veridical train` as it is."""
     from veridical.progress import log
+    from veridical.studio.export.public import export_format
     from veridical.studio.export.records import export_studio
     from veridical.studio.opening import open_studio
 
@@ -172,6 +179,8 @@ def export(
     log(f"{done.records} judgements in {done.folder}")
     for reason, count in sorted(done.counts.items()):
         log(f"  {count} {reason}")
+    for name in formats or []:
+        log(f"{name}: {export_format(done.folder, name)}")
 
 
 @app.command()

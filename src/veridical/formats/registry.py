@@ -29,6 +29,7 @@ _OWN = {
     "trl": "trainers.trl",
     "llama-factory": "trainers.llama_factory",
     "ms-swift": "trainers.ms_swift",
+    "label-studio": "trainers.label_studio",
     "plain": "plain",
 }
 """Formats of this package: name → module with a `FORMAT`, in the order in which they are asked

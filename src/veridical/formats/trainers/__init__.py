@@ -1,1 +1,1 @@
-"""Preference pairs as other trainers read them, one file per trainer. `chat` reads them all back."""
+"""Judgements as other tools read them, one file per tool. `chat` reads back what trainers read."""

@@ -1,6 +1,7 @@
 """Judgements as records, in a folder that `veridical train` takes as it is.
 
-The same database gives the same bytes. Of an item that several people judged one record goes out
+"Nothing wrong" is a correction with equal texts: it teaches nothing, and says how often there is
+something to correct. The same database gives the same bytes. Of an item that several people judged one record goes out
 by default: the one that was settled on, else what most say (comparisons), the middle score
 (ratings), or the first correction; `every` gives all. The manifest counts what is left out.
 """
@@ -172,16 +173,9 @@ def _write(
     counts: Counter[str],
 ) -> int:
     if project.task == "correct":
-        clean = [
-            _correction(row, items[row.item_id]) for row in chosen if row.body["nothing_wrong"]
-        ]
-        changed = [
-            _correction(row, items[row.item_id]) for row in chosen if not row.body["nothing_wrong"]
-        ]
-        write_records(out / "corrections.jsonl", changed, kind="Correction")
-        if clean:
-            counts["nothing wrong"] = len(clean)
-            write_records(out / "nothing_wrong.jsonl", clean, kind="Correction")
+        corrections = [_correction(row, items[row.item_id]) for row in chosen]
+        counts["nothing wrong"] = sum(row.body["nothing_wrong"] for row in chosen)
+        write_records(out / "corrections.jsonl", corrections, kind="Correction")
     elif project.task == "compare":
         comparisons = [_comparison(row, items[row.item_id]) for row in chosen]
         write_records(out / "comparisons.jsonl", comparisons, kind="Comparison")
