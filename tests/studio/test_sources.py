@@ -156,6 +156,15 @@ def test_migrations_make_the_tables_of_the_schema_and_can_go_back(tmp_path):
     database.close()
 
 
+def test_tables_of_a_newer_version_are_refused(tmp_path):
+    studio = make_project(tmp_path, "rate", [ANSWER])
+    with studio.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigError, match="another version"):
+        studio.database.migrate()
+    studio.database.close()
+
+
 def test_a_backup_taken_while_people_work_opens(tmp_path):
     studio = make_project(tmp_path, "rate", [f"{ANSWER} {n}" for n in range(3)])
     ann = Annotator(studio)

@@ -43,7 +43,7 @@ class Database:
             self.url = self.url.set(drivername="postgresql+psycopg")
         options: dict[str, Any] = {"pool_size": 12, "max_overflow": 40}
         if not self.sqlite:  # a server takes about 100 connections, from all processes together
-            options = {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
+            options = {"pool_size": 10, "max_overflow": 10, "pool_recycle": 1800}
         self.engine: Engine = create_engine(self.url, **options)
         self._writer = threading.Lock()
         if self.sqlite:
@@ -73,9 +73,14 @@ class Database:
                 yield connection
 
     def migrate(self) -> None:
-        """Bring the tables to this version's schema; starts from nothing, too."""
+        """Bring the tables to this version's schema; starts from nothing, too.
+
+        Raises:
+            ConfigError: A newer version of Veridical made the tables.
+        """
         from alembic import command
         from alembic.config import Config
+        from alembic.util import CommandError
 
         config = Config()
         with resources.as_file(resources.files("veridical.studio.store") / "migrations") as folder:
@@ -84,7 +89,13 @@ class Database:
                 if not self.sqlite:  # two servers that start together must not both migrate
                     connection.execute(text("SELECT pg_advisory_xact_lock(748015)"))
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                try:
+                    command.upgrade(config, "head")
+                except CommandError as error:
+                    raise ConfigError(
+                        f"The project's database is of another version: {error}. Open it with the "
+                        "version of Veridical that made it, or a newer one."
+                    ) from error
 
     def backup(self, target: Path) -> Path:
         """Copy a SQLite database, consistent although people go on working, into a new file.

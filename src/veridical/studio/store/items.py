@@ -1,7 +1,7 @@
 """Items going in: pictures kept under the hash of their bytes, slots for the wanted judgements.
 
 An item comes in once: one with a known key or the same content is counted as a duplicate. Items go
-in by the thousand, the write lock is free in between, so people go on working during an import.
+in by the hundred, the write lock is free in between, so people go on working during an import.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from veridical.studio.store.projects import Project, load_project
 from veridical.studio.store.schema import image, item, response, slot
 from veridical.studio.tasks.texts import shown_text, text_fault
 
-_BATCH = 1000
+_BATCH = 250
 
 
 class NewImage(NamedTuple):
@@ -68,7 +68,7 @@ class Imported(NamedTuple):
 
 
 def add_items(database: Database, folder: Path, items: Iterable[NewItem]) -> Imported:
-    """Keep items, a thousand per transaction.
+    """Keep items, some hundred per transaction.
 
     Args:
         database: Where to.
@@ -82,12 +82,12 @@ def add_items(database: Database, folder: Path, items: Iterable[NewItem]) -> Imp
         project = load_project(connection)
     added = duplicates = slots = 0
     for batch in _batches(items, _BATCH):
-        pictures = [tuple(_keep(folder, one, new) for one in new.images) for new in batch]
+        prepared = [_prepare(project, folder, new) for new in batch]
         with database.writing() as connection:
-            for new, kept in zip(batch, pictures, strict=True):
-                made = _add(connection, project, new, kept)
-                added, duplicates = added + (made >= 0), duplicates + (made < 0)
-                slots += max(made, 0)
+            fresh = _unknown(connection, prepared)
+            _insert(connection, project, fresh)
+        added, duplicates = added + len(fresh), duplicates + len(batch) - len(fresh)
+        slots += sum(one.values["wanted"] for one in fresh)
     return Imported(added, duplicates, slots)
 
 
@@ -110,6 +110,12 @@ class _Kept(NamedTuple):
     name: str
 
 
+class _Prepared(NamedTuple):
+    new: NewItem
+    kept: list[_Kept]
+    values: dict[str, Any]
+
+
 def _batches(items: Iterable[NewItem], size: int) -> Iterator[list[NewItem]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
@@ -125,61 +131,86 @@ def _keep(folder: Path, new: NewImage, of: NewItem) -> _Kept:
     return _Kept(sha256, suffix, width, height, new.name)
 
 
-def _add(connection: Connection, project: Project, new: NewItem, kept: Sequence[_Kept]) -> int:
-    """Add one item; give the number of its slots, or -1 where it was there already."""
+def _prepare(project: Project, folder: Path, new: NewItem) -> _Prepared:
+    """Check one item and make its row."""
     texts = [str(record["text"]) for record in new.responses]
     for text in (new.key, str(new.prompt["question"]), new.gold_note, *texts):
         fault = text_fault(text)
         if fault is not None:
             source = new.where or Fault(Path(new.key), None, "")
             raise DataError([source._replace(message=f"the text {text[:40]!a} {fault}")])
+    kept = [_keep(folder, one, new) for one in new.images]
     content = "\0".join([*(one.sha256 for one in kept), str(new.prompt["question"]), *texts])
-    digest = hashlib.sha256(content.encode()).hexdigest()
-    known = select(item.c.id).where((item.c.key == new.key) | (item.c.content == digest))
-    if connection.execute(known).first() is not None:
-        return -1
-    for one in kept:
-        if connection.scalar(select(image.c.sha256).where(image.c.sha256 == one.sha256)) is None:
-            connection.execute(insert(image).values(one._asdict()))
     settings, secret = project.settings, f"{project.settings.seed}"
     shared = chance(secret, "overlap", new.key) < settings.overlap_share
-    wanted = 0 if new.gold is not None else settings.overlap if shared else 1
+    premarked = chance(secret, "premarked", new.key) < settings.premarked_share
     values = {
         "key": new.key,
-        "content": digest,
+        "content": hashlib.sha256(content.encode()).hexdigest(),
         "images": [one.sha256 for one in kept],
         "question": shown_text(str(new.prompt["question"])),
         "history": [[shown_text(said) for said in turn] for turn in new.prompt.get("history", ())],
         "reference": new.prompt.get("reference"),
         "prompt": new.prompt,
-        "wanted": wanted,
+        "wanted": 0 if new.gold is not None else settings.overlap if shared else 1,
         "score": new.score,
         "suspects": new.suspects,
-        "premarked": bool(new.suspects)
-        and chance(secret, "premarked", new.key) < settings.premarked_share,
+        "premarked": bool(new.suspects) and premarked,
         "is_gold": new.gold is not None,
         "gold": new.gold,
         "gold_note": new.gold_note,
     }
-    made = connection.execute(insert(item).values(values)).inserted_primary_key
-    item_id = int(made[0]) if made else 0
-    rows = [
-        {"item_id": item_id, "number": n, "text": shown_text(text), "raw": text, "record": record}
-        for n, (text, record) in enumerate(zip(texts, new.responses, strict=True))
-    ]
-    connection.execute(insert(response), rows)
-    if wanted:
-        place = chance(secret, "order", new.key)
-        if settings.queue == "scores":
-            place = _rank(new.score)
-        connection.execute(
-            insert(slot),
-            [
-                open_slot(item_id, n, flipped_side(project.secret, new.key, n), n + place)
-                for n in range(wanted)
-            ],
+    return _Prepared(new, kept, values)
+
+
+def _unknown(connection: Connection, prepared: Sequence[_Prepared]) -> list[_Prepared]:
+    """Those whose key and content are new, to the project and among themselves."""
+    names = {name: [one.values[name] for one in prepared] for name in ("key", "content")}
+    known = connection.execute(
+        select(item.c.key, item.c.content).where(
+            item.c.key.in_(names["key"]) | item.c.content.in_(names["content"])
         )
-    return wanted
+    ).all()
+    keys, contents = {row.key for row in known}, {row.content for row in known}
+    fresh = []
+    for one in prepared:
+        if one.values["key"] not in keys and one.values["content"] not in contents:
+            keys.add(one.values["key"])
+            contents.add(one.values["content"])
+            fresh.append(one)
+    return fresh
+
+
+def _insert(connection: Connection, project: Project, fresh: Sequence[_Prepared]) -> None:
+    if not fresh:
+        return
+    pictures = {one.sha256: one for prepared in fresh for one in prepared.kept}
+    if pictures:
+        there = select(image.c.sha256).where(image.c.sha256.in_(pictures))
+        for sha256 in connection.execute(there).scalars():
+            del pictures[sha256]
+    if pictures:
+        connection.execute(insert(image), [one._asdict() for one in pictures.values()])
+    numbers = connection.execute(
+        insert(item).returning(item.c.id, sort_by_parameter_order=True),
+        [one.values for one in fresh],
+    ).scalars()
+    responses, slots = [], []
+    for number, one in zip(numbers, fresh, strict=True):
+        for n, record in enumerate(one.new.responses):
+            raw = str(record["text"])
+            texts = {"text": shown_text(raw), "raw": raw}
+            responses.append({"item_id": number, "number": n, "record": record} | texts)
+        place = chance(f"{project.settings.seed}", "order", one.new.key)
+        if project.settings.queue == "scores":
+            place = _rank(one.new.score)
+        slots += [
+            open_slot(number, n, flipped_side(project.secret, one.new.key, n), n + place)
+            for n in range(one.values["wanted"])
+        ]
+    connection.execute(insert(response), responses)
+    if slots:
+        connection.execute(insert(slot), slots)
 
 
 def open_slot(item_id: int, number: int, flipped: bool, priority: float) -> dict[str, Any]:  # noqa: FBT001
