@@ -53,6 +53,11 @@ def test_scores_of_the_command_line_are_compared_with_a_paired_test(scores, caps
     html = page.read_text()
     assert "pope · official" in html
     assert "✓ better" in html
+    headline = html.partition('<h1 id="headline">')[2].partition("</h1>")[0]
+    assert headline.endswith("on 3 of 5 metrics, worse on none; no difference is shown on 1.")
+    assert "Yes ratio" in html
+    assert ">yes_ratio" not in html
+    assert 'data-label="right"' in html
     assert "+50.0" in html
     assert "<script" not in html
     assert "http://" not in html.replace("http://www.w3.org", "")

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from veridical.errors import ConfigError
 from veridical.records import Difference, Metric
-from veridical.report.figures.changes import forest
+from veridical.report.figures.changes import forest, run_rates
+from veridical.report.figures.curves import legend_marks
 from veridical.report.page import write_page
-from veridical.report.wording import Verdict, verdict
+from veridical.report.wording import Verdict, label_of, value_text, verdict
 from veridical.scoring.comparison import Compared, is_headline
 from veridical.scoring.protocol import MetricSpec
 from veridical.scoring.registry import find_benchmark
@@ -22,7 +25,15 @@ from veridical.scoring.runs import (
     spread,
 )
 
-_UNITS = {"rate": "%", "score 0-6": "of 6", "words": "words", "tokens": "tokens"}
+_UNITS = {
+    "rate": "%",
+    "in [-1, 1]": "points",
+    "score 0-6": "of 6",
+    "words": "words",
+    "tokens": "tokens",
+}
+_SHOWN_RATES = 5
+"""Headline rates of a benchmark in the picture of the first screen."""
 
 
 class Cell(NamedTuple):
@@ -33,7 +44,7 @@ class Cell(NamedTuple):
     compared: Compared | None
     """Against the first run; None for the first, and where there is no test."""
     verdict: Verdict | None
-    """What one may say of the difference."""
+    """What the difference shows."""
 
 
 class MetricRow(NamedTuple):
@@ -41,12 +52,14 @@ class MetricRow(NamedTuple):
 
     name: str
     """As the benchmark calls it."""
+    label: str
+    """As people read it."""
     meaning: str
     """What it counts."""
     unit: str
     """How it is shown."""
     cells: list[Cell]
-    """One a run."""
+    """One per run."""
 
 
 class Group(NamedTuple):
@@ -109,7 +122,15 @@ def compare_benchmarks(runs: Mapping[str, Path], out: Path | str, *, seed: int =
         if number and (rows := _forest_rows(group, number))
     ]
     return write_page(
-        out, "benchmarks.html.j2", groups=groups, forests=forests, spreads=_spreads(scored)
+        out,
+        "benchmarks.html.j2",
+        groups=groups,
+        sentence=_headline(groups),
+        legend=legend_marks([run.model for run in max(groups, key=lambda g: len(g.runs)).runs]),
+        more_sentences=_sentences(groups)[1:],
+        pictures=[(group, picture) for group in groups if (picture := _picture(group)) is not None],
+        forests=forests,
+        spreads=_spreads(scored),
     )
 
 
@@ -162,7 +183,7 @@ def _row(
         compared = comparison.metrics.get(name) if comparison else None
         said = verdict(compared.difference, better, p=compared.corrected_p) if compared else None
         cells.append(Cell(run.scored.total.metrics.get(name), compared, said))
-    return MetricRow(name, "" if spec is None else spec.meaning, unit, cells)
+    return MetricRow(name, label_of(name), "" if spec is None else spec.meaning, unit, cells)
 
 
 def _specs(benchmark: str) -> Mapping[str, MetricSpec]:
@@ -176,15 +197,60 @@ def _specs(benchmark: str) -> Mapping[str, MetricSpec]:
 def _forest_rows(group: Group, number: int) -> list[tuple[str, Difference]]:
     """Differences of rates, which share an axis."""
     return [
-        (row.name, compared.difference)
+        (row.label, compared.difference)
         for row in group.rows
         if row.unit == "%" and (compared := row.cells[number].compared) is not None
     ]
 
 
+def _headline(groups: Sequence[Group]) -> str:
+    """The page's first sentence: what the tests show, or the numbers of a single run."""
+    found = _sentences(groups)
+    if found:
+        return found[0]
+    models = list(dict.fromkeys(run.model for group in groups for run in group.runs))
+    if len(groups) == 1 and groups[0].rows:
+        row = groups[0].rows[0]
+        metric = row.cells[0].metric
+        value = "" if metric is None else f", {row.label.lower()} {value_text(metric, row.unit)}"
+        return f"{models[0]} on {groups[0].title}{value}."
+    benchmarks = {run.benchmark for group in groups for run in group.runs}
+    count = f"{len(benchmarks)} {'benchmark' if len(benchmarks) == 1 else 'benchmarks'}"
+    return f"{' and '.join(models)} on {count}."
+
+
+def _sentences(groups: Sequence[Group]) -> list[str]:
+    """For each run that is compared with a first one: on how many headline metrics it is better."""
+    verdicts: dict[tuple[str, str], list[Verdict]] = {}
+    for group in groups:
+        for number, run in enumerate(group.runs[1:], start=1):
+            found = [row.cells[number].verdict for row in group.rows]
+            pair = (run.model, group.runs[0].model)
+            verdicts.setdefault(pair, []).extend(one for one in found if one is not None)
+    return [_counted(*pair, found) for pair, found in verdicts.items() if found]
+
+
+def _counted(model: str, first: str, found: Sequence[Verdict]) -> str:
+    better, worse, unshown = (found.count(word) for word in ("better", "worse", "not shown"))
+    counts = f"{better} of {len(found)} metrics" if better else f"none of {len(found)} metrics"
+    sentence = f"{model} is better than {first} on {counts}, worse on {worse or 'none'}"
+    return f"{sentence}; no difference is shown on {unshown}." if unshown else f"{sentence}."
+
+
+def _picture(group: Group) -> Markup | None:
+    """The headline rates of all runs of a group; None where it has none."""
+    rows = [
+        (row.label, [cell.metric for cell in row.cells]) for row in group.rows if row.unit == "%"
+    ][:_SHOWN_RATES]
+    if not rows:
+        return None
+    runs = [run.model for run in group.runs]
+    return run_rates(rows, runs=runs, title=f"{group.title}: rates of {', '.join(runs)}")
+
+
 def _spreads(runs: Sequence[ScoredRun]) -> list[tuple[str, str, Spread]]:
     return [
-        (f"{benchmark} · {variant} · {model}", name, one)
+        (f"{benchmark} · {variant} · {model}", label_of(name), one)
         for (model, benchmark, variant), metrics in spread(runs).items()
         for name, one in metrics.items()
         if is_headline(name)

@@ -12,7 +12,9 @@ from veridical.records import Difference
 from veridical.records.results import Results, read_results
 from veridical.report.figures.changes import forest
 from veridical.report.page import write_page
-from veridical.report.wording import metric_info
+from veridical.report.wording import metric_info, rate_texts, verdict
+
+_RATE = "hallucination_rate"
 
 
 def compare_runs(runs: Mapping[str, Path], out: Path | str) -> Path:
@@ -31,6 +33,7 @@ def compare_runs(runs: Mapping[str, Path], out: Path | str) -> Path:
         out,
         "compare.html.j2",
         runs=results,
+        sentence=_sentence(results),
         metrics=names,
         forests=[
             forest(
@@ -43,6 +46,26 @@ def compare_runs(runs: Mapping[str, Path], out: Path | str) -> Path:
         ],
         forest_labels=[metric_info(metric).label for metric in names if _rows(results, metric)],
     )
+
+
+def _sentence(results: Mapping[str, Results]) -> str:
+    """How many runs have fewer hallucinated descriptions than their base, as far as it is shown."""
+    verdicts = [verdict(run.comparison[_RATE], "lower") for run in results.values()]
+    better, worse = verdicts.count("better"), verdicts.count("worse")
+    if len(results) == 1:
+        (run,) = results.values()
+        before, after = rate_texts([run.base[_RATE], run.aligned[_RATE]])
+        change = {
+            "better": "Fewer descriptions hallucinate than before",
+            "worse": "More descriptions hallucinate than before",
+        }.get(verdicts[0], "No difference in hallucinated descriptions is shown")
+        return f"{change}: {before} before, {after} after."
+    parts = [f"Fewer descriptions hallucinate than before in {better} of {len(results)} runs"]
+    if worse:
+        parts.append(f"more in {worse}")
+    if better + worse < len(results):
+        parts.append(f"no difference is shown in {len(results) - better - worse}")
+    return ", ".join(parts) + "."
 
 
 def _rows(results: Mapping[str, Results], metric: str) -> list[tuple[str, Difference]]:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from veridical.records import Difference, Metric
 from veridical.report.figures.parts import (
     WIDTH,
+    looks_of,
     tick_text,
 )
 from veridical.report.figures.svg import Scale, element, figure_svg, line, mark, span_of, text
@@ -91,6 +92,41 @@ def forest(rows: Sequence[tuple[str, Difference]], *, unit: str, title: str) -> 
         parts.append(text(WIDTH - 4, y + 15, size, "number", anchor="end"))
         parts.append(line(low, y + 11, high, y + 11, "range after"))
         parts.append(mark(value, y + 11, "after", shape="square", size=3.6, title=said))
+    return figure_svg(WIDTH, height, title, *parts)
+
+
+def run_rates(
+    rows: Sequence[tuple[str, Sequence[Metric | None]]], *, runs: Sequence[str], title: str
+) -> Markup:
+    """One group of lines per metric, one mark with its interval per run, from 0 to 100 %.
+
+    Args:
+        rows: Label of each metric and its rate in each run; None where a run lacks it.
+        runs: Names of the runs.
+        title: What the figure shows, for those who cannot see it.
+    """
+    step, gap = 15.0, 24.0
+    scale = Scale(0.0, 100.0, 6, WIDTH - 58)
+    height = len(rows) * (gap + step * len(runs)) + 22
+    parts = _axis(scale, 4, height - 18, "%")
+    top = 0.0
+    for label, metrics in rows:
+        parts.append(text(6, top + 14, label, "label"))
+        for number, (look, metric) in enumerate(zip(looks_of(len(runs)), metrics, strict=True)):
+            if metric is None or metric.n == 0:
+                continue
+            y = top + gap + step * number
+            at = scale(100 * metric.value)
+            said = (
+                f"{runs[number]}, {label}: {value_text(metric, '%')},"
+                f" {interval_text(metric, '%')}, n = {count_text(metric.n)}"
+            )
+            parts += [
+                line(scale(100 * metric.low), y, scale(100 * metric.high), y, "range after"),
+                mark(at, y, look.style, shape=look.shape, size=4.2, title=said),
+                text(WIDTH - 4, y + 4, value_text(metric, "%"), "number", anchor="end"),
+            ]
+        top += gap + step * len(runs)
     return figure_svg(WIDTH, height, title, *parts)
 
 
