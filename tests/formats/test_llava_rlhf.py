@@ -210,7 +210,7 @@ def test_all_faults_of_a_row_are_told_at_once(tmp_path, images):
         ({"caption_type": 0}, "`caption_type` must be a number from 1 to 7, got 0"),
         ({"caption_type": "1"}, "`caption_type` must be a number"),
         ({"length_bonus": "long"}, "`length_bonus` must be a number"),
-        ({"length_bonus": float("nan")}, "nan is not a JSON number"),
+        ({"length_bonus": float("nan")}, "NaN is not a JSON number"),
         ({"captions": "A bench."}, "`captions` must be a list of texts"),
         ({"captions": captions(1)}, "row and image do not belong together"),
     ],

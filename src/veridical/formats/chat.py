@@ -19,7 +19,7 @@ from typing import NamedTuple
 from veridical.errors import RowError, gather_row_errors
 from veridical.formats.format import Format, RowFields, RowReader, Sample
 from veridical.formats.pairs import PairFields, own_fields, pair_reader
-from veridical.formats.text import clean_question, join_origin
+from veridical.formats.text import clean_question, first_of, join_origin
 from veridical.records import Conversation, ImageRef, Turn
 from veridical.records.folders import Contents
 from veridical.records.texts import MISSING, clean_text, count_images, shown, text_fault
@@ -146,11 +146,10 @@ def _talk(row: RowFields) -> list[_Message] | None:
 
 
 def _images(row: RowFields) -> list[object]:
-    name = "images" if "images" in row or "image" not in row else "image"
-    value = row.get(name)
-    if value in (None, "", []):
+    found = first_of(row, "images", "image")
+    if found is MISSING or found in (None, "", []):
         return []
-    return list(value) if isinstance(value, list) else [value]
+    return list(found) if isinstance(found, list) else [found]
 
 
 def _image(row: RowFields) -> object:

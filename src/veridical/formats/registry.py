@@ -1,7 +1,7 @@
 """Find a format by name or by looking at a file: ours, and those that other packages register as entry points."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from itertools import islice
 from pathlib import Path
 
@@ -76,17 +76,24 @@ def detect_format(path: Path | str) -> str:
         raise ConfigError(f"There is no file or folder `{path}`. Check the path.")
     if path.is_dir() and record_files(path):
         return RECORDS
+    known = [(name, find_format(name)) for name in format_names()]
     for sample in _samples(path):
-        if sample.keys & {"veridical", "prompt_id"}:
+        if _is_record(sample.keys):
             return RECORDS
-        for name in format_names():
-            detects = find_format(name).detects
-            if detects is not None and detects(sample):
+        for name, form in known:
+            if form.detects is not None and form.detects(sample):
                 return name
     raise ConfigError(
         f"The first rows of `{path}` do not show its format. Name it with --format; formats:"
         f" {', '.join(format_names())}."
     )
+
+
+def _is_record(keys: Set[str]) -> bool:
+    """Whether these are the fields of a record of ours, which a file without first line may hold."""
+    judged = keys & {"veridical", "prompt_id"}
+    asked = {"id", "image", "question"} <= keys and not keys & {"chosen", "rejected", "text"}
+    return bool(judged) or asked or {"turns", "source"} <= keys or {"image_id", "texts"} <= keys
 
 
 def _samples(path: Path) -> Iterator[Sample]:

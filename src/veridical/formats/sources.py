@@ -176,6 +176,8 @@ def _object_row(file: Path, line: int, value: Any, raw: str) -> SourceRow:
 class _RepeatedKey(dict[str, Any]):
     """A JSON object in which a key stands twice."""
 
+    key = ""
+
 
 def _whole_json(file: Path, text: str) -> list[Any] | None:
     """The rows of a file that is one JSON array or one pretty-printed object; None: one per line.
@@ -212,15 +214,20 @@ def _is_json(line: str) -> bool:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    return found if len(found) == len(pairs) else _RepeatedKey(found)
+    if len(found) == len(pairs):
+        return found
+    repeated = _RepeatedKey(found)
+    names = [name for name, _ in pairs]
+    repeated.key = next(name for name in names if names.count(name) > 1)
+    return repeated
 
 
 def _strictness_fault(value: Any) -> str | None:
     """What JSON forbids and Python's reader allows: a repeated key, NaN, infinity."""
     if isinstance(value, _RepeatedKey):
-        return "a key stands twice in one object, of which readers would drop one"
+        return f"the key {value.key!r} stands twice in one object, of which readers would drop one"
     if isinstance(value, float) and not math.isfinite(value):
-        return f"{value} is not a JSON number"
+        return f"{json.dumps(value)} is not a JSON number"
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return next((fault for item in inner if (fault := _strictness_fault(item))), None)
 
