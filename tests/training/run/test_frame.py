@@ -186,12 +186,15 @@ def test_files_that_are_gone_or_new_count_as_changed(tmp_path):
         check_inputs(tmp_path, {"a/x.jsonl": "1"}, complete=True)
 
 
-def test_an_input_next_to_others_may_be_noted_later(tmp_path):
-    (tmp_path / INPUTS_FILE).write_text('{"/data/prompts.jsonl": "a"}')
-    check_inputs(tmp_path, {"/data/my-model": "b"})  # the base's weights, known once it is loaded
-    check_inputs(tmp_path, {"/data/prompts.jsonl": "a", "/data/my-model": "b"}, complete=True)
-    with pytest.raises(ConfigError, match=r"has changed: `/data/my-model`"):
-        check_inputs(tmp_path, {"/data/prompts.jsonl": "a"}, complete=True)
+def test_a_base_that_lies_next_to_the_data_is_noted_later_and_resumes(tmp_path):
+    data, base = str(tmp_path / "prompts.jsonl"), str(tmp_path / "my-model")
+    Path(base).mkdir()
+    (tmp_path / INPUTS_FILE).write_text(json.dumps({data: "a"}))
+    check_inputs(tmp_path, {base: "b"})
+    check_inputs(tmp_path, {data: "a"}, complete=True)  # resumed: the base is not loaded yet
+    check_inputs(tmp_path, {base: "b"})
+    with pytest.raises(ConfigError, match="my-model"):
+        check_inputs(tmp_path, {base: "c"})
 
 
 def test_paths_are_made_absolute_by_what_the_recipe_says_they_are(

@@ -62,16 +62,22 @@ def check_inputs(run_dir: Path, inputs: Mapping[str, str], *, complete: bool = F
     Args:
         run_dir: The run directory.
         inputs: Fingerprints by path.
-        complete: They are all that lie in their folders, so that one less than before is a change.
+        complete: They are all files of their folders, so that one less than before is a change.
 
     Raises:
         ConfigError: An input has changed; all that have are named.
     """
     file = run_dir / INPUTS_FILE
     before = read_inputs(run_dir)
-    folders = {str(Path(name).parent) for name in inputs} if complete else set()
+    folders = {Path(name).parent for name in inputs} if complete else set()
     changed = [name for name, value in inputs.items() if before.get(name, value) != value]
-    changed += [name for name in before if str(Path(name).parent) in folders and name not in inputs]
+    changed += [
+        name
+        for name in before
+        if name not in inputs
+        and Path(name).parent in folders
+        and not Path(name).is_dir()  # a base's weights, which are noted once they are loaded
+    ]
     if changed:
         way_out = (
             "start again without --resume: nothing was trained yet"
