@@ -22,7 +22,7 @@ from veridical.progress import track
 from veridical.records import Conversation, Prompt, Response, Turn
 from veridical.records.images import open_image
 from veridical.rewards.composition import reward_values
-from veridical.rewards.protocol import Candidate, RewardFunction
+from veridical.rewards.protocol import AnyReward, Candidate
 from veridical.seeding import child_seed
 
 _PROMPTS_AT_ONCE = 64
@@ -54,7 +54,7 @@ class RewardedSamples(NamedTuple):
 def sample_and_reward(
     vlm: VisionLanguageModel,
     prompts: Sequence[Prompt],
-    reward: RewardFunction,
+    reward: AnyReward,
     *,
     num_samples: int,
     root: Path,
@@ -71,7 +71,7 @@ def sample_and_reward(
     Args:
         vlm: The policy.
         prompts: What to ask.
-        reward: What rewards a response.
+        reward: Any function from candidates to one number each; higher is better.
         num_samples: N responses per prompt.
         root: Folder that the prompts' image paths start from.
         temperature: Sampling temperature; the bound on the distance is from the policy at this

@@ -22,7 +22,14 @@ from veridical.config import Recipe
 from veridical.errors import ConfigError, ModelError
 from veridical.records import Prompt
 from veridical.rewards import rules
-from veridical.rewards.protocol import Candidate, ChecksPrompts, RewardFunction
+from veridical.rewards.protocol import (
+    AnyReward,
+    Candidate,
+    ChecksPrompts,
+    RewardFunction,
+    call_reward,
+    reward_name,
+)
 from veridical.rewards.rules import Rule
 
 RulePreset = Literal["veridical", "llava-rlhf", "none"]
@@ -218,18 +225,13 @@ def compose_rewards(
     return CompositeReward(chosen, scale=section.scale, bias=section.bias)
 
 
-def reward_values(reward: RewardFunction, candidates: Sequence[Candidate]) -> Tensor:
+def reward_values(reward: AnyReward, candidates: Sequence[Candidate]) -> Tensor:
     """Reward candidates: (N,) float32 on the CPU, one finite number each.
 
     Raises:
         ModelError: The reward gives NaN or infinity, or not one number for each candidate.
     """
-    name, value = reward.name, reward(candidates).detach().to("cpu", torch.float32)
-    if value.shape != (len(candidates),):
-        raise ModelError(
-            f"The reward {name!r} must give one number for each of {len(candidates)} responses, got"
-            f" a tensor of shape {tuple(value.shape)}. Fix the reward."
-        )
+    name, value = reward_name(reward), call_reward(reward, candidates)
     wrong = (~value.isfinite()).nonzero().flatten().tolist()
     if wrong:
         first = candidates[wrong[0]]

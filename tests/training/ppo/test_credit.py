@@ -8,9 +8,14 @@ from veridical.config import resolve_recipe
 from veridical.models.branches import BranchBatch, BranchOutputs, stack_responses
 from veridical.models.prompts.encoding import encode_prompts
 from veridical.models.prompts.responses import encode_responses
-from veridical.training.ppo.advantages import assign_credit
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.ppo.losses import loss_divisor, policy_losses, token_weights, value_losses
+from veridical.training.ppo.losses import (
+    assign_credit,
+    loss_divisor,
+    policy_losses,
+    token_weights,
+    value_losses,
+)
 from veridical.training.ppo.roles import build_roles
 
 LEAST = {"model": {"base": "somewhere"}, "data": {"prompts": "prompts.jsonl"}}

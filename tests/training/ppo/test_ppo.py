@@ -241,6 +241,12 @@ def test_responses_without_a_reward_are_left_out_and_counted(make_ppo_recipe, tm
     with pytest.raises(ModelError, match="None of 8 responses got a finite reward from 'letters'"):
         train_ppo(make_ppo_recipe(), tmp_path / "never", reward=Never())
 
+    def sums(candidates):
+        return ["many"] * len(candidates)
+
+    with pytest.raises(ModelError, match="'sums' must give a list or tensor of numbers"):
+        train_ppo(make_ppo_recipe(), tmp_path / "texts", reward=sums)
+
     class Short(Letters):
         def __call__(self, candidates):
             return super().__call__(candidates)[:1]
@@ -417,6 +423,23 @@ def test_prompts_that_the_rules_could_never_reward_are_told_by_line_or_put_aside
         for line in (tmp_path / "run" / "unrewardable_prompts.jsonl").read_text().splitlines()
     )
     assert aside["line"] == 3
+
+
+def test_a_plain_function_is_a_reward_under_its_own_name(make_ppo_recipe, tmp_path):
+    def brevity(candidates):
+        return [-float(candidate.tokens) for candidate in candidates]
+
+    def wit(candidates):
+        return [candidate.text.count("e") for candidate in candidates]
+
+    recipe = make_ppo_recipe(data={"held_out_fraction": 0.4}, train={"iterations": 1})
+    result = train_ppo(recipe, tmp_path / "run", reward=brevity, judge=wit)
+    (line,) = lines_of(tmp_path / "run", "rollout")
+    assert line["reward"] == pytest.approx(-line["length"])
+    assert line["reward/brevity"] == line["reward"]
+    notes = result.manifest.notes
+    assert (notes["reward"], notes["judge"]) == ("brevity", "wit")
+    assert {"proxy", "judge"} <= notes["candidates"][-1]["metrics"].keys()
 
 
 def test_another_engine_may_sample_and_is_handed_the_policy_before_every_rollout(

@@ -9,7 +9,8 @@ from veridical.config import resolve_recipe
 from veridical.errors import DataError
 from veridical.records import Comparison, Facts, read_records, write_records
 from veridical.training.reward.config import RewardRecipe
-from veridical.training.reward.data import disturb_facts, read_comparisons
+from veridical.training.reward.data import read_comparisons
+from veridical.training.reward.facts import disturb_facts
 
 
 def recipe(folder, **sections):

@@ -19,9 +19,8 @@ from veridical.models.loading import load_model
 from veridical.models.prompts.rendering import render_turns
 from veridical.records import ImageRef, Turn
 from veridical.training.run.choice import latest
-from veridical.training.run.length_order import LengthOrder
 from veridical.training.run.loop import Course
-from veridical.training.run.loss_trainer import Rows
+from veridical.training.run.loss_trainer import LengthOrder, Rows
 from veridical.training.sft.config import SftRecipe
 from veridical.training.sft.data import (
     collate_conversations,

@@ -12,9 +12,9 @@ import torch
 
 from veridical.models.generation import generate_tokens
 from veridical.models.prompts.encoding import EncodedPrompt, stack_prompts
-from veridical.training.ppo.config import RolloutSection
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles
+from veridical.training.ppo.sections import RolloutSection
 from veridical.training.run.trained_model import mixed_precision
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.files import read_jsonl_rows, write_text_atomically
-from veridical.rewards.protocol import RewardFunction
+from veridical.rewards.protocol import AnyReward, call_reward
 from veridical.training.ppo.hacking import Hacking, JudgedScenes, find_hacking
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.rollouts import RolloutCollector
@@ -38,7 +38,7 @@ class HeldOutPrompt(NamedTuple):
 def measure_held_out(
     collector: RolloutCollector,
     prompts: Sequence[PpoPrompt],
-    judge: RewardFunction | None,
+    judge: AnyReward | None,
     *,
     keep: Path | None = None,
 ) -> dict[str, float]:
@@ -64,7 +64,7 @@ def measure_held_out(
     candidates = collector.candidates(prompts, sampled)
     judged = None
     if judge is not None:
-        judged = judge(candidates).float().reshape(rewards.total.shape)
+        judged = call_reward(judge, candidates).reshape(rewards.total.shape)
         metrics["judge"] = float(judged.mean())
     if keep is not None:
         samples, rewarded = rewards.total.shape[1], rewards.total.isfinite()

@@ -19,7 +19,7 @@ from veridical.progress import track
 from veridical.records import ImageRef, Prompt, scan_records
 from veridical.records.images import recorded_image_fault
 from veridical.seeding import child_random
-from veridical.training.ppo.config import PpoDataSection
+from veridical.training.ppo.sections import PpoDataSection
 from veridical.training.run.encoded_prompts import encode_all_prompts
 from veridical.training.run.refusal import refuse_unspeakable
 

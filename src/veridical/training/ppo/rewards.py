@@ -1,18 +1,28 @@
-"""The reward that a recipe of PPO names: a reward model on the policy's own base where it fits, and rules beside it."""
+"""The reward that a recipe of PPO names, and the prompts whose responses it could not judge.
 
+A reward model of the policy's base becomes one more adapter on it; rules are added. A prompt
+without facts for a reward model that reads them, with those of another image, with too many for its
+window, or with a right answer that the rules cannot read is reported by file and line before
+anything is sampled: it would otherwise end a run at the rollout that asks it, hours in.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from veridical.errors import ConfigError, ModelError
+from veridical.errors import ConfigError, DataError, Fault, ModelError
 from veridical.feedback.facts import FactsIndex
+from veridical.files import quarantine_rows
 from veridical.models.loading import VisionLanguageModel
 from veridical.progress import log
-from veridical.records import Facts, read_records
+from veridical.records import Facts, Prompt, read_records, scan_records
 from veridical.rewards.card import check_base_weights, read_card
 from veridical.rewards.composition import CompositeReward, compose_rewards
 from veridical.rewards.learned import LearnedReward
 from veridical.rewards.model import RewardModel
+from veridical.rewards.protocol import AnyReward, ChecksPrompts
 from veridical.training.ppo.config import PpoRecipe
+from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles
 
 
@@ -91,3 +101,62 @@ def _load_apart(recipe: PpoRecipe, folder: str) -> RewardModel:
         quantization=settings.quantization,
         trust_remote_code=settings.trust_remote_code,
     )
+
+
+def leave_out_unrewardable(
+    prompts: Sequence[PpoPrompt],
+    path: Path | str,
+    reward: AnyReward,
+    *,
+    room: int,
+    skip_bad: bool,
+    quarantine: Path,
+) -> list[PpoPrompt]:
+    """Give the prompts that the reward can judge every response to.
+
+    Args:
+        prompts: What was read.
+        path: The file that they were read from.
+        reward: The reward; one that checks no prompts is taken at its word.
+        room: Tokens of the longest response.
+        skip_bad: Leave the others out, unless none is left.
+        quarantine: File that they go to with `skip_bad`.
+
+    Raises:
+        DataError: Such prompts, all of them, each with file and line.
+    """
+    if not isinstance(reward, ChecksPrompts):
+        return list(prompts)
+    path = Path(path)
+    faults = reward.prompt_faults([prompt.record for prompt in prompts], room=room)
+    reasons = {
+        prompt.record.id: fault
+        for prompt, fault in zip(prompts, faults, strict=True)
+        if fault is not None
+    }
+    good = [prompt for prompt in prompts if prompt.record.id not in reasons]
+    bad = [
+        (row.line, row.raw, reasons[row.record.id])
+        for row in scan_records(path, Prompt)
+        if row.record is not None and row.record.id in reasons
+    ]
+    if bad and not (skip_bad and good):
+        raise DataError(
+            [Fault(path, line, message) for line, _, message in bad],
+            advice="Mend these rows or their facts, or leave the prompts out with --skip-bad.",
+        )
+    if bad:
+        quarantine_rows(path, bad, to=quarantine)
+    return good
+
+
+def count_without_facts(prompts: Sequence[PpoPrompt], reward: AnyReward) -> int:
+    """How many prompts are rewarded without facts by a reward model that reads them; said aloud where there are any."""
+    terms = (
+        [term.reward for term in reward.terms] if isinstance(reward, CompositeReward) else [reward]
+    )
+    learned = [term for term in terms if isinstance(term, LearnedReward)]
+    count = sum(any(term.lacks_facts(prompt.record) for term in learned) for prompt in prompts)
+    if count:
+        log(f"{count} of {len(prompts)} prompts have no facts and are rewarded without.")
+    return count

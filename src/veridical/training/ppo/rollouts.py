@@ -20,12 +20,12 @@ from veridical.objectives.kl import ESTIMATORS, kl_estimate
 from veridical.objectives.masked import explained_variance, masked_mean
 from veridical.progress import log
 from veridical.rewards.composition import CompositeReward
-from veridical.rewards.protocol import Candidate, RewardFunction
+from veridical.rewards.protocol import AnyReward, Candidate, call_reward, reward_name
 from veridical.rewards.rules import repetition
 from veridical.seeding import child_seed
-from veridical.training.ppo.advantages import Credit, assign_credit
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.engines import RolloutEngine, Sampled, image_keys
+from veridical.training.ppo.losses import Credit, assign_credit
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles
 from veridical.training.run.trained_model import mixed_precision
@@ -81,7 +81,7 @@ class RolloutCollector:
     """Samples, scores and rewards."""
 
     def __init__(
-        self, roles: Roles, engine: RolloutEngine, reward: RewardFunction, recipe: PpoRecipe
+        self, roles: Roles, engine: RolloutEngine, reward: AnyReward, recipe: PpoRecipe
     ) -> None:
         """Collect with these roles and this reward."""
         self._roles = roles
@@ -118,7 +118,7 @@ class RolloutCollector:
         valid = rewards.total.isfinite()
         if not valid.any():
             raise ModelError(
-                f"None of {valid.numel()} responses got a finite reward from {self._reward.name!r}."
+                f"None of {valid.numel()} responses got a finite reward from {reward_name(self._reward)!r}."
                 " Check the reward model and its number type (float16 overflows)."
             )
         excluded = int((~valid).sum())
@@ -224,14 +224,8 @@ class RolloutCollector:
                 rewarded.total.reshape(shape),
                 {n: v.reshape(shape) for n, v in rewarded.weighted.items()},
             )
-        total = self._reward(candidates).float()
-        if total.shape != (len(candidates),):
-            raise ModelError(
-                f"The reward {self._reward.name!r} must give one number for each of"
-                f" {len(candidates)} responses, got a tensor of shape {tuple(total.shape)}. Mend"
-                " the reward."
-            )
-        return Rewards(total.reshape(shape), {self._reward.name: total.reshape(shape)})
+        total = call_reward(self._reward, candidates).reshape(shape)
+        return Rewards(total, {reward_name(self._reward): total})
 
     def candidates(
         self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]

@@ -12,7 +12,7 @@ from veridical.errors import ConfigError
 from veridical.feedback.pairs import split_by_image
 from veridical.files import read_jsonl_rows, write_json_atomically
 from veridical.progress import log
-from veridical.rewards.protocol import RewardFunction
+from veridical.rewards.protocol import AnyReward, reward_name
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.diagnostics import find_warnings, hacking_warning
 from veridical.training.ppo.engines import HfEngine, RolloutEngine
@@ -25,15 +25,19 @@ from veridical.training.ppo.held_out import (
 )
 from veridical.training.ppo.memory import memory_report
 from veridical.training.ppo.prompts import PpoPrompt, read_prompts
-from veridical.training.ppo.rewardable import count_without_facts, leave_out_unrewardable
-from veridical.training.ppo.rewards import build_judge, build_reward
+from veridical.training.ppo.rewards import (
+    build_judge,
+    build_reward,
+    count_without_facts,
+    leave_out_unrewardable,
+)
 from veridical.training.ppo.roles import Roles, build_roles
 from veridical.training.ppo.rollouts import RolloutCollector
 from veridical.training.ppo.trainer import PpoTrainer
 from veridical.training.run.choice import ChoiceRule, latest
+from veridical.training.run.directory import METRICS_FILE
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.loop import Course
-from veridical.training.run.metrics_log import METRICS_FILE
 from veridical.training.run.trained_model import mixed_precision, precision_name, weights_name
 
 __all__ = ["HELD_OUT", "HeldOutPrompt", "measure_held_out", "train_ppo"]
@@ -46,8 +50,8 @@ def train_ppo(
     run_dir: Path | str,
     *,
     resume: bool = False,
-    reward: RewardFunction | None = None,
-    judge: RewardFunction | None = None,
+    reward: AnyReward | None = None,
+    judge: AnyReward | None = None,
     engine: RolloutEngine | None = None,
     choose: ChoiceRule | None = None,
 ) -> RunResult:
@@ -58,9 +62,11 @@ def train_ppo(
         run_dir: Where everything goes; must be new, unless `resume`.
         resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
             the interruption.
-        reward: What responses get; by default what the recipe says (reward model and rules). It
-            must give the same for the same responses.
-        judge: What held-out responses are worth beside their reward: an exact judge, say; by
+        reward: What responses are rewarded by; by default what the recipe says (reward model and
+            rules). Any function from `Candidate`s to one number each, in their order, for example
+            `lambda candidates: [-float(c.tokens) for c in candidates]`. It must give the same for
+            the same responses; NaN leaves a response out.
+        judge: Another such function that rates held-out responses: an exact judge, say; by
             default the recipe's second reward model, where it names one.
         engine: Who samples; by default the trained model itself.
         choose: How the checkpoint is chosen; by default the last one.
@@ -86,8 +92,8 @@ def train_ppo(
 def _prepare(
     run: Run[PpoRecipe],
     *,
-    reward: RewardFunction | None,
-    judge: RewardFunction | None,
+    reward: AnyReward | None,
+    judge: AnyReward | None,
     engine: RolloutEngine | None,
     choose: ChoiceRule | None,
 ) -> Prepared:
@@ -147,8 +153,8 @@ def _prepare(
             "prompts_without_facts": without_facts,
             "excluded_responses": int(sum(row.get("excluded", 0) for row in history)),
             "warnings": warned,
-            "reward": reward.name,
-            "judge": judge.name if judge is not None else None,
+            "reward": reward_name(reward),
+            "judge": reward_name(judge) if judge is not None else None,
         }
 
     return Prepared(trainer, finish)
@@ -192,7 +198,7 @@ def _hacking(run_dir: Path, step: int, metrics: Mapping[str, float], looks: int)
     return [] if found is None else [str(hacking_warning(found))]
 
 
-def _read(roles: Roles, reward: RewardFunction, recipe: PpoRecipe, run_dir: Path) -> Prompts:
+def _read(roles: Roles, reward: AnyReward, recipe: PpoRecipe, run_dir: Path) -> Prompts:
     data, room = recipe.data, recipe.rollout.max_new_tokens
 
     def read(file: str) -> list[PpoPrompt]:

@@ -5,7 +5,6 @@ same order. Facts may be made worse on purpose in training (statements dropped, 
 facts), never on held-out comparisons.
 """
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,13 +18,10 @@ from veridical.feedback.registry import find_judgements
 from veridical.files import quarantine_rows
 from veridical.models.branches import BranchBatch
 from veridical.models.features import FeatureCache
-from veridical.models.loading import VisionLanguageModel
 from veridical.progress import log, track
-from veridical.records import Facts, ImageRef, scan_records
-from veridical.rewards.captions import caption_images
+from veridical.records import ImageRef, scan_records
 from veridical.rewards.model import RewardModel
 from veridical.rewards.queries import EncodedQuery, RewardBatch, RewardQuery, collate_queries
-from veridical.seeding import child_random
 from veridical.training.reward.config import ComparisonSection, FactsSection
 from veridical.training.run.loss_trainer import BranchTensors
 
@@ -201,62 +197,6 @@ def _merge(pairs: Sequence[LabelledPair], compared: Sequence[ComparedPair]) -> l
             first._replace(preference=sum(labels) / len(labels), hallucination=hallucination)
         )
     return merged
-
-
-def with_own_captions(
-    vlm: VisionLanguageModel,
-    pairs: Sequence[LabelledPair],
-    facts: FactsSection,
-    *,
-    features: FeatureCache,
-) -> list[LabelledPair]:
-    """Give comparisons the model's own captions as facts: what is left where nobody wrote any."""
-    captions = caption_images(
-        vlm,
-        {pair.image_id: pair.image for pair in pairs},
-        question=facts.caption_question,
-        max_new_tokens=facts.caption_tokens,
-        features=features,
-    )
-    known = {item.image_id: (item,) for item in captions}
-    return [
-        pair._replace(query=pair.query._replace(facts=known.get(pair.image_id, ())))
-        for pair in pairs
-    ]
-
-
-def disturb_facts(
-    pairs: Sequence[LabelledPair], facts: FactsSection, *, seed: int
-) -> list[LabelledPair]:
-    """Shuffle, drop and swap the facts of training comparisons, each by a stream of its own.
-
-    Args:
-        pairs: What is trained on.
-        facts: How much of which.
-        seed: The root seed.
-    """
-    disturbed = []
-    for pair in pairs:
-        rng = child_random(seed, "facts", pair.id)
-        known = pair.query.facts
-        if rng.random() < facts.swap:
-            others = [
-                other
-                for other in (rng.choice(pairs) for _ in range(20))
-                if other.image != pair.image
-            ]
-            known = others[0].query.facts if others else known
-        changed = [_worse(item, facts, rng) for item in known]
-        kept = tuple(item for item in changed if item.texts)
-        disturbed.append(pair._replace(query=pair.query._replace(facts=kept)))
-    return disturbed
-
-
-def _worse(item: Facts, facts: FactsSection, rng: random.Random) -> Facts:
-    texts = [text for text in item.texts if rng.random() >= facts.drop]
-    if facts.order == "shuffled":
-        rng.shuffle(texts)
-    return item.model_copy(update={"texts": tuple(texts)})
 
 
 def lay_out_comparisons(

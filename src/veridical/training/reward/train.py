@@ -28,11 +28,10 @@ from veridical.training.reward.data import (
     PreparedComparison,
     ReadComparisons,
     collate_comparisons,
-    disturb_facts,
     lay_out_comparisons,
     read_comparisons,
-    with_own_captions,
 )
+from veridical.training.reward.facts import disturb_facts, with_own_captions
 from veridical.training.reward.trainer import RewardTrainer
 from veridical.training.run.choice import ChoiceRule, default_rule
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training

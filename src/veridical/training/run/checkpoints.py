@@ -19,6 +19,7 @@ from torch import nn
 from veridical.errors import StorageError
 from veridical.files import atomic_path, write_json_atomically, write_text_atomically
 from veridical.models.loading import unwrap
+from veridical.training.run.choice import ChoiceRule
 
 _MARK = "complete.json"
 _PREFIX = "checkpoint-"
@@ -47,6 +48,20 @@ class RunProgress(BaseModel):
     """How many evaluations were no better since."""
     seconds: float = 0.0
     """Wall-clock seconds of training, over all starts."""
+
+    def consider(self, step: int, metrics: dict[str, float], rule: ChoiceRule) -> bool:
+        """Add a candidate; whether it is the best so far."""
+        best = next((one for one in self.candidates if one.step == self.best_step), None)
+        new = Candidate(step=step, metrics=metrics)
+        self.candidates.append(new)
+        if best is None or self._key(new, rule) < self._key(best, rule):
+            self.best_step, self.evaluations_since_best = step, 0
+            return True
+        self.evaluations_since_best += 1
+        return False
+
+    def _key(self, candidate: Candidate, rule: ChoiceRule) -> tuple[float, ...]:
+        return rule.key({**candidate.metrics, "step": candidate.step}, self.base or {})
 
 
 def mark_complete(folder: Path) -> None:

@@ -6,16 +6,18 @@ and the same command given again.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from veridical.config import Recipe, load_recipe, write_recipe
 from veridical.errors import ConfigError, StorageError
-from veridical.files import read_bytes, write_json_atomically
+from veridical.files import read_bytes, write_json_atomically, write_text_atomically
 from veridical.progress import log
 from veridical.records import Manifest
-from veridical.training.run.metrics_log import METRICS_FILE
 
+METRICS_FILE = "metrics.jsonl"
+"""A line for each step and measurement."""
 RECIPE_FILE = "recipe.toml"
 INPUTS_FILE = "inputs.json"
 """Sha256 by path of everything that the run reads, as it was when the run was started."""
@@ -136,3 +138,46 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
             else {f"{prefix}{name}": value}
         )
     return flat
+
+
+class MetricsLog:
+    """A run's `metrics.jsonl`: appended to as it goes, cut back where a run is resumed."""
+
+    def __init__(self, run_dir: Path) -> None:
+        """Write into a run directory."""
+        self._path = run_dir / METRICS_FILE
+
+    def append(self, values: Mapping[str, float | str]) -> None:
+        """Add a line. JSON has no NaN: a number that is none becomes null.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        line = json.dumps({name: _plain(value) for name, value in values.items()})
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise StorageError(
+                f"Cannot write `{self._path}`: {error.strerror}. Free space."
+            ) from error
+
+    def clear(self) -> None:
+        """Remove what is there."""
+        self._path.unlink(missing_ok=True)
+
+    def truncate_after(self, step: int) -> None:
+        """Drop the lines that a resumed run will write again, and a half-written one."""
+        kept = []
+        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
+        for line in lines:
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            except ValueError:
+                continue
+        write_text_atomically(self._path, "".join(kept))
+
+
+def _plain(value: float | str) -> float | str | None:
+    return value if isinstance(value, str) or math.isfinite(value) else None

@@ -27,7 +27,6 @@ from veridical.progress import log
 from veridical.seeding import child_seed
 from veridical.training.run.checkpoints import (
     WEIGHTS,
-    Candidate,
     RunProgress,
     load_trainable,
     mark_complete,
@@ -37,8 +36,8 @@ from veridical.training.run.checkpoints import (
     write_progress,
 )
 from veridical.training.run.choice import ChoiceRule
+from veridical.training.run.directory import MetricsLog
 from veridical.training.run.flow import Flow, training_arguments
-from veridical.training.run.metrics_log import MetricsLog
 from veridical.training.run.settings import TrainSection
 
 RESUME_FOLDER = "resume"
@@ -271,15 +270,9 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
         return metrics
 
     def _consider(self, step: int, metrics: dict[str, float]) -> None:
-        progress = self.progress
-        best = next((c for c in progress.candidates if c.step == progress.best_step), None)
-        progress.candidates.append(Candidate(step=step, metrics=metrics))
-        better = best is None or self._key(step, metrics) < self._key(best.step, best.metrics)
+        better = self.progress.consider(step, metrics, self.rule)
         if better:
-            progress.best_step, progress.evaluations_since_best = step, 0
             save_trainable(self.vlm.model, self._best_path)
-        else:
-            progress.evaluations_since_best += 1
         if metrics:
             log(f"step {step}: {_in_words(metrics)}{' (best so far)' if better else ''}")
         if self._has_stopped_early():
@@ -293,9 +286,6 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
     def _has_stopped_early(self) -> bool:
         patience = self.settings.early_stop_patience
         return 0 < patience <= self.progress.evaluations_since_best
-
-    def _key(self, step: int, metrics: Metrics) -> tuple[float, ...]:
-        return self.rule.key({**metrics, "step": step}, self.progress.base or {})
 
 
 @contextmanager

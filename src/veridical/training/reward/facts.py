@@ -1,0 +1,72 @@
+"""The facts that comparisons are shown: the model's own captions, or facts made worse on purpose in training.
+
+What may be missing or wrong later should be nothing new to the reward model; held-out comparisons
+keep their facts.
+"""
+
+import random
+from collections.abc import Sequence
+
+from veridical.models.features import FeatureCache
+from veridical.models.loading import VisionLanguageModel
+from veridical.records import Facts
+from veridical.rewards.captions import caption_images
+from veridical.seeding import child_random
+from veridical.training.reward.config import FactsSection
+from veridical.training.reward.data import LabelledPair
+
+
+def with_own_captions(
+    vlm: VisionLanguageModel,
+    pairs: Sequence[LabelledPair],
+    facts: FactsSection,
+    *,
+    features: FeatureCache,
+) -> list[LabelledPair]:
+    """Give comparisons the model's own captions as facts: what is left where nobody wrote any."""
+    captions = caption_images(
+        vlm,
+        {pair.image_id: pair.image for pair in pairs},
+        question=facts.caption_question,
+        max_new_tokens=facts.caption_tokens,
+        features=features,
+    )
+    known = {item.image_id: (item,) for item in captions}
+    return [
+        pair._replace(query=pair.query._replace(facts=known.get(pair.image_id, ())))
+        for pair in pairs
+    ]
+
+
+def disturb_facts(
+    pairs: Sequence[LabelledPair], facts: FactsSection, *, seed: int
+) -> list[LabelledPair]:
+    """Shuffle, drop and swap the facts of training comparisons, each by a stream of its own.
+
+    Args:
+        pairs: What is trained on.
+        facts: How much of which.
+        seed: The root seed.
+    """
+    disturbed = []
+    for pair in pairs:
+        rng = child_random(seed, "facts", pair.id)
+        known = pair.query.facts
+        if rng.random() < facts.swap:
+            others = [
+                other
+                for other in (rng.choice(pairs) for _ in range(20))
+                if other.image != pair.image
+            ]
+            known = others[0].query.facts if others else known
+        changed = [_worse(item, facts, rng) for item in known]
+        kept = tuple(item for item in changed if item.texts)
+        disturbed.append(pair._replace(query=pair.query._replace(facts=kept)))
+    return disturbed
+
+
+def _worse(item: Facts, facts: FactsSection, rng: random.Random) -> Facts:
+    texts = [text for text in item.texts if rng.random() >= facts.drop]
+    if facts.order == "shuffled":
+        rng.shuffle(texts)
+    return item.model_copy(update={"texts": tuple(texts)})
