@@ -8,19 +8,23 @@
 - ms-swift: `messages` whose last one is the preferred answer (or `query` and `response`), and
   `rejected_response` (a text) or `rejected_messages`, `images`. POVID and others: `conversations`
   and `rejected_conversations`.
-- Messages or conversations without anything rejected are for fine-tuning.
+- Messages or conversations without anything rejected are for fine-tuning, as are `prompt` and
+  `completion`. A `prompt` alone is a question to be answered, with `reference`, `task` and
+  `image_id` where there are some.
 
+Statements in `facts` are kept as what is known of the image.
 One image per row is read. A system message, or a field `system`, is put before the first question.
 """
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import NamedTuple
 
 from veridical.errors import RowError, gather_row_errors
 from veridical.formats.format import Format, RowFields, RowReader, Sample
 from veridical.formats.pairs import PairFields, own_fields, pair_reader
 from veridical.formats.text import clean_question, first_of, join_origin
-from veridical.records import Conversation, ImageRef, Turn
+from veridical.records import Conversation, Facts, ImageRef, Prompt, Turn
 from veridical.records.folders import Contents
 from veridical.records.texts import MISSING, clean_text, count_images, shown, text_fault
 
@@ -41,8 +45,37 @@ def read(row: RowFields, reader: RowReader) -> Contents:
     Raises:
         RowError: All that is wrong with it.
     """
-    preference = any(name in row for name in ("chosen", "rejected", *_REJECTED))
-    return _read_pair(row, reader) if preference else _read_conversation(row, reader)
+    if any(name in row for name in ("chosen", "rejected", *_REJECTED)):
+        found = _read_pair(row, reader)
+        (asked,) = ((pair.prompt_id, pair.image) for pair in found.corrections)
+        return found._replace(facts=_facts(row, *asked))
+    messages = _talk(row)
+    if messages and all(message.role not in _ASSISTANT for message in messages):
+        return _read_prompt(messages, row, reader)
+    return _read_conversation(row, reader)
+
+
+def _read_prompt(messages: list[_Message], row: RowFields, reader: RowReader) -> Contents:
+    record_id = reader.id(row["id"] if "id" in row else row.get("idx"))
+    question = _question(messages, row)
+    reader.check(text_fault(question, "prompt", response=False))
+    with gather_row_errors(reader.faults):
+        question = clean_question(question)
+    image = reader.image(_image(row))
+    reader.stop_on_faults()
+    told = {name: row[name] for name in ("reference", "task", "image_id") if row.get(name)}
+    prompt = Prompt(id=record_id, image=image, question=question, **told)
+    return Contents(prompts=(prompt,), facts=_facts(row, record_id, image))
+
+
+def _facts(row: RowFields, prompt_id: str, image: ImageRef) -> tuple[Facts, ...]:
+    texts = row.get("facts")
+    if not texts:
+        return ()
+    known = row.get("image_id") or PurePath(image.path).stem
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise RowError(f"`facts` must be a list of texts, got {shown(texts)}. Fix the row.")
+    return (Facts(image_id=known, prompt_id=prompt_id, kind="caption", texts=tuple(texts)),)
 
 
 def _pair_fields(row: RowFields) -> PairFields:
@@ -138,11 +171,20 @@ def _talk(row: RowFields) -> list[_Message] | None:
     if "query" in row and "response" in row:  # ms-swift's short form
         said = [("user", row["query"]), ("assistant", row["response"])]
         return _messages([{"role": role, "content": text} for role, text in said], "query")
+    if "prompt" in row and "completion" in row:
+        return _completed(row)
     name = _talk_name(row)
     value = row.get(name)
     if value is None:
         return None
     return [_Message("user", value)] if isinstance(value, str) else _messages(value, name)
+
+
+def _completed(row: RowFields) -> list[_Message]:
+    prompt = row["prompt"]
+    asked = [_Message("user", prompt)] if isinstance(prompt, str) else _messages(prompt, "prompt")
+    said = _answer(row["completion"], "completion", [])
+    return [*asked, _Message("assistant", said if isinstance(said, str) else "")]
 
 
 def _images(row: RowFields) -> list[object]:

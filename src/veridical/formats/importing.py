@@ -8,7 +8,8 @@ nothing is left behind. What a row has and a record cannot hold is listed, never
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from veridical.files import hash_bytes, quarantine_rows
 from veridical.formats.format import BadRow, Format, GoodRow, RowFields, RowReader
 from veridical.formats.joining import FactsFile, join_facts, read_facts_file
 from veridical.formats.registry import find_format
-from veridical.formats.sources import SourceRow, show_row
+from veridical.formats.sources import Row, SourceRow, show_row
 from veridical.progress import log, track
 from veridical.records import Facts, Source
 from veridical.records.folders import RECORD_OF_FILE, Contents, join_contents, write_contents
@@ -98,18 +99,54 @@ def import_dataset(
         DataError: All faults of source and facts, each with file and row.
         StorageError: The disk refused.
     """
-    source, out = Path(source), Path(out)
     form = find_format(format_name)
     if (judged_by or form.judged_by) is None:
         raise ConfigError(
             f"The format {format_name!r} does not say who judged. Say it: --source human, model or"
             " simulated."
         )
+    return _import(
+        form,
+        Path(source),
+        Path(out),
+        facts=facts,
+        judged_by=judged_by,
+        images_root=images_root,
+        skip_bad=skip_bad,
+    )
+
+
+def import_rows(rows: Iterable[Row], out: Path | str, *, judged_by: Source) -> Imported:
+    """Turn rows in memory into a folder of records with their images.
+
+    Args:
+        rows: Chat rows, see `veridical.formats.chat`; images are bytes.
+        out: Folder to write into; an earlier import there is replaced.
+        judged_by: Who judged, or wrote the answers.
+
+    Raises:
+        DataError: All faults, each with the number of its row.
+        StorageError: The disk refused.
+    """
+    place = Path("data")
+    numbered = (SourceRow(place, number, values) for number, values in enumerate(rows, start=1))
+    form = replace(find_format("chat"), rows=lambda _: numbered)
+    return _import(form, place, Path(out), judged_by=judged_by)
+
+
+def _import(
+    form: Format,
+    source: Path,
+    out: Path,
+    *,
+    facts: Path | None = None,
+    judged_by: Source | None = None,
+    images_root: Path | None = None,
+    skip_bad: bool = False,
+) -> Imported:
     store = ImageStore(out / "images")
     try:
-        read = _read(
-            source, format_name, store, facts=facts, judged_by=judged_by, images_root=images_root
-        )
+        read = _read(source, form, store, facts=facts, judged_by=judged_by, images_root=images_root)
         contents = read.contents()
         _refuse(read.bad, source, skip_bad=skip_bad, nothing=not any(contents))
         write_contents(out, contents)
@@ -133,14 +170,15 @@ def check_data(
 ) -> list[Fault]:
     """Find everything that an import of a data set would find wrong; writes nothing."""
     store = ImageStore(None)
-    read = _read(Path(source), format_name, store, facts=facts, images_root=images_root)
+    form = find_format(format_name)
+    read = _read(Path(source), form, store, facts=facts, images_root=images_root)
     _log_losses(read.not_kept, store)
     return _faults(read.bad)
 
 
 def read_data(source: Path | str, *, format_name: str, facts: Path | None = None) -> Contents:
     """The usable records of a data set, without writing anything and without looking at images."""
-    return _read(Path(source), format_name, None, facts=facts).contents()
+    return _read(Path(source), find_format(format_name), None, facts=facts).contents()
 
 
 def quarantine_data(
@@ -156,7 +194,8 @@ def quarantine_data(
         DataError: A whole file cannot be read.
     """
     source = Path(source)
-    read = _read(source, format_name, ImageStore(None), facts=facts, images_root=images_root)
+    form = find_format(format_name)
+    read = _read(source, form, ImageStore(None), facts=facts, images_root=images_root)
     whole = [row for row in read.bad if row.line is None]
     if whole:
         raise DataError(_faults(whole))
@@ -166,18 +205,17 @@ def quarantine_data(
 
 def _read(
     source: Path,
-    format_name: str,
+    form: Format,
     store: ImageStore | None,
     *,
     facts: Path | None = None,
     judged_by: Source | None = None,
     images_root: Path | None = None,
 ) -> _Read:
-    form = find_format(format_name)
     if form.read is None:
-        raise ConfigError(f"The format {format_name!r} is only written. Name another.")
+        raise ConfigError(f"{form.describes} is only written. Name another format.")
     if facts is not None and not form.takes_facts:
-        raise ConfigError(f"The format {format_name!r} takes no facts. Leave --facts out.")
+        raise ConfigError(f"{form.describes} takes no facts. Leave --facts out.")
     known = read_facts_file(facts) if facts is not None else None
     reading = _Reading(form, source, store, known, judged_by, images_root, Counter())
     good: list[GoodRow] = []

@@ -71,7 +71,7 @@ class PpoRecipe(TrainingRecipe):
     "none"."""
     model: ModelSection
     """The policy; its start is the reference."""
-    data: PpoDataSection
+    data: PpoDataSection = Field(default_factory=PpoDataSection)
     """The prompts."""
     reward_model: AdapterPath = ""
     """Folder of a reward model (`veridical train reward`); its adapter joins the policy's base.

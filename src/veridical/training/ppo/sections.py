@@ -17,9 +17,9 @@ from veridical.training.run.settings import TrainSection
 class PpoDataSection(Recipe):
     """What is answered while learning."""
 
-    prompts: DataPath = Field(min_length=1)
-    """JSONL file of `Prompt` records; image paths in it are relative to its folder. Original:
-    72,000."""
+    prompts: DataPath = ""
+    """JSONL file of `Prompt` records; image paths in it are relative to its folder. Needed,
+    unless the prompts are given in memory. Original: 72,000."""
     facts: DataPath = ""
     """JSONL file of `Facts` records, for a reward model that reads them. Empty: none."""
     missing_facts: Literal["error", "without"] = "error"

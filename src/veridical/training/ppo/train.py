@@ -37,6 +37,7 @@ from veridical.training.ppo.trainer import PpoTrainer
 from veridical.training.run.choice import ChoiceRule, latest
 from veridical.training.run.directory import METRICS_FILE
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
 from veridical.training.run.trained_model import mixed_precision, precision_name, weights_name
 
@@ -49,6 +50,7 @@ def train_ppo(
     recipe: PpoRecipe,
     run_dir: Path | str,
     *,
+    data: Examples | None = None,
     resume: bool = False,
     reward: AnyReward | None = None,
     judge: AnyReward | None = None,
@@ -60,6 +62,10 @@ def train_ppo(
     Args:
         recipe: What to train, on what, how.
         run_dir: Where everything goes; must be new, unless `resume`.
+        data: What is answered, in place of `recipe.data.prompts`: the rows of a `datasets.Dataset`
+            or of any other iterable, with TRL's fields `prompt` and `image` or `images`, and
+            `facts`, `reference` and `task` for rewards that read them; or `Prompt` records.
+            Images are PIL images, bytes or paths. It is written into `run_dir/data`.
         resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
             the interruption.
         reward: What responses are rewarded by; by default what the recipe says (reward model and
@@ -85,6 +91,10 @@ def train_ppo(
         stream="adapter",
         weights=weights_name(recipe.model),
         prepare=lambda run: _prepare(run, reward=reward, judge=judge, engine=engine, choose=choose),
+        data_field="prompts",
+        place=None
+        if data is None
+        else place_in_memory(data, field="prompts", file="prompts.jsonl", judged_by="human"),
     )
     return run_training(recipe, run_dir, method, resume=resume)
 

@@ -67,9 +67,10 @@ tried)."""
 class DataSection(Recipe):
     """What is learnt from."""
 
-    corrections: DataPath = Field(min_length=1)
+    corrections: DataPath = ""
     """File of corrections (or of comparisons or ratings, with prompts and responses next to it);
-    image paths in it are relative to its folder. RLHF-V: 1,401 corrections."""
+    image paths in it are relative to its folder. Needed, unless the data is given in memory. RLHF-V: 1,401
+    corrections."""
     rating_margin: float = Field(default=1.0, gt=0)
     """Least difference, in points, of the ratings of two responses that make a pair. Ours."""
     validation_fraction: float = Field(default=0.05, ge=0, lt=1)
@@ -92,7 +93,7 @@ class PreferenceRecipe(TrainingRecipe):
     (ours), "none"."""
     model: ModelSection
     """The model."""
-    data: DataSection
+    data: DataSection = Field(default_factory=DataSection)
     """The data."""
     objective: AnyObjective = Field(default_factory=OBJECTIVES[DEFAULT])
     """The loss; its `name` decides which settings there are."""

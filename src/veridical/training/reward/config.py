@@ -20,9 +20,10 @@ from veridical.training.run.settings import ModelSection, TrainingRecipe, TrainS
 class ComparisonSection(Recipe):
     """What is learnt from."""
 
-    comparisons: DataPath = Field(min_length=1)
+    comparisons: DataPath = ""
     """Folder with comparisons.jsonl (or corrections.jsonl, ratings.jsonl), prompts.jsonl,
-    responses.jsonl, facts.jsonl and the images. LLaVA-RLHF: 9,422 comparisons by people."""
+    responses.jsonl, facts.jsonl and the images. Needed, unless the data is given in memory.
+    LLaVA-RLHF: 9,422 comparisons by people."""
     rating_margin: float = Field(default=1.0, gt=0)
     """Least difference, in points, of the ratings of two responses that make a comparison. Ours."""
     validation: DataPath = ""
@@ -132,7 +133,7 @@ class RewardRecipe(TrainingRecipe):
 
     model: ModelSection
     """The model. LLaVA-RLHF: LoRA on its fine-tuned 13B model."""
-    data: ComparisonSection
+    data: ComparisonSection = Field(default_factory=ComparisonSection)
     """The comparisons."""
     template: RewardTemplate = Field(default_factory=RewardTemplate)
     """What the reward model is shown; `template.facts_position = "none"` trains one without facts

@@ -19,6 +19,7 @@ from veridical.files import read_bytes, write_json_atomically, write_text_atomic
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.progress import log
+from veridical.records import Source
 from veridical.rewards.head import new_head
 from veridical.rewards.leak import score_conditions
 from veridical.rewards.model import RewardModel
@@ -35,6 +36,7 @@ from veridical.training.reward.facts import disturb_facts, with_own_captions
 from veridical.training.reward.trainer import RewardTrainer
 from veridical.training.run.choice import ChoiceRule, default_rule
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
 from veridical.training.run.loss_trainer import Rows
 from veridical.training.run.trained_model import (
@@ -62,6 +64,8 @@ def train_reward_model(
     recipe: RewardRecipe,
     run_dir: Path | str,
     *,
+    data: Examples | None = None,
+    judged_by: Source = "human",
     resume: bool = False,
     choose: ChoiceRule | None = None,
 ) -> RunResult:
@@ -70,6 +74,12 @@ def train_reward_model(
     Args:
         recipe: What to train, on what, how.
         run_dir: Where everything goes; must be new, unless `resume`.
+        data: What is learnt from, in place of `recipe.data.comparisons`: the rows of a
+            `datasets.Dataset` or of any other iterable, with TRL's fields `prompt`, `chosen`,
+            `rejected` and `image` or `images`, and `facts` (a list of texts) for a model that reads
+            them; or `Correction` records.
+            Images are PIL images, bytes or paths. It is written into `run_dir/data`.
+        judged_by: Who preferred, where `data` does not say so.
         resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
             the interruption.
         choose: How the checkpoint is chosen; by default by the loss on held-out comparisons, where
@@ -92,6 +102,10 @@ def train_reward_model(
         stream="reward",
         weights=WEIGHTS,
         prepare=lambda run: _prepare(run, choose=choose),
+        data_field="comparisons",
+        place=None
+        if data is None
+        else place_in_memory(data, field="comparisons", file="", judged_by=judged_by),
     )
     return run_training(recipe, run_dir, method, resume=resume)
 

@@ -47,7 +47,7 @@ def open_run(
         if (run_dir / MANIFEST_FILE).is_file():
             log(f"The run in {run_dir} is finished already.")
             return Manifest.model_validate_json(read_bytes(run_dir / MANIFEST_FILE))
-    elif written.is_file() and not _is_only_prepared(run_dir):
+    elif written.is_file() and not is_only_prepared(run_dir):
         raise ConfigError(
             f"`{run_dir}` holds a run already. Give another folder, or resume that run with"
             " --resume."
@@ -83,7 +83,7 @@ def check_inputs(run_dir: Path, inputs: Mapping[str, str], *, complete: bool = F
     if changed:
         way_out = (
             "start again without --resume: nothing was trained yet"
-            if _is_only_prepared(run_dir)
+            if is_only_prepared(run_dir)
             else "train on the new data in another folder"
         )
         raise ConfigError(
@@ -107,7 +107,7 @@ def read_inputs(run_dir: Path) -> dict[str, str]:
         ) from error
 
 
-def _is_only_prepared(run_dir: Path) -> bool:
+def is_only_prepared(run_dir: Path) -> bool:
     """Whether a training was started here and did not come to its first measurement."""
     begun = (METRICS_FILE, MANIFEST_FILE)
     return (run_dir / INPUTS_FILE).is_file() and not any(

@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 
+from veridical.errors import ConfigError
 from veridical.files import write_json_atomically
 from veridical.locks import locked
 from veridical.progress import log
@@ -102,6 +103,10 @@ class Method(NamedTuple, Generic[R]):
     """Name of the folder in the run directory that the trained weights go to."""
     prepare: Callable[[Run[R]], Prepared]
     """Reads and encodes the data, loads the model and sets up the trainer."""
+    data_field: str
+    """The setting in `data` that names what is learnt from."""
+    place: Callable[[R, Path], R] | None = None
+    """Writes data given in memory into the run directory, and gives the recipe that names it."""
 
 
 def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: bool) -> RunResult:
@@ -120,8 +125,14 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
     """
     folder = Path(run_dir)
     recipe = with_absolute_paths(recipe)
+    if method.place is None and not getattr(recipe.data, method.data_field):
+        raise ConfigError(
+            f"`data.{method.data_field}` is missing. Set it, or give the data in memory: `data=…`."
+        )
     weights, base = folder / method.weights, recipe.model.base
     with locked(folder):
+        if method.place is not None:
+            recipe = method.place(recipe, folder)
         finished = open_run(recipe, folder, fingerprint_inputs(recipe), resume=resume)
         if finished is not None:
             return RunResult(folder, weights, base, finished)

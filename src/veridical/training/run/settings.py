@@ -119,3 +119,5 @@ class TrainingRecipe(Recipe):
 
     model: ModelSection
     """The model; its start is the reference."""
+    data: Recipe
+    """The data."""

@@ -18,8 +18,9 @@ from veridical.training.run.settings import ModelSection, TrainingRecipe, TrainS
 class ConversationSection(Recipe):
     """What is learnt from."""
 
-    conversations: DataPath = Field(min_length=1)
-    """JSONL file of conversations; image paths in it are relative to its folder. LLaVA-RLHF: 226 k
+    conversations: DataPath = ""
+    """JSONL file of conversations; image paths in it are relative to its folder. Needed,
+    unless the data is given in memory. LLaVA-RLHF: 226 k
     rows for SFT, 15 k for the policy's start."""
     validation_fraction: float = Field(default=0.02, ge=0, lt=1)
     """Share of the images whose conversations are held out to choose the checkpoint; no image is on
@@ -74,7 +75,7 @@ class SftRecipe(TrainingRecipe):
     model: ModelSection
     """The model. LLaVA-RLHF: full (language model and projector) for SFT, LoRA for the policy's
     start."""
-    data: ConversationSection
+    data: ConversationSection = Field(default_factory=ConversationSection)
     """The data."""
     train: SftTrainSection = Field(default_factory=SftTrainSection)
     """The optimisation."""

@@ -16,8 +16,10 @@ from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
+from veridical.records import Source
 from veridical.training.run.choice import ChoiceRule, default_rule
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
 from veridical.training.run.trained_model import (
@@ -44,6 +46,8 @@ def train_sft(
     recipe: SftRecipe,
     run_dir: Path | str,
     *,
+    data: Examples | None = None,
+    judged_by: Source = "human",
     resume: bool = False,
     evaluate: Evaluate | None = None,
     choose: ChoiceRule | None = None,
@@ -53,6 +57,11 @@ def train_sft(
     Args:
         recipe: What to train, on what, how.
         run_dir: Where everything goes; must be new, unless `resume`.
+        data: What is learnt from, in place of `recipe.data.conversations`: the rows of a
+            `datasets.Dataset` or of any other iterable, with TRL's fields `messages` (or `prompt`
+            and `completion`) and `image` or `images`; or `Conversation` records.
+            Images are PIL images, bytes or paths. It is written into `run_dir/data`.
+        judged_by: Who wrote the answers, where `data` does not say so.
         resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
             the interruption.
         evaluate: Measures the model on validation scenes, before training and at every evaluation.
@@ -72,6 +81,12 @@ def train_sft(
         stream="adapter",
         weights=weights_name(recipe.model),
         prepare=lambda run: _prepare(run, evaluate=evaluate, choose=choose),
+        data_field="conversations",
+        place=None
+        if data is None
+        else place_in_memory(
+            data, field="conversations", file="conversations.jsonl", judged_by=judged_by
+        ),
     )
     return run_training(recipe, run_dir, method, resume=resume)
 
