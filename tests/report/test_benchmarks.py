@@ -57,7 +57,7 @@ def test_scores_of_the_command_line_are_compared_with_a_paired_test(scores, caps
     assert headline.endswith("on 3 of 5 metrics, worse on none; no difference is shown on 1.")
     assert "Yes ratio" in html
     assert ">yes_ratio" not in html
-    assert 'data-label="right"' in html
+    assert 'data-label="right/score.json"' in html
     assert "+50.0" in html
     assert "<script" not in html
     assert "http://" not in html.replace("http://www.w3.org", "")
