@@ -2,6 +2,7 @@ import io
 import sys
 
 import pytest
+from rich.table import Table
 
 from veridical import progress
 
@@ -30,6 +31,16 @@ def test_echo_writes_to_standard_output_only(capsys):
 def test_control_characters_are_shown_and_not_obeyed(capsys, write, text, shown):
     write(text)
     assert "".join(capsys.readouterr()) == shown + "\n"
+
+
+def test_tables_hold_no_control_characters_and_no_markup_of_their_own(capsys):
+    table = Table("name", "count")
+    table.add_row("\x1b]0;title\x07", "3")
+    progress.echo_table(table)
+    out = capsys.readouterr().out
+    assert r"\x1b]0;title" in out
+    assert "\x1b" not in out
+    assert out.splitlines()[0].startswith("┏")
 
 
 def test_what_the_terminal_cannot_show_is_replaced(monkeypatch):

@@ -1,7 +1,7 @@
 """One process at a time in a run directory; a second is refused with the first's id and host.
 
-The lock itself is the operating system's (`filelock`), so that it ends with its process however that
-ends. A file next to it says who holds it; one that a killed process left is taken over.
+The lock itself is the operating system's (`filelock`), so that it ends with its process, however
+that ends. A file next to it says who holds it; one that a killed process left is taken over.
 """
 
 import os

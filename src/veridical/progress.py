@@ -3,13 +3,14 @@
 Progress of long work is a bar on a terminal and plain lines elsewhere (log files, CI).
 """
 
+import io
 import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TextIO, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +23,7 @@ from rich.progress import (
 T = TypeVar("T")
 
 _SECONDS_BETWEEN_LINES = 10.0
+_WIDTH_IN_FILES = 100
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -35,6 +37,15 @@ def log(text: str) -> None:
 def echo(text: str) -> None:
     """Write what the command was run for to standard output, to be piped or kept."""
     _write(sys.stdout, text)
+
+
+def echo_table(*tables: RenderableType) -> None:
+    """Write tables as plain text to standard output, as wide as the terminal is."""
+    file = io.StringIO()
+    width = None if sys.stdout.isatty() else _WIDTH_IN_FILES
+    console = Console(file=file, width=width or Console().width, color_system=None)
+    console.print(*tables)
+    echo(file.getvalue().rstrip("\n"))
 
 
 def printable(text: str) -> str:

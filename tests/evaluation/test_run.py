@@ -3,11 +3,13 @@
 import base64
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
 from judge_endpoint import MODEL, judge_endpoint
-from veridical.config import load_recipe, resolve_recipe
+from veridical.config import load_recipe, resolve_recipe, write_recipe
 from veridical.errors import ConfigError, DataError, ModelError
 from veridical.evaluation.recipe import EvaluateRecipe
 from veridical.evaluation.run import evaluate
@@ -590,3 +592,43 @@ def test_descriptions_of_scenes_are_asked_and_compared(folder):
     assert (
         compare_runs(runs)[0].metrics == {}
     )  # one of them has no rate: there is nothing to compare
+
+
+FULL_DISK = """
+import resource, signal, sys
+from veridical import cli
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+cli.main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("room", [0, 1500])
+def test_a_disk_that_takes_no_more_is_one_message_and_the_run_resumes(folder, room):
+    with judge_endpoint(rate=says(lambda i: "Yes")) as server:
+        made = recipe(folder, models=[at(server, "m")])
+        path = write_recipe(made, folder / "evaluate.toml")
+
+        def run(*words):
+            code = [sys.executable, "-c", FULL_DISK, *map(str, words), "evaluate", str(path)]
+            return subprocess.run(code, capture_output=True, text=True, check=False, timeout=60)
+
+        full = run(room)
+        assert full.returncode == 1
+        assert "Traceback" not in full.stderr
+        last = full.stderr.strip().splitlines()[-1]
+        assert last.startswith("Error: Cannot write"), full.stderr
+        asked = len(server.bodies)
+        assert run(10**9).returncode == 0
+    assert len(server.bodies) <= 8 + asked
+    assert not [path for path in (folder / "out").rglob(".*") if path.name != ".lock"]
+
+
+@pytest.mark.parametrize(
+    "listed",
+    ["[" * 100_000, "{}", '{"scores": 3}', '{"scores": [{}]}', '{"scores": [{"model": 1}]}'],
+)
+def test_an_earlier_evaluation_that_was_changed_is_a_fault(folder, listed):
+    (folder / "scores.json").write_text(listed)
+    with pytest.raises(DataError, match=r"scores\.json: "):
+        evaluate(recipe(folder, models=[{"model": "no/such"}], compare_with=str(folder)))

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from veridical.progress import echo
+
 if TYPE_CHECKING:
     from veridical.feedback.statistics import DataStatistics
     from veridical.records import Source
@@ -49,17 +51,17 @@ PathArgument = Annotated[
 @app.command("formats")
 def formats() -> None:
     """List the formats that can be imported and exported."""
-    from rich.console import Console
     from rich.table import Table
 
     from veridical.formats.registry import find_format, format_names
+    from veridical.progress import echo_table
 
     table = Table("format", "read", "written", "what it is")
     for name in format_names():
         form = find_format(name)
         written = form.suffix if form.write is not None else ""
         table.add_row(name, "yes" if form.read is not None else "", written, form.describes)
-    Console().print(table)
+    echo_table(table)
 
 
 @app.command("import")
@@ -118,7 +120,7 @@ def import_(
     write_json_atomically(out / "manifest.json", manifest.model_dump(mode="json"))
     counts = ", ".join(f"{count} {name}" for name, count in found.counts.items())
     left_out = f", {_rows(found.bad_rows, 'bad')} left out" if found.bad_rows else ""
-    typer.echo(f"{counts}{left_out}: {found.path}")
+    echo(f"{counts}{left_out}: {found.path}")
 
 
 @app.command("export")
@@ -143,7 +145,7 @@ def export(
     from veridical.feedback.datasets import export_dataset
 
     written = export_dataset(records, out, format_name=format_name, skip_bad=skip_bad)
-    typer.echo(f"Written: {written}")
+    echo(f"Written: {written}")
 
 
 @app.command("check")
@@ -169,16 +171,16 @@ def check(
     )
     if skip_bad:
         good = put_bad_rows_aside(source)
-        typer.echo(f"{path}: {_rows(good, 'good')} (format {source.format_name}).")
+        echo(f"{path}: {_rows(good, 'good')} (format {source.format_name}).")
         return
     faults = check_dataset(source)
     for fault in faults:
-        typer.echo(str(fault))
+        echo(str(fault))
     if faults:
         count = f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
-        typer.echo(f"{count} in {path} (format {source.format_name}).")
+        echo(f"{count} in {path} (format {source.format_name}).")
         raise typer.Exit(1)
-    typer.echo(f"{path}: no fault (format {source.format_name}).")
+    echo(f"{path}: no fault (format {source.format_name}).")
 
 
 @app.command("stats")
@@ -205,8 +207,9 @@ def _source(text: str | None) -> "Source | None":
 
 
 def _show(path: Path, found: "DataStatistics") -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from veridical.progress import echo_table
 
     head = Table("", "count", title=str(path), title_justify="left")
     for name, count in found.counts.items():
@@ -223,4 +226,4 @@ def _show(path: Path, found: "DataStatistics") -> None:
         for label, count in counts.items():
             share = f"{count / total:.1%}" if total else "–"
             table.add_row(f"{name}: {label}", f"{count:,}", share)
-    Console().print(head, table)
+    echo_table(head, table)

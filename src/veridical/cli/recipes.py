@@ -1,10 +1,10 @@
 """`veridical recipes`: the recipes that come with the package, each with a line, and their text."""
 
-import sys
 from typing import Annotated
 
 import typer
 
+from veridical.progress import echo
 from veridical.recipes import find_recipe, recipe_summary, shipped_recipes
 
 app = typer.Typer(invoke_without_command=True, help="List the shipped recipes, or show one.")
@@ -21,7 +21,7 @@ def list_recipes(ctx: typer.Context) -> None:
         names = shipped_recipes()
         width = max(map(len, names))
         for name in names:
-            sys.stdout.write(f"{name:<{width}}  {recipe_summary(name)}\n")
+            echo(f"{name:<{width}}  {recipe_summary(name)}")
 
 
 @app.command()
@@ -32,4 +32,4 @@ def show(
     ],
 ) -> None:
     """Print a shipped recipe, comments included."""
-    sys.stdout.write(find_recipe(name).read_text(encoding="utf-8"))
+    echo(find_recipe(name).read_text(encoding="utf-8").rstrip("\n"))

@@ -104,8 +104,8 @@ class LocalEngine:
             batch_size=self._batch_size,
         )
         return [
-            _response(prompt, said.text, settings.label, preset, said.finish)
-            for prompt, (said,) in zip(prompts, answers, strict=True)
+            _response(prompt, answer.text, settings.label, preset, answer.finish)
+            for prompt, (answer,) in zip(prompts, answers, strict=True)
         ]
 
     def close(self) -> None:

@@ -154,7 +154,12 @@ def _generate(recipe: GenerateRecipe, *, skip_bad: bool) -> Generated:
 def _check_claims(folder: Path, hashes: Mapping[str, str]) -> dict[str, str]:
     """Refuse a folder whose answers rest on something else; return its claims with ours added."""
     file = folder / _CLAIMS
-    claims: dict[str, str] = json.loads(read_bytes(file)) if file.is_file() else {}
+    try:
+        claims: dict[str, str] = json.loads(read_bytes(file)) if file.is_file() else {}
+    except ValueError as error:
+        raise ConfigError(
+            f"`{file}` was changed: {error}. Choose another `out`, or remove that folder."
+        ) from error
     for what, value in hashes.items():
         if claims.setdefault(what, value) != value:
             raise ConfigError(
@@ -245,12 +250,12 @@ def _answer(
         Response(
             id=f"{prompt.id}#{sample}",
             prompt_id=prompt.id,
-            text=said.text,
+            text=answer.text,
             model=vlm.name,
             sample=sample,
             temperature=recipe.temperature,
-            finish=said.finish,
+            finish=answer.finish,
         )
         for prompt, samples in zip(prompts, answers, strict=True)
-        for sample, said in enumerate(samples)
+        for sample, answer in enumerate(samples)
     ]

@@ -50,7 +50,7 @@ def judge_and_score(
         template: File with the judge's prompt; None: our own.
         system: System message that the judge uses in place of the template's; empty: the
             template's.
-        variant: Which way of counting.
+        variant: The way of counting.
         options: What else the benchmark lets one set.
         seed: Of the bootstrap.
 
@@ -100,7 +100,7 @@ def judge_at_endpoint(
         settings: The judge.
         batch_output: Output of a batch made by `write_requests`: taken into the cache, and nothing
             else is asked.
-        variant: Which way of counting.
+        variant: The way of counting.
         options: What else the benchmark lets one set.
         seed: Of the bootstrap.
     """

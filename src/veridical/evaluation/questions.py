@@ -138,8 +138,8 @@ def image_folder(settings: BenchmarkSettings) -> Path:
     """The folder of a benchmark's images."""
     if settings.images is not None:
         return settings.images
-    beside = settings.questions or settings.reference or Path()
-    return beside if beside.is_dir() else beside.parent
+    data = settings.questions or settings.reference or Path()
+    return data if data.is_dir() else data.parent
 
 
 def find_image(folder: Path, name: str) -> Path | None:

@@ -14,7 +14,7 @@ from veridical.judges.settings import JudgeSettings, check_address
 _OWN_NAMES = frozenset(
     {"endpoint", "scores.json", "comparison.json", "recipe.toml", "manifest.json"}
 )
-"""What an evaluation writes into its folder beside a folder for each model."""
+"""What an evaluation writes into its folder in addition to a folder per model."""
 
 
 class ModelSettings(Recipe):

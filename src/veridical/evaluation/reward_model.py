@@ -204,7 +204,7 @@ def _calibration(margins: NDArray[np.float64], correct: NDArray[np.bool_]) -> di
 
 
 def _leak_check(rows: Sequence[HeldOutRow]) -> dict[str, dict[str, object]]:
-    """How accuracy changes without facts or image, in pairs, and how far margins move on average."""
+    """How accuracy changes, in pairs, without facts or image, and how far margins move."""
     found = {}
     for name in dict.fromkeys(name for row in rows for name in row.rewards):
         some = [row for row in rows if name in row.rewards]

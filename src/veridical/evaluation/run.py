@@ -257,9 +257,9 @@ def _marked(benchmark: AnnotatedBenchmark[object], plan: Plan, folder: Path) -> 
     waiting = benchmark.unmarked(sheet)
     if waiting:
         log(
-            f"{plan.settings.label}: {waiting} of {len(plan.questions)} answers wait for people, there"
-            f" is no score yet. {benchmark.how_to_mark}, in {sheet}; then run the same command"
-            " again."
+            f"{plan.settings.label}: {waiting} of {len(plan.questions)} answers wait for people,"
+            f" there is no score yet. {benchmark.how_to_mark}, in {sheet}; then run the same"
+            " command again."
         )
     return not waiting
 

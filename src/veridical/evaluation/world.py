@@ -23,9 +23,9 @@ MAX_NEW_TOKENS = 96
 """Longest answer; descriptions have 24–42 tokens, so that only a model that repeats itself is cut
 off."""
 
-Said = tuple[str, int | None, bool]
-"""What a model said: text, length in tokens where known, whether the length limit cut it off."""
-Generate = Callable[[Sequence[str], Sequence[Image]], Sequence[Said]]
+Answer = tuple[str, int | None, bool]
+"""Text, length in tokens where known, and whether the length limit cut it off."""
+Generate = Callable[[Sequence[str], Sequence[Image]], Sequence[Answer]]
 """Answers questions about images."""
 
 
@@ -130,11 +130,10 @@ def _answers(
     for item in items:
         if item.scene.id not in drawn:
             drawn[item.scene.id] = render(item.scene)
-    said = generate(
-        [item.prompt.question for item in items], [drawn[item.scene.id] for item in items]
-    )
+    questions = [item.prompt.question for item in items]
+    generated = generate(questions, [drawn[item.scene.id] for item in items])
     answers = []
-    for item, (text, length, cut) in zip(items, said, strict=True):
+    for item, (text, length, cut) in zip(items, generated, strict=True):
         name = item.prompt.id
         response = Response(
             id=f"{name}#0",
@@ -157,7 +156,7 @@ def _generator(
 ) -> Generate:
     from veridical.models.generation import generate_responses
 
-    def generate(questions: Sequence[str], images: Sequence[Image]) -> list[Said]:
+    def generate(questions: Sequence[str], images: Sequence[Image]) -> list[Answer]:
         answers = generate_responses(
             vlm,
             questions,
@@ -167,6 +166,6 @@ def _generator(
             feature_cache=feature_cache,
             label=label,
         )
-        return [(said.text, len(said.token_ids), said.finish == "length") for (said,) in answers]
+        return [(one.text, len(one.token_ids), one.finish == "length") for (one,) in answers]
 
     return generate

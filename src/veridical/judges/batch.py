@@ -92,7 +92,7 @@ def _body(row: Row) -> tuple[JsonObject | None, str]:
     """The completion of a line, or why there is none."""
     error, response = row.values.get("error"), row.values.get("response")
     if error:
-        return None, f"the batch says: {json.dumps(error)[:120]}"
+        return None, f"the batch reports: {json.dumps(error)[:120]}"
     status = response.get("status_code") if isinstance(response, dict) else None
     body = response.get("body") if isinstance(response, dict) else None
     reply = parse_reply(json.dumps(body).encode())  # as strict as with a reply that comes directly

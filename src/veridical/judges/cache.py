@@ -40,7 +40,10 @@ class AnswerCache:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             whole, completion = False, {}
         if not whole:
-            message = "not the answer that was kept here. Restore it, or delete it to ask (and pay) again."
+            message = (
+                "not the answer that was kept here. Restore it, or delete it to ask (and pay)"
+                " again."
+            )
             raise DataError([Fault(path, None, message)])
         return None if read_completion(completion).malformed else completion
 

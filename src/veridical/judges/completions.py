@@ -1,8 +1,8 @@
 """Read a chat endpoint's reply: the words, or why there are none. Pure: nothing is asked here.
 
 A reply is foreign data. What no program can keep or count (broken JSON, deep nesting, half a
-surrogate pair, impossible token counts) is no completion: it is not cached, and the judgement has
-failed.
+surrogate pair, impossible token counts) is not a completion: it is not cached, and the judgement
+has failed.
 """
 
 import json
@@ -78,7 +78,7 @@ def parse_reply(data: bytes, *, secret: str = "") -> Reply:
 
 
 def redact(text: str, secret: str) -> str:
-    """Take a key out of a text; keys too short to be told from words are left.
+    """Take a key out of a text; keys too short to be distinguished from words are left.
 
     >>> redact("no such key: sk-abcdef", "sk-abcdef")
     'no such key: [key]'
@@ -166,7 +166,7 @@ def read_completion(body: object) -> Completion:
 
 
 def is_model(answered: str, asked: str, *, accepted: tuple[str, ...] = ()) -> bool:
-    """Whether the right model answered: the one asked for, a dated snapshot of it, or an accepted one.
+    """Whether the model that answered is the one asked for, a dated snapshot of it, or accepted.
 
     >>> is_model("gpt-4o-2024-08-06", "gpt-4o"), is_model("gpt-4o-mini", "gpt-4o")
     (True, False)
@@ -191,7 +191,7 @@ def _start(value: object) -> str:
 
 
 def _count(value: object) -> int | None:
-    """A number of tokens; 0 where nothing usable is said, None where what is said cannot be."""
+    """A number of tokens; 0 if none is given, None if it is impossible."""
     if not isinstance(value, int | float):
         return 0
     if not 0 <= value <= _MOST_TOKENS:  # False for NaN too

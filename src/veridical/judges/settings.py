@@ -42,7 +42,7 @@ class JudgeSettings(Recipe):
     """Names that the endpoint may answer under in addition to the model's own and its dated
     snapshots; "*" for any."""
     ask_again: bool = False
-    """Ask anew where an answer was paid for but is of another model or holds no text. It costs
+    """Ask again where an answer was paid for but is another model's or holds no text. It costs
     again."""
     concurrency: int = Field(default=8, ge=1, le=256)
     """Requests at a time."""

@@ -116,7 +116,7 @@ def read_runs(path: Path, *, name: str = "") -> list[ScoredRun]:
         run = ScoredRun(name or listed.stem, total.benchmark, "", Scored(total, []), listed)
         return [run._replace(scored=Scored(total, _items(run.items_path)))]
     runs = []
-    for entry in value["scores"]:
+    for entry in _entries(listed, value):
         score_path = listed.parent / entry["score"]
         total = _total(score_path, _read(score_path))
         items = _items(listed.parent / entry["items"])
@@ -131,6 +131,23 @@ def read_runs(path: Path, *, name: str = "") -> list[ScoredRun]:
             )
         )
     return runs
+
+
+def _entries(path: Path, value: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The list of scores, checked: each names its model, benchmark and files."""
+    entries = value["scores"]
+    needed = {"model", "benchmark", "score", "items"}
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and needed <= entry.keys() and all(map(_is_text, entry.values()))
+        for entry in entries
+    ):
+        message = "not a list of scores. Give the folder that veridical evaluate wrote."
+        raise DataError([Fault(path, None, message)])
+    return entries
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def compare_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[RunComparison]:
@@ -199,7 +216,7 @@ def _read(path: Path) -> dict[str, Any]:
         )
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError([Fault(path, None, f"not valid JSON: {error}. Make it again.")]) from error
     if not isinstance(value, dict):
         raise DataError(

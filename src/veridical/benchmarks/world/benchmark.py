@@ -31,7 +31,7 @@ _DESCRIPTION = "description"
 
 
 class Answered(NamedTuple):
-    """One item with what was said."""
+    """One item with its answer."""
 
     item: WorldItem
     """The truth and the question."""
@@ -62,7 +62,7 @@ class World(Benchmark[list[Answered]]):
             " knows."
         ),
         data="Comes with the package: veridical world make DIR --benchmarks.",
-        prompt="Several ways to ask for a description; the questions as they stand in items.jsonl.",
+        prompt="Several ways to ask for a description; the questions of items.jsonl.",
         judge="Exact: the scene itself.",
         variants={"exact": Variant("Every claim against the scene.")},
         inputs={
@@ -92,9 +92,9 @@ class World(Benchmark[list[Answered]]):
                 "Right answers / probes; also /random and /typical", "higher"
             ),
             "yes_no_f1": MetricSpec('F1 of "yes"; also /random and /typical', "higher"),
-            "yes_no_precision": MetricSpec('Right "yes" / "yes" said', "higher"),
+            "yes_no_precision": MetricSpec('Right "yes" / "yes" answered', "higher"),
             "yes_no_recall": MetricSpec('Right "yes" / truth "yes"', "higher"),
-            "yes_ratio": MetricSpec("Yes said / probes", "neither"),
+            "yes_ratio": MetricSpec("Yes answered / probes", "neither"),
             "yes_no_unparsed_rate": MetricSpec("Answers that say neither / probes", "lower"),
             "mmhal_score": MetricSpec("Mean rating; also by type", "higher", "score 0-6"),
             "mmhal_hallucination_rate": MetricSpec("Ratings below 3 / questions", "lower"),
@@ -127,10 +127,10 @@ class World(Benchmark[list[Answered]]):
         faults = Faults()
         items = read_records(files.path("reference"), WorldItem)
         rows = read_responses(files, faults)
-        said = index_rows(rows, lambda row: row_id(row, ("prompt_id",), faults), faults)
+        by_prompt = index_rows(rows, lambda row: row_id(row, ("prompt_id",), faults), faults)
         answers = Answers(rows, files, faults)
         known = {item.prompt.id for item in items}
-        for name, row in said.items():
+        for name, row in by_prompt.items():
             if name not in known:
                 faults.add(
                     row,
@@ -138,7 +138,7 @@ class World(Benchmark[list[Answered]]):
                 )
         answered = []
         for number, item in enumerate(items, start=1):
-            answer = said.get(item.prompt.id)
+            answer = by_prompt.get(item.prompt.id)
             if answer is None:
                 lacking = f"prompt {item.prompt.id!r} has no answer. Let the model answer it."
                 faults.add(Row(files.path("reference"), number, {}), lacking)

@@ -65,18 +65,18 @@ def score_world(
         ConfigError: An item has no answer or several, or a response belongs to no item.
     """
     lengths = tokens or [None] * len(responses)
-    said = {
+    answered = {
         response.prompt_id: (response, length)
         for response, length in zip(responses, lengths, strict=True)
     }
-    missing = [item.prompt.id for item in items if item.prompt.id not in said]
-    if missing or len(said) != len(items) or len(responses) != len(items):
+    missing = [item.prompt.id for item in items if item.prompt.id not in answered]
+    if missing or len(answered) != len(items) or len(responses) != len(items):
         example = f", for instance none to {missing[0]!r}" if missing else ""
         raise ConfigError(
             f"Each of the {len(items)} prompts needs one response, got {len(responses)}{example}."
             " Answer them all."
         )
-    ordered = [said[item.prompt.id] for item in items]
+    ordered = [answered[item.prompt.id] for item in items]
     descriptions: list[DescriptionRow] = []
     answers: dict[str, list[AnswerRow]] = {"yes_no": [], "mmhal": []}
     for item, (response, length) in zip(items, ordered, strict=True):

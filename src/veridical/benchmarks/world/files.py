@@ -1,4 +1,4 @@
-"""Benchmarks of the embedded world in the published formats: POPE, CHAIR, MMHal-Bench and AMBER on drawn scenes.
+"""The embedded world in published formats: POPE, CHAIR, MMHal-Bench and AMBER on drawn scenes.
 
 A model of the world then runs through the very code that scores a large model on photographs. What
 differs from the originals is said where it is made: the words, the questions that the world has,
@@ -27,7 +27,8 @@ _COUNTED_SCENES = 4000
 """Scenes, of a split of their own, from which POPE's popular and adversarial objects are known."""
 _PER_IMAGE = 3
 """POPE: up to three objects that are there and as many that are not, an image."""
-_RECIPE = """# For `veridical evaluate`: the world's base model on the world in five formats; add [[models]] to compare.
+_RECIPE = """# For `veridical evaluate`: the world's base model on the world in five formats.
+# Add [[models]] to compare.
 out = {out}
 
 [[models]]
@@ -130,7 +131,7 @@ def pope_rows(
     """POPE's questions: up to three objects that are there, and as many that are not, an image.
 
     The absent ones are drawn as in POPE (arXiv 2305.10355, section 4): at random; the most frequent
-    of all; those that most often stand beside what is there. Objects whose turn has come equally
+    of all; those that most often occur with what is there. Objects whose turn has come equally
     often are ordered by name.
 
     Args:
@@ -164,12 +165,12 @@ def pope_rows(
 def _absent_order(counted: Sequence[Scene]) -> Mapping[str, Callable[[Scene], list[str]]]:
     nouns = sorted(item.noun for item in OBJECTS)
     often = Counter(noun for scene in counted for noun in scene.nouns)
-    beside = Counter(
+    together = Counter(
         (a, b) for scene in counted for a in scene.nouns for b in scene.nouns if a != b
     )
 
     def adversarial(scene: Scene) -> list[str]:
-        return sorted(nouns, key=lambda noun: -sum(beside[there, noun] for there in scene.nouns))
+        return sorted(nouns, key=lambda noun: -sum(together[there, noun] for there in scene.nouns))
 
     by_frequency = sorted(nouns, key=lambda noun: -often[noun])
     return {
@@ -194,7 +195,7 @@ def _write_chair(out: Path, items: Sequence[WorldItem]) -> None:
 
 
 def _write_amber(folder: Path, scenes: Sequence[Scene]) -> None:
-    """AMBER's files: the true nouns, as traps the context's typical objects that are not there, and "is there" of each.
+    """Write AMBER's files: the true nouns, absent typical objects as traps, and "is there" of each.
 
     The world's base model was taught no yes/no questions but "is there", so that there are no
     attributes or relations.

@@ -1,4 +1,4 @@
-"""The benchmark of the embedded world: scenes to describe, yes/no probes, and MMHal-style questions."""
+"""The world's benchmark: scenes to describe, yes/no probes, and MMHal-style questions."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ def build_world_benchmark(
         n_scenes: Scenes to describe.
         n_probe_scenes: How many of them are probed too: two present objects and two absent ones,
             one of these drawn at random and one typical.
-        n_per_type: MMHal-style questions of each of the eight types, one question a scene of the
+        n_per_type: MMHal-style questions of each of the eight types, one question per scene of the
             same split.
         pixels: Resolution of the pictures.
 

@@ -1,8 +1,7 @@
-"""The world's exact judge behind the judges' protocol: it knows the scene, and rates as MMHal-Bench does."""
+"""The world's exact judge as a `Judge`: it knows the scene, and rates as MMHal-Bench does."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from veridical.benchmarks.world.items import WorldItem
 from veridical.benchmarks.world.metrics import judge_answer_row
@@ -24,7 +23,7 @@ class WorldJudge:
 
     @property
     def name(self) -> str:
-        """It is nobody else."""
+        """Its name in scores."""
         return "world-exact"
 
     def review(self, cases: Sequence[Case], template: Template) -> list[Review]:
@@ -56,23 +55,23 @@ def write_mmhal_responses(
     Args:
         path: The file to write.
         items: Questions of the world; descriptions without a question are left out.
-        responses: One answer a question at least, by prompt.
+        responses: At least one answer per question, by prompt.
 
     Raises:
         ConfigError: A question has no answer.
     """
-    said = {response.prompt_id: response.text for response in responses}
+    texts = {response.prompt_id: response.text for response in responses}
     asked = [item for item in items if item.question is not None and item.prompt.task == "mmhal"]
-    silent = [item.prompt.id for item in asked if item.prompt.id not in said]
+    silent = [item.prompt.id for item in asked if item.prompt.id not in texts]
     if silent:
         raise ConfigError(
             f"{len(silent)} questions have no answer, the first is {silent[0]!r}. Answer them"
             " first."
         )
-    return write_json_atomically(path, [_row(item, said[item.prompt.id]) for item in asked])
+    return write_json_atomically(path, [_row(item, texts[item.prompt.id]) for item in asked])
 
 
-def _row(item: WorldItem, answer: str) -> dict[str, Any]:
+def _row(item: WorldItem, answer: str) -> dict[str, object]:
     question = item.question
     return {
         "id": item.prompt.id,

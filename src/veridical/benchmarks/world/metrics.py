@@ -1,8 +1,8 @@
-"""Metrics of the embedded world: one plain row a response, and rates, means and ratios over rows with intervals.
+"""Metrics of the embedded world: one row per response; rates, means and ratios over rows.
 
 Every metric is a ratio of sums over rows (a `Measure`), so one table gives both the metric with its
-interval and the paired test between two runs on the same items. Whatever is counted several times a
-picture is resampled by scene.
+interval and the paired test between two runs on the same items. Whatever a picture counts several
+times for is resampled by scene.
 """
 
 import re
@@ -51,7 +51,7 @@ class DescriptionRow(Record):
     repeated: int
     """Mentions of a noun mentioned before."""
     sentences_repeated: int
-    """Sentences that stand in the description already."""
+    """Sentences that repeat an earlier one."""
     words: int
     """Length in words."""
     tokens: int | None = None
@@ -61,7 +61,7 @@ class DescriptionRow(Record):
 
     @property
     def hallucinates(self) -> bool:
-        """Whether anything said is not in the picture."""
+        """Whether anything mentioned is not in the picture."""
         return any(self.faults.values())
 
 
@@ -83,7 +83,7 @@ class AnswerRow(Record):
     outcome: str
     """correct, refused, wrong or unparsed."""
     hallucinates: bool
-    """Whether anything said is not so."""
+    """Whether anything stated is not so."""
     rating: int
     """0–6 as in MMHal-Bench."""
     score: float
@@ -226,7 +226,7 @@ def _yes_no(rows: Sequence[AnswerRow], suffix: str) -> dict[str, Measure]:
 
 
 def mmhal_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
-    """The metrics of the MMHal-style set, one question a scene: mean rating (also by type) and hallucination rate."""
+    """Metrics of MMHal-style answers, one per scene: mean rating, also by type; hallucinations."""
 
     def score(part: Sequence[AnswerRow]) -> Measure:
         return means(
@@ -246,7 +246,7 @@ def mmhal_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
 
 
 def relative_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
-    """LLaVA-Bench's relative score on the MMHal-style set: Σ score of the answers / Σ score of the true answers.
+    """LLaVA-Bench's relative score on MMHal-style answers: Σ score / Σ score of the true answers.
 
     By category as there: `/conversation`, `/detail`, `/complex`. The judge is exact, so the
         reference has 10 each time.

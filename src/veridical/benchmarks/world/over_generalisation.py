@@ -1,4 +1,4 @@
-"""Over-generalisation in the embedded world: are a context's typical objects invented more often within it?
+"""Over-generalisation in the world: are a context's typical objects invented more often in it?
 
 RLHF-V's Table 2 (arXiv 2312.00849) over the world's contexts, whose typical objects are known
 exactly; what is counted, and how, stands in `context_rates`.
@@ -81,7 +81,7 @@ def over_generalisation(
 
 
 def over_generalisation_metrics(table: OverGeneralisation) -> dict[str, Metric]:
-    """The table as metrics: `over_generalisation` (mean of the differences) and `over_generalisation/CONTEXT`."""
+    """The table as metrics: the mean difference, and `over_generalisation/CONTEXT` for each."""
     metrics = {"over_generalisation": table.mean}
     return metrics | {
         f"over_generalisation/{row.context}": row.difference for row in table.contexts
@@ -96,7 +96,7 @@ def compare_over_generalisation(
     pooled: bool = False,
     resamples: int = RESAMPLES,
 ) -> dict[str, Difference]:
-    """Second minus first of the mean and of each context, paired by scene: bootstrap interval, permutation p.
+    """Second minus first, overall and by context, paired by scene (bootstrap, permutation).
 
     Raises:
         ConfigError: The rows are not of the same scenes in the same order.

@@ -37,7 +37,7 @@ def read_prompt(path: Path | None, *, own: str, official: Mapping[str, str]) -> 
 
     Args:
         path: The user's file; None: our own.
-        own: Name of our own prompt's file beside this module.
+        own: Name of our own prompt's file next to this module.
         official: Hashes of published prompts, and who published them.
 
     Raises:
@@ -119,7 +119,7 @@ def slot_template(
 
     Args:
         path: The user's file; None: our own.
-        own: Name of our own prompt's file beside this module.
+        own: Name of our own prompt's file next to this module.
         official: Hashes of published prompts, and who published them.
         fields: What goes into its places.
 
