@@ -309,7 +309,7 @@ def test_a_comparison_that_shows_nothing_says_what_it_would_take():
         == "146 items cannot tell 55.5 % from 57.5 % (p = 0.81); about 9,600 would be needed."
     )
     nothing = s.power_sentence(0.5, 0.5, s.mcnemar([1, 0], [1, 0]), percent=True)
-    assert nothing == "2 items cannot tell 50.0 % from 50.0 % (p = 1.00): they are equal."
+    assert nothing == "Both are 50.0 % on 2 items."
     assert "Nothing was measured" in s.power_sentence(0, 0, s.mcnemar([], []), percent=True)
 
 

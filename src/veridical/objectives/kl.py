@@ -39,7 +39,7 @@ def kl_estimate(
         estimator: "k1", "k2", "k3" or "clamped".
 
     Returns:
-        One estimate a token, in nats, of the same shape; differentiable.
+        One estimate per token, in nats, of the same shape; differentiable.
 
     Raises:
         ValueError: An unknown estimator.

@@ -1,7 +1,7 @@
 """Means, variances and whitening over response tokens only: padding never enters a statistic.
 
-The released code of LLaVA-RLHF (arXiv 2309.14525) takes them over its whole padded window; whoever
-wants that passes a mask of the window.
+The released code of LLaVA-RLHF (arXiv 2309.14525) takes them over its whole padded window; to do
+the same, pass a mask of the window.
 """
 
 import torch

@@ -47,7 +47,7 @@ class CurveMeasurement(Record):
     step: int = Field(ge=0)
     """Optimiser steps behind the policy; for best-of-n the n."""
     kl: float
-    """Divergence from the reference in nats a response; for best-of-n its upper bound."""
+    """Divergence from the reference in nats per response; for best-of-n its upper bound."""
     proxy: Metric
     """Mean of the reward that is trained on."""
     judge: Metric
@@ -58,7 +58,7 @@ class EqualDistance(Record):
     """Two arms where their policies are equally far from the start, on the same held-out prompts."""
 
     kl: float
-    """The distance, nats a response."""
+    """The distance, nats per response."""
     first: str
     """Key of one arm."""
     second: str

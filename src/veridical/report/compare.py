@@ -1,7 +1,7 @@
 """Several runs side by side: every metric of their `results.json` with its interval, as HTML.
 
 Each run is compared with its own base by a paired test, made when the run was; between runs there
-is no test here, since `results.json` holds no single items. The page says so.
+is no test here, since `results.json` holds no single items; the page states that.
 """
 
 from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ class Arm(Record):
     learnt_from: str = ""
     """What people gave it: "4,000 comparisons"."""
     kl: Metric | None = None
-    """Divergence from the reference in nats a response, where known."""
+    """Divergence from the reference in nats per response, where known."""
     chosen: str = ""
     """Which policy of it is shown and by which rule: "the last checkpoint of each of 3 seeds"."""
 
@@ -60,7 +60,7 @@ class LeakCheck(Record):
     accuracy: Metric
     """Accuracy on the same held-out comparisons."""
     meaning: str = ""
-    """What that tells, a short sentence."""
+    """What that shows, a short sentence."""
 
 
 class Dependence(Record):
@@ -99,9 +99,9 @@ class ClimbStep(Record):
     """One response on the way up the KL axis."""
 
     step: int = Field(ge=0)
-    """Optimiser steps behind the policy."""
+    """Optimiser steps of the policy."""
     kl: float
-    """Divergence of the policy at this step in nats a response."""
+    """Divergence of the policy at this step in nats per response."""
     response: MarkedText
     """What it said, hallucinated words marked."""
     proxy: float | None = None
@@ -142,7 +142,7 @@ class TrainingMeasure(Record):
     label: str
     """What it is: "KL from the reference"."""
     unit: str = ""
-    """Its unit: "nats a response"; "%" shows shares in per cent."""
+    """Its unit: "nats per response"; "%" shows shares in per cent."""
     lines: dict[str, tuple[tuple[int, float], ...]]
     """Step and value, by the label of the run."""
 
@@ -173,7 +173,7 @@ class Cost(Record):
     name: str
     """Which savings are on: "naive: four models, image encoded for each", "+ shared base" …"""
     seconds: float = Field(ge=0)
-    """Wall-clock seconds an iteration."""
+    """Wall-clock seconds per iteration."""
     memory_bytes: float = Field(ge=0)
     """Peak memory."""
 

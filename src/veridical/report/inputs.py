@@ -1,6 +1,6 @@
 """Inputs of the demo's report: plain data, so that the report can be drawn again from disk."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
@@ -10,7 +10,7 @@ from veridical.records.results import Results
 from veridical.report.images import from_base64, image_type, to_base64
 
 
-def _image_bytes(value: Any) -> Any:
+def _image_bytes(value: object) -> object:
     data = from_base64(value) if isinstance(value, str) else value
     if isinstance(data, bytes):
         image_type(data)
@@ -119,7 +119,7 @@ class Corrections(Record):
     source: Source
     """Who corrected them."""
     segments_per_response: Metric
-    """Changed spans a response."""
+    """Changed spans per response."""
     kinds: dict[str, int]
     """Changed spans by kind."""
     example_question: str

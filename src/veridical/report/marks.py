@@ -9,7 +9,7 @@ from veridical.report.inputs import MarkedText
 
 
 def marked_html(marked: MarkedText) -> Markup:
-    """The response with each hallucinated span marked and its kind written behind it."""
+    """The response with each hallucinated span marked and followed by its kind."""
     if not marked.text.strip():
         return Markup('<em class="empty">(empty answer)</em>')
     parts: list[Markup] = []

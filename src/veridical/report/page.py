@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -70,11 +70,11 @@ def _styles() -> Markup:
     return Markup((folder / "style.css").read_text(encoding="utf-8"))  # noqa: S704
 
 
-def render_page(template: str, **context: Any) -> str:
+def render_page(template: str, **context: object) -> str:
     """Render a template of this package into one page."""
     return _environment().get_template(template).render(**context)
 
 
-def write_page(path: Path | str, template: str, **context: Any) -> Path:
+def write_page(path: Path | str, template: str, **context: object) -> Path:
     """Render a template of this package into one file."""
     return write_text_atomically(path, render_page(template, **context))

@@ -113,7 +113,7 @@ def label_of(name: str) -> str:
 
 
 def shown(value: float, unit: str) -> float:
-    """The number in the unit that it is shown in: rates in per cent, their differences in points."""
+    """The number in the unit it is shown in: rates in per cent, their differences in points."""
     return 100 * value if unit in ("%", "points") else value
 
 

@@ -5,7 +5,6 @@ and 2635-2650 (pairs).
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,7 +127,7 @@ def vector(values: ArrayLike, name: str) -> _Floats:
     return array
 
 
-def same_length(*columns: NDArray[Any]) -> None:
+def same_length(*columns: NDArray[np.generic]) -> None:
     """Refuse columns of different lengths."""
     lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1:

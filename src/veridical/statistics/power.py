@@ -13,7 +13,7 @@ from veridical.records import Difference
 
 
 def needed_n(first: float, second: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
-    """Items a run, two runs on different items, to tell one rate from another.
+    """Items per run, for two runs on different items, to tell one rate from another.
 
     Pairs need fewer; how many fewer depends on how often the runs disagree, which nobody knows
     beforehand.
@@ -42,7 +42,7 @@ def minimum_detectable_difference(
     """Smallest change of a rate, towards one half, that two runs of n items each would find.
 
     Args:
-        n: Items a run.
+        n: Items per run.
         rate: Rate of the first run.
         power: Probability of finding the difference.
         alpha: Two-sided level of the test.
@@ -66,7 +66,7 @@ def needed_pairs(difference: Difference, *, power: float = 0.8, alpha: float = 0
     """How many pairs would show the difference observed, if the runs differ as these pairs do.
 
     From the interval: n · ((z₁₋α⸝₂ + z_power) · standard error / difference)². None where the runs
-    are equal, or where there is no spread to reckon with.
+    are equal, or where there is no spread to estimate from.
 
     Args:
         difference: What was observed.
@@ -119,23 +119,23 @@ def power_sentence(
 
     n = difference.n if paired else difference.n // 2
     p = f"p = {difference.p:.2f}" if difference.p >= 0.01 else f"p = {difference.p:.2g}"
-    told = f"{n:,} {items} cannot tell {shown(second)} from {shown(first)} ({p})"
+    found = f"{n:,} {items} cannot tell {shown(second)} from {shown(first)} ({p})"
     if n == 0:
         return f"Nothing was measured by both runs: {p}."
     if first == second:
-        return f"{told}: they are equal."
+        return f"Both are {shown(first)} on {n:,} {items}."
     needed = needed_pairs(difference) if paired else _needed_for_shown(first, second)
     if needed is None or (needed <= n and paired):
-        return f"{told}."
+        return f"{found}."
     if not paired:
-        return f"{told}; about {_about(needed)} would be needed."
+        return f"{found}; about {_about(needed)} would be needed."
     least = detectable_difference(difference)
     least_text = f"{100 * least:.1f} points" if percent else f"{least:.2f}"
-    return f"{told}; about {_about(needed)} would be needed, and {n:,} would show {least_text}."
+    return f"{found}; about {_about(needed)} would be needed, and {n:,} would show {least_text}."
 
 
 def _needed_for_shown(first: float, second: float) -> int:
-    """Items a run for the rates as they are shown, so that a reader can reckon it again."""
+    """Items per run for the rates as shown, so that a reader can check the number."""
     shown = round(first, 3), round(second, 3)
     return needed_n(*(shown if shown[0] != shown[1] else (first, second)))
 

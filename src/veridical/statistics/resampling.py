@@ -5,9 +5,8 @@ ratio of sums with denominators of 1; one mechanism therefore serves means, rate
 coverage and F1.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +17,9 @@ from veridical.statistics.intervals import interval_without_spread, same_length,
 
 _Floats = NDArray[np.float64]
 
+Clusters = Sequence[Hashable] | NDArray[np.generic]
+"""What each item belongs to, one entry per item: pictures, prompts, comparisons."""
+
 RESAMPLES = 10_000
 """Resamples of a bootstrap or permutation: the Monte Carlo error of p = 0.05 is then 0.002."""
 
@@ -27,7 +29,7 @@ _CELLS_AT_ONCE = 4_000_000
 
 def clustered_bootstrap(
     values: ArrayLike,
-    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    clusters: Clusters | None = None,
     *,
     denominators: ArrayLike | None = None,
     bounds: tuple[float, float] | None = None,
@@ -63,7 +65,7 @@ def clustered_bootstrap(
 
 def clustered_ratios(
     ratios: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    clusters: Clusters | None = None,
     *,
     bounds: tuple[float, float] | None = None,
     seed: int,
@@ -98,7 +100,7 @@ def clustered_ratios(
 def paired_permutation(
     first: ArrayLike,
     second: ArrayLike,
-    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    clusters: Clusters | None = None,
     *,
     seed: int,
     resamples: int = RESAMPLES,
@@ -127,7 +129,7 @@ def paired_permutation(
 def paired_ratio_difference(
     first: tuple[ArrayLike, ArrayLike],
     second: tuple[ArrayLike, ArrayLike],
-    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    clusters: Clusters | None = None,
     *,
     seed: int,
     resamples: int = RESAMPLES,
@@ -153,7 +155,7 @@ def paired_ratio_difference(
 def _paired(
     first: tuple[_Floats, _Floats],
     second: tuple[_Floats, _Floats],
-    clusters: Sequence[Any] | NDArray[Any] | None,
+    clusters: Clusters | None,
     *,
     seed: int,
     resamples: int,
@@ -247,7 +249,7 @@ def _chunks(total: int, width: int) -> Iterator[int]:
         yield min(step, total - start)
 
 
-def _sum_by_cluster(clusters: Sequence[Any] | NDArray[Any] | None, *columns: _Floats) -> _Floats:
+def _sum_by_cluster(clusters: Clusters | None, *columns: _Floats) -> _Floats:
     """Sum each column within each cluster: [columns, C], clusters in order of first occurrence."""
     same_length(*columns)
     if clusters is None:
@@ -256,7 +258,7 @@ def _sum_by_cluster(clusters: Sequence[Any] | NDArray[Any] | None, *columns: _Fl
         raise ConfigError(
             f"Each item needs its cluster: {len(columns[0])} items, {len(clusters)} clusters given."
         )
-    numbers: dict[Any, int] = {}
+    numbers: dict[Hashable, int] = {}
     index = np.array(
         [numbers.setdefault(cluster, len(numbers)) for cluster in clusters], dtype=np.int64
     )

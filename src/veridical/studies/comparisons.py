@@ -1,8 +1,8 @@
 """Collect comparisons in the world: the model answers twice, simulated people choose.
 
 LLaVA-RLHF (arXiv 2309.14525, section 2.2) collects 10k of them: two samples at temperature 0.7,
-less hallucination first, then helpfulness. What is known of each scene lies beside them, as
-complete and as right as one likes.
+less hallucination first, then helpfulness. The facts of each scene lie next to them, as
+complete and as right as asked for.
 """
 
 from collections import Counter
@@ -74,7 +74,7 @@ def collect_comparisons(
     Args:
         vlm: The model whose responses are compared.
         out: Folder for `images/`, prompts, responses, comparisons, facts, scenes and `kinds.json`
-            (kinds of hallucination of which one response has more than the other).
+            (kinds of hallucination that one response has more of).
         count: How many comparisons.
         split: Which scenes; must not be those of an evaluation.
         seed: Root seed.
@@ -139,7 +139,7 @@ def collect_comparisons(
 
 
 def _faults(scene: Scene, question: Question | None, text: str) -> Counter[str]:
-    """How many faults of which kind a response has."""
+    """Count the faults of a response by kind."""
     if question is None:
         return Counter(fault.kind for fault in judge_description(scene, text).faults)
     verdict = judge_answer(scene, question, text)

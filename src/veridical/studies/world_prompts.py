@@ -130,7 +130,7 @@ class ExactJudge:
     name = "exact judge"
 
     def __init__(self, asked: Iterable[AskedScene]) -> None:
-        """Take note of what was asked of which scene."""
+        """Remember the scene of each prompt."""
         self._asked: Mapping[str, AskedScene] = {one.prompt.id: one for one in asked}
 
     def __call__(self, candidates: Sequence[Candidate]) -> Tensor:

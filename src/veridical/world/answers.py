@@ -47,14 +47,14 @@ class AnswerVerdict(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """How good a response is: hallucinations first, then how much it tells."""
+    """How good a response is: hallucinations first, then coverage."""
 
     hallucinations: int
-    """How many things it says that are not so."""
+    """How many of its statements are wrong."""
     level: int
-    """How much that is true it tells: 0 nothing of use, 1 something, 2 most, 3 all."""
-    told: float
-    """How much that is true it tells, finer: share of what there is to tell."""
+    """How much of the truth it states: 0 nothing of use, 1 something, 2 most, 3 all."""
+    coverage: float
+    """Share of what there is to say that it states."""
 
     @property
     def rating(self) -> int:
@@ -64,12 +64,12 @@ class Quality(NamedTuple):
     @property
     def score(self) -> float:
         """LLaVA-Bench's scale of 1–10, milder than `rating`: coverage over 1 + inventions."""
-        return 1 + 9 * self.told / (1 + self.hallucinations)
+        return 1 + 9 * self.coverage / (1 + self.hallucinations)
 
     @property
     def order(self) -> tuple[int, float]:
         """Sorts better responses after worse ones."""
-        return -self.hallucinations, self.told
+        return -self.hallucinations, self.coverage
 
 
 def judge_answer(scene: Scene, question: Question, text: str) -> AnswerVerdict:
@@ -108,8 +108,8 @@ def answer_quality(question: Question, verdict: AnswerVerdict) -> Quality:
     """How good an answer is.
 
     Without hallucination: level 3 where it is right and says of what, 1 for the bare right word, 0
-    where it does not answer. With one: level 2 where two true groups are described beside it, 1 for
-    one, else 0.
+    where it does not answer. With one: level 2 where two true groups are described in addition, 1
+    for one, else 0.
     """
     if question.type == "holistic":
         there = len(verdict.description.covered) + len(verdict.description.missed)
@@ -231,7 +231,7 @@ def _true_groups(verdict: Verdict) -> int:
 
 
 def _premise(question: Question, verdict: Verdict) -> int:
-    """True groups that the question itself named: repeating them tells nothing."""
+    """True groups that the question itself named: repeating them adds nothing."""
     wrong = {fault.claim for fault in verdict.faults}
     return len(
         {claim.noun for claim in verdict.claims.groups if claim not in wrong}

@@ -1,7 +1,7 @@
 """The base model of the world: a small `LlavaForConditionalGeneration` with its own processor.
 
 It is loaded by `AutoModelForImageTextToText` and `AutoProcessor` like any other; nothing about it
-is special. The shipped checkpoint lies in the package; `veridical world pretrain` makes one anew.
+is special. The shipped checkpoint lies in the package; `veridical world pretrain` makes a new one.
 """
 
 from pathlib import Path

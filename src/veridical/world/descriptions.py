@@ -1,7 +1,7 @@
 """Detailed descriptions of scenes, true or with the noise of a machine captioner.
 
 A description is one sentence on the context and one on each group ("There are two red apples on the
-left."), 24–42 tokens. `describe` tells the truth; `caption_with_noise` makes the errors that
+left."), 24–42 tokens. `describe` is true; `caption_with_noise` makes the errors that
 instruction-tuning captions carry and from which a model learns to over-generalise.
 
 The noise is *typical*, since a greedy decoder repeats only errors that are the likeliest next word;

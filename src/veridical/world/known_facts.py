@@ -34,10 +34,10 @@ class FactsModel(Recipe):
     """A list of statements, one for the place and one for each group; or one caption in
     sentences."""
     missing: float = Field(default=0.0, ge=0, le=1)
-    """Leaving a statement out; asked anew for each."""
+    """Leaving a statement out; drawn separately for each."""
     wrong: float = Field(default=0.0, ge=0, le=1)
     """Stating one thing wrongly: of a group its noun, colour, number or place, or the context;
-    asked anew for each."""
+    drawn separately for each."""
 
 
 COMPLETE = FactsModel()

@@ -1,9 +1,9 @@
 """Reading: questions answered from facts, and finding words that disagree with facts.
 
 A factually augmented reward model (LLaVA-RLHF, arXiv 2309.14525, section 2.3) is given captions or
-object lists beside the response. They help only a model that can read, so the base learns it: facts
-→ description, facts → answers, and "does this description agree with the facts, which word does
-not".
+object lists next to the response. They help only a model that can read, so the base learns it:
+facts → description, facts → answers, and "does this description agree with the facts, which word
+does not".
 """
 
 import random
@@ -25,7 +25,7 @@ SIGHT_QUESTION = "Does the description agree with the picture?"
 
 
 class ReadingItem(NamedTuple):
-    """A description beside facts, with the words that disagree."""
+    """A description next to facts, with the words that disagree."""
 
     scene: Scene
     """What the facts, or the picture, say."""

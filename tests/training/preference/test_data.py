@@ -21,7 +21,7 @@ from veridical.training.preference.data import (
     collate,
     encode_pairs,
     read_pairs,
-    refuse_texts,
+    reject_texts,
 )
 from veridical.training.preference.objectives.dense_dpo import DenseDpo
 
@@ -179,15 +179,15 @@ def test_texts_with_the_models_own_tokens_are_told_with_their_lines(vlm, tmp_pat
     data = DataSection(corrections=str(path))
     pairs = read_pairs(data, quarantine=tmp_path / "bad.jsonl")
     with pytest.raises(DataError) as caught:
-        refuse_texts(vlm, pairs, data, quarantine=tmp_path / "bad.jsonl")
+        reject_texts(vlm, pairs, data, quarantine=tmp_path / "bad.jsonl")
     assert [fault.line for fault in caught.value.faults] == [3, 6]
     assert token in str(caught.value)
     skipping = data.model_copy(update={"skip_bad": True})
-    kept = refuse_texts(vlm, pairs, skipping, quarantine=tmp_path / "bad.jsonl")
+    kept = reject_texts(vlm, pairs, skipping, quarantine=tmp_path / "bad.jsonl")
     assert [pair.id for pair in kept] == ["c0", "c2", "c3", "c5"]
     assert len((tmp_path / "bad.jsonl").read_text().splitlines()) == 2
 
 
 def test_good_texts_pass_untouched(vlm, pairs, corrections_path, tmp_path):
     data = DataSection(corrections=str(corrections_path))
-    assert refuse_texts(vlm, pairs, data, quarantine=tmp_path / "bad.jsonl") == pairs
+    assert reject_texts(vlm, pairs, data, quarantine=tmp_path / "bad.jsonl") == pairs

@@ -37,7 +37,7 @@ class Change(NamedTuple):
 def dumbbell(
     changes: Sequence[Change], *, unit: str, title: str, top: float | None = None
 ) -> Markup:
-    """One row a metric: hollow mark before, filled mark after, on a common scale from 0.
+    """One row per metric: hollow mark before, filled mark after, on a common scale from 0.
 
     Args:
         changes: The rows.

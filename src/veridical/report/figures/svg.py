@@ -6,7 +6,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 SHAPES = ("circle", "square", "triangle", "diamond", "down", "cross", "hexagon", "plus")
-"""Marks that are told apart without colour."""
+"""Marks that differ without colour."""
 
 
 def element(name: str, *children: Markup | str, **attributes: str | float | None) -> Markup:

@@ -55,7 +55,7 @@ _CAVEATS = (
         "One base model, one seed of the world: the intervals cover the choice of scenes, not that"
         " of the base model."
     ),
-    "Shorter answers hallucinate less. Read coverage and length beside every rate.",
+    "Shorter answers hallucinate less. Read coverage and length together with every rate.",
 )
 
 

@@ -38,7 +38,7 @@ class RunCurve(NamedTuple):
     log: tuple[dict[str, float | str], ...]
     """Rows of its log about rollouts and training."""
     asked: tuple[AskedScene, ...]
-    """What was asked of which scene."""
+    """The prompts with their scenes."""
 
     def measurements(self) -> list[CurveMeasurement]:
         """Means over the prompts with their intervals."""

@@ -1,7 +1,7 @@
 """The recipe of preference training: settings with units, the papers' values and their sources.
 
 RLHF-V is arXiv 2312.00849; "released code" is its training repository (thunlp/Muffin), which was
-published with three different settings, of which only the first implements the paper's Eq. 5.
+published with three different settings; only the first implements the paper's Eq. 5.
 LLaVA-RLHF is arXiv 2309.14525, RLAIF-V is arXiv 2405.17220. A value set in the recipe wins over the
 preset's, that over the objective's default.
 """
@@ -69,8 +69,8 @@ class DataSection(Recipe):
 
     corrections: DataPath = ""
     """File of corrections (or of comparisons or ratings, with prompts and responses next to it);
-    image paths in it are relative to its folder. Needed, unless the data is given in memory. RLHF-V: 1,401
-    corrections."""
+    image paths in it are relative to its folder. Needed, unless the data is given in memory.
+    RLHF-V: 1,401 corrections."""
     rating_margin: float = Field(default=1.0, gt=0)
     """Least difference, in points, of the ratings of two responses that make a pair. Ours."""
     validation_fraction: float = Field(default=0.05, ge=0, lt=1)
@@ -82,7 +82,7 @@ class DataSection(Recipe):
     images_outside: bool = False
     """Accept images that lie outside of the corrections' folder."""
     skip_bad: bool = False
-    """Put bad rows aside, into a file beside the run's output, and go on."""
+    """Move bad rows into a file next to the run's output, and continue."""
 
 
 class PreferenceRecipe(TrainingRecipe):

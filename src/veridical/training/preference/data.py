@@ -52,7 +52,7 @@ ScoredPair = tuple[PreparedPair, Tensor]
 
 
 class PreferenceBatch(BranchTensors):
-    """Pairs as two branches each behind their prompts, chosen first."""
+    """Pairs as two branches after their prompts, chosen first."""
 
     changed_mask: Tensor
     """True at corrected tokens (B 2 T)."""
@@ -72,10 +72,10 @@ class PairStatistics(NamedTuple):
     changed_ratio_rejected: float
     """The same for the rejected responses."""
     empty_masks: int
-    """Pairs of which neither response has a marked token: dense DPO treats them as plain DPO
+    """Pairs without a marked token in either response: dense DPO treats them as plain DPO
     does."""
     truncated: int
-    """Pairs of which a response was cut at `data.max_response_tokens`."""
+    """Pairs with a response that was cut at `data.max_response_tokens`."""
 
 
 def read_pairs(data: DataSection, *, quarantine: Path) -> list[Pair]:
@@ -98,7 +98,7 @@ def read_pairs(data: DataSection, *, quarantine: Path) -> list[Pair]:
     return kind.pairs(file, settings)
 
 
-def refuse_texts(
+def reject_texts(
     vlm: VisionLanguageModel, pairs: Sequence[Pair], data: DataSection, *, quarantine: Path
 ) -> list[Pair]:
     """Reject, or leave out, pairs whose texts hold one of the model's special tokens.
@@ -151,7 +151,7 @@ def encode_pairs(
             let go.
 
     Raises:
-        ModelError: A text that the model cannot take; `refuse_texts` finds them all.
+        ModelError: A text that the model cannot take; `reject_texts` finds them all.
     """
     prompts = encode_all_prompts(vlm, pairs, features, turns_of=_turns)
     chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)

@@ -53,7 +53,7 @@ def reference_logprobs(
         autocast_name: Its name; part of the key.
 
     Returns:
-        For each pair token log-probabilities (2 T) in nats, chosen first, 0 behind a response's
+        For each pair token log-probabilities (2 T) in nats, chosen first, 0 after a response's
         end.
     """
     keys = pair_keys(vlm, pairs, autocast_name=autocast_name)

@@ -24,7 +24,7 @@ from veridical.training.preference.data import (
     collate,
     encode_pairs,
     read_pairs,
-    refuse_texts,
+    reject_texts,
 )
 from veridical.training.preference.losses import preference_losses
 from veridical.training.preference.objectives.protocol import Objective
@@ -101,7 +101,7 @@ def _prepare(
     vlm = load_for_training(recipe.model)
     run.check_base(recipe.model.base, model_hash(vlm.model))
     clock.lap("loading")
-    pairs = refuse_texts(vlm, pairs, recipe.data, quarantine=run.folder / "bad_texts.jsonl")
+    pairs = reject_texts(vlm, pairs, recipe.data, quarantine=run.folder / "bad_texts.jsonl")
     parts = _split(pairs, recipe)
     cache = run.cache(recipe.train.cache)
     precision = precision_name(bf16=recipe.train.bf16)

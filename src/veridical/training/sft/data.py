@@ -64,7 +64,7 @@ class ConversationStatistics(NamedTuple):
     """Conversations that were cut at `data.max_tokens`, or at the model's window."""
 
 
-def refuse_texts(
+def reject_texts(
     vlm: VisionLanguageModel,
     conversations: Sequence[Conversation],
     data: ConversationSection,

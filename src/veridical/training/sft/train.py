@@ -37,7 +37,7 @@ from veridical.training.sft.data import (
     collate_conversations,
     encode_conversations,
     learnt_tokens,
-    refuse_texts,
+    reject_texts,
     split_conversations,
 )
 
@@ -105,7 +105,7 @@ def _prepare(
     vlm = load_for_training(recipe.model)
     run.check_base(recipe.model.base, model_hash(vlm.model))
     clock.lap("loading")
-    conversations = refuse_texts(
+    conversations = reject_texts(
         vlm, conversations, data, quarantine=run.folder / "bad_texts.jsonl"
     )
     train, validation = split_conversations(

@@ -13,9 +13,9 @@ class PersonModel(Recipe):
     name: str = "person"
     """Pseudonym; people of different names err independently."""
     miss: float = Field(default=0.05, ge=0, le=1)
-    """Overlooking a fault (or a repeated sentence) while correcting; asked anew for each fault."""
+    """Overlooking a fault (or a repeated sentence) while correcting; drawn for each fault."""
     slip: float = Field(default=0.01, ge=0, le=1)
-    """"Correcting" a statement that is right into one that is wrong; asked anew for each right
+    """"Correcting" a statement that is right into one that is wrong; drawn for each right
     statement."""
     replace_absent: float = Field(default=0.2, ge=0, le=1)
     """Replacing an absent object by one that the response left out, where there is one, instead of

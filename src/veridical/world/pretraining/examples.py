@@ -1,7 +1,7 @@
 """Training examples as conversations, and their batches with labels of wrong words.
 
 An example is a list of turns; only answers are learned. Words of a description that disagree with
-the facts beside it carry dense labels for auxiliary heads (yes/no verdicts alone never taught
+the facts next to it carry dense labels for auxiliary heads (yes/no verdicts alone never taught
 reading).
 """
 
@@ -172,7 +172,7 @@ def collate(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast) -> 
         ids: list[int] = []
         answered: list[bool] = []
         for number in range(len(example.turns)):
-            asked, told = next(encodings), next(encodings)
+            asked, reply = next(encodings), next(encodings)
             learned = [False] * len(asked.ids)
             if number == 0:
                 shift = len("USER: ") + (
@@ -196,8 +196,8 @@ def collate(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast) -> 
                     learned[token] = any(
                         a <= start - shift and end - shift <= b for a, b in example.learned
                     )
-            ids += [*asked.ids, *told.ids]
-            answered += [*learned, *[True] * len(told.ids)]
+            ids += [*asked.ids, *reply.ids]
+            answered += [*learned, *[True] * len(reply.ids)]
         rows.append((ids, answered))
     longest = max(len(ids) for ids, _ in rows)
     input_ids = torch.full((len(rows), longest), int(tokenizer.pad_token_id))

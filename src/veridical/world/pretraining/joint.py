@@ -1,9 +1,9 @@
 """The joint stages: language model and projector on images with text; the tower is frozen.
 
-The first two tell the truth, the second with a learning rate that rises anew; in the third, most
-examples are reading, and what facts say of a noun is asked directly. The last mixes captions of the
-noise model (`descriptions.NoiseModel`) with true answers to questions, and with reading beside an
-image, half of the time not the image that the facts are of.
+The first two learn from true descriptions, the second with a learning rate that rises again; in the
+third, most examples are reading, and what facts say of a noun is asked directly. The last mixes
+captions of the noise model (`descriptions.NoiseModel`) with true answers to questions, and with
+reading next to an image, half of the time not the image that the facts are about.
 """
 
 import random
@@ -115,16 +115,16 @@ class JointTraining(nn.Module):
     def _example(self, rng: random.Random) -> Example:
         scene = rng.choice(self._pool.scenes)
         pick = rng.random()
-        told, asked, checked = _SHARES[self._stage]
+        described, asked, checked = _SHARES[self._stage]
         lookups: Lookups | None = "compare" if self._stage in ("lookup", "noise") else None
-        if pick < told:
+        if pick < described:
             answer = (
                 caption_with_noise(scene, rng) if self._stage == "noise" else describe(scene, rng)
             )
             return Example(((rng.choice(DESCRIPTION_QUESTIONS), answer),), scene=scene)
-        if pick < told + asked:
+        if pick < described + asked:
             return Example(question_turns(scene, rng, head="", probes=0.4), scene=scene)
-        if pick < told + asked + checked:
+        if pick < described + asked + checked:
             # Questions alone hardly teach to find a word in the picture; a label on every word
             # does.
             item = sight_item(
@@ -137,8 +137,7 @@ class JointTraining(nn.Module):
             return Example(
                 ((item.prompt, item.answer),), scene=scene, labels=labels, learned=learned
             )
-        # Reading goes on, often beside an image, half of the time beside one that the facts are not
-        # of.
+        # Reading continues, often next to an image; half of the time the facts are about another.
         facts_of = scene if rng.random() < 0.5 else rng.choice(self._pool.scenes)
         example = reading_example(
             self._seed, rng.getrandbits(40), progress=1.0, scene=facts_of, lookups=lookups

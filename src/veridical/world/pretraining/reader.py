@@ -2,7 +2,7 @@
 
 Stage `reader`: a curriculum makes matching words with facts learnable: one group first, then up to
 four; the facts in the text's own sentences and order first, then in other sentences and as lists,
-at last shuffled. Nouns are matched at its end, and numbers, which their plural tells; of colours
+at last shuffled. Nouns are matched at its end, and numbers, which their plural shows; of colours
 and places only those are found wrong that stand nowhere in the facts.
 
 Stages `find` and `compare`, once the model has learnt to answer questions: auxiliary heads ask what

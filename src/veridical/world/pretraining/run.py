@@ -34,7 +34,7 @@ from veridical.world.tokenizer import train_tokenizer
 STAGES = ("tower", "patches", "reader", "joint", "refine", "find", "compare", "lookup", "noise")
 """All stages, in order."""
 LOG = "pretraining_log.jsonl"
-"""The figures of all stages, beside the model."""
+"""The figures of all stages, next to the model."""
 Loss = tuple[Tensor, Mapping[str, float]]
 _NEW_SCENES_FROM = 3000
 """Step number from which the second tower stage draws its scenes, so that they are new."""
@@ -84,7 +84,7 @@ class PretrainRecipe(Recipe):
 
 
 def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
-    """Make the base model, or go on where an earlier call was stopped.
+    """Make the base model, or resume where an earlier call was stopped.
 
     Args:
         recipe: Steps, seeds and rates.
@@ -231,7 +231,7 @@ def _finished(
         json.loads(line)
         for line in (stages / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     ]
-    # The clock of a resumed stage starts anew: add up its pieces.
+    # The clock of a resumed stage starts at 0: add up its pieces.
     times = [line["seconds"] for line in lines]
     pieces = [
         before for before, after in zip(times, [*times[1:], 0.0], strict=True) if after < before

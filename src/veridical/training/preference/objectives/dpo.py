@@ -1,6 +1,6 @@
 """Direct preference optimization (arXiv 2305.18290, equation 7), as TRL and most others run it."""
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -27,7 +27,7 @@ class Dpo(Objective):
 
     @model_validator(mode="before")
     @classmethod
-    def _weight_of_one(cls, data: Any) -> Any:
+    def _weight_of_one(cls, data: object) -> object:
         """Accept `segment_weight` = 1, which recipes state that earlier versions wrote."""
         if isinstance(data, dict) and data.get("segment_weight") == 1:
             return {key: value for key, value in data.items() if key != "segment_weight"}
