@@ -25,6 +25,17 @@ from veridical.report.wording import Verdict, decimal, headline, metric_info, si
 from veridical.statistics import holm
 
 _STEM = "hallucination_rate"
+_TESTED_RATES = (
+    "hallucination_rate",
+    "mention_hallucination_rate",
+    "object_coverage",
+    "yes_no_f1",
+    "yes_no_accuracy",
+    "yes_ratio",
+    "relative_score",
+    "over_generalisation",
+)
+"""Rates whose differences are drawn; the table has them all."""
 _KINDS_TITLE = "Descriptions with a hallucination of one kind"
 
 
@@ -175,10 +186,11 @@ def _types_figure(inputs: DemoReport) -> Markup | None:
 
 
 def _forest_figure(inputs: DemoReport) -> Markup:
+    comparison = inputs.results.comparison
     rows = [
-        (metric_info(name).label, row)
-        for name, row in inputs.results.comparison.items()
-        if metric_info(name).unit in ("%", "points") and "/" not in name and row.n
+        (metric_info(name).label, comparison[name])
+        for name in _TESTED_RATES
+        if name in comparison and comparison[name].n
     ]
     return forest(rows, unit="%", title="Difference of each rate, after minus before, in points")
 
