@@ -62,7 +62,7 @@ def test_a_line_break_in_an_override_is_text():
         ("model", "not of the form"),
         ("=3", "not of the form"),
         ("a..b=3", "not of the form"),
-        ("model.x=3", "no table"),
+        ("model.x=3", "not a table"),
     ],
 )
 def test_an_override_that_leads_nowhere_is_refused(override, message):

@@ -221,8 +221,8 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
         data = data.setdefault(step, {})
         if not isinstance(data, dict):
             raise ConfigError(
-                f"The override {override!r} goes into `{'.'.join(steps[: depth + 1])}`, which is no"
-                " table."
+                f"The override {override!r} goes into `{'.'.join(steps[: depth + 1])}`, which is"
+                " not a table."
             )
     data[steps[-1]] = value
 

@@ -129,7 +129,7 @@ def _fault_lines(faults: Sequence[Fault]) -> list[str]:
 
 
 class RowError(VeridicalError, ValueError):
-    """One row of data is wrong; whoever reads the rows adds file and line and gathers the faults."""
+    """One row of data is wrong; its reader adds file and line and gathers the faults."""
 
     def __init__(self, *messages: str) -> None:
         self.messages = messages

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 from veridical.errors import DataError, Fault, StorageError
 from veridical.progress import log
 
+JsonObject = dict[str, Any]
+"""A JSON object; its values are whatever JSON has."""
+
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
@@ -44,7 +47,7 @@ _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}(\.[^.]*)?")
 
 
 def remove_leftovers(folder: Path | str) -> None:
-    """Remove the temporary files that killed processes left below a folder that nobody writes into."""
+    """Remove temporary files of killed processes below a folder that nobody writes into."""
     for path in Path(folder).rglob(".*"):
         if _LEFTOVER.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
@@ -251,7 +254,7 @@ def describe_json_error(error: ValueError | RecursionError) -> str:
 
 
 def parse_jsonl(text: str) -> Iterator[JsonlRow]:
-    """Go through the text of a JSONL file line by line, faults included; blank lines are skipped."""
+    """Go through the text of a JSONL file line by line, faults included; skip blank lines."""
     for number, line_text in enumerate(text.split("\n"), start=1):
         raw = line_text.removesuffix("\r")
         if not raw.strip():
@@ -267,7 +270,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> JsonObject:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]

@@ -140,7 +140,7 @@ def test_a_loop_of_links_is_a_fault_of_its_row(tmp_path):
 
 
 def test_others_are_given_the_picture_that_we_see(tmp_path):
-    """A plain file as it is; else what `open_image` gives, as PNG: other readers know no rule of ours."""
+    """A plain file as it is, else what `open_image` gives: other readers know no rule of ours."""
     lying, exif = Image.new("RGB", (4, 2), "red"), Image.Exif()
     exif[0x0112] = 6
     files = {

@@ -1,4 +1,4 @@
-"""`veridical data`: public data sets ↔ records, faults with file and line, a look at what is in a file."""
+"""`veridical data`: public data sets ↔ records, faults with file and line, statistics."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,7 +90,7 @@ def import_(
     images: ImagesOption = None,
     skip_bad: SkipBadOption = False,
 ) -> None:
-    """Turn a public data set of corrections, preferences, prompts or conversations into records with their images."""
+    """Turn a public data set into records with their images."""
     import time
 
     from veridical.files import hash_file, write_json_atomically

@@ -64,8 +64,8 @@ class ReadSettings(NamedTuple):
 class JudgedRow(NamedTuple):
     """A comparison with its place."""
 
-    line: int | None
-    """Line in its file; None where it was made of several rows."""
+    line: int
+    """Line in its file, from 1."""
     raw: str
     """The line as it stands there."""
     comparison: Comparison

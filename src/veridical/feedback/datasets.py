@@ -1,4 +1,4 @@
-"""Any data set, public format or folder of records: checked, counted, bad rows put aside, written out.
+"""Any data set, public format or folder of records: checked, counted, cleaned, written out.
 
 `veridical data check|stats|export` are these functions; importing is `veridical.formats.importing`.
 """
@@ -78,7 +78,7 @@ def check_dataset(source: DataSource) -> list[Fault]:
 
 
 def put_bad_rows_aside(source: DataSource) -> int:
-    """Write the bad rows of a data set into `NAME.bad.jsonl` next to their files; count the good ones.
+    """Write the bad rows of a data set into `NAME.bad.jsonl`; return the number of good ones.
 
     Raises:
         DataError: A whole file cannot be read, or no row is good.

@@ -1,4 +1,4 @@
-"""Facts found by sample id: those told for the very prompt first, then those of its image.
+"""Facts found by prompt id: those for the very prompt first, then those of its image.
 
 The released code of LLaVA-RLHF (arXiv 2309.14525) keys facts by image alone, so that rationales of
 two questions about one image overwrite each other. Here a fact may belong to one prompt, and then
@@ -24,7 +24,7 @@ class FactsIndex:
                 self._by_image.setdefault(item.image_id, []).append(item)
 
     def of(self, prompt: Prompt) -> tuple[Facts, ...]:
-        """Facts told for this prompt, then those of its image; those told for another prompt never."""
+        """Facts known for this prompt, then those of its image; never those for another prompt."""
         own = [
             item
             for item in self._by_prompt.get(prompt.id, ())
@@ -33,7 +33,7 @@ class FactsIndex:
         return (*own, *self._by_image.get(prompt.known_image, ()))
 
     def fault(self, prompt: Prompt) -> str | None:
-        """Say which facts told for this prompt are of another image, so that it never gets them; None: none are."""
+        """Find facts for this prompt that are of another image, so that it never gets them."""
         others = {item.image_id for item in self._by_prompt.get(prompt.id, ())} - {
             prompt.known_image
         }

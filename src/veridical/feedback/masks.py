@@ -1,4 +1,4 @@
-"""From changed spans to changed tokens: the mask that dense DPO (RLHF-V, arXiv 2312.00849, Eq. 5) weighs.
+"""From changed spans to changed tokens: the mask of dense DPO (RLHF-V, arXiv 2312.00849, Eq. 5).
 
 Ours (`changed_token_masks`) carries segments over through the tokenizer's offsets. The original
 release's (`original_changed_tokens`) compares token ids and passes over every correction that only
@@ -42,7 +42,7 @@ def changed_token_masks(
         segments: The changed spans.
         one_sided: What a pure insertion or deletion marks. "anchor": also the *seam* on the side
             that has nothing, which is the token right after the edit, or the end token: where the
-            model has to go on as corrected instead of adding what was deleted. "mark": only the
+            model has to continue as corrected instead of adding what was deleted. "mark": only the
             side that has words. "ignore": nothing, as in the original release.
 
     Returns:
@@ -71,7 +71,7 @@ def changed_token_masks(
 
 
 def _seam_token(offsets: Sequence[tuple[int, int]], place: int) -> int:
-    """The token right after a place in the text: the first that reaches beyond it, else the end token."""
+    """The first token that reaches beyond a place in the text, else the end token."""
     last_with_text = -1
     for t, (start, end) in enumerate(offsets):
         if start < end:

@@ -1,11 +1,11 @@
 """Which words of two texts are the same: the edits between two sequences, in bounded time.
 
-The comparison is Ratcliff's and Obershelp's: the longest run that both have, then the same on either
-side of it; exactly what `difflib.SequenceMatcher` finds without "autojunk". On texts that repeat
+The comparison is Ratcliff's and Obershelp's: the longest run that both have, then the same on both
+sides of it; exactly what `difflib.SequenceMatcher` finds without "autojunk". On texts that repeat
 themselves hundreds of times its time grows with the cube of their length. After a fixed number of
-steps, which no ordinary text needs, Myers' O(ND) algorithm (Algorithmica 1, 1986) takes over: it
-finds a shortest script of edits, and is fast where the texts differ little. Where they differ much,
-too, the stretch counts as replaced whole.
+steps, more than ordinary texts need, Myers' O(ND) algorithm (Algorithmica 1, 1986) takes over: it
+finds a shortest script of edits, and is fast where the texts differ little. Where they also differ
+much, the whole stretch counts as replaced.
 """
 
 from bisect import bisect_left
@@ -19,7 +19,7 @@ MAX_EDITS = 600
 
 
 class Edit(NamedTuple):
-    """Items `a_start:a_end` of the first sequence are replaced by items `b_start:b_end` of the second."""
+    """Items `a_start:a_end` of one sequence become items `b_start:b_end` of the other."""
 
     a_start: int
     a_end: int
@@ -38,7 +38,7 @@ class _OutOfSteps(Exception):  # noqa: N818 (it says that another algorithm is n
 
 
 def find_edits(a: Sequence[str], b: Sequence[str]) -> list[Edit]:
-    """The edits that turn one sequence into another, in order; between two of them something is kept."""
+    """The edits that turn one sequence into another, in order, with something kept between them."""
     try:
         blocks = _Matcher(a, b).blocks()
     except _OutOfSteps:

@@ -31,7 +31,7 @@ def pair_faults(correction: Correction) -> list[str]:
 
 
 def is_already_right(correction: Correction) -> bool:
-    """Whether a person found nothing to correct: the texts differ in blanks or composition at most."""
+    """Whether nothing was corrected: the texts differ in blanks or composition at most."""
     return same_text(correction.rejected, correction.chosen)
 
 

@@ -1,4 +1,4 @@
-"""Ratings of single responses → comparisons: of two responses to one prompt the higher rated is better.
+"""Ratings of single responses → comparisons: of two responses to a prompt, the higher rated wins.
 
 A response's rating is the mean over its annotators; ratings of different sources (human, simulated,
 model) are never averaged. Two responses give a comparison where their ratings differ by at least
@@ -90,10 +90,11 @@ def read_rated_pairs(
     answers = read_answers(path.parent, bad, need_facts=settings.need_facts)
     ratings = list(_known(path, rows, answers.responses, bad))
     judged = comparisons_from_ratings(ratings, margin=settings.rating_margin)
-    made = [JudgedRow(None, "", comparison) for comparison in judged]
-    found: list[BadRow] = []
-    pairs = join_answers(path, made, answers, found, settings)
-    bad += _at_ratings(found, rows)
+    # What is wrong with a comparison is placed at the first rating of its first response.
+    place = {row.response_id: (line, raw) for line, raw, row in reversed(rows)}
+    made = [JudgedRow(*place[row.response_ids[0]], row) for row in judged]
+    pairs = join_answers(path, made, answers, bad, settings)
+    bad = list(dict.fromkeys(bad))
     if faults is not None and ratings and not bad:
         return pairs  # sound, although perhaps no two responses are to one prompt
     return accept(path, pairs, bad, settings, faults=faults)
@@ -133,13 +134,3 @@ def _known(
             bad.append(BadRow(path, line, raw, message))
         else:
             yield rating
-
-
-def _at_ratings(found: list[BadRow], rows: list[tuple[int, str, Rating]]) -> list[BadRow]:
-    """Faults of comparisons, placed at the first rating of a prompt that they name."""
-    placed = []
-    for bad in found:
-        named = (at for at in rows if repr(at[2].prompt_id) in bad.message)
-        line, raw, _ = next(named, rows[0])
-        placed.append(BadRow(bad.file, line, raw, bad.message))
-    return list(dict.fromkeys(placed))

@@ -1,4 +1,4 @@
-"""Files of records about images, read with every check: valid records, sound contents, images present and whole."""
+"""Files of records, read with every check: valid records, sound contents, images whole."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -179,7 +179,7 @@ def read_conversations(
 
 
 def turn_faults(conversation: Conversation) -> list[str]:
-    """What is wrong with the turns of a conversation: empty ones, image placeholders in the text."""
+    """What is wrong with the turns of a conversation: empty text, image placeholders."""
     faults = []
     for number, turn in enumerate(conversation.turns, start=1):
         name = f"turn {number} ({turn.role})"

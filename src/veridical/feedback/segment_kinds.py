@@ -54,8 +54,8 @@ def guess_kind(rejected_text: str, chosen_text: str) -> SegmentKind:
     """Guess the kind of a segment from its words on both sides (English).
 
     The words that stand on one side only decide: a word that names a thing makes it "object", else
-    number, position, attribute and action words are asked in this order; without any word that
-    tells, "other".
+    number, position, attribute and action words decide, in this order; without any of them it is
+    "other".
     """
     sides = [
         {word.text.lower() for word in find_words(text)} for text in (rejected_text, chosen_text)
@@ -95,7 +95,7 @@ def _kind_of_word(word: str) -> SegmentKind:
 
 
 class CorrectionStatistics(NamedTuple):
-    """What a set of corrections looks like; every share rests on the counts beside it."""
+    """What a set of corrections looks like; every share rests on these counts."""
 
     corrections: int
     """How many corrections, those that found nothing to correct included."""
@@ -129,7 +129,7 @@ class CorrectionStatistics(NamedTuple):
 
 
 def correction_statistics(corrections: Iterable[Correction]) -> CorrectionStatistics:
-    """Count segments, kinds, edits and words over corrections; segments are derived where a row has none."""
+    """Count segments, kinds, edits and words; segments are derived where a correction has none."""
     images: set[str] = set()
     per_response: Counter[int] = Counter()
     kinds: Counter[SegmentKind] = Counter()

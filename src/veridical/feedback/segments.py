@@ -20,7 +20,7 @@ from veridical.records import Segment
 
 
 class _Kept(NamedTuple):
-    """Where a word that stands in both texts lies in each; the last of a list is the end of the texts."""
+    """Where a word of both texts lies in each; the last of a list is the end of the texts."""
 
     rejected_start: int
     rejected_end: int
@@ -49,7 +49,7 @@ def find_segments(rejected: str, chosen: str, *, min_match: int = 1) -> tuple[Se
             released code.
 
     Returns:
-        Segments in order, of kind "other" (`feedback.segment_kinds` guesses kinds); empty for equal texts.
+        Segments in order, of kind "other" (see `feedback.segment_kinds`); empty for equal texts.
         A pure insertion has an empty `rejected_span`, a pure deletion an empty `chosen_span`.
     """
     if min_match < 1:
@@ -82,12 +82,12 @@ def segment_texts(text: str, segments: Sequence[Segment], *, side: str) -> tuple
 
 
 def apply_segments(rejected: str, segments: Sequence[Segment], replacements: Sequence[str]) -> str:
-    """Put the replacements into the rejected text: gives the chosen text for `segment_texts(chosen, …)`."""
+    """Put replacements into the rejected text; those of the chosen text give the chosen text."""
     return _rebuild(rejected, _spans(segments, "rejected"), replacements)
 
 
 def revert_segments(chosen: str, segments: Sequence[Segment], originals: Sequence[str]) -> str:
-    """Put the original words back into the chosen text: gives the rejected text for `segment_texts(rejected, …)`."""
+    """Put the original words back into the chosen text; gives the rejected text."""
     return _rebuild(chosen, _spans(segments, "chosen"), originals)
 
 
@@ -169,7 +169,7 @@ def _kept_words(edits: list[Edit], a: list[Word], b: list[Word]) -> list[_Kept]:
 
 
 def _changes_between(rejected: str, chosen: str, kept: list[_Kept]) -> list[_Change]:
-    """The changes between kept words (white space included), less the white space both sides share at the ends."""
+    """The changes between kept words, less the white space that both sides share at the ends."""
     changes = []
     last_a = last_b = 0
     for number, word in enumerate(kept):
@@ -191,7 +191,7 @@ def _changes_between(rejected: str, chosen: str, kept: list[_Kept]) -> list[_Cha
 
 
 def _slide_edits(edits: list[Edit], a: list[Word], b: list[Word]) -> list[Edit]:
-    """Move pure insertions and deletions to sentence borders where the same change can be told in several ways.
+    """Move pure insertions and deletions to sentence borders where several places are possible.
 
     "A dog. [A cat.] A bird." and "A dog. A [cat. A] bird." are the same change; the first is what
     was meant.
@@ -214,7 +214,7 @@ def _slide_edits(edits: list[Edit], a: list[Word], b: list[Word]) -> list[Edit]:
 
 
 def _best_shift(words: list[Word], start: int, end: int, room_before: int, room_after: int) -> int:
-    """How far to move an edit so that it begins and ends at sentence borders; the nearest such place."""
+    """How far to move an edit to the nearest place where it begins and ends at sentence borders."""
     best, best_borders = 0, _borders(words, start, end, 0)
     back = forward = 0
     while best_borders < 2:

@@ -183,7 +183,7 @@ def _task(row: Prompt) -> str:
 
 
 def _lengths_of_preferred(rows: Sequence[Comparison], contents: Contents) -> Counter[str]:
-    """Whether the longer response wins: what a reward model would learn that looks at nothing else."""
+    """Whether the longer response wins: a bias that a reward model would learn."""
     words = {row.id: len(row.text.split()) for row in contents.responses}
     found: Counter[str] = Counter()
     for row in rows:

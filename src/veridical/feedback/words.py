@@ -1,4 +1,4 @@
-"""Cut a text into words and punctuation, in code points, without ever cutting through what a reader sees as one sign.
+"""Cut a text into words and punctuation, in code points, never through what is read as one sign.
 
 A combining mark stays with its letter, an emoji with its skin colour, joiner and variation
 selector, a flag with both of its letters; ideographs and kana, which are written without spaces,
@@ -25,7 +25,7 @@ class Word(NamedTuple):
 
 
 def find_words(text: str) -> list[Word]:
-    """Find words and punctuation signs in order; every code point outside of them is white space."""
+    """Find words and punctuation signs in order; all code points outside of them are blanks."""
     bounds: list[tuple[int, int]] = []
     start = 0
     previous = "space"

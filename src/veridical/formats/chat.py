@@ -1,4 +1,4 @@
-"""Chat messages and images, as TRL, LLaMA-Factory and ms-swift write them: preferences and conversations.
+"""Chat messages and images, as TRL, LLaMA-Factory and ms-swift write them.
 
 - `trl-lib/rlaif-v`, `HuggingFaceH4/rlaif-v_formatted`: `prompt`, `chosen`, `rejected` are lists of
   messages {role, content}, where content is a text or a list of parts {type, text}; `images` a

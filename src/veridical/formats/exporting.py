@@ -1,4 +1,4 @@
-"""Records out into a public format, images included: the one engine that all formats are written by.
+"""Records out into a public format, images included: the engine that all formats are written by.
 
 What a format cannot say of a record is a fault of that record; with `skip_bad` such records are
 left out and counted. Whole fields that it cannot hold are listed.
@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from veridical.errors import ConfigError, DataError, Fault, RowError
-from veridical.files import write_bytes_atomically, write_text_atomically
+from veridical.files import JsonObject, write_bytes_atomically, write_text_atomically
 from veridical.formats.format import Format
 from veridical.formats.registry import find_format, format_names
 from veridical.progress import log, track
@@ -41,7 +41,7 @@ class Export:
 
         Args:
             contents: The records.
-            out: The file to write; images go into `images/` next to it where the format names files.
+            out: The file to write; images go into `images/` next to it, if it names files.
             root: Folder that relative image paths of the records start from.
             pairs: Preference pairs made of the judgements among the records.
             skip_bad: Leave out what the format cannot say.
@@ -122,7 +122,7 @@ class Export:
             examples = "; ".join(fault.message for fault in self.faults[:_SHOWN])
             log(f"{len(self.faults)} records left out of {self.out}: {examples}")
 
-    def write_rows(self, rows: Iterable[dict[str, Any]], *, lines: bool = False) -> None:
+    def write_rows(self, rows: Iterable[JsonObject], *, lines: bool = False) -> None:
         """Write rows as a JSON array or, with `lines`, as one JSON object per line.
 
         Raises:

@@ -1,4 +1,4 @@
-"""LLaVA-RLHF's facts file (`image_to_caption.json`) ↔ `Facts`: one JSON object, image file → list of statements.
+"""LLaVA-RLHF's facts file (`image_to_caption.json`) ↔ `Facts`: image file → list of statements.
 
 The key `NAME` holds the captions of an image, `aok_NAME` the rationales of a question about it
 (A-OKVQA, three per question). The keys know no question, so that rationales of several questions
@@ -96,8 +96,8 @@ def write(export: Export) -> None:
             counts[key] += 1
             if counts[key] > 1:
                 raise RowError(
-                    f"fact {counts[key]} under the one key {key!r}, which tells none apart. Leave"
-                    " all but one out."
+                    f"fact {counts[key]} under the one key {key!r}, which cannot keep them apart."
+                    " Leave all but one out."
                 )
             found[key] = list(item.texts)
     export.refuse_faults()

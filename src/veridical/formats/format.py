@@ -99,7 +99,7 @@ class RowFields(Mapping[str, Any]):
 
 
 class RowReader:
-    """Helps a format with one row: ids, images, faults. Faults are gathered, not raised one by one."""
+    """Helps a format with one row: ids, images, and faults, which are gathered."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class RowReader:
         return name if self._counts[name] == 1 else f"{name}#{self._counts[name]}"
 
     def image(self, value: object) -> ImageRef:
-        """Read the image of the row: bytes, a path inside the folder, or {"bytes": …, "path": …}."""
+        """Read the image of the row: bytes, a path, or {"bytes": …, "path": …}."""
         if self._store is None:
             return _unread_image(value)
         with gather_row_errors(self.faults):

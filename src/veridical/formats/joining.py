@@ -108,7 +108,9 @@ def join_facts(rows: Sequence[GoodRow], known: FactsFile | None) -> Joined:
     images = {item.image_id for item in facts if item.prompt_id is None}
     named = {item.prompt_id for item in facts}
     kept, bad = [], [*joined.bad, *known.bad, *clashes]
-    message = f"no facts: the rationales in `{known.path}` cannot be told apart, see there."
+    message = (
+        f"no facts: the rationales in `{known.path}` do not say which question they are about."
+    )
     for row in joined.rows:
         asked = row.contents.prompts
         if all(prompt.id in named or prompt.known_image in images for prompt in asked):
@@ -148,7 +150,7 @@ def _own_captions(rows: Sequence[GoodRow]) -> Joined:
 def match_facts(
     entries: Iterable[FactsEntry], prompts: Sequence[Prompt]
 ) -> tuple[list[Facts], list[BadRow]]:
-    """Find the facts about these prompts; rationales go to the one multiple-choice prompt about their image.
+    """Find the facts about these prompts; rationales go to their image's multiple-choice prompt.
 
     Returns:
         The facts, and the entries that several prompts lay claim to.

@@ -1,4 +1,4 @@
-"""Rows of two responses to one question about one image, whatever a format calls them → `Correction`."""
+"""Rows of two responses to one question about one image, in any format → `Correction`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import ValidationError
 
 from veridical.errors import RowError, gather_row_errors
-from veridical.files import hash_bytes
+from veridical.files import JsonObject, hash_bytes
 from veridical.formats.format import RowFields, RowReader
 from veridical.formats.text import OWN_FIELDS, clean_question
 from veridical.records import Correction, Source
@@ -92,9 +92,9 @@ def read_pair(pair: PairFields, reader: RowReader, *, already_right: bool = Fals
         raise RowError(f"{describe_validation(error)}. Fix the row.") from error
 
 
-def own_fields(row: RowFields) -> dict[str, Any]:
+def own_fields(row: RowFields) -> JsonObject:
     """Fields of our own records that a row of plain JSON has under the same names."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     values = row.peek()
     if isinstance(values.get("annotator"), str | int):
         found["annotator"] = str(row["annotator"])

@@ -1,4 +1,4 @@
-"""Find a format by name or by looking at a file: ours, and those that other packages register as entry points."""
+"""Find a format by name or by looking at a file; other packages add theirs as entry points."""
 
 import importlib
 from collections.abc import Iterator, Set
@@ -90,7 +90,7 @@ def detect_format(path: Path | str) -> str:
 
 
 def _is_record(keys: Set[str]) -> bool:
-    """Whether these are the fields of a record of ours, which a file without first line may hold."""
+    """Whether these are the fields of a record of ours; a file need not have a header line."""
     judged = keys & {"veridical", "prompt_id"}
     asked = {"id", "image", "question"} <= keys and not keys & {"chosen", "rejected", "text"}
     return bool(judged) or asked or {"turns", "source"} <= keys or {"image_id", "texts"} <= keys

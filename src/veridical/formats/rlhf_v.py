@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from veridical.files import atomic_path
+from veridical.files import JsonObject, atomic_path
 from veridical.formats.exporting import Export
 from veridical.formats.format import Format, RowFields, Sample
 from veridical.formats.pairs import PairFields, pair_reader
@@ -65,7 +65,7 @@ def _write_parquet(path: Path, export: Export) -> None:
 
     schema = _schema()
     with parquet.ParquetWriter(path, schema) as writer:
-        group: list[dict[str, Any]] = []
+        group: list[JsonObject] = []
         for number, (correction, data) in enumerate(_with_images(export)):
             group.append(_row(number, correction, data))
             if len(group) == _ROWS_PER_GROUP:
@@ -103,7 +103,7 @@ def _schema() -> Any:
     return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def _row(number: int, correction: Correction, data: bytes) -> dict[str, Any]:
+def _row(number: int, correction: Correction, data: bytes) -> JsonObject:
     own = correction.model_dump(mode="json", exclude_defaults=True)
     if (
         correction.id.isascii()

@@ -1,4 +1,4 @@
-"""Rows of foreign files, one at a time and with their place: Parquet, JSON, JSON lines, tab-separated.
+"""Rows of foreign files, one at a time with their place: Parquet, JSON, JSON lines, TSV.
 
 Of a Parquet file a few rows are held at once, of JSON lines one; JSON is read whole, since it holds
 texts and paths and no images. What a small file can expand to is bounded.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from veridical.errors import DataError, Fault, StorageError
-from veridical.files import describe_json_error, parse_jsonl, read_text
+from veridical.files import JsonObject, describe_json_error, parse_jsonl, read_text
 
 Row = Mapping[str, Any]
 """The fields of a row, as JSON values; images may be bytes."""
@@ -212,7 +212,7 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found

@@ -1,4 +1,4 @@
-"""What public formats do to texts: image placeholders, prompt templates, JSON in cells, origin columns."""
+"""Texts of public formats: image placeholders, prompt templates, JSON in cells, origins."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from veridical.errors import RowError
-from veridical.files import describe_json_error
+from veridical.files import JsonObject, describe_json_error
 from veridical.records.texts import MISSING, count_images, shown, without_placeholders
 
 _OWN_KEY = "veridical"
@@ -87,7 +87,7 @@ def first_of(row: Mapping[str, Any], *names: str) -> Any:
     return found if present else MISSING
 
 
-def parse_json_cell(text: Any, name: str, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
+def parse_json_cell(text: Any, name: str, kind: type[JsonObject] | type[list[Any]]) -> Any:
     """The value of a cell that holds JSON as text.
 
     Raises:
@@ -112,7 +112,7 @@ def parse_json_cell(text: Any, name: str, kind: type[dict[str, Any]] | type[list
 
 
 def join_origin(dataset: Any, meta: Any) -> tuple[str, Mapping[str, Any]]:
-    """Origin of a row from its data set and meta columns, and the fields of our own that the meta carries.
+    """Origin of a row from its data set and meta columns, and fields of our own in the meta.
 
     >>> join_origin("coco", '{"model": "muffin"}')
     ('coco {"model": "muffin"}', {})
@@ -138,7 +138,7 @@ def join_origin(dataset: Any, meta: Any) -> tuple[str, Mapping[str, Any]]:
 
 
 def split_origin(origin: str, own: Mapping[str, Any]) -> tuple[str, str]:
-    """Data set and meta columns of a row from its origin and fields of our own; undoes `join_origin`."""
+    """Data set and meta columns from an origin and fields of our own; undoes `join_origin`."""
     dataset, brace, rest = origin.partition("{")
     meta: Any = None
     if brace and (not dataset or dataset.endswith(" ")):

@@ -11,7 +11,7 @@ Source = Literal["human", "simulated", "model"]
 
 
 class Record(BaseModel):
-    """A frozen record. Unknown fields are refused: a misspelt field must not become a silent default."""
+    """A frozen record. Unknown fields are refused, so that a misspelt one is never a default."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False

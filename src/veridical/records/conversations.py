@@ -1,4 +1,4 @@
-"""Conversations: what supervised fine-tuning learns from, one question after the other about one image."""
+"""Conversations: what supervised fine-tuning learns from, questions and answers about an image."""
 
 from typing import Literal, Self
 

@@ -1,4 +1,4 @@
-"""The one shape of the Fact-RLHF loop's `results.json`: every arm's metrics, the reward models, the curves.
+"""The `results.json` of the Fact-RLHF loop: metrics of every arm, reward models, curves.
 
 `arms` (arm → metric → value, n, low, high), `tests` (first, second, metric, difference …),
 `reward_model` (`without_facts` and `with_facts`, each with `accuracy`), `curves` (arm, seed, step,
@@ -38,14 +38,14 @@ class ArmTest(Record):
 
 
 class CurveMeasurement(Record):
-    """A policy on held-out scenes: how far it has moved, what its reward says of it, what the judge says."""
+    """A policy on held-out scenes: its distance, its reward, the judge's score."""
 
     arm: str
     """Key of the arm; "best_of_n" has one measurement for each n."""
     seed: int
     """Seed of the training run."""
     step: int = Field(ge=0)
-    """Optimiser steps behind the policy; for best-of-n the n."""
+    """Optimiser steps of the policy; for best-of-n the n."""
     kl: float
     """Divergence from the reference in nats per response; for best-of-n its upper bound."""
     proxy: Metric
@@ -55,7 +55,7 @@ class CurveMeasurement(Record):
 
 
 class EqualDistance(Record):
-    """Two arms where their policies are equally far from the start, on the same held-out prompts."""
+    """Two arms where their policies are equally far from the start, on the same prompts."""
 
     kl: float
     """The distance, nats per response."""

@@ -1,4 +1,4 @@
-"""Every picture passes through here: found inside its data set's folder, bounded, decoded whole, shown as RGB.
+"""Every picture passes through here: found in its folder, bounded, decoded whole, made RGB.
 
 The one rule for training, generation, export and endpoints (`decode_image`):
 
@@ -30,9 +30,7 @@ MAX_ASPECT_RATIO = 200
 
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
 _EVERYWHERE = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
-_PLAIN_MODES = ("RGB", "L")
 _ORIENTATION = 0x0112
-_UPRIGHT = (None, 0, 1)
 
 
 class DecodedImage(NamedTuple):
@@ -213,10 +211,7 @@ def plain_image(ref: ImageRef, *, root: Path, outside: bool = False) -> PlainIma
 
     Returns:
         The file's own bytes where any reader sees the picture that `open_image` gives, else that
-        picture as PNG.
-
-    Raises:
-        RowError: As `open_image`.
+        picture as PNG. It raises what `open_image` does.
     """
     data, decoded = _read_and_decode(ref, root=root, outside=outside)
     if decoded.plain is not None:
@@ -255,8 +250,8 @@ def _frames_note(image: "Image") -> str | None:
 
 def _plain_type(image: "Image") -> str | None:
     mime = _EVERYWHERE.get(str(image.format))
-    upright = image.getexif().get(_ORIENTATION) in _UPRIGHT
-    opaque = image.mode in _PLAIN_MODES and "transparency" not in image.info
+    upright = image.getexif().get(_ORIENTATION) in (None, 0, 1)
+    opaque = image.mode in ("RGB", "L") and "transparency" not in image.info
     return f"image/{mime}" if mime is not None and upright and opaque else None
 
 

@@ -1,4 +1,4 @@
-"""Judgements: what people (or their simulation, or a model) say of responses; pairs made of them."""
+"""Judgements: what people, simulated people or models say of responses; pairs made of them."""
 
 from typing import Annotated, Literal, Self, get_args
 
@@ -13,7 +13,7 @@ KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
 
 
 class Segment(Record):
-    """One corrected span, in Unicode code points, half open; a deletion has an empty `chosen_span`."""
+    """One corrected span in code points, half open; a deletion has an empty `chosen_span`."""
 
     rejected_span: tuple[int, int]
     """Where the span lies in the original response."""

@@ -1,6 +1,6 @@
-"""What made a run: versions, machine, commit, peak memory, gathered into a `Manifest`. Imports no torch.
+"""What made a run: versions, machine, commit, memory, gathered into a `Manifest`. No torch.
 
-Every verb that writes a run directory calls `build_manifest` and writes the result beside its
+Every verb that writes a run directory calls `build_manifest` and writes the result next to its
 output with `files.write_json_atomically(folder / "manifest.json",
 manifest.model_dump(mode="json"))`.
 """
@@ -85,7 +85,7 @@ def library_versions() -> dict[str, str]:
 
 
 def describe_machine() -> dict[str, str | int | float]:
-    """System, processor, usable cores, memory (GiB) and accelerator (known once torch has been imported)."""
+    """System, processor, usable cores, memory (GiB), and accelerator once torch is imported."""
     described: dict[str, str | int | float] = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor_name(),
@@ -111,7 +111,7 @@ def usable_cores() -> int:
 
 
 def peak_memory_bytes() -> int | None:
-    """Highest memory seen: allocated on the accelerator where one is used, else resident; None where unknown."""
+    """Highest memory seen: of the accelerator where one is used, else resident; None: unknown."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
         return int(torch.cuda.max_memory_allocated())
@@ -124,7 +124,7 @@ def peak_memory_bytes() -> int | None:
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout that Veridical runs from, with "+dirty" where files changed; None outside one."""
+    """Commit of the checkout, with "+dirty" where files changed; None outside of a checkout."""
     source = Path(__file__).resolve().parent
     root = next((folder for folder in source.parents if (folder / ".git").exists()), None)
     if root is None or not (root / "src" / "veridical").is_dir():

@@ -52,7 +52,7 @@ class Prompt(Record):
 
     @property
     def known_image(self) -> str:
-        """The name under which facts know the image: `image_id`, or else the stem of the image's path."""
+        """The name under which facts know the image: `image_id`, or the stem of its path."""
         return self.image_id if self.image_id is not None else PurePath(self.image.path).stem
 
 
@@ -76,7 +76,7 @@ class Response(Record):
 
 
 class Facts(Record):
-    """What is known true of an image; read by factually augmented reward models and exact judges."""
+    """What is known true of an image; reward models with facts and exact judges read it."""
 
     image_id: str
     """The image or scene that the facts are of."""

@@ -1,4 +1,4 @@
-"""`results.json`: what a run measured before and after, as numbers for programs; the report is the same for people."""
+"""`results.json`: what a run measured before and after, as numbers for programs."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 
 from veridical.errors import DataError, Fault
-from veridical.files import write_json_atomically
+from veridical.files import JsonObject, write_json_atomically
 from veridical.records import Difference, Metric, Record
 from veridical.records.storage import describe_validation
 
@@ -19,7 +19,7 @@ REQUIRED_METRICS = (
     "yes_no_f1",
     "mmhal_score",
 )
-"""The metrics that every comparison states; others may stand beside them
+"""The metrics that every comparison states; there may be others
 (`hallucination_rate/object`)."""
 
 _METRIC_KEYS = {"value", "n", "low", "high"}
@@ -66,7 +66,7 @@ class Results(Record):
 
 def write_results(path: Path | str, results: Results) -> Path:
     """Write `results.json`; `read_results` gives the numbers back."""
-    value: dict[str, Any] = {
+    value: JsonObject = {
         "base": {
             name: metric.model_dump(include=_METRIC_KEYS) for name, metric in results.base.items()
         },

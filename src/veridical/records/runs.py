@@ -1,9 +1,8 @@
 """What a run was (`Manifest`) and what it measured (`Metric`, `Difference`)."""
 
-from typing import Any
-
 from pydantic import Field
 
+from veridical.files import JsonObject
 from veridical.records.base import Record
 
 
@@ -54,7 +53,7 @@ class Manifest(Record):
     """Processor, cores, memory (GiB), accelerator."""
     git_commit: str | None = None
     """Commit of the working tree, with "+dirty" where it had changes; None outside a checkout."""
-    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe: JsonObject = Field(default_factory=dict)
     """The resolved recipe."""
     inputs: dict[str, str] = Field(default_factory=dict)
     """Content hash of every input file or model."""
@@ -64,5 +63,5 @@ class Manifest(Record):
     """Wall-clock seconds by stage."""
     peak_memory_bytes: int | None = None
     """Highest resident memory (CPU) or allocated memory (accelerator) seen."""
-    notes: dict[str, Any] = Field(default_factory=dict)
+    notes: JsonObject = Field(default_factory=dict)
     """What else a reader must know, for instance which checkpoint was chosen and by which rule."""

@@ -14,7 +14,7 @@ that they are counted is everybody's."""
 
 
 class ItemScore(Record):
-    """The score of one item of a benchmark, kept beside the total."""
+    """The score of one item of a benchmark, kept next to the total."""
 
     id: str
     """Id of the item in its benchmark."""

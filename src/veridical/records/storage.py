@@ -1,18 +1,18 @@
 """Records ↔ JSONL files: a header line with kind and schema version, then one record a line.
 
 Every fault of a file is gathered before anything is raised; with `skip_bad` the bad rows go,
-unchanged, into `NAME.bad.jsonl` beside the file (or into `quarantine`) and are counted aloud.
+unchanged, into `NAME.bad.jsonl` next to the file (or into `quarantine`), and how many is logged.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from veridical.errors import DataError, Fault
-from veridical.files import quarantine_rows, read_jsonl_rows, write_text_atomically
+from veridical.files import JsonObject, quarantine_rows, read_jsonl_rows, write_text_atomically
 from veridical.records.base import Record
 from veridical.validation import findings
 
@@ -62,7 +62,7 @@ class ScannedRow(NamedTuple, Generic[R]):
 def scan_records(path: Path | str, record_type: type[R]) -> Iterator[ScannedRow[R]]:
     """Go through a file of records line by line, faults included, with or without header line.
 
-    Types are strict: "3" is no number. Ids are unique in their file; of two rows with one id the
+    Types are strict: "3" is not a number. Ids are unique in their file; of two rows with one id the
         second is at fault.
 
     Raises:
@@ -101,11 +101,11 @@ def read_records(
     Args:
         path: The file to read.
         record_type: What each line must be.
-        skip_bad: Put bad rows aside and go on instead of raising.
+        skip_bad: Put bad rows aside and continue instead of raising.
         quarantine: Where bad rows go with `skip_bad`.
 
     Raises:
-        DataError: Lines that are no valid record, all of them, each with its line number.
+        DataError: Lines that are not a valid record, all of them, each with its line number.
     """
     path = Path(path)
     rows = list(scan_records(path, record_type))
@@ -118,7 +118,7 @@ def read_records(
     return [row.record for row in rows if row.record is not None]
 
 
-def _note_id(row: dict[str, Any], line: int, line_of_id: dict[str, int]) -> str | None:
+def _note_id(row: JsonObject, line: int, line_of_id: dict[str, int]) -> str | None:
     if "id" not in row:
         return None
     first = line_of_id.setdefault(row["id"], line)
@@ -136,7 +136,7 @@ def describe_validation(error: ValidationError) -> str:
     )
 
 
-def _check_header(header: dict[str, Any], record_type: type[Record]) -> str | None:
+def _check_header(header: JsonObject, record_type: type[Record]) -> str | None:
     kind, version = header[_HEADER_KEY], header.get("schema_version")
     if kind != record_type.__name__:
         return (

@@ -4,9 +4,9 @@ A row has `id`, `image` (or none) and `conversations`.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from veridical.errors import RowError
+from veridical.files import JsonObject
 from veridical.formats.exporting import Export
 from veridical.formats.format import Format, RowFields, RowReader, Sample
 from veridical.formats.llava_rlhf.turns import (
@@ -63,12 +63,12 @@ def write(export: Export) -> None:
     export.write_rows(_rows(export))
 
 
-def _rows(export: Export) -> Iterator[dict[str, Any]]:
+def _rows(export: Export) -> Iterator[JsonObject]:
     for conversation in export.each(export.contents.conversations):
         with export.row(conversation.id):
             extras = read_origin(conversation.origin)
             named = extras.pop("image", None)
-            row: dict[str, Any] = {"id": extras.pop("id", conversation.id)}
+            row: JsonObject = {"id": extras.pop("id", conversation.id)}
             if conversation.image is not None:
                 name = named if isinstance(named, str) else None
                 row["image"] = export.copy_image(conversation.image, name)

@@ -1,13 +1,14 @@
-"""Human preferences of LLaVA-RLHF (`llava_7b_v1_preference.json`) ↔ `Comparison`, `Prompt` and `Response`.
+"""Human preferences of LLaVA-RLHF (`llava_7b_v1_preference.json`) ↔ `Comparison`.
 
 A row has `id`, `image`, `conversations` whose last turn is a placeholder, `output_1`, `output_2`,
 `preference` (1 or 2, no ties) and `hallucination`.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from veridical.errors import RowError, gather_row_errors
+from veridical.files import JsonObject
 from veridical.formats.exporting import Export
 from veridical.formats.facts import file_name
 from veridical.formats.format import Format, RowFields, RowReader, Sample
@@ -77,7 +78,7 @@ def read(row: RowFields, reader: RowReader) -> Contents:
     return Contents(prompts=(prompt,), responses=responses, comparisons=(comparison,))
 
 
-def _output(row: RowFields, name: str, reader: RowReader) -> tuple[str, str, dict[str, Any]]:
+def _output(row: RowFields, name: str, reader: RowReader) -> tuple[str, str, JsonObject]:
     """Text and model of an output, and what else it says."""
     value = row.get(name, MISSING)
     rest = dict(value) if isinstance(value, Mapping) else {}
@@ -104,7 +105,7 @@ def write(export: Export) -> None:
     export.write_rows(_rows(export))
 
 
-def _rows(export: Export) -> Iterator[dict[str, Any]]:
+def _rows(export: Export) -> Iterator[JsonObject]:
     prompts = {record.id: record for record in export.contents.prompts}
     responses = {record.id: record for record in export.contents.responses}
     for comparison in export.each(export.contents.comparisons):
@@ -129,12 +130,10 @@ def _known(records: dict[str, R], name: str, what: str) -> R:
     return records[name]
 
 
-def _row(
-    comparison: Comparison, prompt: Prompt, first: Response, second: Response
-) -> dict[str, Any]:
+def _row(comparison: Comparison, prompt: Prompt, first: Response, second: Response) -> JsonObject:
     extras = read_origin(prompt.origin)
     turns = [turn for pair in prompt.history for turn in pair]
-    row: dict[str, Any] = {
+    row: JsonObject = {
         "id": extras.pop("id", prompt.id),
         "image": prompt.known_image,
         "conversations": written_turns([*turns, prompt.question, prompt.reference or ""]),

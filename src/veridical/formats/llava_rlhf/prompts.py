@@ -1,13 +1,13 @@
 """PPO prompts of LLaVA-RLHF (`llava_ppo50k-aokvqa12k-vqa10k.json`) ↔ `Prompt` and `Facts`.
 
-A row has `id`, `image`, `conversations` of which only the first turn is asked, `captions`,
+A row has `id`, `image`, `conversations` (only its first turn is asked), `captions`,
 `caption_type` (what kind of question, and its truth) and `length_bonus`.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from veridical.errors import RowError, gather_row_errors
+from veridical.files import JsonObject
 from veridical.formats.exporting import Export
 from veridical.formats.facts import file_name
 from veridical.formats.format import Format, RowFields, RowReader, Sample
@@ -90,7 +90,7 @@ def write(export: Export) -> None:
     export.write_rows(_rows(export))
 
 
-def _rows(export: Export) -> Iterator[dict[str, Any]]:
+def _rows(export: Export) -> Iterator[JsonObject]:
     captions = {
         item.image_id: item.texts for item in export.contents.facts if item.kind == "caption"
     }
@@ -101,14 +101,14 @@ def _rows(export: Export) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _row(prompt: Prompt, captions: tuple[str, ...]) -> dict[str, Any]:
+def _row(prompt: Prompt, captions: tuple[str, ...]) -> JsonObject:
     kind = _caption_type(prompt)
     if prompt.history:
         raise RowError(
             f"prompt {prompt.id!r} has earlier turns, which the format does not ask. Leave it out."
         )
     extras = read_origin(prompt.origin)
-    row: dict[str, Any] = {
+    row: JsonObject = {
         "id": extras.pop("id", prompt.id),
         "image": prompt.known_image,
         "conversations": written_turns([prompt.question, *extras.pop("turns", [""])]),

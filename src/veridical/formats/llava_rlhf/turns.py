@@ -1,10 +1,11 @@
-"""What all rows of LLaVA-RLHF have: turns of a conversation, and an origin that keeps the rest of the row."""
+"""What all rows of LLaVA-RLHF have: turns, and an origin that keeps the rest of the row."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from veridical.errors import RowError, gather_row_errors
+from veridical.files import JsonObject
 from veridical.formats.format import RowFields, RowReader
 from veridical.formats.text import clean_question
 from veridical.records import ImageRef
@@ -34,7 +35,7 @@ def row_image(row: RowFields, reader: RowReader) -> ImageRef:
 
 
 def read_turns(row: RowFields, *, ends_with: str | None, has_image: bool = True) -> list[Turn]:
-    """Role and text of each turn: they alternate and begin with the human; at most one asks about an image.
+    """Role and text of each turn: they alternate, begin with the human, ask about one image.
 
     Raises:
         RowError: All that is wrong with them.
@@ -126,7 +127,7 @@ def make_origin(row: RowFields, known: set[str], extras: Mapping[str, Any]) -> s
     return f"{ORIGIN} {json.dumps(kept, ensure_ascii=False)}"
 
 
-def read_origin(origin: str) -> dict[str, Any]:
+def read_origin(origin: str) -> JsonObject:
     """What an imported record's origin keeps of its row; nothing for records of other origin."""
     head, _, text = origin.partition(" ")
     try:

@@ -8,8 +8,8 @@ fits (it takes pictures from its local storage, under the path that `image` name
 """
 
 from collections.abc import Iterator
-from typing import Any
 
+from veridical.files import JsonObject
 from veridical.formats.exporting import Export
 from veridical.formats.format import Format
 from veridical.records import Correction, Segment
@@ -20,7 +20,7 @@ def write(export: Export) -> None:
     export.write_rows(_rows(export))
 
 
-def _rows(export: Export) -> Iterator[dict[str, Any]]:
+def _rows(export: Export) -> Iterator[JsonObject]:
     for number, row in enumerate(export.each(export.contents.corrections), start=1):
         with export.row(row.id):
             name = export.copy_image(row.image)
@@ -36,7 +36,7 @@ def _rows(export: Export) -> Iterator[dict[str, Any]]:
             }
 
 
-def _annotation(row: Correction) -> dict[str, Any]:
+def _annotation(row: Correction) -> JsonObject:
     results = [_label(row.rejected, segment) for segment in row.segments]
     corrected = {"text": [row.chosen]}
     results.append(_result("corrected", "textarea", corrected))
@@ -49,7 +49,7 @@ def _annotation(row: Correction) -> dict[str, Any]:
     }
 
 
-def _label(text: str, segment: Segment) -> dict[str, Any]:
+def _label(text: str, segment: Segment) -> JsonObject:
     start, end = segment.rejected_span
     value = {
         "start": _units(text[:start]),
@@ -60,7 +60,7 @@ def _label(text: str, segment: Segment) -> dict[str, Any]:
     return _result("kinds", "labels", value)
 
 
-def _result(name: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
+def _result(name: str, kind: str, value: JsonObject) -> JsonObject:
     return {"from_name": name, "to_name": "response", "type": kind, "value": value}
 
 

@@ -1,14 +1,13 @@
-"""LLaMA-Factory's ranking data: sharegpt JSON with `conversations`, `chosen`, `rejected` and `images`.
+"""LLaMA-Factory's ranking data: sharegpt JSON (`conversations`, `chosen`, `rejected`, `images`).
 
 Next to the file stand its images and `dataset_info.json`, through which LLaMA-Factory finds it:
 `dataset_dir` is that folder, `dataset` the file's name without suffix, `media_dir` the same folder.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from veridical.errors import ConfigError
-from veridical.files import parse_json, read_text, write_json_atomically
+from veridical.files import JsonObject, parse_json, read_text, write_json_atomically
 from veridical.formats import chat
 from veridical.formats.exporting import Export
 from veridical.formats.format import Format
@@ -41,7 +40,7 @@ def write(export: Export) -> None:
     write_json_atomically(info_file, info)
 
 
-def _known(export: Export) -> dict[str, Any]:
+def _known(export: Export) -> JsonObject:
     """Entries of other data sets in the folder, which stay."""
     file = export.out.with_name(_INFO)
     if not file.is_file():
@@ -55,7 +54,7 @@ def _known(export: Export) -> dict[str, Any]:
     return found
 
 
-def _rows(export: Export) -> Iterator[dict[str, Any]]:
+def _rows(export: Export) -> Iterator[JsonObject]:
     for pair in export.each(export.pairs):
         with export.row(pair.id):
             turns = [text for exchange in pair.history for text in exchange] + [pair.question]

@@ -5,8 +5,8 @@ it to ms-swift as ROOT_IMAGE_DIR.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
+from veridical.files import JsonObject
 from veridical.formats import chat
 from veridical.formats.exporting import Export
 from veridical.formats.format import Format
@@ -19,7 +19,7 @@ def write(export: Export) -> None:
     export.write_rows(_rows(export), lines=True)
 
 
-def _rows(export: Export) -> Iterator[dict[str, Any]]:
+def _rows(export: Export) -> Iterator[JsonObject]:
     for pair in export.each(export.pairs):
         with export.row(pair.id):
             turns = [text for exchange in pair.history for text in exchange]

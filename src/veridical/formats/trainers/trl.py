@@ -1,4 +1,4 @@
-"""TRL's preference data with images: Parquet with `prompt`, `chosen`, `rejected` as messages and `images`.
+"""TRL's preference data: Parquet with `prompt`, `chosen`, `rejected` (messages) and `images`.
 
 As `trl-lib/rlaif-v`: contents are lists of parts, an image part stands where the picture goes.
 `datasets.load_dataset("parquet", data_files=…)` decodes the images by itself.
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from veridical.files import atomic_path
+from veridical.files import JsonObject, atomic_path
 from veridical.formats import chat
 from veridical.formats.exporting import Export
 from veridical.formats.format import Format
@@ -17,7 +17,7 @@ from veridical.records import Pair
 
 _ROWS_PER_GROUP = 100
 
-Message = dict[str, Any]
+Message = JsonObject
 """Role and content, a list of parts."""
 
 
@@ -28,7 +28,7 @@ def write(export: Export) -> None:
     schema = _schema()
     with atomic_path(export.out) as temporary:
         with parquet.ParquetWriter(temporary, schema) as writer:
-            group: list[dict[str, Any]] = []
+            group: list[JsonObject] = []
             for row in _rows(export):
                 group.append(row)
                 if len(group) == _ROWS_PER_GROUP:
@@ -38,7 +38,7 @@ def write(export: Export) -> None:
         export.refuse_faults()
 
 
-def _rows(export: Export) -> Iterator[dict[str, Any]]:
+def _rows(export: Export) -> Iterator[JsonObject]:
     for pair in export.each(export.pairs):
         with export.row(pair.id):
             data = export.image_bytes(pair.image)
