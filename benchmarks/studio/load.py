@@ -7,6 +7,7 @@ python benchmarks/studio/load.py --people 30 --kills 50 --think 1
 
 import argparse
 import json
+import os
 import random
 import sys
 import tempfile
@@ -82,6 +83,8 @@ def measure(
                 "items": count,
                 "seconds": round(lasted, 1),
                 "kills": kills,
+                "load_average": round(os.getloadavg()[0], 1),
+                "cores": os.cpu_count(),
                 "slowest_restart_seconds": round(max(restarts), 2) if restarts else None,
                 "submits": len(log.submit_seconds),
                 "submit_ms": {p: quantile(log.submit_seconds, s) for p, s in _SHARES},

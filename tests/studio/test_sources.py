@@ -78,6 +78,21 @@ def test_tables_in_three_forms(tmp_path):
         found(tmp_path / "bad.csv")
 
 
+def test_all_faults_are_said_at_once_and_nothing_half_made_stays(tmp_path):
+    (tmp_path / "c.png").write_bytes(picture())
+    rows = ["image,question,response", "c.png,Q?,A", "no.png,Q?,B", "c.png,,C", "c.png,Q?,D"]
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=r"t.csv:3[\s\S]*t.csv:4"):
+        init_studio(tmp_path / "project", tmp_path / "t.csv")
+    assert not (tmp_path / "project").exists()
+    studio = make_project(tmp_path, "correct", [ANSWER])
+    with pytest.raises(DataError, match=r"t.csv:3[\s\S]*import again"):
+        import_into_studio(studio.folder, tmp_path / "t.csv")
+    with studio.database.reading() as connection:
+        assert len(connection.execute(select(item)).all()) == 3
+    studio.database.close()
+
+
 def test_label_studio_offsets_are_utf16(tmp_path):
     (tmp_path / "c.png").write_bytes(picture())
     text = "👩‍👩‍👧 two knives"

@@ -1,6 +1,7 @@
 """An opened project: its folder and its database."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,18 @@ def make_studio_folder(folder: Path, url: str | None = None) -> Database:
     database = Database(database_url(folder, url))
     database.migrate()
     return database
+
+
+def remove_studio_folder(folder: Path, database: Database) -> None:
+    """Take back what `make_studio_folder` made, and the pictures that came in since."""
+    if not database.sqlite:
+        database.drop()
+    database.close()
+    for path in (*folder.glob(f"{DATABASE_FILE}*"), folder / URL_FILE):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(folder / "images", ignore_errors=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def is_studio(folder: Path) -> bool:

@@ -4,7 +4,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import ConfigError
-from veridical.studio.opening import Studio, make_studio_folder, open_studio
+from veridical.studio.opening import (
+    Studio,
+    make_studio_folder,
+    open_studio,
+    remove_studio_folder,
+)
 from veridical.studio.settings import StudioSettings, Task
 from veridical.studio.sources.extras import Extras
 from veridical.studio.sources.reading import Source, find_dataset
@@ -46,15 +51,19 @@ def init_studio(
     options = options or SourceOptions()
     opened = _open(source, options, options.task)
     database = make_studio_folder(folder, database_url)
-    with database.writing() as connection:
-        create_project(
-            connection,
-            name or opened.name,
-            opened.task,
-            settings or StudioSettings(),
-            guidelines=own_guidelines(opened.task),
-        )
-    return Studio(folder, database), add_items(database, folder, opened.items)
+    try:
+        with database.writing() as connection:
+            create_project(
+                connection,
+                name or opened.name,
+                opened.task,
+                settings or StudioSettings(),
+                guidelines=own_guidelines(opened.task),
+            )
+        return Studio(folder, database), add_items(database, folder, opened.items)
+    except BaseException:  # half a project must not be opened later as if it were whole
+        remove_studio_folder(folder, database)
+        raise
 
 
 def import_into_studio(

@@ -6,7 +6,8 @@ their name. Judgements made there stay there: they are not imported, which is sa
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,7 +17,7 @@ from veridical.files import read_bytes
 from veridical.progress import log
 from veridical.records import KINDS
 from veridical.studio.settings import Task
-from veridical.studio.sources.rows import make_item
+from veridical.studio.sources.rows import gather_items, make_item
 from veridical.studio.store.items import NewItem
 from veridical.studio.tasks.texts import shown_text
 
@@ -36,16 +37,19 @@ def items(path: Path, task: Task | None, *, outside: bool) -> tuple[Task, Iterat
     if judged:
         log(f"{judged} of the tasks were judged in Label Studio; those judgements stay there.")
     chosen: Task = "compare" if pairs else task or "correct"
-    return chosen, _items(path, rows, outside=outside)
+    return chosen, gather_items(_items(path, rows, outside=outside))
 
 
-def _items(path: Path, rows: list[dict[str, Any]], *, outside: bool) -> Iterator[NewItem]:
+def _items(
+    path: Path, rows: list[dict[str, Any]], *, outside: bool
+) -> Iterator[Callable[[], NewItem]]:
     for number, row in enumerate(rows, start=1):
         data = _data(row)
         names = ("response_1", "response_2") if "response_1" in data else ("response",)
         texts = [data.get(name) or data.get("text") for name in names]
         image = _local(str(data.get("image") or ""), path.parent)
-        yield make_item(
+        yield partial(
+            make_item,
             Fault(path, number, ""),
             key=str(data.get("id") or row.get("id") or f"{path.stem}-{number}"),
             question=data.get("question") or data.get("prompt"),

@@ -8,6 +8,7 @@ from veridical.errors import ConfigError
 from veridical.studio.settings import Task
 from veridical.studio.sources import label_studio, records, tables
 from veridical.studio.sources.extras import Extras, with_extras
+from veridical.studio.sources.rows import gather_items
 from veridical.studio.store.items import NewItem
 
 
@@ -50,13 +51,13 @@ def find_dataset(
         raise ConfigError(f"There is no file or folder `{path}`. Check the path.")
     if second is not None:
         task = _fitting(task, "compare", path)
-        items = records.run_pair_items(path, second, prompts=prompts, outside=outside)
+        items = gather_items(records.run_pair_items(path, second, prompts=prompts, outside=outside))
     elif path.is_dir() and (path / records.COMPARISONS_FILE).is_file():
         task = _fitting(task, "compare", path)
-        items = records.comparison_items(path, outside=outside)
+        items = gather_items(records.comparison_items(path, outside=outside))
     elif path.is_dir() and (path / records.RESPONSES_FILE).is_file():
         task = task or "correct"
-        items = records.run_items(path, task, prompts=prompts, outside=outside)
+        items = gather_items(records.run_items(path, task, prompts=prompts, outside=outside))
     elif path.is_file() and path.suffix.lower() == ".json":
         task, items = label_studio.items(path, task, outside=outside)
     elif path.is_file() and path.suffix.lower() in {".csv", ".tsv", ".jsonl"}:

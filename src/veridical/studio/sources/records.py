@@ -1,7 +1,8 @@
 """Items from folders of records: runs of `veridical generate`, comparisons to be judged anew."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,13 @@ class _Prompts:
 
 def run_items(
     folder: Path, task: Task, *, prompts: Path | None, outside: bool
-) -> Iterator[NewItem]:
-    """Items of one run: one per response, or per prompt with two different samples to compare."""
+) -> Iterator[Callable[[], NewItem]]:
+    """What makes the items of one run: one per response, or per prompt with two samples to compare."""
     found, responses = _run(folder, prompts=prompts, outside=outside)
     if task != "compare":
         for response in responses:
             if response.text.strip():
-                yield found.item(response.id, (response,))
+                yield partial(found.item, response.id, (response,))
         return
     pairs = 0
     for name, group in groupby(responses, key=lambda response: response.prompt_id):
@@ -67,7 +68,7 @@ def run_items(
         second = next((one for one in samples[1:] if one.text != samples[0].text), None)
         if second is not None:
             pairs += 1
-            yield found.item(name, (samples[0], second))
+            yield partial(found.item, name, (samples[0], second))
     if not pairs:
         raise ConfigError(
             f"No prompt of `{folder}` has two different responses to compare. Generate with "
@@ -77,8 +78,8 @@ def run_items(
 
 def run_pair_items(
     first: Path, second: Path, *, prompts: Path | None, outside: bool
-) -> Iterator[NewItem]:
-    """Items that set two runs over the same prompts side by side; equal answers are left out."""
+) -> Iterator[Callable[[], NewItem]]:
+    """What makes items that set two runs side by side; equal answers are left out."""
     found, ones = _run(first, prompts=prompts, outside=outside)
     _, others = _run(second, prompts=prompts or found.file, outside=outside)
     by_prompt: dict[str, Response] = {}
@@ -91,15 +92,15 @@ def run_pair_items(
             matched += 1
             if one.text != other.text and one.text.strip() and other.text.strip():
                 other = other.model_copy(update={"id": f"{other.id}@second"})
-                yield found.item(name, (one, other))
+                yield partial(found.item, name, (one, other))
     if not matched:
         raise ConfigError(
             f"`{first}` and `{second}` have no prompt in common. Answer the same prompts twice."
         )
 
 
-def comparison_items(folder: Path, *, outside: bool) -> Iterator[NewItem]:
-    """Items of a folder of comparisons: each pair is judged anew, earlier choices are hidden."""
+def comparison_items(folder: Path, *, outside: bool) -> Iterator[Callable[[], NewItem]]:
+    """What makes items of comparisons: each pair is judged anew, earlier choices are hidden."""
     found = _Prompts(folder / PROMPTS_FILE, outside=outside)
     responses = {one.id: one for one in read_records(folder / RESPONSES_FILE, Response)}
     seen: set[tuple[str, ...]] = set()
@@ -112,7 +113,7 @@ def comparison_items(folder: Path, *, outside: bool) -> Iterator[NewItem]:
         if missing:
             message = f"comparison {row.id!r}: there is no response {missing[0]!r}."
             raise DataError([Fault(folder / COMPARISONS_FILE, None, message)])
-        yield found.item("|".join(pair), (responses[pair[0]], responses[pair[1]]))
+        yield partial(found.item, "|".join(pair), (responses[pair[0]], responses[pair[1]]))
 
 
 def _run(folder: Path, *, prompts: Path | None, outside: bool) -> tuple[_Prompts, list[Response]]:

@@ -1,6 +1,6 @@
 """One item from the fields of a foreign row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,24 @@ from veridical.errors import DataError, Fault
 from veridical.records import ImageRef, Prompt, Response
 from veridical.studio.store.items import NewImage, NewItem
 from veridical.studio.store.pictures import RowError, find_picture
+
+
+def gather_items(makers: Iterable[Callable[[], NewItem]]) -> Iterator[NewItem]:
+    """Give the items of all rows that are sound.
+
+    Raises:
+        DataError: After the last row, everything that is wrong with the others.
+    """
+    faults: list[Fault] = []
+    for make in makers:
+        try:
+            made = make()
+        except DataError as error:
+            faults += error.faults
+            continue
+        yield made
+    if faults:
+        raise DataError(faults, advice="Fix these rows, then import again.")
 
 
 def make_item(

@@ -7,14 +7,15 @@ Columns: `image` (a path, several separated by "|"; a list in JSON), `question`,
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import read_bytes, read_jsonl_rows
 from veridical.studio.settings import Task
-from veridical.studio.sources.rows import make_item
+from veridical.studio.sources.rows import gather_items, make_item
 from veridical.studio.store.items import NewItem
 
 
@@ -29,17 +30,18 @@ def items(path: Path, task: Task | None, *, outside: bool) -> tuple[Task, Iterat
     if not pairs and task == "compare":
         raise ConfigError(f"To compare, `{path}` needs the columns response_1 and response_2.")
     chosen: Task = "compare" if pairs else task or "correct"
-    return chosen, _items(path, rows, outside=outside)
+    return chosen, gather_items(_items(path, rows, outside=outside))
 
 
 def _items(
     path: Path, rows: list[tuple[int, dict[str, Any]]], *, outside: bool
-) -> Iterator[NewItem]:
+) -> Iterator[Callable[[], NewItem]]:
     for line, row in rows:
         images = row.get("image") or row.get("images") or ""
         paths = images if isinstance(images, list) else [one for one in images.split("|") if one]
         names = ("response_1", "response_2") if "response_1" in row else ("response",)
-        yield make_item(
+        yield partial(
+            make_item,
             Fault(path, line, ""),
             key=str(row.get("id") or f"{path.stem}-{line}"),
             question=row.get("question") or row.get("prompt"),

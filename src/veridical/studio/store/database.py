@@ -1,8 +1,9 @@
 """One database: SQLite beside the project's pictures by default, PostgreSQL by its URL.
 
 SQLite is opened in WAL mode with full synchronisation, so that an acknowledged judgement survives a
-crash and a power cut; all writers of the process queue behind one lock instead of SQLite's busy
-handler, which starves under load. Reads go on beside the writer.
+crash and a power cut; all writers queue behind one lock, those of other processes (an import) behind
+a locked file, instead of SQLite's busy handler, which starves people under load. Reads go on beside
+the writer.
 """
 
 import threading
@@ -18,6 +19,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from veridical.errors import ConfigError, StorageError
+from veridical.studio.store.schema import metadata
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _FULL = ("database or disk is full", "disk I/O error", "No space left", "could not extend")
 
@@ -45,7 +52,7 @@ class Database:
         if not self.sqlite:  # a server takes about 100 connections, from all processes together
             options = {"pool_size": 10, "max_overflow": 10, "pool_recycle": 1800}
         self.engine: Engine = create_engine(self.url, **options)
-        self._writer = threading.Lock()
+        self._writer = _WriteLock(self.url.database if self.sqlite else None)
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -67,7 +74,7 @@ class Database:
             with _disk_errors(), self.engine.begin() as connection:
                 yield connection
             return
-        with self._writer, _disk_errors(), self.engine.connect() as plain:
+        with self._writer.held(), _disk_errors(), self.engine.connect() as plain:
             connection = plain.execution_options(writes=True)
             with connection.begin():
                 yield connection
@@ -97,6 +104,12 @@ class Database:
                         "version of Veridical that made it, or a newer one."
                     ) from error
 
+    def drop(self) -> None:
+        """Remove all tables with everything in them."""
+        with self.writing() as connection:
+            metadata.drop_all(connection)
+            connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+
     def backup(self, target: Path) -> Path:
         """Copy a SQLite database, consistent although people go on working, into a new file.
 
@@ -117,6 +130,27 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+class _WriteLock:
+    """One writer at a time: a lock among threads, then a locked file among processes.
+
+    Where files cannot be locked so (Windows), other processes wait by SQLite's busy handler.
+    """
+
+    def __init__(self, database: str | None) -> None:
+        self._threads = threading.Lock()
+        self._path = Path(f"{database}-write.lock") if database and database != ":memory:" else None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        with self._threads:
+            if self._path is None or fcntl is None:
+                yield
+                return
+            with self._path.open("ab") as file:  # closing it unlocks it
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

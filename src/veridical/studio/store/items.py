@@ -7,7 +7,6 @@ in by the hundred, the write lock is free in between, so people go on working du
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from veridical.studio.store.projects import Project, load_project
 from veridical.studio.store.schema import image, item, response, slot
 from veridical.studio.tasks.texts import shown_text, text_fault
 
-_BATCH = 250
+_BATCH = 100
 
 
 class NewImage(NamedTuple):
@@ -76,18 +75,26 @@ def add_items(database: Database, folder: Path, items: Iterable[NewItem]) -> Imp
         items: What to keep.
 
     Raises:
-        DataError: A text or picture cannot be kept.
+        DataError: Texts or pictures that cannot be kept, all of them; the other items are in.
     """
     with database.reading() as connection:
         project = load_project(connection)
     added = duplicates = slots = 0
-    for batch in _batches(items, _BATCH):
-        prepared = [_prepare(project, folder, new) for new in batch]
+    faults: list[Fault] = []
+    for batch in _batches(items, _BATCH, faults):
+        prepared = []
+        for new in batch:
+            try:
+                prepared.append(_prepare(project, folder, new))
+            except DataError as error:
+                faults += error.faults
         with database.writing() as connection:
             fresh = _unknown(connection, prepared)
             _insert(connection, project, fresh)
-        added, duplicates = added + len(fresh), duplicates + len(batch) - len(fresh)
+        added, duplicates = added + len(fresh), duplicates + len(prepared) - len(fresh)
         slots += sum(one.values["wanted"] for one in fresh)
+    if faults:
+        raise DataError(faults, advice="Fix these rows, then import again.")
     return Imported(added, duplicates, slots)
 
 
@@ -116,9 +123,17 @@ class _Prepared(NamedTuple):
     values: dict[str, Any]
 
 
-def _batches(items: Iterable[NewItem], size: int) -> Iterator[list[NewItem]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
+def _batches(items: Iterable[NewItem], size: int, faults: list[Fault]) -> Iterator[list[NewItem]]:
+    batch: list[NewItem] = []
+    try:
+        for new in items:
+            batch.append(new)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except DataError as error:  # what the source found wrong; the rest of it is sound
+        faults += error.faults
+    if batch:
         yield batch
 
 
