@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from veridical.training.preference.objectives.protocol import Objective
+from veridical.training.run.loss_trainer import RowLosses
 
 _TIE = 1e-5
 """Margins below this are ties: rounding, not preference."""
@@ -15,7 +16,7 @@ def preference_losses(
     response_mask: Tensor,
     changed_mask: Tensor,
     objective: Objective,
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> RowLosses:
     """Compute the objective's losses from token log-probabilities.
 
     Args:
@@ -40,9 +41,10 @@ def preference_losses(
         losses = losses - weighted / mask.sum(-1).clamp(min=1)
     tie = margin.abs() < _TIE
     summed = (policy.detach() * response_mask).sum(-1)
-    return losses, {
+    measures = {
         "reward_margin": margin,
         "accuracy": torch.where(tie, 0.5, (margin > 0).float()),
         "chosen_logprob": summed[:, 0],
         "rejected_logprob": summed[:, 1],
     }
+    return RowLosses(losses, measures)

@@ -186,14 +186,13 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
         image_outputs = None if keys is None else self._features.load(keys)
         branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
         policy = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
-        found = preference_losses(
+        return preference_losses(
             policy,
             batch["reference"],
             batch["response_mask"],
             batch["changed_mask"],
             self._objective,
         )
-        return RowLosses(*found)
 
 
 def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> dict[str, list[Pair]]:
