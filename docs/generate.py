@@ -117,7 +117,8 @@ def _benchmark_pages() -> dict[str, str]:
             "`veridical score NAME` scores answers that exist already, as the official code"
             " counts them and, where that is faulty, in a better way; each number has its"
             " interval. [Exactness](exactness.md) lists which numbers of the official code are"
-            " reproduced; [a benchmark of your own](own.md) shows how to add one.\n"
+            " reproduced; [result files](files.md) which layouts and fields are read; [a benchmark"
+            " of your own](own.md) how to add one.\n"
         ),
         benchmark_index(made),
     ]

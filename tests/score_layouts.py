@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -69,7 +70,7 @@ def workbook(folder, rows, *, name="rows.xlsx"):
             if isinstance(value, int):
                 made.append(f'<c r="{where}"><v>{value}.0</v></c>')
             elif place % 2:
-                kept = escape(str(value))
+                kept = _cell(value)
                 made.append(
                     f'<c r="{where}" t="inlineStr"><is><t xml:space="preserve">{kept}</t></is></c>'
                 )
@@ -78,9 +79,7 @@ def workbook(folder, rows, *, name="rows.xlsx"):
                 made.append(f'<c r="{where}" t="s"><v>{index}</v></c>')
         body.append(f'<row r="{number}">{"".join(made)}</row>')
     space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-    shared = "".join(
-        f'<si><r><t xml:space="preserve">{escape(text)}</t></r></si>' for text in texts
-    )
+    shared = "".join(f'<si><r><t xml:space="preserve">{_cell(text)}</t></r></si>' for text in texts)
     path = folder / name
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
@@ -169,6 +168,12 @@ WRAPPERS = (array, pretty, lines, one_after_the_other, sentences, image_to_eval,
 """What holds the rows as they are."""
 TABLES = (table, tabs, workbook)
 """What holds rows of plain cells."""
+
+
+def _cell(value) -> str:
+    """A text as Excel writes it: what XML cannot hold as _xHHHH_."""
+    kept = re.sub(r"[\x00-\x08\x0b-\x1f]", lambda m: f"_x{ord(m[0]):04X}_", str(value))
+    return escape(kept)
 
 
 def _write(path: Path, text: str) -> Path:

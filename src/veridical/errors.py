@@ -113,8 +113,11 @@ class DataError(VeridicalError, ValueError):
 def _fault_lines(faults: Sequence[Fault]) -> list[str]:
     """Faults in their order, those of one kind together where there are many of them."""
     kinds: dict[tuple[Path, str], list[Fault]] = {}
+    kind_of: dict[str, str] = {}
     for fault in faults:
-        kinds.setdefault((fault.file, _VALUES.sub("…", fault.message)), []).append(fault)
+        if fault.message not in kind_of:
+            kind_of[fault.message] = _VALUES.sub("…", fault.message)
+        kinds.setdefault((fault.file, kind_of[fault.message]), []).append(fault)
     lines: list[str] = []
     unseen = len(faults)
     for alike in kinds.values():

@@ -198,9 +198,9 @@ def test_whatever_a_judge_says_is_read_or_not_and_never_an_error(text):
     ],
 )
 def test_a_megabyte_is_read_in_a_few_seconds(read, piece):
-    start = time.perf_counter()
+    start = time.process_time()
     read(piece * (1_000_000 // len(piece)))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_the_official_readers_take_what_the_strict_ones_refuse():

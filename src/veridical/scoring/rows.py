@@ -49,11 +49,11 @@ class Faults:
 
     def add(self, row: Row, message: str) -> None:
         """Note a fault of a row: what is wrong · what we got · what to do."""
-        self.found.append(Fault(row.file, row.line, message))
+        self.found.append(Fault(row.file, row.line, _cut(message)))
 
     def add_file(self, file: Path, message: str, *, line: int | None = None) -> None:
         """Note a fault of a whole file."""
-        self.found.append(Fault(file, line, message))
+        self.found.append(Fault(file, line, _cut(message)))
 
     def gather(self, read: Callable[[], T], *, otherwise: U) -> T | U:
         """Call something that raises `DataError`; note its faults and continue with `otherwise`."""
@@ -84,6 +84,15 @@ class Faults:
         ]
 
 
+def _cut(message: str) -> str:
+    """A message without the middle of a text that somebody's file put there."""
+    if len(message) <= _LONGEST:
+        return message
+    return f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
+
+
+_LONGEST = 600
+"""Characters of a message."""
 _ADVICE = "Nothing was scored. Fix these rows and score again."
 
 

@@ -37,6 +37,8 @@ _SILENT = frozenset(
 """Keys of official files that say nothing about the answers."""
 _ROW_KEYS = frozenset({"id", "question_id", "image_id", "prompt_id", "index", "doc_id"})
 """Keys that make an object a row of its own, whatever lists it holds."""
+_NOT_JSON = 20
+"""Lines after which a file without a row is not taken for JSON lines any more."""
 _BLANKS = re.compile(r"\s*")
 _SURROGATES = range(0xD800, 0xE000)
 
@@ -155,6 +157,12 @@ def _is_whole(line: str) -> bool:
 def _lines(text: str) -> JsonRows:
     values, faults = [], []
     for row in parse_jsonl(text):
+        if not values and len(faults) == _NOT_JSON:
+            message = (
+                f"none of the first {_NOT_JSON} lines is JSON, got {faults[0].message[-80:]!r}."
+                " Give JSON lines, a JSON array, CSV, TSV or XLSX."
+            )
+            return JsonRows([], [JsonFault(None, message)])
         fault = row.fault
         if fault is None and "\\u" in row.raw:
             try:

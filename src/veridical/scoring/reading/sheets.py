@@ -24,6 +24,8 @@ _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _PLACE = re.compile(r"([A-Z]{1,3})[0-9]+")
 Cells = dict[int, str]
 """Texts of a row's cells by place, from 0."""
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+"""How a workbook writes a character that XML cannot hold."""
 _WHOLE = re.compile(r"-?[0-9]{1,15}\.0+")
 
 
@@ -127,7 +129,8 @@ def _shared_texts(path: Path, archive: zipfile.ZipFile) -> list[str]:
 def _text(item: ElementTree.Element) -> str:
     """The text of a cell in all its formatted parts, without what is shown above it."""
     parts = [item] if item.find(f"{_SHEET}t") is not None else item.findall(f"{_SHEET}r")
-    return "".join(part.findtext(f"{_SHEET}t") or "" for part in parts)
+    text = "".join(part.findtext(f"{_SHEET}t") or "" for part in parts)
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def _sheet_rows(data: bytes, shared: Sequence[str]) -> Iterator[tuple[int, Cells]]:
