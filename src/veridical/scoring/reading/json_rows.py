@@ -155,7 +155,8 @@ def _is_whole(line: str) -> bool:
 
 
 def _lines(text: str) -> JsonRows:
-    values, faults = [], []
+    values: list[tuple[int, Json]] = []
+    faults: list[JsonFault] = []
     for row in parse_jsonl(text):
         if not values and len(faults) == _NOT_JSON:
             message = (
