@@ -86,7 +86,7 @@ def test_an_unknown_variant_and_files_too_few_or_too_many_are_told(tmp_path):
     with pytest.raises(ConfigError, match=r"has no variant 'best'\. It has: official, strict"):
         score("pope", Files(responses=there, questions=there), variant="best")
     with pytest.raises(
-        ConfigError, match=r"The benchmark 'pope' needs --questions\. --responses: JSON lines"
+        ConfigError, match=r"The benchmark 'pope' needs --questions\. --responses: Rows of"
     ):
         score("pope", Files(responses=there))
     with pytest.raises(

@@ -36,7 +36,7 @@ class JudgedBenchmark(Benchmark[Items]):
         """Read what is to be judged.
 
         Args:
-            files: Responses, and what else the judge is told.
+            files: Responses, and what else the judge is given.
             template: File with the judge's prompt; None: one of our own, whose scores compare to no
                 published ones.
 

@@ -143,7 +143,7 @@ def accept(
     *,
     faults: list[Fault] | None = None,
 ) -> list[ComparedPair]:
-    """Return the pairs of a file of judgements; raise, gather or put aside what is wrong with it.
+    """Return the pairs of a file of judgements; raise, gather or quarantine what is wrong with it.
 
     Raises:
         DataError: All faults, unless they are gathered or may be skipped; or no good pair at all.

@@ -15,7 +15,7 @@ from veridical.records.storage import describe_validation
 from veridical.records.texts import clean_text, same_text, shown, text_fault
 
 OTHER_IMAGES = ("rejected_images", "rejected_image", "image_rejected", "chosen_images")
-"""Fields that give one of the responses an image of its own."""
+"""Fields with a separate image for one of the responses."""
 
 
 class PairFields(NamedTuple):

@@ -225,7 +225,7 @@ def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
 def _strictness_fault(value: Any) -> str | None:
     """What JSON forbids and Python's reader allows: a repeated key, NaN, infinity."""
     if isinstance(value, _RepeatedKey):
-        return f"the key {value.key!r} stands twice in one object, of which readers would drop one"
+        return f"the key {value.key!r} stands twice in one object; readers would drop one"
     if isinstance(value, float) and not math.isfinite(value):
         return f"{json.dumps(value)} is not a JSON number"
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -25,7 +25,7 @@ RESPONSES = (
 _SIDE = 224
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 _HALF_TOLERANCE = 0.25
-"""Nats a token; half precision rounds differently where a matrix has another shape."""
+"""Nats per token; half precision rounds differently where a matrix has another shape."""
 
 
 class ModelCheck(NamedTuple):

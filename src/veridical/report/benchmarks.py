@@ -102,7 +102,7 @@ def compare_benchmarks(runs: Mapping[str, Path], out: Path | str, *, seed: int =
         seed: Of the tests.
 
     Raises:
-        DataError: Something is no score of a benchmark.
+        DataError: Something is not a score of a benchmark.
     """
     single = len(runs) == 1
     scored = [

@@ -14,7 +14,7 @@ class Candidate(NamedTuple):
     """One response to be rewarded."""
 
     prompt: Prompt
-    """What was asked, of which image."""
+    """What was asked, and about which image."""
     text: str
     """The decoded response, without special tokens."""
     finished: bool

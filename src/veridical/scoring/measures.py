@@ -84,7 +84,7 @@ class Measure(NamedTuple):
 
 
 class Tested(NamedTuple):
-    """Two values of a metric with their paired test, for what is no ratio of sums too."""
+    """Two values of a metric with their paired test, also for what is not a ratio of sums."""
 
     first: float
     """The first run's value."""

@@ -1,6 +1,6 @@
 """What a benchmark is: it reads files, scores every item, and makes totals; three pure steps apart from each other.
 
-A benchmark of one's own subclasses `Benchmark`, fills in a `Card` and is registered as an entry
+Your own benchmark subclasses `Benchmark`, fills in a `Card` and is registered as an entry
 point of the group "veridical.benchmarks"; see docs/benchmarks/own.md.
 """
 
@@ -176,7 +176,7 @@ class Benchmark(ABC, Generic[Items]):
     def differences(
         self, first: Sequence[ItemScore], second: Sequence[ItemScore], *, variant: str, seed: int
     ) -> dict[str, Tested]:
-        """Paired tests of metrics that are no ratio of sums; both runs' scores are of the same items in one order."""
+        """Paired tests of metrics that are not ratios of sums; both runs' scores are of the same items in one order."""
         del first, second, variant, seed
         return {}
 

@@ -73,7 +73,7 @@ class Faults:
             raise DataError(self.found, advice=" ".join((*self._causes(), _ADVICE)))
 
     def _causes(self) -> list[str]:
-        """Files of which nearly every row is at fault: then the file is at fault, not its rows."""
+        """Files in which nearly every row is at fault: then the file is at fault, not its rows."""
         lines = {(fault.file, fault.line) for fault in self.found if fault.line is not None}
         bad = Counter(file for file, _ in lines)
         return [

@@ -80,7 +80,7 @@ def judge_answer(scene: Scene, question: Question, text: str) -> AnswerVerdict:
         question: What was asked.
         text: The answer, any text.
     """
-    # Left and right *of something* are no places in the picture.
+    # Left and right *of something* are not places in the picture.
     verdict = judge_description(scene, _SIDE.sub(lambda match: " " * len(match.group()), text))
     words = _WORD.findall(text.lower())
     outcome: Outcome

@@ -94,7 +94,7 @@ CARD = Card(
             "F1 of rounded values", "with 0.0001 below, but 0.001 for existence", "corrected: exact"
         ),
         KnownFault(
-            '"Yes." is no answer',
+            '"Yes." is not an answer',
             "everything but exactly Yes and No is wrong",
             "corrected: reads it",
         ),
@@ -105,7 +105,7 @@ CARD = Card(
         ),
         KnownFault(
             "Case is kept",
-            '"Dog" at the head of a sentence is no word of the lexicon',
+            '"Dog" at the start of a sentence is not in the lexicon',
             "corrected: lower case",
         ),
         KnownFault(

@@ -97,7 +97,7 @@ def read_annotations(path: Path, lexicon: Lexicon, faults: Faults) -> dict[int, 
         else:
             label = field(row, "truth", str, faults, otherwise="no")
             if label not in ("yes", "no"):
-                faults.add(row, f"`truth` must be yes or no, got {label!r}. Mend the row.")
+                faults.add(row, f"`truth` must be yes or no, got {label!r}. Fix the row.")
             found[number] = AmberItem(
                 number, "", dimension, "", label="yes" if label == "yes" else "no"
             )

@@ -172,12 +172,12 @@ def _score(item: ChairItem, read: Reader) -> ItemScore:
         for word, kind in zip(mentions.words, mentions.objects, strict=True)
         if kind not in item.truth
     ]
-    told = ", ".join(dict.fromkeys(mentions.objects))
+    named = ", ".join(dict.fromkeys(mentions.objects))
     return ItemScore(
         id=item.id,
         cluster=item.image,
         status="scored" if item.caption.strip() else "empty",
-        parsed=f"{told} · not there: {', '.join(absent)}" if absent else told,
+        parsed=f"{named} · not there: {', '.join(absent)}" if absent else named,
         values={
             "mentions": float(len(mentions.objects)),
             "hallucinated": float(len(absent)),

@@ -118,7 +118,7 @@ CARD = Card(
         KnownFault(
             "Words with other meanings",
             'an orange cat mentions an orange, "the bow of the ship" a tie, "a ski slope" skis, "a'
-            ' train car" a car. With all faults mended, InstructBLIP-7B, original to veridical:'
+            ' train car" a car. With all faults fixed, InstructBLIP-7B, original to veridical:'
             " CHAIR_s 57.2 → 55.8 %, CHAIR_i 22.71 → 22.36 %; most of it are oranges",
             "veridical: read as phrases, as far as they are listed",
         ),

@@ -74,7 +74,7 @@ def checked_prompt(prompt: PromptFile) -> PromptFile:
     """
     missing = [place for place in ("{question}", "{answer}") if place not in prompt.text]
     if missing:
-        raise ConfigError(f"The judge's template lacks {' and '.join(missing)}. Mend the template.")
+        raise ConfigError(f"The judge's template lacks {' and '.join(missing)}. Fix the template.")
     return prompt
 
 

@@ -82,7 +82,7 @@ def read_typical(path: Path, faults: Faults) -> Typical:
         return {}
     if not isinstance(document, dict) or not document:
         faults.add_file(
-            path, f"must be an object {{scene: [objects]}}, got {shown(document)}. Mend the file."
+            path, f"must be an object {{scene: [objects]}}, got {shown(document)}. Fix the file."
         )
         return {}
     typical: Typical = {}
@@ -95,7 +95,7 @@ def read_typical(path: Path, faults: Faults) -> Typical:
             faults.add_file(
                 path,
                 f"scene {scene!r}: a list of names of objects is needed, got {shown(objects)}."
-                " Mend it.",
+                " Fix it.",
             )
         elif unknown := sorted(set(objects) - object_kinds()):
             near = difflib.get_close_matches(unknown[0], object_kinds(), n=1)
@@ -117,8 +117,7 @@ def _by_scene(path: Path, document: Values, known: Collection[str], faults: Faul
         elif not isinstance(images, list) or not all(_is_id(image) for image in images):
             faults.add_file(
                 path,
-                f"scene {scene!r}: a list of ids of images is needed, got {shown(images)}."
-                " Mend it.",
+                f"scene {scene!r}: a list of ids of images is needed, got {shown(images)}. Fix it.",
             )
         else:
             for image in images:
@@ -139,7 +138,7 @@ def _scenes_of(row: Row, known: Collection[str], faults: Faults) -> set[str]:
     if not _are_texts(told):
         faults.add(
             row,
-            f"`scene` must be a text, a list of texts or null, got {shown(value)}. Mend the row.",
+            f"`scene` must be a text, a list of texts or null, got {shown(value)}. Fix the row.",
         )
         return set()
     for scene in told:

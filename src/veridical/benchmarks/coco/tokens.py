@@ -190,7 +190,7 @@ def _ends_sentence(token: str, following: str) -> bool:
 
 
 def _ends_in_stop(token: str) -> bool:
-    """Whether a full stop ends it that is no abbreviation's and no ellipsis."""
+    """Whether a full stop ends it that is neither an abbreviation's nor an ellipsis."""
     word = token.removesuffix(".")
     if not word or word == token or word.endswith("."):
         return word != token and not word

@@ -65,7 +65,7 @@ def word_list_version() -> str:
 
 @cache
 def word_forms(normaliser: str) -> dict[str, str]:
-    """Forms of the words → the word that a normaliser makes of them; a form that is not in it is no word of ours.
+    """Forms of the words → the word that a normaliser makes of them; a form that is not in it is not a word of the list.
 
     Args:
         normaliser: "pattern", or a part of speech of WordNet's: "noun", "verb", "adjective",

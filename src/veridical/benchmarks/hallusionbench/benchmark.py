@@ -169,7 +169,7 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
     def warnings(
         self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
     ) -> tuple[str, ...]:
-        """Tell what no judge rated, where not knowing was right, and where errors could not be told apart."""
+        """Note what no judge rated, where not knowing was right, and which errors are mixed."""
         notes = []
         lost = sum("correct" not in score.values for score in scores)
         if lost:

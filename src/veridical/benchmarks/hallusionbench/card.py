@@ -100,7 +100,7 @@ CARD = Card(
             "Share of yes said minus share of yes true, in [-1, 1]", "neither", "rate"
         ),
         "fp_ratio": MetricSpec(
-            "Wrong answers whose truth is no / wrong answers; 0.5 is unbiased", "neither"
+            "Wrong answers whose truth is 'no' / wrong answers; 0.5 is unbiased", "neither"
         ),
         "error/language": MetricSpec(
             "Errors that ignore the figure (LH) / errors told apart", "neither"
@@ -129,7 +129,7 @@ CARD = Card(
             "none: kept, since published numbers rest on it",
         ),
         KnownFault(
-            '"easy aAcc" is no accuracy per answer',
+            '"easy aAcc" is not an accuracy per answer',
             "The columns of easy and hard questions count questions right with every figure",
             "none: kept; said in the metric's meaning",
         ),

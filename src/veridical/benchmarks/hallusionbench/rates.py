@@ -14,7 +14,7 @@ from veridical.statistics import clustered_ratios
 
 
 class Blame(NamedTuple):
-    """What an error comes from; both is mixed, neither is no error."""
+    """What an error comes from; both is mixed, neither means that there is no error."""
 
     language: bool = False
     """The answer ignores the figure."""

@@ -1,4 +1,4 @@
-"""MHumanEval (RLHF-V, arXiv 2312.00849, table 1): people mark what is hallucinated in 146 answers, and of which kind.
+"""MHumanEval (RLHF-V, arXiv 2312.00849, table 1): people mark hallucinations in 146 answers.
 
 There is no scorer: the metric is the share of answers with at least one marked segment, of each
 kind and of any.

@@ -100,14 +100,14 @@ CARD = Card(
             "Kinds of object named and there / kinds there, over all responses", "higher"
         ),
         "chair_s": MetricSpec("Responses with an object that is not there / responses", "lower"),
-        "length": MetricSpec("Words a response, parted at single blanks", "neither", unit="words"),
+        "length": MetricSpec("Words per response, split at single blanks", "neither", unit="words"),
         "response_correct": MetricSpec("1 - response_hallucination", "higher"),
         "mention_correct": MetricSpec("1 - mention_hallucination", "higher"),
     },
     faults=(
         KnownFault(
             "Names must be in the list as they are",
-            '"office chair" is no chair and is not counted; "coffee table" is a table',
+            '"office chair" is not a chair and is not counted; "coffee table" is a table',
             "veridical: the name is read as text, so that its noun counts",
         ),
         KnownFault(
@@ -121,7 +121,7 @@ CARD = Card(
             "every variant here: such responses are failed, left out and counted",
         ),
         KnownFault(
-            '"coco_word_count" is no denominator',
+            '"coco_word_count" is not a denominator',
             "in the official output it is the number of right kinds, not of mentions",
             "every variant here: counts hold both (`coco_words`, `mentions`)",
         ),

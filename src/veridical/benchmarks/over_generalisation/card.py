@@ -52,7 +52,7 @@ CARD = Card(
         "Everything but the typical objects. A model that never names them has no rate. One that"
         " hallucinates the same everywhere has a gap of 0, however much that is: read it beside H_a"
         " and CHAIR. Of 300 images few show any one scene: look at n and at the interval. The"
-        " published table takes ten objects a scene, of which six are printed, and does not say"
+        " published table takes ten objects per scene, prints six of them, and does not say"
         " over what it divides; here it is over responses that mention the object, which alone fits"
         " the published numbers. Compare with it in kind, not to the digit."
     ),

@@ -40,7 +40,7 @@ class VqaItem(NamedTuple):
 def official_accuracy(answer: str, people: Sequence[Values]) -> float:
     """Accuracy as the official code counts: texts are normalised only where people disagree.
 
-    The one left out is told by comparing whole entries, so that entries without `answer_id` that
+    The one left out is found by comparing whole entries, so that entries without `answer_id` that
     say the same are all left out together.
 
     >>> official_accuracy("Yes", [{"answer": "yes", "answer_id": number} for number in range(10)])

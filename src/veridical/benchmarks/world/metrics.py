@@ -188,7 +188,7 @@ def description_measures(rows: Sequence[DescriptionRow]) -> dict[str, Measure]:
 def yes_no_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
     """The metrics of yes/no probes (POPE, arXiv 2305.10355); "yes" is the positive class.
 
-    An answer that is neither yes nor no is wrong, is no "yes", and is counted by
+    An answer that is neither yes nor no is wrong, is not a "yes", and is counted by
     `yes_no_unparsed_rate`. `/random` and `/typical` keep the absent objects of one sort beside all
     present ones, as POPE's random and adversarial splits do.
     """

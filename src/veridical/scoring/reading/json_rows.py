@@ -1,6 +1,6 @@
 """Rows out of JSON text: lines, an array, an object around them, or several values one after the other.
 
-One broken place is one fault with its line. Whether a text is lines or one document is told by its
+One broken place is one fault with its line. Whether a text is lines or one document is decided by its
 first line: where that is a whole value, the others are taken to be lines too.
 """
 
@@ -30,7 +30,7 @@ WRAPPERS = (
 )
 """Keys under which published code keeps the rows of a file."""
 _OFFICIAL = frozenset({"sentences", "annotations", "questions"})
-"""Keys that mean nothing but rows, so that what is no object under them is a fault of its row."""
+"""Keys that mean nothing but rows, so that anything but an object under them is a fault of its row."""
 _SILENT = frozenset(
     {"info", "license", "licenses", "data_type", "data_subtype", "task_type", "overall", "images"}
 )
