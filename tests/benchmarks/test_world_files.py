@@ -8,6 +8,7 @@ import pytest
 from veridical.benchmarks.world.files import POPE_SPLITS, pope_rows, write_world_benchmarks
 from veridical.benchmarks.world.items import WorldItem
 from veridical.benchmarks.world.judge import WorldJudge
+from veridical.errors import ConfigError
 from veridical.evaluation.judging import judge_and_score
 from veridical.records import read_records
 from veridical.scoring.files import score
@@ -199,3 +200,14 @@ def test_the_recipe_runs_every_benchmark_of_the_folder(made, tiny_llava_path):
     ).read_text()
     assert "pope-adversarial · strict" in page
     assert "Both are " in page
+
+
+@pytest.mark.parametrize("split", ["../../escape", "/escape", "a/b", "a\\b", "aux."])
+def test_the_name_of_a_split_cannot_leave_the_folder(tmp_path, split):
+    from veridical.world.export import write_scenes
+
+    with pytest.raises(ConfigError, match="Give its split another name"):
+        write_scenes(tmp_path / "in" / "scenes", count=1, split=split, seed=0)
+    with pytest.raises(ConfigError, match="Give its split another name"):
+        write_world_benchmarks(tmp_path / "in" / "b", split=split, scenes=1, probe_scenes=1)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -8,7 +8,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from judge_endpoint import MODEL, judge_endpoint
-from veridical.errors import ConfigError, ModelError
+from veridical.errors import ConfigError, ModelError, StorageError
 from veridical.evaluation.judging import judge_at_endpoint
 from veridical.files import write_json_atomically
 from veridical.judges.completions import parse_reply, read_completion
@@ -154,9 +154,18 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(endpoint, monkey
         assert not server.bodies
 
 
-def test_a_password_in_the_address_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="must not hold a user or password"):
-        JudgeSettings(model="m", url=f"https://me:{KEY}@host/v1", cache=tmp_path)
+@pytest.mark.parametrize("address", [f"https://me:{KEY}@host/v1", f"https://host/v1?key={KEY}"])
+def test_a_key_in_the_address_is_refused(tmp_path, address):
+    with pytest.raises(ValueError, match="must not hold a user, password or query"):
+        JudgeSettings(model="m", url=address, cache=tmp_path)
+
+
+def test_a_cache_that_cannot_be_a_folder_is_one_message(endpoint, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with judge_endpoint() as server:
+        with pytest.raises(StorageError, match=r"Cannot write into the cache.*Nothing was asked"):
+            EndpointJudge(endpoint(server)).review([Case("a", {"response": "x"})], Plain())
+        assert not server.bodies
 
 
 def test_a_response_that_cannot_be_sent_fails_alone(endpoint):

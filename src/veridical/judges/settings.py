@@ -76,13 +76,14 @@ class JudgeSettings(Recipe):
 
 
 def check_address(url: str) -> None:
-    """Refuse an address that holds a password: addresses are written into recipes and caches.
+    """Refuse an address that may hold a key: addresses are written into recipes and caches.
 
     Raises:
-        ValueError: It does.
+        ValueError: It holds a user, a password or a query, or is none.
     """
-    if "@" in urlsplit(url).netloc:
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query:
         raise ValueError(
-            "`url` must not hold a user or password: it is written into files. Put the key into the"
+            "`url` must not hold a user, password or query: it is written into files. Put the key into the"
             " environment variable that `key_variable` names"
         )

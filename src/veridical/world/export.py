@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from veridical.files import atomic_path, hash_file
+from veridical.errors import ConfigError
+from veridical.files import atomic_path, hash_file, name_problem
 from veridical.progress import track
 from veridical.records import ImageRef, Prompt, write_records
 from veridical.seeding import child_random
@@ -33,7 +34,17 @@ def write_scenes(out: Path, *, count: int, split: str, seed: int) -> list[Scene]
 
 
 def save_image(scene: Scene, folder: Path) -> ImageRef:
-    """Draw one scene as `folder/ID.png` and refer to it from the folder above."""
+    """Draw one scene as `folder/ID.png` and refer to it from the folder above.
+
+    Raises:
+        ConfigError: The scene's id, which its split begins, cannot be a file's name.
+    """
+    problem = name_problem(f"{scene.id}.png")
+    if problem:
+        raise ConfigError(
+            f"The picture of the scene {scene.id!r} cannot be a file: {problem}. Give its split"
+            " another name."
+        )
     path = folder / f"{scene.id}.png"
     with atomic_path(path) as temporary:
         render(scene).save(temporary, format="PNG")
