@@ -73,10 +73,15 @@ def change_settings(connection: Connection, settings: StudioSettings, *, paused:
 
 def set_guidelines(connection: Connection, text: str, *, author: str) -> int:
     """Add a version of the guidelines and give its number; earlier versions stay."""
-    version = int(connection.scalar(select(func.max(guideline.c.version))) or 0) + 1
+    version = guidelines_version(connection) + 1
     values = {"version": version, "text": text, "author": author, "created": now_ms()}
     connection.execute(insert(guideline).values(values))
     return version
+
+
+def guidelines_version(connection: Connection) -> int:
+    """Number of the newest guidelines."""
+    return int(connection.scalar(select(func.max(guideline.c.version))) or 0)
 
 
 def current_guidelines(connection: Connection) -> tuple[int, str]:

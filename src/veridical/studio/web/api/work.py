@@ -21,7 +21,7 @@ from veridical.studio.store.judgements import (
     submit,
 )
 from veridical.studio.store.people import Person
-from veridical.studio.store.projects import Project, current_guidelines, load_project
+from veridical.studio.store.projects import Project, guidelines_version, load_project
 from veridical.studio.store.queue import NoneLeft, claim
 from veridical.studio.tasks.payloads import MAX_TEXT, Note, Text, canonical, read_body
 from veridical.studio.tasks.texts import changes, text_fault
@@ -190,7 +190,7 @@ def judge(sent: JudgementRequest, who: Author, studio: StudioOf) -> Saved:
             payload = body.model_dump(mode="json")
         elif sent.outcome == "skipped" and not sent.reason:
             raise Problem(422, "Say why you skip the item.", field="reason")
-        version = min(sent.guideline, current_guidelines(connection)[0])
+        version = min(sent.guideline, guidelines_version(connection))
         now = now_ms()
         started = min(sent.shown, now)
         submission = Submission(
