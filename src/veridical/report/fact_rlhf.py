@@ -135,7 +135,7 @@ def _headline(
     start, without, with_facts = rate_texts([arms[key][_RATE] for key in _MAIN])
     found = (
         f"Before, {start} of the picture descriptions made something up. Reward training brings"
-        f" that to {without}, with facts at the reward model’s hand to {with_facts}"
+        f" that to {without}, with facts for the reward model to {with_facts}"
     )
     if test is None:
         return f"{found}."
