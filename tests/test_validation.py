@@ -1,7 +1,7 @@
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from veridical.validation import findings
 
@@ -40,6 +40,19 @@ def test_a_finding_says_where_what_and_what_we_got(data, where, text):
         Outer.model_validate(data)
     (finding,) = findings(caught.value)
     assert (finding.where, finding.text) == (where, text)
+
+
+class Several(BaseModel):
+    inner: tuple[Inner, ...] = Field(min_length=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "places"), [([{"engine": "vLLM"}], ["inner.0"]), ([], ["inner"])]
+)
+def test_a_list_is_too_short_only_if_too_little_was_given(given, places):
+    with pytest.raises(ValidationError) as caught:
+        Several.model_validate({"inner": given})
+    assert [finding.where for finding in findings(caught.value)] == places
 
 
 def test_long_values_are_cut():

@@ -34,7 +34,15 @@ def findings(error: ValidationError) -> list[Finding]:
         elif item["type"] == "extra_forbidden":
             text = "unknown key"
         found.append(Finding(item["type"], item["loc"], text))
-    return found
+    return [one for one in found if not _follows(one, found)]
+
+
+def _follows(one: Finding, found: list[Finding]) -> bool:
+    """Whether a list seems too short only because what is wrong in it was left out."""
+    depth = len(one.path)
+    return one.kind == "too_short" and any(
+        other.path[:depth] == one.path and len(other.path) > depth for other in found
+    )
 
 
 def _shorten(value: Any) -> str:

@@ -211,9 +211,9 @@ def test_a_later_run_is_compared_with_an_earlier_one_in_pairs(folder):
     ["../../escape", "..", "a/b", "a\\b", "C:x", "aux", "Com1.txt", "a.", " a", "a\n", "x" * 101],
 )
 def test_names_that_cannot_be_one_folder_are_refused(folder, name):
-    with pytest.raises(ConfigError, match=r"models\.0.*also a folder's"):
+    with pytest.raises(ConfigError, match=r"has 1 fault:\n.*models\.0.*names a folder too"):
         recipe(folder, models=[{"model": "m", "name": name}])
-    with pytest.raises(ConfigError, match=r"benchmarks\.0.*also a folder's"):
+    with pytest.raises(ConfigError, match=r"benchmarks\.0.*names a folder too"):
         recipe(folder, models=[{"model": "m"}], benchmark={"name": name})
 
 

@@ -152,7 +152,9 @@ class EvaluateRecipe(Recipe):
 def _check_name(name: str) -> None:
     problem = name_problem(name) if name else None
     if problem:
-        raise ValueError(f"the `name` {name!r} is also a folder's, and {problem}: choose another")
+        raise ValueError(
+            f"choose another `name`: it names a folder too, and {name!r} cannot, since {problem}"
+        )
 
 
 def _check_different(what: str, labels: Sequence[str]) -> None:
