@@ -8,7 +8,8 @@ from PIL import ExifTags, Image
 
 from correction_files import write_corrections
 from miniatures import picture
-from veridical.errors import DataError
+from veridical.errors import DataError, ModelError
+from veridical.feedback.segments import find_segments
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.lora import freeze
@@ -109,7 +110,9 @@ def test_statistics_count(vlm, pairs):
         len(row.changed[1]) for row in prepared
     )
     assert statistics.truncated == 0
-    assert encode(vlm, pairs, max_response_tokens=3)[1].truncated == 12
+    cut, statistics = encode(vlm, pairs, max_response_tokens=12)
+    assert statistics.pairs == len(cut) == 12 - statistics.left_out
+    assert 0 < statistics.truncated <= len(cut)
 
 
 def test_prompts_taken_apart_and_stacked_again_are_what_they_were(vlm):
@@ -191,3 +194,40 @@ def test_texts_with_the_models_own_tokens_are_told_with_their_lines(vlm, tmp_pat
 def test_good_texts_pass_untouched(vlm, pairs, corrections_path, tmp_path):
     data = DataSection(corrections=str(corrections_path))
     assert reject_texts(vlm, pairs, data, quarantine=tmp_path / "bad.jsonl") == pairs
+
+
+def test_pairs_that_are_equal_once_cut_are_left_out_and_counted(vlm, pairs, capsys):
+    """A change behind the cut puts no weight on the last token that is left."""
+    first = pairs[0]
+    long = "A dog sits here, and here is a lot of text that both responses begin with."
+    late = first.model_copy(
+        update={
+            "id": "late",
+            "chosen": f"{long} A cat.",
+            "rejected": f"{long} A cow.",
+            "segments": find_segments(f"{long} A cow.", f"{long} A cat."),
+        }
+    )
+    prepared, statistics = encode(vlm, [first, late], max_response_tokens=10**4)
+    assert [row.id for row in prepared] == [first.id, "late"]
+    assert statistics.left_out == 0
+    limit = max(map(len, prepared[0].response_ids)) + 1
+    if limit >= max(map(len, prepared[1].response_ids)) - 4:
+        limit = max(map(len, prepared[1].response_ids)) // 2
+    prepared, statistics = encode(vlm, [first, late], max_response_tokens=limit)
+    assert [row.id for row in prepared] == [first.id]
+    assert (statistics.pairs, statistics.left_out) == (1, 1)
+    assert "1 of 2 pairs left out" in capsys.readouterr().err
+    with pytest.raises(ModelError, match=r"Raise data\.max_response_tokens"):
+        encode(vlm, [late], max_response_tokens=limit)
+
+
+def test_responses_beyond_the_window_are_cut_where_it_ends(vlm, pairs):
+    long = pairs[0].model_copy(
+        update={"chosen": f"{pairs[0].chosen} " + "dog " * (vlm.window or 0)}
+    )
+    if vlm.window is None or vlm.window > 5000:
+        pytest.skip("the window is larger than a test needs")
+    (row,), statistics = encode(vlm, [long], max_response_tokens=10**6)
+    assert row.prompt["input_ids"].shape[1] + len(row.response_ids[0]) == vlm.window
+    assert statistics.truncated == 1

@@ -6,11 +6,12 @@ the mask of tokens that the correction touched.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from veridical.errors import ModelError
 from veridical.feedback.comparisons import ReadSettings
 from veridical.feedback.masks import (
     ChangedMasks,
@@ -23,7 +24,8 @@ from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.encoding import stack_prompts
 from veridical.models.prompts.responses import EncodedResponse, encode_responses
-from veridical.records import Pair
+from veridical.progress import log
+from veridical.records import Pair, Segment
 from veridical.training.preference.config import DataSection
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.run.encoded_prompts import encode_all_prompts
@@ -75,7 +77,9 @@ class PairStatistics(NamedTuple):
     """Pairs without a marked token in either response: dense DPO treats them as plain DPO
     does."""
     truncated: int
-    """Pairs with a response that was cut at `data.max_response_tokens`."""
+    """Pairs with a response that was cut at `data.max_response_tokens` or the model's window."""
+    left_out: int
+    """Pairs with nothing to learn from once they are cut: equal responses, or no changed token."""
 
 
 def read_pairs(data: DataSection, *, quarantine: Path) -> list[Pair]:
@@ -146,26 +150,79 @@ def encode_pairs(
         vlm: The model whose template and tokenizer count.
         pairs: What to encode.
         objective: Says how corrected tokens are found.
-        max_response_tokens: Longest response; longer ones are cut at the end.
+        max_response_tokens: Longest response; longer ones are cut at the end, as are those that
+            do not fit the model's window after their prompt.
         features: Keeps the features of the images where the model allows it, so that pixels can be
-            let go.
+            released.
+
+    Returns:
+        The pairs, without those that have nothing to learn from once they are cut.
 
     Raises:
-        ModelError: A text that the model cannot take; `reject_texts` finds them all.
+        ModelError: A text that the model cannot take (`reject_texts` finds them all); or no pair is
+            left.
     """
     prompts = encode_all_prompts(vlm, pairs, features, turns_of=_turns)
     chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
     rejected = encode_responses(
         vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens
     )
-    prepared = []
-    for pair, (prompt, key), right, wrong in zip(pairs, prompts, chosen, rejected, strict=True):
+    prepared, kept, truncated = [], [], 0
+    for pair, (prompt, key), *whole in zip(pairs, prompts, chosen, rejected, strict=True):
+        right, wrong = (_within_window(one, prompt, vlm.window) for one in whole)
         changed = _changed_masks(pair, prompt, right, wrong, objective)
+        if _nothing_to_learn(pair, right, wrong, changed, objective):
+            continue
+        truncated += right.truncated or wrong.truncated
+        kept.append(pair)
         prepared.append(PreparedPair(pair.id, prompt, key, (right.ids, wrong.ids), changed))
-    truncated = sum(
-        right.truncated or wrong.truncated for right, wrong in zip(chosen, rejected, strict=True)
-    )
-    return prepared, _statistics(pairs, prepared, truncated)
+    left_out = len(pairs) - len(kept)
+    if left_out:
+        log(
+            f"{left_out} of {len(pairs)} pairs left out: cut at {max_response_tokens} tokens or at"
+            " the model's window, their responses are equal or no changed token is left"
+        )
+    if not prepared:
+        raise ModelError(
+            f"None of {len(pairs)} pairs has anything to learn from once its responses are cut at"
+            f" {max_response_tokens} tokens. Raise data.max_response_tokens."
+        )
+    return prepared, _statistics(kept, prepared, truncated, left_out)
+
+
+def _within_window(
+    response: EncodedResponse, prompt: Mapping[str, Tensor], window: int | None
+) -> EncodedResponse:
+    """A response cut where the model's window ends, after its prompt."""
+    room = None if window is None else max(window - int(prompt["input_ids"].shape[1]), 0)
+    if room is None or len(response.ids) <= room:
+        return response
+    return EncodedResponse(response.ids[:room], response.offsets[:room], truncated=True)
+
+
+def _nothing_to_learn(
+    pair: Pair,
+    chosen: EncodedResponse,
+    rejected: EncodedResponse,
+    changed: tuple[list[bool], list[bool]],
+    objective: Objective,
+) -> bool:
+    if chosen.ids == rejected.ids or not chosen.ids or not rejected.ids:
+        return True
+    cut = chosen.truncated or rejected.truncated
+    marked = any(map(any, changed)) or not pair.segments or objective.diff == "original"
+    return cut and not marked
+
+
+def _before_cut(
+    pair: Pair, response: EncodedResponse, side: Literal["chosen", "rejected"]
+) -> list[Segment]:
+    """The segments of a response that its tokens still show."""
+    if not response.truncated:
+        return list(pair.segments)
+    end = response.offsets[-1][1] if response.offsets else 0
+    spans = [getattr(segment, f"{side}_span") for segment in pair.segments]
+    return [segment for segment, span in zip(pair.segments, spans, strict=True) if span[0] < end]
 
 
 def _changed_masks(
@@ -181,14 +238,21 @@ def _changed_masks(
         whole = original_changed_tokens(before + rejected.ids, before + chosen.ids)
         masks = ChangedMasks(whole.rejected[len(before) :], whole.chosen[len(before) :])
     else:
-        masks = changed_token_masks(
-            rejected.offsets, chosen.offsets, pair.segments, one_sided=objective.one_sided
+        on_chosen, on_rejected = (
+            changed_token_masks(
+                rejected.offsets, chosen.offsets, segments, one_sided=objective.one_sided
+            )
+            for segments in (
+                _before_cut(pair, chosen, "chosen"),
+                _before_cut(pair, rejected, "rejected"),
+            )
         )
+        masks = ChangedMasks(rejected=on_rejected.rejected, chosen=on_chosen.chosen)
     return masks.chosen, masks.rejected
 
 
 def _statistics(
-    pairs: Sequence[Pair], prepared: Sequence[PreparedPair], truncated: int
+    pairs: Sequence[Pair], prepared: Sequence[PreparedPair], truncated: int, left_out: int
 ) -> PairStatistics:
     totals = [sum(len(row.changed[side]) for row in prepared) for side in (0, 1)]
     marked = [sum(sum(row.changed[side]) for row in prepared) for side in (0, 1)]
@@ -199,6 +263,7 @@ def _statistics(
         changed_ratio_rejected=marked[1] / max(totals[1], 1),
         empty_masks=sum(not any(row.changed[0]) and not any(row.changed[1]) for row in prepared),
         truncated=truncated,
+        left_out=left_out,
     )
 
 

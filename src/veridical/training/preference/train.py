@@ -131,9 +131,10 @@ def _prepare(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
     scored = list(zip(prepared, references, strict=True))
+    held_out = {pair.id for pair in parts["validation"]}
     rows = Rows(
-        scored[: len(parts["train"])],
-        scored[len(parts["train"]) :],
+        [row for row in scored if row[0].id not in held_out],
+        [row for row in scored if row[0].id in held_out],
         partial(collate, pad_token_id=vlm.tokenizer.pad_token_id),
     )
     rule = choose or default_rule(
