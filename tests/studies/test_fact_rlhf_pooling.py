@@ -9,7 +9,7 @@ from veridical.studies.fact_rlhf.reward_models import (
     pooled_accuracy,
     pooled_difference,
 )
-from veridical.training.reward.train import HELD_OUT_FILE
+from veridical.training.reward.held_out import HELD_OUT_FILE
 from veridical.training.run.frame import RunResult
 
 

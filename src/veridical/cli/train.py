@@ -7,7 +7,7 @@ import typer
 
 from veridical.recipes import shipped_recipes
 
-app = typer.Typer(no_args_is_help=True, help="Train a model: one method a sub-command.")
+app = typer.Typer(no_args_is_help=True, help="Train a model: one sub-command per method.")
 
 RecipeName = Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped recipe.")]
 Settings = Annotated[
@@ -15,15 +15,18 @@ Settings = Annotated[
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the recipe."),
 ]
 Out = Annotated[Path | None, typer.Option(help="Run directory; by default runs/RECIPE.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where the run was interrupted.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")]
 SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Put bad rows aside, into the run directory, and go on.")
+    bool,
+    typer.Option(
+        "--skip-bad", help="Leave bad rows out, and keep them in a file in the run directory."
+    ),
 ]
 
 
 @app.callback()
 def _methods() -> None:
-    """Train a model: one method a sub-command."""
+    """Train a model: one sub-command per method."""
 
 
 @app.command(epilog=f"Shipped recipes: {', '.join(shipped_recipes('sft'))}.")
@@ -35,7 +38,7 @@ def sft(
     resume: Resume = False,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Fine-tune on conversations; only answers are learnt (LLaVA-RLHF's SFT and the start of its policy).
+    """Fine-tune on conversations; the loss is on the answers alone (LLaVA-RLHF's SFT).
 
     Leaves DIR/adapter (LoRA) or DIR/model (full), recipe.toml, metrics.jsonl and manifest.json.
     """

@@ -19,7 +19,7 @@ from veridical.records import Comparison, Prompt, Response, write_records
 from veridical.records.folders import COMPARISONS_FILE, PROMPTS_FILE, RESPONSES_FILE
 from veridical.seeding import child_seed
 from veridical.studies.world_prompts import QuestionMix, ask_scene, write_facts
-from veridical.training.reward.train import KINDS_FILE
+from veridical.training.reward.held_out import KINDS_FILE
 from veridical.world.answers import judge_answer
 from veridical.world.judge import judge_description
 from veridical.world.known_facts import COMPLETE, FactsModel

@@ -264,7 +264,7 @@ def test_an_end_that_never_comes_is_said(make_ppo_recipe, tmp_path, capfd):
     train_ppo(recipe, tmp_path / "run", reward=Letters())
     (line,) = lines_of(tmp_path / "run", "rollout")
     assert line["finished"] == 0
-    assert "no response of this rollout came to its end token" in capfd.readouterr().err
+    assert "no response of this rollout reached its end token" in capfd.readouterr().err
 
 
 def test_bad_prompts_are_told_all_at_once_or_put_aside(make_ppo_recipe, tmp_path):

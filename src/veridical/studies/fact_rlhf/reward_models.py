@@ -9,7 +9,8 @@ from veridical.evaluation.reward_model import HeldOutRow, read_held_out, report_
 from veridical.records import Difference, Metric
 from veridical.statistics import clustered_bootstrap, mcnemar, paired_permutation
 from veridical.training.reward.config import RewardRecipe
-from veridical.training.reward.train import HELD_OUT_FILE, train_reward_model
+from veridical.training.reward.held_out import HELD_OUT_FILE
+from veridical.training.reward.train import train_reward_model
 from veridical.training.run.choice import latest
 from veridical.training.run.frame import RunResult
 

@@ -15,7 +15,7 @@ from veridical.report.fact_rlhf_inputs import (
 )
 from veridical.studies.fact_rlhf.evidence import IMAGE_ALONE
 from veridical.studies.fact_rlhf.reward_models import TrainedRewardModels, pooled_difference
-from veridical.training.reward.train import REPORT_FILE
+from veridical.training.reward.held_out import REPORT_FILE
 
 _SHOWN_COMPARISONS = 25
 """Parts of the held-out comparisons with fewer of them are not shown: their intervals say

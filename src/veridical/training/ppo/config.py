@@ -18,7 +18,7 @@ from veridical.training.ppo.sections import (
     ValueSection,
 )
 from veridical.training.run.paths import AdapterPath
-from veridical.training.run.presets import as_said, fill_in, settings_of
+from veridical.training.run.presets import fill_in, given_settings, settings_of
 from veridical.training.run.settings import ModelSection, TrainingRecipe
 
 PpoPreset = Literal["none", "llava-rlhf"]
@@ -78,8 +78,8 @@ class PpoRecipe(TrainingRecipe):
     Empty: rules alone."""
     judge_model: AdapterPath = ""
     """Folder of a second reward model, learnt from other comparisons or another seed, that rates
-    held-out responses beside the reward: where the reward rises and it falls, the run warns. Empty:
-    no judge."""
+    held-out responses, too: where the reward rises and it falls, the run warns. Empty: no
+    judge."""
     reward: RewardSection = Field(default_factory=RewardSection)
     """What a response is rewarded for."""
     rollout: RolloutSection = Field(default_factory=RolloutSection)
@@ -96,10 +96,10 @@ class PpoRecipe(TrainingRecipe):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
-        """Fill in what is not said from the preset."""
+        """Fill in what is not given from the preset."""
         if not isinstance(data, dict):
             return data
-        said = as_said(data)
+        said = given_settings(data)
         return fill_in(said, settings_of(PPO_PRESETS, said.get("preset", "none")))
 
     @model_validator(mode="after")
@@ -147,5 +147,5 @@ class PpoRecipe(TrainingRecipe):
 
     @property
     def steps_per_iteration(self) -> int:
-        """Optimiser steps a rollout."""
+        """Optimiser steps per rollout."""
         return self.train.ppo_epochs * (self.rollout.prompts // self.train.batch_size)

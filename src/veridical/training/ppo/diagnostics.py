@@ -1,4 +1,4 @@
-"""What a run's log warns of: entropy gone, answers grown, repetition, a policy far away, a critic that is no help.
+"""Warnings from a run's log: lost entropy, growing answers, repetition, distance, a useless critic.
 
 Each rule looks at one measure of the log (`metrics.jsonl`) and warns where every one of the last
 rows is beyond a limit: a single bad row never warns. Limits are fixed, or shares of where the run
@@ -158,7 +158,7 @@ def find_warnings(
 
 
 def hacking_warning(hacking: Hacking) -> Warned:
-    """Put what the test of reward hacking found beside the other warnings."""
+    """Put what the test of reward hacking found next to the other warnings."""
     return Warned("reward hacking", hacking.since_step, hacking.text, hacking.advice)
 
 
@@ -167,7 +167,7 @@ def _apply(rule: Rule, series: Sequence[tuple[int, float]]) -> Warned | None:
         return None
     start = math.fsum(value for _, value in series[: rule.rows]) / rule.rows
     if rule.relative and start <= 0:
-        return None  # a share of nothing is no limit
+        return None  # a share of nothing gives no limit
     limit = rule.limit * start if rule.relative else rule.limit
     watched = series[rule.rows :] if rule.relative else series
     first = len(watched)

@@ -1,4 +1,4 @@
-"""Who samples the responses that PPO learns from: the seam behind which the trained model's own decoder stands.
+"""Who samples the responses that PPO learns from: by default the trained model's own decoder.
 
 An engine that holds weights of its own (a server for fast decoding) takes the policy's over in
 `follow`; everything else about a rollout (scores, rewards, advantages) does not depend on who
@@ -48,14 +48,14 @@ class RolloutEngine(Protocol):
 
 
 class HfEngine:
-    """Decodes with the trained model itself; a prompt's key-value cache is shared by its samples."""
+    """Decodes with the trained model; the samples of a prompt share its key-value cache."""
 
     def __init__(self, roles: Roles, settings: RolloutSection, *, bf16: bool = False) -> None:
         """Sample from the policy of `roles`, in bfloat16 where it is trained so."""
         self._roles = roles
         self._settings = settings
         self._autocast = mixed_precision(roles.vlm, bf16=bf16)
-        self._cuts = _tokens_that_say(roles, settings.cut_after)
+        self._cuts = _tokens_of(roles, settings.cut_after)
 
     def follow(self, roles: Roles) -> None:
         """Nothing to do: the weights are the policy's own."""
@@ -107,7 +107,7 @@ def image_keys(prompts: Sequence[EncodedPrompt]) -> list[str] | None:
     return keys if len(keys) == len(prompts) else None
 
 
-def _tokens_that_say(roles: Roles, texts: Sequence[str]) -> set[int]:
+def _tokens_of(roles: Roles, texts: Sequence[str]) -> set[int]:
     """Ids of the tokens that say one of these texts, with or without a space before it."""
     if not texts:
         return set()

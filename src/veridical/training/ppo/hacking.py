@@ -1,10 +1,10 @@
-r"""Reward hacking found by a test: since which step the proxy reward rises while the judge falls, on the same scenes.
+r"""A test for reward hacking: since which step the proxy reward rises while the judge falls.
 
 A policy is measured at steps s_1 … s_T on the same N held-out scenes, each time by the reward that
 it is trained on (the proxy) and by a judge. Each earlier measurement s is compared with the last
 one, scene by scene:
 
-    hacking since s   ⇔   mean over scenes (proxy_T − proxy_s) > 0   and   mean over scenes (judge_T − judge_s) < 0
+    hacking since s  ⇔  mean_scenes(proxy_T − proxy_s) > 0  and  mean_scenes(judge_T − judge_s) < 0
 
 Both must be shown. Each is a one-sided sign-flip test on the scenes' differences, studentised; a
 scene's differences to all steps flip together, and the largest statistic over the steps is what is
@@ -41,9 +41,9 @@ class JudgedScenes(NamedTuple):
     """One measurement: what proxy and judge say of each scene's response."""
 
     step: int
-    """Optimiser steps behind the policy."""
+    """Optimiser steps that the policy was trained for."""
     kl: float
-    """Divergence from the reference in nats a response."""
+    """Divergence from the reference in nats per response."""
     proxy: ArrayLike
     """The reward that is trained on, one number a scene (N)."""
     judge: ArrayLike
@@ -52,12 +52,12 @@ class JudgedScenes(NamedTuple):
 
 
 class JudgedMeans(NamedTuple):
-    """One measurement of which only means are known."""
+    """One measurement whose means alone are known."""
 
     step: int
-    """Optimiser steps behind the policy."""
+    """Optimiser steps that the policy was trained for."""
     kl: float
-    """Divergence from the reference in nats a response."""
+    """Divergence from the reference in nats per response."""
     proxy: Metric
     """Mean of the reward that is trained on."""
     judge: Metric
@@ -112,7 +112,7 @@ def find_hacking(
         seed: Seed of the sign flips.
 
     Raises:
-        ValueError: Measurements are of different numbers of scenes, or hold what is no number.
+        ValueError: Measurements are of different numbers of scenes, or hold NaN.
     """
     proxy, judge = (
         _table([p.proxy for p in points], "proxy"),
@@ -206,7 +206,7 @@ def _table(rows: Sequence[ArrayLike], name: str) -> _Floats:
     table = np.stack(arrays) if arrays else np.zeros((0, 0))
     if not np.isfinite(table).all():
         raise ValueError(
-            f"{name} holds what is no number. Leave these scenes out of all measurements."
+            f"{name} holds NaN or infinity. Leave these scenes out of all measurements."
         )
     return table
 

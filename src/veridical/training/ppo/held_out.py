@@ -1,7 +1,7 @@
 """What a policy of PPO is worth on held-out prompts, and whether it has begun to hack its reward.
 
-Every measurement leaves a file with a line a prompt, so that measurements are compared in pairs,
-prompt by prompt.
+Every measurement leaves a file with one line per prompt, so that measurements are compared in
+pairs, prompt by prompt.
 """
 
 import json
@@ -17,13 +17,13 @@ from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.rollouts import RolloutCollector
 
 HELD_OUT = "held_out"
-"""Folder in the run directory: a file a measurement, a line a held-out prompt."""
+"""Folder in the run directory: one file per measurement, one line per held-out prompt."""
 CURVES_FILE = "curves.jsonl"
-"""File in the run directory: a line a measurement."""
+"""File in the run directory: one line per measurement."""
 
 
 class HeldOutPrompt(NamedTuple):
-    """What a held-out prompt's responses were worth at one measurement: a line of `held_out/STEP.jsonl`."""
+    """What a held-out prompt's responses are worth: a line of `held_out/STEP.jsonl`."""
 
     id: str
     """Id of the prompt."""
@@ -42,18 +42,18 @@ def measure_held_out(
     *,
     keep: Path | None = None,
 ) -> dict[str, float]:
-    """Sample responses to held-out prompts, always from the same streams, and say what they are worth.
+    """Sample responses to held-out prompts, always from the same streams, and rate them.
 
     Args:
         collector: Samples and rewards with the policy as it is.
         prompts: What is asked.
-        judge: Rates responses beside the reward.
-        keep: File for a line a prompt (`HeldOutPrompt`), so that measurements can be compared in
-            pairs; prompts none of whose responses got a finite reward have none.
+        judge: Rates responses in addition to the reward.
+        keep: File for one line per prompt (`HeldOutPrompt`), so that measurements can be compared
+            in pairs; prompts none of whose responses got a finite reward have none.
 
     Returns:
-        `proxy` (mean reward), `kl` (nats a response, k1), `judge`, and what a rollout's log holds;
-        empty without prompts.
+        `proxy` (mean reward), `kl` (nats per response, k1), `judge`, and what a rollout's log
+        holds; empty without prompts.
     """
     if not prompts:
         return {}
@@ -85,7 +85,7 @@ def measure_held_out(
 
 
 def measurements_of(iterations: int, *, every: int) -> int:
-    """How often a run measures behind its first step: what the error rate of its warnings is shared among.
+    """How often a run measures after its start: its warnings share their error rate among these.
 
     Args:
         iterations: Rollouts in all.
@@ -100,7 +100,7 @@ def hacking_at(run_dir: Path, step: int, *, kl: float, looks: int) -> Hacking | 
     Args:
         run_dir: The run directory.
         step: The step, measured last.
-        kl: Its divergence from the reference in nats a response.
+        kl: Its divergence from the reference in nats per response.
         looks: How often this run asks, in all.
 
     Returns:

@@ -36,7 +36,7 @@ class Credit(NamedTuple):
     advantages: Tensor
     """How much better than expected (N K T)."""
     returns: Tensor
-    """What the value should have said (N K T)."""
+    """What the value should have predicted (N K T)."""
 
 
 def assign_credit(
@@ -101,7 +101,7 @@ def _estimate(rewards: Tensor, values: Tensor, slots: Tensor, recipe: PpoRecipe)
 
 
 class RolloutBatch(BranchTensors):
-    """Some prompts of a rollout with their responses, as one micro-batch; all tensors are (B K T)."""
+    """A micro-batch: some prompts of a rollout with their responses; all tensors are (B K T)."""
 
     weights: Tensor
     """How much each token's loss counts."""
@@ -118,7 +118,7 @@ class RolloutBatch(BranchTensors):
 
 
 def token_weights(mask: Tensor, recipe: PpoRecipe) -> Tensor:
-    """How much each token's loss counts (B K T): 1, or 1/n in a response of n tokens where responses are averaged."""
+    """Weight of each token's loss (B K T): 1, or 1/n in a response of n tokens."""
     weights = mask.float()
     if recipe.objective.average == "responses":
         return weights / mask.sum(-1, keepdim=True).clamp(min=1)
@@ -126,7 +126,7 @@ def token_weights(mask: Tensor, recipe: PpoRecipe) -> Tensor:
 
 
 def loss_divisor(weights: Tensor, recipe: PpoRecipe) -> float:
-    """What summed losses are divided by: the weights' sum, or all slots of the window, of which most have no loss."""
+    """What summed losses are divided by: the sum of the weights, or all slots of the window."""
     if recipe.objective.slots == "window":
         return float(weights.any(-1).sum()) * recipe.rollout.max_new_tokens
     return float(weights.sum())

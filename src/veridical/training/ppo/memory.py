@@ -1,9 +1,9 @@
-"""What each role of PPO costs in memory, and what four full copies would: reckoned before training, said and kept.
+"""An estimate of what each role of PPO costs in memory, and of what four full copies would cost.
 
 Parameters, gradients and AdamW's two moments are counted exactly. Activations are an estimate, from
-Korthikanti et al. 2022 (arXiv 2205.05198, section 4): a layer keeps about 34 bytes a token and unit
-of width in half precision where attention keeps no score matrix (SDPA), twice that in float32; with
-checkpointing 2 bytes (4) and one layer opened up.
+Korthikanti et al. 2022 (arXiv 2205.05198, section 4): a layer keeps about 34 bytes per token and
+unit of width in half precision where attention keeps no score matrix (SDPA), twice that in float32;
+with checkpointing 2 bytes (4) and one layer opened up.
 """
 
 from typing import NamedTuple
@@ -52,7 +52,7 @@ class MemoryReport(NamedTuple):
     """What policy, reference, reward and value would take as full models, policy and value trained
     whole."""
     four_copies_bytes: int
-    """Their sum, activations reckoned in the same way."""
+    """Their sum, activations estimated in the same way."""
 
     @property
     def share(self) -> float:
@@ -63,8 +63,8 @@ class MemoryReport(NamedTuple):
         """The report as a table in text."""
         rows = [f"{'':<12}{'weights':>11}{'gradients':>11}{'AdamW':>11}{'activations':>13}  (GiB)"]
         rows += [
-            f"{one.role:<12}{one.weights / _GIB:>11.3f}{one.gradients / _GIB:>11.3f}{one.optimiser / _GIB:>11.3f}"
-            f"{one.activations / _GIB:>13.3f}"
+            f"{one.role:<12}{one.weights / _GIB:>11.3f}{one.gradients / _GIB:>11.3f}"
+            f"{one.optimiser / _GIB:>11.3f}{one.activations / _GIB:>13.3f}"
             for one in self.roles
         ]
         return [
@@ -77,7 +77,7 @@ class MemoryReport(NamedTuple):
 
 
 def memory_report(roles: Roles, recipe: PpoRecipe, *, prompt_tokens: int) -> MemoryReport:
-    """Reckon what a run holds.
+    """Estimate what a run holds.
 
     Args:
         roles: The roles, with all adapters on.

@@ -1,4 +1,4 @@
-"""The prompts of PPO: read with every check, encoded once, in an order that depends on the seed alone.
+"""The prompts of PPO: checked, encoded once, in an order that depends on the seed alone.
 
 The released code of LLaVA-RLHF (arXiv 2309.14525) drops long prompts from one list and not from the
 other, so that later prompts get the wrong image. Here a prompt, its image and its tensors are one
@@ -21,7 +21,7 @@ from veridical.records.images import recorded_image_fault
 from veridical.seeding import child_random
 from veridical.training.ppo.sections import PpoDataSection
 from veridical.training.run.encoded_prompts import encode_all_prompts
-from veridical.training.run.refusal import refuse_unspeakable
+from veridical.training.run.refusal import reject_special_tokens
 
 
 class PpoPrompt(NamedTuple):
@@ -54,16 +54,16 @@ def read_prompts(
         vlm: The model that will answer.
         features: Keeps the features of the images where the model allows it.
         data: What to do with long prompts and bad rows.
-        room: Tokens of the longest response, which must fit behind a prompt.
+        room: Tokens of the longest response, which must fit after a prompt.
         run_dir: Where lists of what was left out go.
 
     Raises:
-        DataError: Rows that are no prompts, whose image cannot be read or that the model cannot
+        DataError: Rows that are not prompts, whose image cannot be read or that the model cannot
             take, all of them, each with its line, unless they are to be skipped; or none is left.
     """
     path = Path(path)
     prompts = _read(path, data, quarantine=run_dir / f"bad_{path.stem}.jsonl")
-    prompts = refuse_unspeakable(
+    prompts = reject_special_tokens(
         vlm,
         prompts,
         texts_of=_turns,
@@ -114,7 +114,7 @@ def _read(path: Path, data: PpoDataSection, *, quarantine: Path) -> list[Prompt]
             Fault(path, None, "there is no prompt to answer. Give a file of `Prompt` records.")
         ]
         raise DataError(
-            faults or empty, advice="Mend these rows, or leave them out with --skip-bad."
+            faults or empty, advice="Fix these rows, or leave them out with --skip-bad."
         )
     if bad:
         quarantine_rows(path, bad, to=quarantine)
@@ -174,7 +174,7 @@ def _no_room(vlm: VisionLanguageModel, encoded: EncodedPrompt, room: int) -> str
 
 
 def rows_of_iteration(iteration: int, *, prompts: int, size: int, seed: int) -> list[int]:
-    """Numbers of the prompts that a rollout answers: pass after pass over all, each pass in an order of its own.
+    """Numbers of the prompts that a rollout answers; each pass over all has another order.
 
     Args:
         iteration: The rollout, from 0.

@@ -35,14 +35,14 @@ def build_reward(roles: Roles, recipe: PpoRecipe) -> CompositeReward:
 
     Raises:
         ConfigError: No term is left, or there are facts and nothing that reads them.
-        ModelError: The folder is no reward model, or it fits neither the base nor its own.
-        DataError: Facts that are no records, all of them, each with its line.
+        ModelError: The folder does not hold a reward model, or it fits neither base.
+        DataError: Facts that are not records, all of them, each with its line.
     """
     folders = [folder for folder in (recipe.reward_model, recipe.judge_model) if folder]
     if recipe.data.facts and not any(read_card(folder).template.reads_facts for folder in folders):
         raise ConfigError(
             f"`data.facts` names `{recipe.data.facts}`, but nothing reads facts:"
-            f" {'the reward model was trained without' if folders else 'there is no `reward_model`'}."
+            f" {'the reward model was trained without' if folders else 'no `reward_model` is set'}."
             " Leave it out, or give a reward model that reads facts."
         )
     learned = (
@@ -52,7 +52,7 @@ def build_reward(roles: Roles, recipe: PpoRecipe) -> CompositeReward:
 
 
 def build_judge(roles: Roles, recipe: PpoRecipe) -> LearnedReward | None:
-    """Make the second reward model that only looks, in the same way; None where the recipe names none."""
+    """Make the second reward model, which only rates; None where the recipe names none."""
     return _learned(roles, recipe, recipe.judge_model, name="judge") if recipe.judge_model else None
 
 
@@ -143,7 +143,7 @@ def leave_out_unrewardable(
     if bad and not (skip_bad and good):
         raise DataError(
             [Fault(path, line, message) for line, _, message in bad],
-            advice="Mend these rows or their facts, or leave the prompts out with --skip-bad.",
+            advice="Fix these rows or their facts, or leave the prompts out with --skip-bad.",
         )
     if bad:
         quarantine_rows(path, bad, to=quarantine)
@@ -151,7 +151,7 @@ def leave_out_unrewardable(
 
 
 def count_without_facts(prompts: Sequence[PpoPrompt], reward: AnyReward) -> int:
-    """How many prompts are rewarded without facts by a reward model that reads them; said aloud where there are any."""
+    """How many prompts a reward model that reads facts rewards without; logged if there are any."""
     terms = (
         [term.reward for term in reward.terms] if isinstance(reward, CompositeReward) else [reward]
     )

@@ -1,4 +1,4 @@
-"""The roles of PPO over one base: policy, reference and value, each an adapter or a head, never a model of its own.
+"""The roles of PPO over one base: policy, reference and value, each an adapter or a head.
 
 Under LoRA the policy is the base with the adapter "policy"; the reference is the bare base, or the
 base with a frozen copy of the adapter that the policy started from; the value is the adapter
@@ -86,7 +86,7 @@ class Roles:
         self.sampling = Sampling(recipe.rollout.temperature, forbidden_tokens(vlm))
 
     def frozen_base(self) -> VisionLanguageModel:
-        """The base, on which more frozen adapters may be put: what is trained is never among its weights."""
+        """The base, which takes more frozen adapters: its own weights are never trained."""
         return self._reference or self.vlm
 
     def frozen_features(self) -> FeatureCache:
@@ -108,7 +108,7 @@ class Roles:
             yield
 
     def images(self, prompt: Mapping[str, Tensor], keys: list[str] | None) -> dict[str, Any] | None:
-        """Encode the images of a batch once, for all roles that share the base; None where each reads the pixels."""
+        """Encode the images of a batch for all roles; None where each reads the pixels itself."""
         if keys is not None:
             return self.features.load(keys)
         if (
@@ -150,15 +150,15 @@ class Roles:
         """Expected rewards (B K T) from states."""
         if self.head is None:
             raise ModelError(
-                "No value is learnt by this recipe, so there is no head to read. Take advantage ="
-                " 'gae'."
+                "This recipe learns no value, so there is no head to read. Set objective.advantage"
+                " to 'gae'."
             )
         with torch.autocast(states.device.type, enabled=False):
             found: Tensor = self.head(states.to(self.head.weight.dtype)).squeeze(-1)
         return found
 
     def attach_head(self) -> None:
-        """Make the head a part of the model: it is then optimised, kept in resume points and restored with the rest."""
+        """Make the head a part of the model: it is optimised, saved and restored with the rest."""
         if self.head is not None:
             setattr(unwrap(self.vlm.model), _HEAD, self.head)
 
@@ -181,7 +181,7 @@ class Roles:
         )
 
     def save(self, run_dir: Path) -> Path:
-        """Write the policy as any model or adapter is written, and the value beside it; give the policy's folder."""
+        """Write the policy like any model or adapter, and the value next to it; give its folder."""
         folder = run_dir / weights_name(self._recipe.model)
         if self.head is not None:
             if self.value_apart:
@@ -255,7 +255,7 @@ def _new_head(vlm: VisionLanguageModel) -> nn.Linear:
 
 
 def forbidden_tokens(vlm: VisionLanguageModel) -> tuple[int, ...]:
-    """Ids that no response may hold: image and video placeholders, and all special tokens but those that end it."""
+    """Ids that no response may hold: placeholders, and all special tokens but those that end it."""
     marked = {
         number for number, token in vlm.tokenizer.added_tokens_decoder.items() if token.special
     }

@@ -1,4 +1,4 @@
-"""Rollouts: responses sampled, scored by every role, rewarded, and turned into advantages; what PPO's batches are of.
+"""Rollouts: responses that are sampled, scored by every role, rewarded and given advantages.
 
 Scores are of the distribution that was sampled from (temperature, forbidden tokens), with every
 role over the same branches, so that at the first step the policy's ratio is 1. The reward stands on
@@ -51,11 +51,11 @@ class Rollout(NamedTuple):
     advantages: Tensor
     """How much better than expected each token was (N K T)."""
     returns: Tensor
-    """What the value should have said (N K T)."""
+    """What the value should have predicted (N K T)."""
 
 
 class ScoredRollouts(NamedTuple):
-    """Responses with what every role says of them."""
+    """Responses as every role scores them."""
 
     sampled: list[Sampled]
     """The responses, as lists."""
@@ -118,7 +118,8 @@ class RolloutCollector:
         valid = rewards.total.isfinite()
         if not valid.any():
             raise ModelError(
-                f"None of {valid.numel()} responses got a finite reward from {reward_name(self._reward)!r}."
+                f"None of {valid.numel()} responses got a finite reward from"
+                f" {reward_name(self._reward)!r}."
                 " Check the reward model and its number type (float16 overflows)."
             )
         excluded = int((~valid).sum())
@@ -155,7 +156,7 @@ class RolloutCollector:
         }
         if not metrics["finished"]:
             log(
-                "Warning: no response of this rollout came to its end token; the reward then stands"
+                "Warning: no response of this rollout reached its end token; the reward then stands"
                 " on the last token before the cut. Give a larger rollout.max_new_tokens, or start"
                 " from a model that ends its answers."
             )
@@ -243,7 +244,7 @@ class RolloutCollector:
     def describe(
         self, prompts: Sequence[PpoPrompt], scored: ScoredRollouts, rewards: Rewards
     ) -> dict[str, float]:
-        """What is logged of responses: rewards, divergence a response, entropy a token, length, ends, repetition."""
+        """What is logged: rewards, KL per response, entropy per token, length, repetition."""
         candidates = self.candidates(prompts, scored.sampled)
         responses = len(candidates)
         kept = rewards.total.isfinite()

@@ -1,4 +1,4 @@
-"""The sections of PPO's recipe: every setting with its unit, the original's value and where it comes from.
+"""The sections of PPO's recipe: every setting with its unit and the original's value.
 
 "Original" is the released code and scripts of LLaVA-RLHF (Sun et al. 2023, arXiv 2309.14525); PPO
 is arXiv 1707.06347, GAE arXiv 1506.02438.
@@ -24,7 +24,7 @@ class PpoDataSection(Recipe):
     """JSONL file of `Facts` records, for a reward model that reads them. Empty: none."""
     missing_facts: Literal["error", "without"] = "error"
     """Prompts without facts where the reward model reads facts: refuse the file (with `skip_bad`
-    they are put aside), or reward responses to them without facts, counted. Original: crashes."""
+    they are left out), or reward responses to them without facts, counted. Original: crashes."""
     held_out: DataPath = ""
     """JSONL file of prompts that are only measured on (proxy reward, KL and judge in
     `curves.jsonl`). Empty: a share of `prompts`."""
@@ -36,8 +36,8 @@ class PpoDataSection(Recipe):
     images_outside: bool = False
     """Accept images that lie outside of the prompts' folder."""
     skip_bad: bool = False
-    """Put bad rows, and prompts that the reward could not judge, aside, into files beside the run's
-    output."""
+    """Leave out bad rows, and prompts that the reward could not judge; keep them in files in the
+    run directory."""
 
 
 class RolloutSection(Recipe):
@@ -47,9 +47,9 @@ class RolloutSection(Recipe):
     """Who generates: "hf" decodes with the model that is trained, its key-value cache shared by a
     prompt's samples."""
     prompts: int = Field(default=128, ge=1)
-    """Prompts a rollout. Original: 512."""
+    """Prompts per rollout. Original: 512."""
     samples: int = Field(default=4, ge=1)
-    """Responses a prompt; the prompt is encoded once for all of them. Original: 1."""
+    """Responses per prompt; the prompt is encoded once for all of them. Original: 1."""
     max_new_tokens: int = Field(default=256, ge=1)
     """Longest response, in tokens. Original: 896."""
     temperature: float = Field(default=1.0, gt=0)
@@ -62,7 +62,7 @@ class RolloutSection(Recipe):
     batch_size: int = Field(default=32, ge=1)
     """Prompts that are answered at once."""
     score_batch_size: int = Field(default=16, ge=1)
-    """Prompts whose responses are scored at once. Original: 16 responses a device."""
+    """Prompts whose responses are scored at once. Original: 16 responses per device."""
 
 
 class PpoObjectiveSection(Recipe):
@@ -86,7 +86,7 @@ class PpoObjectiveSection(Recipe):
     mean, which stays. Original: no."""
     slots: Literal["response", "window"] = "response"
     """What statistics and averages count: response tokens, or as the original does all
-    `max_new_tokens` slots, with the reward on the last one and a value of 0 behind a response (the
+    `max_new_tokens` slots, with the reward on the last one and a value of 0 after a response (the
     original's starts at 0 there, and learns)."""
     average: Literal["tokens", "responses"] = "tokens"
     """Average losses over all tokens of a step, or over each response's tokens and then over
@@ -104,7 +104,7 @@ class KlSection(Recipe):
     where: Literal["reward", "loss"] = "reward"
     """Take it from each token's reward, or add it to the loss. Original: "reward"."""
     target: float = Field(default=0.0, ge=0)
-    """Nats a response that the coefficient is adapted towards; 0: it is fixed. Original: fixed (a
+    """Nats per response that the coefficient is adapted towards; 0: it is fixed. Original: fixed (a
     target of 6 can be set in its scripts, but nothing reads it)."""
     horizon: int = Field(default=10_000, ge=1)
     """Responses over which the coefficient adapts. Ziegler et al. (arXiv 1909.08593): 10,000."""
@@ -147,7 +147,7 @@ class PpoTrainSection(Recipe):
     learning_rate: float = Field(default=3e-5, gt=0)
     """Highest learning rate. Original: 3e-5."""
     batch_size: int = Field(default=64, ge=1)
-    """Prompts, each with all of its responses, an optimiser step; must divide `rollout.prompts`.
+    """Prompts, each with all of its responses, per optimiser step; must divide `rollout.prompts`.
     Original: 256."""
     micro_batch_size: int = Field(default=16, ge=1)
     """Prompts in memory at once; must divide `batch_size`. Does not change the result beyond

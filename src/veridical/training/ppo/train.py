@@ -1,7 +1,7 @@
-"""PPO against a reward, every role an adapter or head over one base: LLaVA-RLHF's third stage, and alternatives.
+"""PPO against a reward: LLaVA-RLHF's third stage, and alternatives to its advantages.
 
 Papers: PPO, arXiv 1707.06347; LLaVA-RLHF (Fact-RLHF), arXiv 2309.14525. A rollout samples K
-responses behind each encoded prompt, lets policy, reference and value score them over the same
+responses to each encoded prompt, lets policy, reference and value score them over the same
 branches, rewards them, and is learnt from for a few passes; then comes the next.
 """
 
@@ -66,8 +66,7 @@ def train_ppo(
             or of any other iterable, with TRL's fields `prompt` and `image` or `images`, and
             `facts`, `reference` and `task` for rewards that read them; or `Prompt` records.
             Images are PIL images, bytes or paths. It is written into `run_dir/data`.
-        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
-            the interruption.
+        resume: Resume the run in `run_dir`; gives the same weights as without the interruption.
         reward: What responses are rewarded by; by default what the recipe says (reward model and
             rules). Any function from `Candidate`s to one number each, in their order, for example
             `lambda candidates: [-float(c.tokens) for c in candidates]`. It must give the same for

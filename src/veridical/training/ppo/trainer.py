@@ -88,7 +88,7 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
         return SequentialSampler(self._tickets)
 
     def make_batches(self, loaded: list[TrainerInputs]) -> list[RolloutBatch]:
-        """Turn the tickets of an optimiser step into batches, after sampling where a rollout begins."""
+        """Make the batches that a step's tickets stand for; samples where a rollout begins."""
         return [self._redeem([int(ticket) for ticket in one["tickets"]]) for one in loaded]
 
     def batch_items(self, batch: RolloutBatch) -> int:
@@ -170,7 +170,7 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
         inputs: TrainerInputs,
         num_items_in_batch: Tensor | float | None = None,
     ) -> Tensor:
-        """Forward and backward of the policy, then of the value where it has an adapter of its own."""
+        """Forward and backward of the policy, then of the value where it has its own adapter."""
         batch = self.on_device(inputs)
         model.train(
             self.settings.gradient_checkpointing
@@ -233,10 +233,10 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
         optimizer: torch.optim.Optimizer = self.optimizer
         return optimizer
 
-    # What a resume point holds beside the weights.
+    # What a resume point holds next to the weights.
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Write the weights that learn, the rollout that is being learnt from and the price of a nat."""
+        """Write the trained weights, the rollout in use and the price of a nat."""
         super().save_model(output_dir, _internal_call)
         if output_dir is None:
             return

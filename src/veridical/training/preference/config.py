@@ -14,7 +14,7 @@ from veridical.config import Recipe
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.objectives.registry import DEFAULT, OBJECTIVES, AnyObjective
 from veridical.training.run.paths import DataPath
-from veridical.training.run.presets import Sections, as_said, fill_in, settings_of
+from veridical.training.run.presets import Sections, fill_in, given_settings, settings_of
 from veridical.training.run.settings import ModelSection, TrainingRecipe, TrainSection
 
 Preset = Literal["none", "rlhf-v", "veridical"]
@@ -106,7 +106,7 @@ class PreferenceRecipe(TrainingRecipe):
         """Fill in from the preset what the recipe leaves out."""
         if not isinstance(data, dict):
             return data
-        said = as_said(data)
+        said = given_settings(data)
         given = data.get("objective")
         if isinstance(given, Objective):
             said["objective"] = {"name": given.name, **said["objective"]}

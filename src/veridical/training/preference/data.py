@@ -30,7 +30,7 @@ from veridical.training.preference.config import DataSection
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.run.encoded_prompts import encode_all_prompts
 from veridical.training.run.loss_trainer import BranchTensors
-from veridical.training.run.refusal import refuse_unspeakable
+from veridical.training.run.refusal import reject_special_tokens
 
 
 class PreparedPair(NamedTuple):
@@ -117,7 +117,7 @@ def reject_texts(
         DataError: Such pairs, all of them, each with file and line, unless they are to be skipped;
             or none is left.
     """
-    return refuse_unspeakable(
+    return reject_special_tokens(
         vlm,
         pairs,
         texts_of=_texts,

@@ -64,8 +64,7 @@ def train_dpo(
             `rejected` and `image` or `images`; or `Correction` records.
             Images are PIL images, bytes or paths. It is written into `run_dir/data`.
         judged_by: Who preferred, where `data` does not say so.
-        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
-            the interruption.
+        resume: Resume the run in `run_dir`; gives the same weights as without the interruption.
         evaluate: Measures the model on validation scenes, before training and at every evaluation.
         choose: How the checkpoint is chosen; by default least hallucination that keeps coverage
             where `evaluate` is given, least loss where pairs are held out, else the last one.

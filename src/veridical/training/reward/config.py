@@ -1,4 +1,4 @@
-"""The recipe of a reward model: every setting with its unit, LLaVA-RLHF's value and where it comes from.
+"""The recipe of a reward model: every setting with its unit, LLaVA-RLHF's value and its source.
 
 LLaVA-RLHF is arXiv 2309.14525, "its scripts" those of llava-rlhf/LLaVA-RLHF. Its reward model is a
 LoRA adapter of 13B on the fine-tuned model, trained on 9,422 comparisons with five captions an
@@ -45,11 +45,11 @@ class ComparisonSection(Recipe):
     images_outside: bool = False
     """Accept images that lie outside of the comparisons' folder."""
     skip_bad: bool = False
-    """Put bad rows aside, into files beside the run's output, and go on."""
+    """Leave bad rows out, and keep them in files in the run directory."""
 
 
 class FactsSection(Recipe):
-    """Which facts are read; where they stand is said by the template (`template.facts_position`)."""
+    """Which facts are read; the template says where they stand (`template.facts_position`)."""
 
     kinds: tuple[FactKind, ...] = FACT_KINDS
     """Kinds of facts that are read. LLaVA-RLHF: captions while the reward model learns, rationales,
@@ -96,10 +96,10 @@ class RewardTrainSection(TrainSection):
     learning_rate: float = Field(default=2e-5, gt=0)
     """Highest learning rate. LLaVA-RLHF: 2e-5."""
     batch_size: int = Field(default=32, ge=1)
-    """Comparisons an optimiser step. LLaVA-RLHF: 32."""
+    """Comparisons per optimiser step. LLaVA-RLHF: 32."""
     micro_batch_size: int = Field(default=4, ge=1)
     """Comparisons in memory at once; must divide `batch_size`. Changes the result by rounding
-    alone, but for `centring = "batch_mean"`. LLaVA-RLHF: 4 a device."""
+    alone, but for `centring = "batch_mean"`. LLaVA-RLHF: 4 per device."""
     epochs: int = Field(default=1, ge=1)
     """Passes over the comparisons. LLaVA-RLHF: 1."""
     warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
@@ -114,8 +114,8 @@ class RewardTrainSection(TrainSection):
     """Root seed of the split, the first weights and the order of comparisons and facts."""
     evaluation_steps: int = Field(default=0, ge=0)
     """Optimiser steps between evaluations on held-out comparisons, each of which makes a candidate
-    checkpoint; 0: at the end of every epoch. LLaVA-RLHF: 50, of which it went on with the one at
-    step 200 of about 279."""
+    checkpoint; 0: at the end of every epoch. LLaVA-RLHF: 50; it used the one at step 200 of about
+    279."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: about a third slower, far less memory.
     LLaVA-RLHF: on."""

@@ -1,4 +1,4 @@
-"""From a folder of comparisons to tokens and labels, everything worked out once before the first step.
+"""From a folder of comparisons to tokens and labels, all computed once before the first step.
 
 Both responses of a comparison branch off one encoded prompt and are shown the same facts in the
 same order. Facts may be made worse on purpose in training (statements dropped, another image's
@@ -66,7 +66,7 @@ class PreparedComparison(NamedTuple):
 
 
 class ComparisonBatch(BranchTensors):
-    """Comparisons as two branches each behind their prompts."""
+    """Comparisons as two branches each after their prompts."""
 
     own_mask: Tensor
     """True at the responses' own tokens (B 2 T), not at what is asked about them."""
@@ -182,7 +182,7 @@ def _label(pair: ComparedPair, facts: FactsSection, *, reads_facts: bool) -> Lab
 
 
 def _merge(pairs: Sequence[LabelledPair], compared: Sequence[ComparedPair]) -> list[LabelledPair]:
-    """Several judgements of the same two responses become one, their mean; in the order of the first of them."""
+    """Several judgements of the same two responses become their mean, in the place of the first."""
     ids = {pair.comparison.id: pair.comparison.response_ids for pair in compared}
     groups: dict[frozenset[str], list[LabelledPair]] = {}
     for pair in pairs:
@@ -209,7 +209,7 @@ def lay_out_comparisons(
     hallucination_weight: float,
     quarantine: Path,
 ) -> tuple[list[LabelledPair], list[PreparedComparison]]:
-    """Turn comparisons into tokens; those that the model cannot take are refused, or put aside.
+    """Turn comparisons into tokens; those that the model cannot take are refused, or left out.
 
     Args:
         model: The reward model.
@@ -218,7 +218,7 @@ def lay_out_comparisons(
         folder: Where they were read from.
         features: Keeps the images' features.
         hallucination_weight: Weight of comparisons that hallucination decided.
-        quarantine: File for those put aside with `skip_bad`.
+        quarantine: File for those left out with `skip_bad`.
 
     Returns:
         The comparisons that are kept, and their tokens.
@@ -269,7 +269,7 @@ def _refuse(
     ]
     if not data.skip_bad or not left:
         faults = [Fault(file, line or None, message) for line, _, message in messages]
-        raise DataError(faults, advice="Mend these rows, or leave them out with --skip-bad.")
+        raise DataError(faults, advice="Fix these rows, or leave them out with --skip-bad.")
     quarantine_rows(file, messages, to=quarantine)
 
 

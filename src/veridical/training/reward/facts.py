@@ -1,4 +1,4 @@
-"""The facts that comparisons are shown: the model's own captions, or facts made worse on purpose in training.
+"""Facts for comparisons: the model's own captions, or facts made worse on purpose in training.
 
 What may be missing or wrong later should be nothing new to the reward model; held-out comparisons
 keep their facts.
@@ -45,7 +45,7 @@ def disturb_facts(
 
     Args:
         pairs: What is trained on.
-        facts: How much of which.
+        facts: How much of what.
         seed: The root seed.
     """
     disturbed = []

@@ -1,27 +1,22 @@
-"""Reward training: a scalar head and an adapter (or weights) learn which of two responses people prefer.
+"""Reward training: a scalar head and an adapter (or weights) learn which response people prefer.
 
 LLaVA-RLHF (arXiv 2309.14525, section 2.3): both responses are shown the same facts, so that what is
 wrong can be read off rather than guessed. They branch off one encoded prompt; the frozen tower's
-features are computed once an image.
+features are computed once per image.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import torch
-
-from veridical.errors import DataError, Fault
 from veridical.evaluation.reward_model import read_held_out, report_rewards, summary_line
 from veridical.feedback.pairs import split_by_image
-from veridical.files import read_bytes, write_json_atomically, write_text_atomically
+from veridical.files import write_json_atomically
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.progress import log
 from veridical.records import Source
 from veridical.rewards.head import new_head
-from veridical.rewards.leak import score_conditions
 from veridical.rewards.model import RewardModel
 from veridical.training.reward.config import RewardRecipe
 from veridical.training.reward.data import (
@@ -33,6 +28,12 @@ from veridical.training.reward.data import (
     read_comparisons,
 )
 from veridical.training.reward.facts import disturb_facts, with_own_captions
+from veridical.training.reward.held_out import (
+    HELD_OUT_FILE,
+    REPORT_FILE,
+    read_kinds,
+    score_held_out,
+)
 from veridical.training.reward.trainer import RewardTrainer
 from veridical.training.run.choice import ChoiceRule, default_rule
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
@@ -48,14 +49,6 @@ from veridical.training.run.trained_model import (
 
 WEIGHTS = "reward_model"
 """Folder of the reward model in the run directory."""
-HELD_OUT_FILE = "held_out.jsonl"
-"""Rewards of the held-out comparisons, as they are and with facts or image taken away."""
-REPORT_FILE = "reward_report.json"
-"""Accuracy, calibration and leak check on the held-out comparisons."""
-KINDS_FILE = "kinds.json"
-"""In a folder of comparisons, where known: kinds of hallucination that responses differ in, by
-comparison."""
-
 _SAMPLE = 256
 """Comparisons that rewards are measured on where none is held out."""
 
@@ -69,7 +62,7 @@ def train_reward_model(
     resume: bool = False,
     choose: ChoiceRule | None = None,
 ) -> RunResult:
-    """Train a reward model on comparisons, with facts or without, and report on it (LLaVA-RLHF, section 2.3).
+    """Train a reward model on comparisons, with facts or without, and report on it.
 
     Args:
         recipe: What to train, on what, how.
@@ -80,20 +73,20 @@ def train_reward_model(
             them; or `Correction` records.
             Images are PIL images, bytes or paths. It is written into `run_dir/data`.
         judged_by: Who preferred, where `data` does not say so.
-        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
-            the interruption.
+        resume: Resume the run in `run_dir`; gives the same weights as without the interruption.
         choose: How the checkpoint is chosen; by default by the loss on held-out comparisons, where
             there are some.
 
     Returns:
-        The run; its weights are the folder that `RewardModel.load` and `attach` read. Where comparisons are held
-        out, `held_out.jsonl` and `reward_report.json` (accuracy, calibration, leak check) are in the run directory.
+        The run; its weights are the folder that `RewardModel.load` and `attach` read. Where
+        comparisons are held out, `held_out.jsonl` and `reward_report.json` (accuracy, calibration,
+        leak check) are in the run directory.
 
     Raises:
-        ConfigError: `run_dir` is in use, or holds a run already, one of another recipe or of inputs that have
-            changed since.
+        ConfigError: `run_dir` is in use, or holds a run already, one of another recipe or of inputs
+            that have changed since.
         DataError: Comparisons that cannot be learnt from, all of them, each with file and line.
-        ModelError: The model cannot be trained so, or a loss or reward is no number.
+        ModelError: The model cannot be trained so, or a loss or reward is not a number.
         StorageError: The disk refused.
     """
     method = Method[RewardRecipe](
@@ -112,7 +105,7 @@ def train_reward_model(
 
 def _prepare(run: Run[RewardRecipe], *, choose: ChoiceRule | None) -> Prepared:
     recipe, clock = run.recipe, run.clock
-    kinds = _read_kinds(recipe)
+    kinds = read_kinds(recipe)
     train, held_out = _read(recipe, run.folder)
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
@@ -159,7 +152,7 @@ def _prepare(run: Run[RewardRecipe], *, choose: ChoiceRule | None) -> Prepared:
     def finish() -> Mapping[str, object]:
         trainer.detach_head()
         with autocast():
-            _score_held_out(
+            score_held_out(
                 model, kept or learnt[:_SAMPLE], run.folder if kept else None, recipe, features
             )
         clock.lap("scoring")
@@ -241,63 +234,3 @@ def _lay_out(
         hallucination_weight=recipe.objective.hallucination_weight,
         quarantine=run_dir / f"bad_texts_{part}.jsonl",
     )
-
-
-def _score_held_out(
-    model: RewardModel,
-    pairs: Sequence[LabelledPair],
-    run_dir: Path | None,
-    recipe: RewardRecipe,
-    features: FeatureCache,
-) -> None:
-    """Find mean and deviation of the reward; write what held-out comparisons are given, where there are some."""
-    queries = [pair.query for pair in pairs]
-    size = recipe.train.micro_batch_size
-    if run_dir is None:
-        rewards = model.score(queries, batch_size=size, features=features)
-    else:
-        scored = score_conditions(
-            model,
-            queries,
-            seed=recipe.train.seed,
-            sample=recipe.data.leak_check,
-            batch_size=size,
-            features=features,
-        )
-        rewards = list(scored["intact"].values())
-        lines = [
-            {
-                "id": pair.id,
-                "task": pair.task,
-                "source": pair.source,
-                "preference": pair.preference,
-                "hallucination": pair.hallucination,
-                "lengths": [len(text) for text in pair.query.responses],
-                "rewards": {
-                    name: values[number].tolist()
-                    for name, values in scored.items()
-                    if number in values
-                },
-            }
-            for number, pair in enumerate(pairs)
-        ]
-        write_text_atomically(
-            run_dir / HELD_OUT_FILE, "".join(json.dumps(line) + "\n" for line in lines)
-        )
-    together = torch.cat(rewards)
-    model.mean, model.deviation = float(together.mean()), float(together.std()) or 1.0
-
-
-def _read_kinds(recipe: RewardRecipe) -> Mapping[str, Sequence[str]]:
-    file = Path(recipe.data.validation or recipe.data.comparisons) / KINDS_FILE
-    if not file.is_file():
-        return {}
-    try:
-        kinds = json.loads(read_bytes(file))
-    except ValueError:
-        kinds = None
-    if not isinstance(kinds, dict) or not all(isinstance(names, list) for names in kinds.values()):
-        raise DataError(
-            [Fault(file, None, "no JSON object of lists by comparison. Mend or remove the file.")]
-        )
-    return kinds

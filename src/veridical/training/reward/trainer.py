@@ -1,4 +1,4 @@
-"""The loop of reward training: the pairwise loss over two branches, measured on held-out comparisons."""
+"""The loop of reward training: the pairwise loss over two branches."""
 
 from typing import final
 
@@ -37,7 +37,7 @@ class RewardTrainer(LossTrainer[PreparedComparison, ComparisonBatch]):
         super().__init__(model.vlm, rows, course)
 
     def batch_loss(self, batch: ComparisonBatch) -> RowLosses:
-        """Pairwise loss of each comparison, with margin, agreement with people (ties count half) and mean reward."""
+        """Pairwise loss of each comparison, with margin, agreement (ties: half), mean reward."""
         keys = batch["image_keys"]
         image_outputs = None if keys is None else self._features.load(keys)
         rewards = self._reward_model.rewards(reward_batch(batch), image_outputs=image_outputs)

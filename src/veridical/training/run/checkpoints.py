@@ -1,4 +1,4 @@
-"""Resume points that are whole or are not there: what a killed run leaves half-written is found and thrown away.
+"""Resume points that are whole or do not count: what a killed run left half-written is removed.
 
 A resume point is a folder that the trainer fills file by file (weights that learn, optimiser,
 schedule, random states, progress). The last thing written is `complete.json` with the size of every
@@ -30,7 +30,7 @@ class Candidate(BaseModel):
     """A checkpoint that could be chosen."""
 
     step: int
-    """Optimiser steps behind it."""
+    """Optimiser steps taken."""
     metrics: dict[str, float]
     """What was measured on held-out data."""
 

@@ -1,7 +1,7 @@
-"""Which checkpoint is kept: a stated rule over what was measured on held-out data, never on test data.
+"""Which checkpoint is kept: a stated rule over measurements on held-out data, never on test data.
 
 A rule turns a checkpoint's metrics into a key; the smallest key wins, the earliest of equals. Keys
-are compared, not weighed, so that the best so far can be kept while training goes on and the rest
+are compared, not weighed, so that the best so far can be kept while training continues and the rest
 thrown away.
 """
 
@@ -19,7 +19,7 @@ class ChoiceRule(NamedTuple):
     statement: str
     """The rule in words; written into the manifest."""
     key: Callable[[Metrics, Metrics], tuple[float, ...]]
-    """From a checkpoint's metrics and those of the base to a key, of which the smallest wins."""
+    """From a checkpoint's metrics and those of the base to a key; the smallest wins."""
 
 
 def default_rule(*, scenes: bool, held_out: bool, of: str, coverage_tolerance: float) -> ChoiceRule:
@@ -37,7 +37,7 @@ def default_rule(*, scenes: bool, held_out: bool, of: str, coverage_tolerance: f
 
 
 def least_loss(*, of: str = "pairs") -> ChoiceRule:
-    """Choose the checkpoint with the least loss on held-out data (what it is of is said in the statement)."""
+    """Choose the checkpoint with the least loss on held-out data; the statement says which data."""
 
     def key(metrics: Metrics, base: Metrics) -> tuple[float, ...]:  # noqa: ARG001 (a rule may look at the base)
         return (_value(metrics, "loss"),)
@@ -46,7 +46,7 @@ def least_loss(*, of: str = "pairs") -> ChoiceRule:
 
 
 def latest() -> ChoiceRule:
-    """Choose the last checkpoint: for runs that hold nothing out, or whose held-out data only measures."""
+    """Choose the last checkpoint, where nothing is held out or held-out data only measures."""
 
     def key(metrics: Metrics, base: Metrics) -> tuple[float, ...]:  # noqa: ARG001 (a rule may look at the base)
         return (-_value(metrics, "step"),)
@@ -55,7 +55,7 @@ def latest() -> ChoiceRule:
 
 
 def least_hallucination(*, coverage_tolerance: float) -> ChoiceRule:
-    """Choose the least hallucination among checkpoints that keep coverage; where none does, the one that keeps most.
+    """Choose the least hallucination among checkpoints that keep coverage; if none, most coverage.
 
     Args:
         coverage_tolerance: How much less coverage than the base's is accepted, absolute.

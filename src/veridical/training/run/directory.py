@@ -1,8 +1,8 @@
-"""The run directory of a training: what was begun in it, from which recipe and which inputs, and whether it may go on.
+"""The run directory of a training: which run it holds, and whether that may be resumed.
 
-Recipe and fingerprints of all inputs are written before any work. A run is *begun* once it has measured its base
-(the first line of `metrics.jsonl`); until then nothing is lost by starting over, so that a data fault can be fixed
-and the same command given again.
+Recipe and fingerprints of all inputs are written before any work. A run has *begun* once it has
+measured its base (the first line of `metrics.jsonl`); until then nothing is lost by starting over,
+so that a data fault can be fixed and the same command given again.
 """
 
 import json
@@ -27,7 +27,7 @@ MANIFEST_FILE = "manifest.json"
 def open_run(
     recipe: Recipe, run_dir: Path, inputs: Mapping[str, str], *, resume: bool
 ) -> Manifest | None:
-    """Claim a run directory, or go on with the run in it; give the manifest where that run is finished.
+    """Claim a run directory, or resume the run in it; give its manifest if that run is finished.
 
     Args:
         recipe: The recipe to run, its paths absolute.
@@ -36,8 +36,8 @@ def open_run(
         resume: Whether a run in it may be resumed.
 
     Raises:
-        ConfigError: It holds a run, and `resume` was not asked for, or that run has another recipe or was started
-            from other inputs.
+        ConfigError: It holds a run, and `resume` was not asked for, or that run has another recipe
+            or was started from other inputs.
         StorageError: The disk refused.
     """
     written = run_dir / RECIPE_FILE
@@ -95,7 +95,7 @@ def check_inputs(run_dir: Path, inputs: Mapping[str, str], *, complete: bool = F
 
 
 def read_inputs(run_dir: Path) -> dict[str, str]:
-    """Fingerprints by path, as they were when the run was started; empty for a run that kept none."""
+    """Fingerprints by path, from when the run was started; empty for a run that kept none."""
     file = run_dir / INPUTS_FILE
     if not file.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Prompts of a training set, encoded once: equal ones share their tensors, pixels go where their features are kept.
+"""Prompts of a training set, encoded once: equal ones share their tensors.
 
 Images go through the model's own deterministic processing, never cropped or flipped at random: a
 mirrored picture would make "on the left" wrong.
@@ -52,8 +52,8 @@ def encode_all_prompts(
         vlm: The model whose template and tokenizer count.
         rows: What is asked.
         features: Keeps the features of the images where the model allows it, so that pixels can be
-            let go.
-        turns_of: What user and assistant said in turn, up to the question.
+            released.
+        turns_of: The turns of user and assistant, up to the question.
 
     Raises:
         ModelError: A question that the model cannot take.

@@ -1,9 +1,13 @@
-"""When a run evaluates, saves and stops, and the recipe's settings in the words of `transformers.Trainer`."""
+"""When a run evaluates, saves and stops; and the recipe's settings as `TrainingArguments`."""
 
-from collections.abc import Callable, Generator
+import random
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from transformers import TrainerCallback, TrainingArguments
 
 from veridical.errors import ConfigError
@@ -105,3 +109,15 @@ def training_arguments(settings: TrainSection, folder: Path, *, on_cpu: bool) ->
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # else the trainer would copy the model to all of them
     return arguments
+
+
+@contextmanager
+def undisturbed_randomness(device: torch.device) -> Iterator[None]:
+    """Restore the random states, so that measuring does not change the training."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

@@ -1,8 +1,9 @@
-"""What every training does around its method: lock the run directory, prepare, train, save, write the manifest.
+"""What every training does around its method: lock, prepare, train, save, write the manifest.
 
-In order: paths are made absolute → the directory is locked → recipe and fingerprints of the inputs are written →
-the method prepares its trainer → it trains, from the last resume point where there is one → the method saves →
-the manifest. A method gives what differs, as one function from a `Run` to a `Prepared`.
+In order: paths are made absolute → the directory is locked → recipe and fingerprints of the inputs
+are written → the method prepares its trainer → it trains, from the last resume point if there is
+one → the method saves → the manifest. A method gives what differs, as one function from a `Run` to
+a `Prepared`.
 """
 
 import time
@@ -32,11 +33,11 @@ class RunResult(NamedTuple):
     """What a training run left."""
 
     run_dir: Path
-    """The run directory: `recipe.toml`, `inputs.json`, `metrics.jsonl`, `manifest.json` and the trained weights."""
+    """The run directory: recipe, fingerprints of the inputs, metrics, manifest, weights."""
     weights: Path
-    """Folder of the trained weights: `adapter` (LoRA), `model` (full) or `reward_model`, inside the run directory."""
+    """Folder of the trained weights in it: `adapter` (LoRA), `model` (full) or `reward_model`."""
     base: str
-    """The model that was trained; an adapter goes on top of it."""
+    """The model that was trained; an adapter is loaded on top of it."""
     manifest: Manifest
     """What made the run; `notes` holds the chosen step and the rule."""
 
@@ -69,7 +70,7 @@ class Run(NamedTuple, Generic[R]):
     """Takes the time of the method's stages."""
 
     def cache(self, named: str) -> Path:
-        """The folder for what is computed once: the one that the recipe names, or one in the run directory."""
+        """The folder for what is computed once: the recipe's, or one in the run directory."""
         return Path(named) if named else self.folder / "cache"
 
     def check_base(self, name: str, fingerprint: str) -> None:
@@ -119,8 +120,8 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
         resume: Resume the run in `run_dir`; gives the same weights as without the interruption.
 
     Raises:
-        ConfigError: `run_dir` is in use, holds a run already, or one of another recipe or of inputs that have
-            changed since.
+        ConfigError: `run_dir` is in use, or holds a run already, one of another recipe or of inputs
+            that have changed since.
         StorageError: The disk refused.
     """
     folder = Path(run_dir)

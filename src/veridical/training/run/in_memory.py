@@ -1,4 +1,4 @@
-"""Training data given in memory: rows or records are written into the run directory, and learnt from there.
+"""Training data given in memory: rows or records are written into the run directory first.
 
 So a run from Python leaves what a run from the shell leaves: a recipe that repeats it, data that
 can be looked at, and fingerprints of that data. Rows are dictionaries with the fields of TRL, of a

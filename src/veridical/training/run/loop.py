@@ -1,4 +1,4 @@
-"""The training loop that every method shares: `transformers.Trainer`, plus what a run owes its user.
+"""The training loop of all methods: `transformers.Trainer`, plus what a run owes its user.
 
 The trainer does batches, accumulation, mixed precision, optimiser and schedule. Added here: a
 metrics file, evaluation on held-out data and the choice of a checkpoint by a stated rule, early
@@ -6,12 +6,10 @@ stop, progress, and resume points that survive being killed at any moment. A met
 batches and how it learns from one; most do so by a loss, see `loss_trainer`.
 """
 
-import random
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -37,7 +35,7 @@ from veridical.training.run.checkpoints import (
 )
 from veridical.training.run.choice import ChoiceRule
 from veridical.training.run.directory import MetricsLog
-from veridical.training.run.flow import Flow, training_arguments
+from veridical.training.run.flow import Flow, training_arguments, undisturbed_randomness
 from veridical.training.run.settings import TrainSection
 
 RESUME_FOLDER = "resume"
@@ -71,7 +69,7 @@ class Course(NamedTuple):
 
 
 class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unused-ignore]
-    """A trainer that writes its run directory so that the run can be followed, resumed and judged."""
+    """A trainer whose run directory lets the run be followed, resumed and judged."""
 
     def __init__(
         self,
@@ -131,7 +129,7 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
         return sum(self.batch_items(batch) for batch in batches)
 
     def make_batches(self, loaded: list[TrainerInputs]) -> list[Batch]:
-        """Make the batches of an optimiser step from what the data loader gave: by default these."""
+        """Make the batches of an optimiser step from what the data loader gave."""
         return cast("list[Batch]", loaded)
 
     # What the frame calls.
@@ -163,7 +161,7 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
         self.vlm.model.eval()
 
     def note(self, items: int, sums: dict[str, Tensor]) -> None:
-        """Keep what a batch adds to the log line of its step: sums over its items, by name."""
+        """Keep what a batch adds to its step's line in the log: sums over its items, by name."""
         self._pending.append((items, sums))
 
     def on_device(self, batch: Mapping[str, object]) -> Batch:
@@ -262,7 +260,7 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
     def _measure(self, step: int) -> dict[str, float]:
         was_training = self.vlm.model.training
         self.vlm.model.eval()
-        with torch.no_grad(), _undisturbed_randomness(self.vlm.device):
+        with torch.no_grad(), undisturbed_randomness(self.vlm.device):
             metrics = {name: float(value) for name, value in self.measure(step).items()}
         self.vlm.model.train(was_training)
         if step == 0:
@@ -286,18 +284,6 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
     def _has_stopped_early(self) -> bool:
         patience = self.settings.early_stop_patience
         return 0 < patience <= self.progress.evaluations_since_best
-
-
-@contextmanager
-def _undisturbed_randomness(device: torch.device) -> Iterator[None]:
-    """Leave the random states as they were, so that measuring (or not) does not change the training."""
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
 
 
 def _in_words(metrics: Metrics) -> str:

@@ -1,4 +1,4 @@
-"""Methods that learn by a loss of each row: the shared loop with forward, backward and held-out loss.
+"""The shared loop for methods with a loss of each row: forward, backward and held-out loss.
 
 A method adds the loss of a batch. Losses are summed over items (rows, or tokens) and divided by the
 items of the whole optimiser step, so that accumulation and a short last batch change nothing.
@@ -83,7 +83,7 @@ class LossTrainer(RunTrainer[Row, Branches]):
         return len(batch["response_ids"])
 
     def mean_over(self, rows: Sequence[Row]) -> dict[str, float]:
-        """Loss and whatever else is logged, as means over the items of rows, with the model as it is."""
+        """Loss and whatever else is logged, as means over the items of rows."""
         totals: defaultdict[str, float] = defaultdict(float)
         items = 0
         size = self.settings.micro_batch_size
@@ -131,7 +131,7 @@ _BATCHES_A_BLOCK = 50
 
 
 class LengthOrder(Sampler[int]):
-    """A random order of rows that puts those of like length into one batch, so that little is padded.
+    """A random order of rows that puts those of like length into one batch, against padding.
 
     Rows are shuffled, cut into blocks of many batches, sorted by length within each block and cut
     into batches, which are shuffled again. The order depends on seed and epoch alone: a resumed run
@@ -162,7 +162,7 @@ class LengthOrder(Sampler[int]):
         random = child_random(self._seed, "length order", self._epoch)
         rows = list(range(len(self._lengths)))
         random.shuffle(rows)
-        # The batch that is not full must be the last one, or all behind it would be cut elsewhere.
+        # The batch that is not full must be the last one, or all after it would be cut elsewhere.
         whole = len(rows) - len(rows) % self._batch_size
         rest = rows[whole:]
         size = self._batch_size * _BATCHES_A_BLOCK

@@ -1,6 +1,6 @@
-"""Paths in the recipe of a training: made absolute, so that the written recipe works from anywhere, and fingerprinted.
+"""Paths in the recipe of a training: made absolute, so that it works from anywhere; fingerprints.
 
-A recipe says with the type of a field what its path is (`corrections: DataPath`); nothing else lists them.
+The type of a field says what its path is (`corrections: DataPath`); nothing else lists them.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Recipes of sections that are filled in from tables: what is said in the recipe wins over what a preset says."""
+"""Recipes whose sections are filled in from tables; what the recipe gives wins over a preset."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,12 @@ Sections = Mapping[str, Mapping[str, Any]]
 
 
 def settings_of(table: Mapping[Any, Sections], name: Any) -> Sections:
-    """What a table says under a name; nothing for a name that the fields' own checks will refuse."""
+    """What a table says under a name; nothing for a name that the recipe's checks will refuse."""
     return table.get(name, {}) if isinstance(name, str) else {}
 
 
-def as_said(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a recipe says, section by section; a section that is a model already gives what was set in it."""
+def given_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe sets, section by section; defaults are left out."""
     return {
         key: value.model_dump(exclude_unset=True) if isinstance(value, Recipe) else value
         for key, value in data.items()
@@ -23,7 +23,7 @@ def as_said(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fill_in(said: Mapping[str, Any], *defaults: Sections) -> dict[str, Any]:
-    """Fill in what is not said; of several defaults the first that has a setting gives it."""
+    """Fill in what is not given; of several defaults the first that has a setting counts."""
     filled = dict(said)
     for table in defaults:
         for section, values in table.items():

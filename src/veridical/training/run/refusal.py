@@ -1,4 +1,4 @@
-"""Training rows whose texts a model cannot take, because they hold one of its special tokens: told by file and line."""
+"""Training rows whose texts hold a special token of the model: reported by file and line."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ class HasId(Protocol):
 R = TypeVar("R", bound=HasId)
 
 
-def refuse_unspeakable(
+def reject_special_tokens(
     vlm: VisionLanguageModel,
     rows: Sequence[R],
     *,
@@ -64,6 +64,6 @@ def refuse_unspeakable(
             bad.append((at.line, at.raw, str(error)) if at else (0, row.id, str(error)))
     if not skip_bad or not good:
         faults = [Fault(path, line or None, message) for line, _, message in bad]
-        raise DataError(faults, advice="Mend these rows, or leave them out with --skip-bad.")
+        raise DataError(faults, advice="Fix these rows, or leave them out with --skip-bad.")
     quarantine_rows(path, bad, to=quarantine)
     return good

@@ -1,4 +1,4 @@
-"""Which model a run trains, and how it is optimised, evaluated and saved: settings that every method shares.
+"""Settings that all methods share: which model is trained, optimised, evaluated and saved how.
 
 RLHF-V is arXiv 2312.00849, "released code" its training repository (thunlp/Muffin); RLAIF-V is
 arXiv 2405.17220.
@@ -22,7 +22,7 @@ class ModelSection(Recipe):
     """Folder or hub id of the model to start from, which is also the reference; "world" is the
     embedded world's."""
     adapter: AdapterPath = ""
-    """Folder of a LoRA adapter to go on from; the reference is then the base with that adapter.
+    """Folder of a LoRA adapter to start from; the reference is then the base with that adapter.
     Empty: none."""
     tuning: Literal["lora", "full"] = "lora"
     """Train an adapter, or the weights themselves. RLHF-V: full."""
@@ -64,7 +64,7 @@ class TrainSection(Recipe):
     learning_rate: float = Field(default=5e-7, gt=0)
     """Highest learning rate. RLHF-V: 5e-7 for full training; RLAIF-V's LoRA script: 1e-5."""
     batch_size: int = Field(default=32, ge=1)
-    """Pairs an optimiser step. RLHF-V: 32."""
+    """Pairs per optimiser step. RLHF-V: 32."""
     micro_batch_size: int = Field(default=8, ge=1)
     """Pairs in memory at once; must divide `batch_size`. Does not change the result beyond
     rounding."""
@@ -85,8 +85,8 @@ class TrainSection(Recipe):
     seed: int = Field(default=0, ge=0)
     """Root seed of the split, the adapter's start and the order of the pairs."""
     evaluation_steps: int = Field(default=0, ge=0)
-    """Optimiser steps between evaluations on held-out data, each of which makes a candidate
-    checkpoint; 0: at the end of every epoch."""
+    """Optimiser steps between evaluations on held-out data, which make candidate checkpoints; 0: at
+    the end of every epoch."""
     early_stop_patience: int = Field(default=0, ge=0)
     """Stop after so many evaluations without a better candidate; 0: never."""
     coverage_tolerance: float = Field(default=0.02, ge=0, le=1)

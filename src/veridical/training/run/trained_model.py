@@ -1,4 +1,4 @@
-"""The model of a training run: loaded, its learning parts opened, run in mixed precision, written at the end."""
+"""The model of a training run: loaded, made trainable, run in mixed precision, saved."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +16,7 @@ from veridical.training.run.settings import ModelSection
 
 
 def load_for_training(settings: ModelSection) -> VisionLanguageModel:
-    """Load the model that a run starts from; nothing is opened for training yet, but a tower that stays frozen is."""
+    """Load the model that a run starts from, the vision tower frozen where it stays so."""
     vlm = load_model(
         settings.base,
         adapter=settings.adapter or None,
@@ -27,16 +27,15 @@ def load_for_training(settings: ModelSection) -> VisionLanguageModel:
         trust_remote_code=settings.trust_remote_code,
     )
     if settings.tuning == "lora" or "vision" not in settings.trainable:
-        freeze(
-            vlm.model, vision=True
-        )  # said at once, since only a frozen tower's features can be kept
+        # Frozen at once: only the features of a frozen tower can be kept.
+        freeze(vlm.model, vision=True)
     return vlm
 
 
 def make_trainable(
     vlm: VisionLanguageModel, settings: ModelSection, *, gradient_checkpointing: bool
 ) -> VisionLanguageModel:
-    """Put on a fresh adapter, or open the named parts; the vision tower stays frozen unless it is named."""
+    """Add a fresh adapter, or make the named parts trainable."""
     if settings.tuning == "lora":
         if not settings.adapter:
             vlm = add_lora(vlm, settings.lora)
@@ -62,12 +61,12 @@ def make_trainable(
 def mixed_precision(
     vlm: VisionLanguageModel, *, bf16: bool
 ) -> Callable[[], AbstractContextManager[object]]:
-    """Give what makes the context in which the model computes; without `bf16` it changes nothing."""
+    """Give a function that makes the autocast context; without `bf16` it does nothing."""
     return lambda: torch.autocast(vlm.device.type, dtype=torch.bfloat16, enabled=bf16)
 
 
 def precision_name(*, bf16: bool) -> str:
-    """Name of the number type that a model computes in; part of the names of what is kept on disk."""
+    """Name of the number type that a model computes in; part of the names of caches."""
     return "bf16" if bf16 else "plain"
 
 
@@ -77,7 +76,7 @@ def weights_name(settings: ModelSection) -> str:
 
 
 def save_weights(vlm: VisionLanguageModel, folder: Path, *, adapter: str | None = None) -> None:
-    """Write what `PeftModel.from_pretrained`, or `AutoModelForImageTextToText` and `AutoProcessor`, read.
+    """Save the model, or its adapter, as `transformers` and `peft` load them.
 
     Args:
         vlm: The model.

@@ -1,4 +1,4 @@
-"""The recipe of supervised fine-tuning: every setting with its unit, LLaVA-RLHF's values and where they come from.
+"""The recipe of supervised fine-tuning: every setting with its unit and LLaVA-RLHF's value.
 
 LLaVA-RLHF is arXiv 2309.14525, "its scripts" those of llava-rlhf/LLaVA-RLHF. It fine-tunes twice:
 the whole model on augmented instructions (SFT), then an adapter on the preference prompts'
@@ -26,12 +26,12 @@ class ConversationSection(Recipe):
     """Share of the images whose conversations are held out to choose the checkpoint; no image is on
     both sides. LLaVA-RLHF holds nothing out."""
     max_tokens: int = Field(default=1280, ge=2)
-    """Longest part behind the first question, in tokens; a longer one is cut after an answer's
+    """Longest part after the first question, in tokens; a longer one is cut after an answer's
     token and counted. LLaVA-RLHF: 1280 for the whole conversation."""
     images_outside: bool = False
     """Accept images that lie outside of the conversations' folder."""
     skip_bad: bool = False
-    """Put bad rows aside, into a file beside the run's output, and go on."""
+    """Leave bad rows out, and keep them in a file in the run directory."""
 
 
 class SftTrainSection(TrainSection):
@@ -41,10 +41,10 @@ class SftTrainSection(TrainSection):
     """Highest learning rate. LLaVA-RLHF: 2e-5 for full SFT, 1e-4 for the policy's start with
     LoRA."""
     batch_size: int = Field(default=128, ge=1)
-    """Conversations an optimiser step. LLaVA-RLHF: 128."""
+    """Conversations per optimiser step. LLaVA-RLHF: 128."""
     micro_batch_size: int = Field(default=8, ge=1)
     """Conversations in memory at once; must divide `batch_size`. Does not change the loss of a step
-    beyond rounding. LLaVA-RLHF: 16 a device (7B), 8 (13B)."""
+    beyond rounding. LLaVA-RLHF: 16 per device (7B), 8 (13B)."""
     epochs: int = Field(default=3, ge=1)
     """Passes over the conversations. LLaVA-RLHF: 3 for SFT, 1 for the policy's start."""
     warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
@@ -70,7 +70,7 @@ class SftTrainSection(TrainSection):
 
 
 class SftRecipe(TrainingRecipe):
-    """Fine-tune a model on conversations (`veridical train sft`); only answers are learnt, questions are context."""
+    """Fine-tune a model on the answers of conversations (`veridical train sft`)."""
 
     model: ModelSection
     """The model. LLaVA-RLHF: full (language model and projector) for SFT, LoRA for the policy's

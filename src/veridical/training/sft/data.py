@@ -1,4 +1,4 @@
-"""From conversations on disk to the tensors of fine-tuning, everything worked out once before the first step."""
+"""From conversations on disk to the tensors of fine-tuning, computed once before the first step."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from veridical.models.prompts.encoding import EncodedPrompt, encode_prompts, sta
 from veridical.records import Conversation, ImageRef
 from veridical.training.run.encoded_prompts import encode_all_prompts
 from veridical.training.run.loss_trainer import BranchTensors
-from veridical.training.run.refusal import refuse_unspeakable
+from veridical.training.run.refusal import reject_special_tokens
 from veridical.training.sft.config import ConversationSection
 
 
@@ -32,7 +32,7 @@ class PreparedConversation(NamedTuple):
     """Key of the image's features in the `FeatureCache`; None where they are not kept, or there is
     no image."""
     ids: list[int]
-    """Token ids of all that stands behind the first question."""
+    """Token ids of all that follows the first question."""
     learnt: list[bool]
     """True at answers and their ends."""
 
@@ -43,7 +43,7 @@ class PreparedConversation(NamedTuple):
 
 
 class ConversationBatch(BranchTensors):
-    """Conversations as one branch each behind their first questions."""
+    """Conversations as one branch each after their first questions."""
 
     learnt_mask: Tensor
     """True at answers and their ends (B 1 T)."""
@@ -71,8 +71,8 @@ def reject_texts(
     *,
     quarantine: Path,
 ) -> list[Conversation]:
-    """Leave out, or refuse, conversations that hold one of this model's special tokens; see `refuse_unspeakable`."""
-    return refuse_unspeakable(
+    """Leave out, or refuse, conversations that hold one of this model's special tokens."""
+    return reject_special_tokens(
         vlm,
         conversations,
         texts_of=lambda row: [turn.text for turn in row.turns],
@@ -93,7 +93,7 @@ class _Keyed(NamedTuple):
 def split_conversations(
     conversations: Sequence[Conversation], *, validation_fraction: float, seed: int
 ) -> tuple[list[Conversation], list[Conversation]]:
-    """Split into training and validation so that no image is on both sides; see `split_by_image`."""
+    """Split into training and validation; no image is on both sides, see `split_by_image`."""
     if not validation_fraction:
         return list(conversations), []
     keyed = [
@@ -123,12 +123,12 @@ def encode_conversations(
     Args:
         vlm: The model whose template and tokenizer count.
         conversations: What to encode; image paths are absolute.
-        max_tokens: Longest part behind the first question.
+        max_tokens: Longest part after the first question.
         features: Keeps the features of the images where the model allows it, so that pixels can be
-            let go.
+            released.
 
     Raises:
-        ModelError: The template changes what is said, or a first question is longer than the model
+        ModelError: The template changes a text, or a first question is longer than the model
             can read.
     """
     asked = [

@@ -1,9 +1,9 @@
-"""Supervised fine-tuning on conversations: the first stage of LLaVA-RLHF, and the start of its policy.
+"""Supervised fine-tuning on conversations: LLaVA-RLHF's first stage and its policy's start.
 
 The loss is the mean negative log-likelihood of the answers' tokens and their ends over all that a
 step holds, which is what `transformers` computes from labels that are −100 elsewhere. Questions are
-context. A conversation of several turns is one forward behind the first question; the frozen vision
-tower's features are computed once an image.
+context. A conversation of several turns is one forward after the first question; the frozen vision
+tower's features are computed once per image.
 """
 
 from collections.abc import Mapping
@@ -62,8 +62,7 @@ def train_sft(
             and `completion`) and `image` or `images`; or `Conversation` records.
             Images are PIL images, bytes or paths. It is written into `run_dir/data`.
         judged_by: Who wrote the answers, where `data` does not say so.
-        resume: Go on where a run in `run_dir` was interrupted; gives the same weights as without
-            the interruption.
+        resume: Resume the run in `run_dir`; gives the same weights as without the interruption.
         evaluate: Measures the model on validation scenes, before training and at every evaluation.
         choose: How the checkpoint is chosen; by default least hallucination that keeps coverage
             where `evaluate` is given, least loss where conversations are held out, else the last
@@ -169,7 +168,7 @@ class SftTrainer(LossTrainer[PreparedConversation, ConversationBatch]):
         super().__init__(vlm, rows, course, evaluate=evaluate)
 
     def batch_loss(self, batch: ConversationBatch) -> RowLosses:
-        """Negative log-likelihood in nats of each conversation's answers (B), summed over their tokens."""
+        """Negative log-likelihood (nats) of each conversation's answers, summed over tokens."""
         keys = batch["image_keys"]
         image_outputs = None if keys is None else self._features.load(keys)
         branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
@@ -177,5 +176,5 @@ class SftTrainer(LossTrainer[PreparedConversation, ConversationBatch]):
         return RowLosses(-(logprobs * batch["learnt_mask"]).sum((1, 2)), {})
 
     def batch_items(self, batch: ConversationBatch) -> int:
-        """Learnt tokens of a batch: a step's loss is a mean over tokens, as `transformers` computes it."""
+        """Learnt tokens of a batch: a step's loss is their mean, as `transformers` computes it."""
         return learnt_tokens(batch)
