@@ -68,5 +68,5 @@ def facts_faults(facts: Facts, prompts: dict[str, Prompt]) -> list[str]:
 def _of_another_image(prompt: Prompt, image_id: str) -> str:
     return (
         f"these facts for prompt {prompt.id!r} are of another image: {image_id!r}, the prompt asks"
-        f" about {prompt.known_image!r}. Mend `image_id` or `prompt_id`."
+        f" about {prompt.known_image!r}. Fix `image_id` or `prompt_id`."
     )

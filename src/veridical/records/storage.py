@@ -112,7 +112,7 @@ def read_records(
     bad = [(row.line, row.raw, row.fault) for row in rows if row.fault is not None]
     if bad and not skip_bad:
         faults = [Fault(path, line, message) for line, _, message in bad]
-        raise DataError(faults, advice="Mend these lines, or leave them out with --skip-bad.")
+        raise DataError(faults, advice="Fix these lines, or leave them out with --skip-bad.")
     if bad:
         quarantine_rows(path, bad, to=quarantine)
     return [row.record for row in rows if row.record is not None]

@@ -211,7 +211,10 @@ def _mean(name: str, values: Sequence[float]) -> Line:
     low, high = np.quantile(draws.mean(axis=1), (0.025, 0.975))
     value = mean(values)
     metric = Metric(
-        value=value, n=n, low=min(float(low), value), high=max(float(high), value),
+        value=value,
+        n=n,
+        low=min(float(low), value),
+        high=max(float(high), value),
         method="bootstrap",
-    )  # fmt: skip
+    )
     return Line(name, metric)

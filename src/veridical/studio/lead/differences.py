@@ -94,9 +94,12 @@ def settle(
     if found is None or judgement_id not in {None, *(row.id for row in found.judged)}:
         raise ConfigError("That judgement is not a current one of this item. Reload the page.")
     values = {
-        "item_id": item_id, "person_id": who, "judgement_id": judgement_id, "note": note,
+        "item_id": item_id,
+        "person_id": who,
+        "judgement_id": judgement_id,
+        "note": note,
         "created": now_ms(),
-    }  # fmt: skip
+    }
     connection.execute(insert(settlement).values(values))
 
 

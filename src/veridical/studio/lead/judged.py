@@ -44,15 +44,25 @@ def read_judged(connection: Connection, *, item_id: int | None = None) -> list[J
     """The current judgement of every slot that has one, in a fixed order."""
     query = (
         select(
-            judgement.c.id, judgement.c.item_id, item.c.key, person.c.name, person.c.source,
-            slot.c.purpose, slot.c.round, slot.c.flipped, judgement.c.outcome,
-            judgement.c.payload, judgement.c.seconds, judgement.c.submitted, item.c.premarked,
+            judgement.c.id,
+            judgement.c.item_id,
+            item.c.key,
+            person.c.name,
+            person.c.source,
+            slot.c.purpose,
+            slot.c.round,
+            slot.c.flipped,
+            judgement.c.outcome,
+            judgement.c.payload,
+            judgement.c.seconds,
+            judgement.c.submitted,
+            item.c.premarked,
         )
         .join(slot, slot.c.judgement_id == judgement.c.id)
         .join(person, person.c.id == judgement.c.person_id)
         .join(item, item.c.id == judgement.c.item_id)
         .order_by(judgement.c.item_id, slot.c.round, slot.c.number, judgement.c.id)
-    )  # fmt: skip
+    )
     if item_id is not None:
         query = query.where(judgement.c.item_id == item_id)
     return [

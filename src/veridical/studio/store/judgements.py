@@ -155,9 +155,11 @@ def reopen(
     sent = Submission(key, row.id, "undone", {}, now_ms(), 0.0, current.guideline)
     _add(connection, row, person_id, key, "undone", {}, "", sent)
     lease = {
-        "state": "leased", "judgement_id": None, "leased": now_ms(),
+        "state": "leased",
+        "judgement_id": None,
+        "leased": now_ms(),
         "lease_until": now_ms() + lease_ms(project),
-    }  # fmt: skip
+    }
     connection.execute(update(slot).where(slot.c.id == row.id).values(lease))
     if current.outcome == "judged":
         save_draft(connection, person_id, row.id, current.payload)
@@ -192,10 +194,17 @@ def _surplus(connection: Connection, person_id: int, lost: Row[Any]) -> Row[Any]
     if row is not None:
         return row
     values = {
-        "item_id": lost.item_id, "number": lost.number, "round": lost.round, "purpose": "surplus",
-        "flipped": lost.flipped, "state": "leased", "priority": lost.priority,
-        "person_id": person_id, "leased": lost.leased, "lease_until": now_ms(),
-    }  # fmt: skip
+        "item_id": lost.item_id,
+        "number": lost.number,
+        "round": lost.round,
+        "purpose": "surplus",
+        "flipped": lost.flipped,
+        "state": "leased",
+        "priority": lost.priority,
+        "person_id": person_id,
+        "leased": lost.leased,
+        "lease_until": now_ms(),
+    }
     connection.execute(insert(slot).values(values))
     return connection.execute(own).one()
 
@@ -227,11 +236,19 @@ def _add(
         select(func.max(judgement.c.revision)).where(judgement.c.slot_id == row.id)
     )
     values = {
-        "id": key, "slot_id": row.id, "item_id": row.item_id, "person_id": person_id,
-        "revision": int(last or 0) + 1, "outcome": outcome, "payload": payload, "body": body,
-        "guideline": sent.guideline, "shown": sent.shown, "submitted": now_ms(),
+        "id": key,
+        "slot_id": row.id,
+        "item_id": row.item_id,
+        "person_id": person_id,
+        "revision": int(last or 0) + 1,
+        "outcome": outcome,
+        "payload": payload,
+        "body": body,
+        "guideline": sent.guideline,
+        "shown": sent.shown,
+        "submitted": now_ms(),
         "seconds": sent.seconds,
-    }  # fmt: skip
+    }
     connection.execute(insert(judgement).values(values))
 
 

@@ -141,9 +141,11 @@ def _serve_repeat(connection: Connection, project: Project, person_id: int) -> i
         again.c.item_id == slot.c.item_id, again.c.person_id == person_id, again.c.round == 1
     )
     mine = select(slot).where(
-        slot.c.person_id == person_id, slot.c.state == "done", slot.c.round == 0,
+        slot.c.person_id == person_id,
+        slot.c.state == "done",
+        slot.c.round == 0,
         slot.c.purpose == "main",
-    )  # fmt: skip
+    )
     newest = mine.order_by(slot.c.leased.desc()).offset(project.settings.repeat_after - 1).limit(1)
     border = connection.execute(newest).first()
     if border is None:
@@ -154,9 +156,13 @@ def _serve_repeat(connection: Connection, project: Project, person_id: int) -> i
     if row is None:
         return None
     values = _lease(person_id, project) | {
-        "item_id": row.item_id, "number": row.number, "round": 1, "purpose": "repeat",
-        "flipped": not row.flipped, "priority": 0.0,
-    }  # fmt: skip
+        "item_id": row.item_id,
+        "number": row.number,
+        "round": 1,
+        "purpose": "repeat",
+        "flipped": not row.flipped,
+        "priority": 0.0,
+    }
     return _insert(connection, values)
 
 
@@ -171,9 +177,13 @@ def _own_slot(
     number: int,
 ) -> int:
     values = _lease(person_id, project) | {
-        "item_id": item_id, "number": number, "round": 0, "purpose": purpose, "priority": 0.0,
+        "item_id": item_id,
+        "number": number,
+        "round": 0,
+        "purpose": purpose,
+        "priority": 0.0,
         "flipped": flipped_side(project.secret, key, person_id),
-    }  # fmt: skip
+    }
     return _insert(connection, values)
 
 

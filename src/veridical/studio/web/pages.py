@@ -88,15 +88,20 @@ def _judged(connection: Connection, person_id: int) -> int:
 def _history(connection: Connection, person_id: int) -> list[dict[str, Any]]:
     rows = connection.execute(
         select(
-            slot.c.id, slot.c.state, judgement.c.outcome, judgement.c.payload,
-            judgement.c.submitted, judgement.c.seconds, item.c.question,
+            slot.c.id,
+            slot.c.state,
+            judgement.c.outcome,
+            judgement.c.payload,
+            judgement.c.submitted,
+            judgement.c.seconds,
+            item.c.question,
         )
         .join(judgement, judgement.c.id == slot.c.judgement_id)
         .join(item, item.c.id == slot.c.item_id)
         .where(slot.c.person_id == person_id)
         .order_by(judgement.c.submitted.desc())
         .limit(100)
-    )  # fmt: skip
+    )
     return [dict(row._mapping) | {"said": _said(row.outcome, row.payload)} for row in rows]
 
 

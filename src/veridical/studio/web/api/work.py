@@ -194,9 +194,14 @@ def judge(sent: JudgementRequest, who: Author, studio: StudioOf) -> Saved:
         now = now_ms()
         started = min(sent.shown, now)
         submission = Submission(
-            str(sent.key), sent.slot, sent.outcome, payload, started,
-            round(min(sent.seconds, max(0.0, (now - started) / 1000 + 1)), 3), version,
-        )  # fmt: skip
+            str(sent.key),
+            sent.slot,
+            sent.outcome,
+            payload,
+            started,
+            round(min(sent.seconds, max(0.0, (now - started) / 1000 + 1)), 3),
+            version,
+        )
         kept = submit(connection, who.id, submission)
         feedback = None
         if sent.outcome == "judged":
