@@ -1,10 +1,11 @@
 """Answers that were paid for, kept on disk by the content of their request, whole or not at all."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from veridical.errors import ConfigError, DataError, Fault, StorageError
 from veridical.files import read_bytes, remove_leftovers, write_text_atomically
@@ -62,27 +63,25 @@ class AnswerCache:
             ConfigError: Another run holds it.
             StorageError: The disk refused.
         """
+        lock = FileLock(self.folder / ".lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = (self.folder / ".lock").open("w")
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise ConfigError(
+                f"Another run is using the cache `{self.folder}`. Wait for it, or name another"
+                " folder."
+            ) from None
         except OSError as error:
             raise StorageError(
                 f"Cannot write into the cache `{self.folder}`: {error.strerror}. Nothing was asked."
                 " Name another folder, or check its permissions."
             ) from error
-        with file:
-            if sys.platform != "win32":  # there, two runs at once are not kept apart
-                import fcntl
-
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
-                    raise ConfigError(
-                        f"Another run is using the cache `{self.folder}`. Wait for it, or name"
-                        " another folder."
-                    ) from error
-                remove_leftovers(self.folder)
+        try:
+            remove_leftovers(self.folder)
             yield
+        finally:
+            lock.release()
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
