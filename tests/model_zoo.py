@@ -1,7 +1,7 @@
 """Random miniatures of the model families that people use, in the layout of the hub.
 
-Each has its own processor, tokenizer and chat template; images go through PIL. `build(name, folder)`
-writes one; `NAMES` lists them.
+Each has its own processor, tokenizer and chat template; images go through PIL. `build(name,
+folder)` writes one; `NAMES` lists them.
 """
 
 from collections.abc import Callable

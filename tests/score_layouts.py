@@ -1,4 +1,4 @@
-"""One set of answers in the layouts that answers circulate in: wrappers, tables, other tools' outputs."""
+"""One set of answers in all layouts that circulate: wrappers, tables, other tools' outputs."""
 
 import csv
 import gzip

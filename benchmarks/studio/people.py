@@ -1,4 +1,4 @@
-"""Simulated annotators over HTTP: each asks for an item, thinks, judges, and tries again until it is
+"""Simulated annotators over HTTP: each asks for an item, thinks, judges, and retries until it is
 acknowledged, as the page's outbox does. Standard library only, so that the client costs little."""
 
 import http.client

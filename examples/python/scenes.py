@@ -1,4 +1,4 @@
-"""A few drawn scenes with a true and a wrong description each: data for the examples in this folder.
+"""A few drawn scenes, each with a true and a wrong description: data for the examples here.
 
 Put your own pictures and texts in their place: rows with the same keys, from anywhere.
 """

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning from Python: rows with messages (or prompt and completion) and a PIL image.
+"""Fine-tuning from Python: rows with messages (or prompt and completion) and a PIL image.
 
 python train_sft.py runs/sft
 

@@ -68,11 +68,6 @@ def test_every_module_can_be_imported_and_says_what_it_is_for(module):
     assert doc.strip().splitlines()[0].rstrip().endswith((".", ":", "…", "?"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_a_module_fits_in_the_head(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
-
-
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_is_a_drawer(module):
     assert not set(re.split(r"[._]", module)) & {

@@ -24,7 +24,7 @@ PAGE = ROOT / "docs" / "extending.md"
 
 @pytest.fixture
 def folder(tiny_llava_path, tmp_path):
-    """What a reader has: a model, pictures, prompts, corrections; and the page's package installed."""
+    """What a reader has: a model, pictures, prompts, corrections, the page's package installed."""
     shutil.copytree(tiny_llava_path, tmp_path / "my-model")
     write_corrections(tmp_path / "corrections")
     write_prompts(tmp_path)

@@ -1,4 +1,4 @@
-"""Every family of the table, on a random miniature: what Veridical computes is what transformers does.
+"""Every family of the table, as a random miniature: Veridical computes what transformers does.
 
 The oracle is transformers alone: processor, one unpadded forward per response, log-softmax over all
 logits; `generate` for one prompt at a time.
@@ -91,7 +91,7 @@ def score_alone(vlm, number, ids):
 
 @torch.no_grad()
 def test_scores_are_those_of_plain_transformers(family):
-    """One, two and no images in one batch, padded left and right, K = 1, 2, 4, with LoRA and without."""
+    """One, two and no images in a batch, padded left and right, K = 1, 2, 4, LoRA or not."""
     vlm, numbers = family
     ids = [response.ids for response in encode_responses(vlm, RESPONSES)]
     for adapter in (False, True):

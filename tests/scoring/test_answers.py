@@ -1,4 +1,4 @@
-"""Which field is the answer: never guessed, never the question, never the truth, and told by name where unclear."""
+"""Which field is the answer: never guessed, never the question or the truth; named if unclear."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The same answers give the same score in whatever layout they come, and what a layout adds is listed."""
+"""The same answers give the same score in any layout, and what a layout adds is listed."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""What a judge says is read strictly: what is not plain is unparsed, never another number or verdict."""
+"""A judge's reply is read strictly: what is not plain is unparsed, never another verdict."""
 
 import time
 

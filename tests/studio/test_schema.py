@@ -1,4 +1,4 @@
-"""Whatever a signed-in lead sends, by the OpenAPI schema or beside it: never an answer of 500 and up."""
+"""Whatever a signed-in lead sends, within the OpenAPI schema or not: never a status of 500 or more."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings

@@ -1,4 +1,4 @@
-"""Servers that are killed, two servers on one PostgreSQL, a full disk: nothing is lost or doubled."""
+"""Killed servers, two servers on one PostgreSQL, a full disk: nothing is lost or doubled."""
 
 import sys
 import threading

@@ -77,8 +77,8 @@ class LazyGroup(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             log(
-                "\nInterrupted. What was finished is kept; run the same command again to resume from"
-                " there."
+                "\nInterrupted. What was finished is kept; run the same command again to resume"
+                " from there."
             )
             raise typer.Exit(_INTERRUPTED) from error
         except (VeridicalError, ModuleNotFoundError, OSError) as error:

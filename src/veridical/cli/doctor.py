@@ -1,4 +1,4 @@
-"""`veridical doctor`: what is here, what is missing, and whether a model does what Veridical needs of it."""
+"""`veridical doctor`: what is installed, what is missing, and whether a model works."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def doctor(
         str | None, typer.Option(metavar="FOLDER", help="A PEFT adapter to put on the model.")
     ] = None,
 ) -> None:
-    """Show versions, devices, folders and packages; with --model: does it load, is its scoring right.
+    """Show versions, devices, folders and packages; with --model, whether the model works.
 
     Paste the output into a bug report. With --model, a drawn picture and two short responses are
     scored twice: each response on its own, and as branches that share one encoded prompt. The two

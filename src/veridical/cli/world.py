@@ -25,8 +25,8 @@ def make(
         Path | None,
         typer.Option(
             help=(
-                "Also write the scenes here as benchmarks (POPE, CHAIR, MMHal, AMBER), with a recipe"
-                " for evaluate."
+                "Also write the scenes here as benchmarks (POPE, CHAIR, MMHal, AMBER), with a"
+                " recipe for evaluate."
             )
         ),
     ] = None,

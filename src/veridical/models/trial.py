@@ -1,4 +1,4 @@
-"""Try a model out: does it load, do branches give what plain scoring gives, does the picture reach the scores."""
+"""Try a model out: does it load, do branches agree with plain scoring, does the picture count."""
 
 import time
 from typing import NamedTuple

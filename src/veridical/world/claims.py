@@ -1,6 +1,6 @@
 """What a text claims about a picture: a tolerant parser of the world's language.
 
-Works on any text: words that are not a number, colour, noun or place are passed over. A claim is read
+Works on any text: words that are not a number, colour, noun or place are skipped. A claim is read
 sentence by sentence; in one sentence each noun takes the number and colour words that stand between
 it and the noun before, and the sentence's place (where there are several, the nearest one not yet
 taken, looking forward first). A noun that is denied ("there is no knife") is not a claim.

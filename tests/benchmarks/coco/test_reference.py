@@ -191,7 +191,7 @@ class Evil:
         pickle.dumps(Evil()),
         pickle.dumps({"imid_to_objects": Evil()}),
         pickle.dumps([1, 2]),
-        b"\x80\x04r\xff\xff\xff\x7f.",  # remembers object number 2^31, which reserves memory for all
+        b"\x80\x04r\xff\xff\xff\x7f.",  # object number 2^31 reserves memory for all
         b"cos\nsystem\n(S'true'\ntR.",
         b"\x80\x04",
         b"",

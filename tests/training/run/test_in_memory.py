@@ -1,4 +1,4 @@
-"""Training from Python on data in memory: it is written into the run directory, and that repeats the run."""
+"""Training from Python on data in memory: it is written into the run directory for a repeat."""
 
 import io
 import json

@@ -1,9 +1,10 @@
 """Judgements as records, in a folder that `veridical train` takes as it is.
 
 "Nothing wrong" is a correction with equal texts: it teaches nothing, and says how often there is
-something to correct. The same database gives the same bytes. Of an item that several people judged one record goes out
-by default: the one that was settled on, else what most say (comparisons), the middle score
-(ratings), or the first correction; `every` gives all. The manifest counts what is left out.
+something to correct. The same database gives the same bytes. Of an item that several people judged
+one record goes out by default: the one that was settled on, else what most say (comparisons), the
+middle score (ratings), or the first correction; `every` gives all. The manifest counts what is left
+out.
 """
 
 from collections import Counter

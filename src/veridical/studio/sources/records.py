@@ -55,7 +55,7 @@ class _Prompts:
 def run_items(
     folder: Path, task: Task, *, prompts: Path | None, outside: bool
 ) -> Iterator[Callable[[], NewItem]]:
-    """What makes the items of one run: one per response, or per prompt with two samples to compare."""
+    """What makes the items of one run: one per response, or per prompt with two samples."""
     found, responses = _run(folder, prompts=prompts, outside=outside)
     if task != "compare":
         for response in responses:

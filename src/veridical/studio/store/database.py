@@ -1,8 +1,8 @@
 """One database: SQLite beside the project's pictures by default, PostgreSQL by its URL.
 
 SQLite is opened in WAL mode with full synchronisation, so that an acknowledged judgement survives a
-crash and a power cut; all writers queue behind one lock, those of other processes (an import) behind
-a locked file, instead of SQLite's busy handler, which starves people under load. Reads go on beside
+crash and a power cut; all writers queue behind one lock, those of other processes (an import)
+behind a locked file, instead of SQLite's busy handler, which starves people under load. Reads go on beside
 the writer.
 """
 

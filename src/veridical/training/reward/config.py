@@ -113,7 +113,7 @@ class RewardTrainSection(TrainSection):
     seed: int = Field(default=0, ge=0)
     """Root seed of the split, the first weights and the order of comparisons and facts."""
     evaluation_steps: int = Field(default=0, ge=0)
-    """Optimiser steps between evaluations on held-out comparisons, each of which makes a candidate
+    """Optimiser steps between evaluations on held-out comparisons; each makes a candidate
     checkpoint; 0: at the end of every epoch. LLaVA-RLHF: 50; it used the one at step 200 of about
     279."""
     gradient_checkpointing: bool = False
