@@ -124,6 +124,7 @@ def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None 
         for file in (folder / chosen).iterdir():
             file.replace(folder / file.name)
         shutil.rmtree(folder / chosen)
+    (folder / "README.md").unlink(missing_ok=True)  # an empty card that names a local path
     return folder
 
 

@@ -40,6 +40,17 @@ def test_a_file_cut_short_or_missing_makes_it_half_written(tmp_path):
     assert not is_complete(point)
 
 
+def test_flipped_bytes_are_found_and_named(tmp_path):
+    """The size is as it was, so that only the hash can tell; an earlier point is used if there is one."""
+    point = resume_point(tmp_path, 2)
+    (point / "optimizer.pt").write_bytes(b"12345679")
+    assert not is_complete(point)
+    with pytest.raises(StorageError, match=r"checkpoint-2/optimizer.pt` differs from what was"):
+        find_resume_point(tmp_path)
+    earlier = resume_point(tmp_path, 1)
+    assert find_resume_point(tmp_path) == earlier
+
+
 def test_a_mark_that_is_no_mark_counts_for_nothing(tmp_path):
     point = resume_point(tmp_path, 1)
     (point / "complete.json").write_text("{")

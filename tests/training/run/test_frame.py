@@ -107,7 +107,10 @@ def test_two_processes_then_a_kill_then_changed_corrections(
 
     corrections.write_bytes(before)
     capfd.readouterr()
+    leftover = run_dir / "resume" / ".trainable.safetensors.0a1b2c3d.safetensors"
+    leftover.write_bytes(b"half")
     resumed = train_dpo(own_recipe, run_dir, resume=True, **how)
+    assert not leftover.exists()
     assert same_weights(untouched, resumed)
     losses = [
         [line["loss"] for line in lines_of(run.run_dir, "train")] for run in (untouched, resumed)
@@ -173,6 +176,20 @@ def test_what_was_only_prepared_may_be_started_over(own_recipe, tmp_path, monkey
     with pytest.raises(ConfigError, match="start again without --resume"):
         train_dpo(own_recipe, tmp_path / "run", resume=True)
     train_dpo(own_recipe, tmp_path / "run")
+
+
+def test_too_few_images_for_the_share_name_the_setting_before_the_model_is_loaded(
+    own_recipe, tmp_path, monkeypatch
+):
+    from veridical.training.preference import train as preference
+
+    def load(settings):
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr(preference, "load_for_training", load)
+    data = own_recipe.data.model_copy(update={"validation_fraction": 0.01})
+    with pytest.raises(ConfigError, match=r"`data.validation_fraction` = 0.01 splits 6 images"):
+        train_dpo(own_recipe.model_copy(update={"data": data}), tmp_path / "run")
 
 
 def test_files_that_are_gone_or_new_count_as_changed(tmp_path):

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from veridical.errors import ConfigError
-from veridical.feedback.pairs import split_by_image
 from veridical.files import read_jsonl_rows, write_json_atomically
 from veridical.progress import log
 from veridical.rewards.protocol import AnyReward, reward_name
@@ -39,6 +38,7 @@ from veridical.training.run.directory import METRICS_FILE
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
+from veridical.training.run.splits import hold_out
 from veridical.training.run.trained_model import mixed_precision, precision_name, weights_name
 
 __all__ = ["HELD_OUT", "HeldOutPrompt", "measure_held_out", "train_ppo"]
@@ -225,10 +225,10 @@ def _read(roles: Roles, reward: AnyReward, recipe: PpoRecipe, run_dir: Path) -> 
         prompts = read(data.prompts)
         if data.held_out:
             return {"train": prompts, "held out": read(data.held_out)}
-    if not data.held_out_fraction:
-        return {"train": prompts, "held out": []}
-    shares: Mapping[str, float] = {
-        "train": 1 - data.held_out_fraction,
-        "held out": data.held_out_fraction,
-    }
-    return split_by_image(prompts, shares, seed=recipe.train.seed)
+    learnt, kept = hold_out(
+        prompts,
+        data.held_out_fraction,
+        setting="data.held_out_fraction",
+        seed=recipe.train.seed,
+    )
+    return {"train": learnt, "held out": kept}

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import final
 
-from veridical.feedback.pairs import split_by_image
 from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
@@ -34,6 +33,7 @@ from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_t
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
+from veridical.training.run.splits import hold_out
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -96,12 +96,13 @@ def _prepare(
 ) -> Prepared:
     recipe, clock = run.recipe, run.clock
     pairs = read_pairs(recipe.data, quarantine=run.folder / "bad_rows.jsonl")
+    _split(pairs, recipe)  # too few images show before the model is loaded
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
     run.check_base(recipe.model.base, model_hash(vlm.model))
     clock.lap("loading")
     pairs = reject_texts(vlm, pairs, recipe.data, quarantine=run.folder / "bad_texts.jsonl")
-    parts = _split(pairs, recipe)
+    train, validation = _split(pairs, recipe)
     cache = run.cache(recipe.train.cache)
     precision = precision_name(bf16=recipe.train.bf16)
     autocast = mixed_precision(vlm, bf16=recipe.train.bf16)
@@ -110,7 +111,7 @@ def _prepare(
     with autocast():
         prepared, statistics = encode_pairs(
             vlm,
-            [*parts["train"], *parts["validation"]],
+            [*train, *validation],
             recipe.objective,
             max_response_tokens=recipe.data.max_response_tokens,
             features=features,
@@ -130,7 +131,7 @@ def _prepare(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
     scored = list(zip(prepared, references, strict=True))
-    held_out = {pair.id for pair in parts["validation"]}
+    held_out = {pair.id for pair in validation}
     rows = Rows(
         [row for row in scored if row[0].id not in held_out],
         [row for row in scored if row[0].id in held_out],
@@ -195,8 +196,6 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
         )
 
 
-def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> dict[str, list[Pair]]:
+def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> tuple[list[Pair], list[Pair]]:
     share = recipe.data.validation_fraction
-    if not share:
-        return {"train": list(pairs), "validation": []}
-    return split_by_image(pairs, {"train": 1 - share, "validation": share}, seed=recipe.train.seed)
+    return hold_out(pairs, share, setting="data.validation_fraction", seed=recipe.train.seed)

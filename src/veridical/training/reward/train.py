@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from veridical.evaluation.reward_model import read_held_out, report_rewards, summary_line
-from veridical.feedback.pairs import split_by_image
 from veridical.files import write_json_atomically
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
@@ -40,6 +39,7 @@ from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_t
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
 from veridical.training.run.loss_trainer import Rows
+from veridical.training.run.splits import hold_out
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -197,12 +197,10 @@ def _read(recipe: RewardRecipe, run_dir: Path) -> tuple[ReadComparisons, ReadCom
     share = recipe.data.validation_fraction
     if len(found) == 1:
         (whole,) = found
-        parts = {"train": whole.pairs, "held_out": []}
-        if share:
-            parts = split_by_image(
-                whole.pairs, {"train": 1 - share, "held_out": share}, seed=recipe.train.seed
-            )
-        found = [whole._replace(pairs=parts["train"]), ReadComparisons(parts["held_out"], {})]
+        learnt, kept = hold_out(
+            whole.pairs, share, setting="data.validation_fraction", seed=recipe.train.seed
+        )
+        found = [whole._replace(pairs=learnt), ReadComparisons(kept, {})]
     train, held_out = found
     if from_file:
         train = train._replace(

@@ -1,8 +1,8 @@
 """Resume points that are whole or do not count: what a killed run left half-written is removed.
 
 A resume point is a folder that the trainer fills file by file (weights that learn, optimiser,
-schedule, random states, progress). The last thing written is `complete.json` with the size of every
-file; a folder without it, or with a file of another size, does not count.
+schedule, random states, progress). The last thing written is `complete.json` with size and hash of
+every file; a folder without it, or with other files, does not count.
 """
 
 import shutil
@@ -17,8 +17,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from veridical.errors import StorageError
-from veridical.files import atomic_path, write_json_atomically, write_text_atomically
+from veridical.files import (
+    atomic_path,
+    hash_file,
+    write_json_atomically,
+    write_text_atomically,
+)
 from veridical.models.loading import unwrap
+from veridical.progress import log
 from veridical.training.run.choice import ChoiceRule
 
 _MARK = "complete.json"
@@ -64,34 +70,71 @@ class RunProgress(BaseModel):
         return rule.key({**candidate.metrics, "step": candidate.step}, self.base or {})
 
 
+class _Mark(BaseModel):
+    bytes: dict[str, int]
+    sha256: dict[str, str] = {}
+
+
 def mark_complete(folder: Path) -> None:
-    """Declare a resume point whole."""
-    sizes = {
-        p.relative_to(folder).as_posix(): p.stat().st_size for p in folder.rglob("*") if p.is_file()
-    }
-    write_json_atomically(folder / _MARK, {"bytes": sizes})
+    """Declare a resume point whole: note the size and the hash of each of its files."""
+    files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    mark = _Mark(
+        bytes={name: path.stat().st_size for name, path in files.items()},
+        sha256={name: hash_file(path) for name, path in files.items()},
+    )
+    write_json_atomically(folder / _MARK, mark.model_dump())
 
 
 def is_complete(folder: Path) -> bool:
     """Whether a resume point was written to its end and still is what was written."""
+    mark = _read_mark(folder)
+    return mark is not None and not _damaged_files(folder, mark)
+
+
+def _read_mark(folder: Path) -> _Mark | None:
     try:
-        mark = _Mark.model_validate_json((folder / _MARK).read_bytes())
+        return _Mark.model_validate_json((folder / _MARK).read_bytes())
     except (OSError, ValidationError):
-        return False
-    return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == size
+        return None
+
+
+def _damaged_files(folder: Path, mark: _Mark) -> list[str]:
+    """Files that are missing, or are not what was written."""
+    return [
+        name
         for name, size in mark.bytes.items()
-    )
+        if not _is_as_written(folder / name, size, mark.sha256.get(name))
+    ]
 
 
-class _Mark(BaseModel):
-    bytes: dict[str, int]
+def _is_as_written(path: Path, size: int, sha256: str | None) -> bool:
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    return sha256 is None or hash_file(path) == sha256
 
 
 def find_resume_point(folder: Path) -> Path | None:
-    """Give the latest whole resume point below a folder."""
-    whole = [path for path in _resume_points(folder) if is_complete(path)]
-    return max(whole, key=_step_of, default=None)
+    """Give the latest whole resume point below a folder.
+
+    Raises:
+        StorageError: None is whole, and one was damaged after it had been written.
+    """
+    damaged: list[Path] = []
+    for point in sorted(_resume_points(folder), key=_step_of, reverse=True):
+        mark = _read_mark(point)
+        if mark is None:
+            continue  # half-written: the process was killed
+        wrong = _damaged_files(point, mark)
+        if not wrong:
+            return point
+        damaged += [point / name for name in wrong]
+        log(f"Warning: the resume point {point} is damaged ({', '.join(wrong)}) and is left out.")
+    if damaged:
+        raise StorageError(
+            f"No resume point in `{folder}` is whole: `{'`, `'.join(map(str, damaged))}` differs"
+            " from what was written. Remove that folder to start this run from the beginning."
+        )
+    return None
 
 
 def prune_resume_points(folder: Path, *, keep: Path | None) -> None:

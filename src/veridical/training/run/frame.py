@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 
 from veridical.errors import ConfigError
-from veridical.files import write_json_atomically
+from veridical.files import remove_leftovers, write_json_atomically
 from veridical.locks import locked
 from veridical.progress import log
 from veridical.records import Manifest
@@ -132,6 +132,7 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
         )
     weights, base = folder / method.weights, recipe.model.base
     with locked(folder):
+        remove_leftovers(folder)
         if method.place is not None:
             recipe = method.place(recipe, folder)
         finished = open_run(recipe, folder, fingerprint_inputs(recipe), resume=resume)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from veridical.feedback.pairs import split_by_image
 from veridical.models.branches import stack_responses
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
@@ -17,6 +16,7 @@ from veridical.records import Conversation, ImageRef
 from veridical.training.run.encoded_prompts import encode_all_prompts
 from veridical.training.run.loss_trainer import BranchTensors
 from veridical.training.run.refusal import reject_special_tokens
+from veridical.training.run.splits import hold_out
 from veridical.training.sft.config import ConversationSection
 
 
@@ -93,17 +93,13 @@ class _Keyed(NamedTuple):
 def split_conversations(
     conversations: Sequence[Conversation], *, validation_fraction: float, seed: int
 ) -> tuple[list[Conversation], list[Conversation]]:
-    """Split into training and validation; no image is on both sides, see `split_by_image`."""
-    if not validation_fraction:
-        return list(conversations), []
+    """Split into training and validation; no image is on both sides, see `hold_out`."""
     keyed = [
         _Keyed(row.image or ImageRef(path=f"no image: {row.id}"), row) for row in conversations
     ]
-    shares = {"train": 1 - validation_fraction, "validation": validation_fraction}
-    parts = split_by_image(keyed, shares, seed=seed)
-    return [item.conversation for item in parts["train"]], [
-        item.conversation for item in parts["validation"]
-    ]
+    parts = hold_out(keyed, validation_fraction, setting="data.validation_fraction", seed=seed)
+    train, validation = ([item.conversation for item in part] for part in parts)
+    return train, validation
 
 
 class _FirstQuestion(NamedTuple):
