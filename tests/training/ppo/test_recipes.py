@@ -103,9 +103,9 @@ def test_the_memory_is_reckoned_from_the_models_own_shape(card):
     assert said("with gradients and AdamW # GB") == pytest.approx(4 * 4 * learning / 1e9, rel=0.03)
     assert said("the reward's adapter # GB") == pytest.approx(4 * adapter / 1e9, rel=0.07)
     a_token = 2 * shape.num_hidden_layers * shape.hidden_size * 2
-    assert said("# MB a token") == pytest.approx(a_token / 1e6, rel=0.05)
+    assert said("# MB per token") == pytest.approx(a_token / 1e6, rel=0.05)
     longest = 900 * recipe.rollout.batch_size * recipe.rollout.samples
-    assert said("MB a token, # GB") == pytest.approx(longest * a_token / 1e9, rel=0.05)
+    assert said("MB per token, # GB") == pytest.approx(longest * a_token / 1e9, rel=0.05)
     whole = sum(p.numel() for p in model.parameters())
     if recipe.model.quantization == "none":
         base = [said("one base in bfloat16 # GB")]
@@ -129,7 +129,7 @@ def test_the_memory_is_reckoned_from_the_models_own_shape(card):
         sum(base)
         + said("AdamW # GB")
         + said("the reward's adapter # GB")
-        + said("MB a token, # GB")
+        + said("MB per token, # GB")
     )
     assert at_most <= said("In all about # GB") + 0.1
     assert said("In all about # GB") < card
