@@ -26,6 +26,7 @@ from pydantic_core import PydanticUndefined
 import veridical
 from veridical import cli, records
 from veridical.config import Recipe, SectionByName
+from veridical.models.architectures.table import ARCHITECTURES, UNSUPPORTED
 from veridical.scoring.page import benchmark_index, benchmark_page
 from veridical.scoring.registry import find_benchmark, own_benchmark_names
 
@@ -74,6 +75,7 @@ def pages() -> dict[str, str]:
         "reference/recipes.md": _recipes_page(),
         "reference/records.md": _records_page(),
         "reference/cli.md": _cli_page(),
+        "reference/architectures.md": _architectures_page(),
         **_benchmark_pages(),
     }
 
@@ -126,6 +128,45 @@ def _benchmark_pages() -> dict[str, str]:
         f"benchmarks/{one.name}.md": _joined([_NOTE_ON_CARDS, benchmark_page(one)]) for one in made
     }
     return {"benchmarks/README.md": _joined(index), **pages}
+
+
+def _architectures_page() -> str:
+    head = "| `model_type` | models | attention | scoring | decoding | needs | proven |"
+    rows = [head, "| --- " * 7 + "|"]
+    for name, row in sorted(ARCHITECTURES.items()):
+        scoring = "branches" if row.branches else "a prompt copy per response"
+        decoding = "lean loop" if row.branches else "`generate`"
+        proven = "yes" if row.proven else "no"
+        cells = [f"`{name}`", row.models, row.attention, scoring, decoding]
+        rows.append("| " + " | ".join([*cells, ", ".join(row.packages) or "–", proven]) + " |")
+    refused = [f"- `{name}`: {reason}." for name, reason in UNSUPPORTED.items()]
+    return _joined(
+        [
+            _NOTE,
+            "# Architectures\n",
+            (
+                "Families of vision-language models and the path that each takes. All verbs stand"
+                " on the same two functions, scoring and generation.\n"
+            ),
+            "\n".join(rows) + "\n",
+            (
+                '"Proven" means: on a random miniature (without torchvision), token'
+                " log-probabilities equal those of plain transformers within 1e-5 nats, for prompts"
+                " with one image, with two and with none as far as its processor takes them, padded"
+                " left (K = 1, 4) and right (K = 2), with LoRA and without; greedy responses equal"
+                " those of `generate`; both decoding paths draw the same samples; an adapter lands"
+                " in the language model alone (`tests/models/test_conformance.py`). Real weights"
+                " are for `veridical doctor --model` to check. A family takes branches only with a"
+                " decoder and rotary positions that are known to allow them; otherwise it takes"
+                " prompt copies, and says why.\n"
+            ),
+            (
+                "A family that is not listed takes prompt copies and `generate`, and the first batch"
+                " of its training is checked. Not supported, and refused when loaded:\n"
+            ),
+            "\n".join([*refused, "- encoder-decoders."]) + "\n",
+        ]
+    )
 
 
 def _recipes_page() -> str:

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from veridical.judges.settings import JudgeSettings as JudgeSettings
     from veridical.models.branches import BranchBatch as BranchBatch
     from veridical.models.branches import score_branches as score_branches
+    from veridical.models.checks.model import check_model as check_model
     from veridical.models.generation import generate_responses as generate_responses
     from veridical.models.loading import VisionLanguageModel as VisionLanguageModel
     from veridical.models.loading import load_model as load_model
-    from veridical.models.trial import try_model as try_model
     from veridical.records import BenchmarkScore as BenchmarkScore
     from veridical.records import Comparison as Comparison
     from veridical.records import Conversation as Conversation
@@ -123,12 +123,12 @@ _HOMES = {
         "BranchBatch",
         "score_branches",
     ),
+    "veridical.models.checks.model": ("check_model",),
     "veridical.models.generation": ("generate_responses",),
     "veridical.models.loading": (
         "VisionLanguageModel",
         "load_model",
     ),
-    "veridical.models.trial": ("try_model",),
     "veridical.records": (
         "BenchmarkScore",
         "Comparison",

@@ -12,7 +12,9 @@ import torch
 
 import model_zoo
 from miniatures import picture
+from veridical.errors import ModelError
 from veridical.models.architectures.parts import language_model
+from veridical.models.architectures.table import ARCHITECTURES, UNSUPPORTED
 from veridical.models.branches import (
     BranchBatch,
     no_branches_reason,
@@ -159,8 +161,47 @@ def test_samples_are_the_same_on_both_decoding_paths(family):
 def test_an_adapter_lands_in_the_language_model_alone(family):
     vlm, _ = family
     inside = {id(parameter) for parameter in language_model(vlm.model).parameters()}
-    worn = add_lora(vlm, LoraRecipe(rank=2))
-    decoder = {id(parameter) for parameter in language_model(worn.model).parameters()}
-    trained = [parameter for parameter in worn.model.parameters() if parameter.requires_grad]
+    adapted = add_lora(vlm, LoraRecipe(rank=2))
+    decoder = {id(parameter) for parameter in language_model(adapted.model).parameters()}
+    trained = [parameter for parameter in adapted.model.parameters() if parameter.requires_grad]
     assert trained
     assert all(id(parameter) in decoder - inside for parameter in trained)
+
+
+def test_the_fused_experts_of_a_mixture_are_adapted_too(folder_of):
+    vlm = load_model(folder_of("qwen3_vl_moe"), device="cpu")
+    with pytest.raises(ModelError, match="Fused experts take no dropout"):
+        add_lora(vlm, LoraRecipe(rank=2, dropout=0.1))
+    adapted = add_lora(vlm, LoraRecipe(rank=2))
+    trained = [name for name, p in adapted.model.named_parameters() if p.requires_grad]
+    assert any(".mlp.experts." in name for name in trained)
+
+
+def test_cross_attention_is_refused_at_loading(folder_of):
+    with pytest.raises(ModelError, match="`mllama`, which is not supported: its images enter by"):
+        load_model(folder_of("mllama"), device="cpu")
+
+
+def test_every_row_is_proven_or_says_that_it_is_not():
+    built = {name.partition(",")[0] for name in model_zoo.NAMES}
+    assert {name for name, row in ARCHITECTURES.items() if row.proven} == built - set(UNSUPPORTED)
+
+
+def test_a_picture_that_a_processor_cannot_read_is_a_clear_error(folder_of):
+    vlm = load_model(folder_of("qwen3_vl"), device="cpu")
+    with pytest.raises(ModelError, match=r"cannot read prompt 0 \(600×2\): absolute aspect ratio"):
+        encode_prompts(vlm, ["Hm?"], [picture(0, size=(600, 2))])
+
+
+def test_a_processor_without_patch_size_is_a_clear_error(folder_of):
+    vlm = load_model(folder_of("llava"), device="cpu")
+    vlm.processor.patch_size = None
+    with pytest.raises(ModelError, match="cannot read prompt 0"):
+        encode_prompts(vlm, ["Hm?"], [picture(0)])
+
+
+def test_a_template_that_wants_texts_is_a_clear_error(folder_of):
+    vlm = load_model(folder_of("llava"), device="cpu")
+    vlm.processor.chat_template = "{% for m in messages %}{{ m['content'] + 'x' }}{% endfor %}"
+    with pytest.raises(ModelError, match="cannot render a turn whose content is a list"):
+        encode_prompts(vlm, ["Hm?"], [picture(0)])

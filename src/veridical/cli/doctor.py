@@ -1,4 +1,4 @@
-"""`veridical doctor`: what is installed, what is missing, and whether a model works."""
+"""`veridical doctor`: what is installed, what is missing, and proof that a model works."""
 
 import os
 import shutil
@@ -30,21 +30,33 @@ def doctor(
     adapter: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="A PEFT adapter to put on the model.")
     ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="auto, float32, bfloat16 or float16; auto is the checkpoint's.")
+    ] = "auto",
+    trust_remote_code: Annotated[
+        bool, typer.Option(help="Run code that the model's repository carries.")
+    ] = False,
 ) -> None:
-    """Show versions, devices, folders and packages; with --model, whether the model works.
+    """Show versions, devices, folders and packages; with --model, prove that a model works.
 
-    Paste the output into a bug report. With --model, a drawn picture and two short responses are
-    scored twice: each response on its own, and as branches that share one encoded prompt. The two
-    must agree. Exit code 1 if they do not.
+    Paste the output into a bug report. With --model, drawn pictures and short responses go through
+    the model in every way that Veridical uses it: batches of several picture sizes, padding,
+    branches, generation, adapters, a training step. Each must agree with transformers alone. Exit
+    code 1 if one does not.
     """
     for section in (_versions(), _devices(), _folders(), _packages()):
         _show(section)
     if model is not None:
-        from veridical.models.trial import try_model
+        from veridical.models.checks.model import check_model
 
-        trial = try_model(model, adapter=adapter)
-        _show(Section("model", dict(trial.lines)))
-        if not trial.passed:
+        found = check_model(
+            model, adapter=adapter, dtype=dtype, trust_remote_code=trust_remote_code
+        )
+        _show(Section("model", dict(found.facts)))
+        verdicts = {True: "ok", False: "FAILED", None: "-"}
+        lines = {name: f"{verdicts[passed]:<6}  {text}" for name, passed, text in found.checks}
+        _show(Section("checks", lines))
+        if not found.passed:
             raise typer.Exit(1)
 
 

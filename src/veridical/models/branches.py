@@ -15,7 +15,7 @@ Where an architecture or attention kernel does not allow it, every response gets
 prompt (the plain path); the result is the same up to rounding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -26,6 +26,7 @@ from veridical.errors import ModelError
 from veridical.models.architectures.images import ImageOutputs, image_arguments
 from veridical.models.architectures.positions import log_once, no_fast_path_reason
 from veridical.models.branch_layout import Layout, lay_out_branches, lay_out_plain
+from veridical.models.checks.first_batch import check_first_batch
 from veridical.models.loading import Model, unwrap
 from veridical.models.token_scores import Sampling, score_logits, score_tokens
 
@@ -212,9 +213,26 @@ def branch_hidden_states(
     return states.masked_fill(~batch.response_mask.unsqueeze(-1), 0)
 
 
+def _check_first_batch(
+    model: Model, batch: BranchBatch, image_outputs: ImageOutputs | None
+) -> None:
+    mask = batch.response_mask
+
+    def score(prompt: Mapping[str, Tensor], ids: Tensor, *, plain: bool = False) -> Tensor:
+        other = BranchBatch(dict(prompt), ids, mask)
+        return score_branches(model, other, image_outputs=image_outputs, plain=plain)
+
+    prompt = batch.prompt
+    if image_outputs is not None:  # then pixels that may be there are not looked at
+        prompt = {key: value for key, value in prompt.items() if key != "pixel_values"}
+    check_first_batch(model, prompt, batch.response_ids, mask, score)
+
+
 def _lay_out(
     model: Model, batch: BranchBatch, image_outputs: ImageOutputs | None, *, plain: bool
 ) -> Layout:
+    if torch.is_grad_enabled():
+        _check_first_batch(model, batch, image_outputs)
     reason = None if plain else no_branches_reason(model)
     if reason is not None:
         log_once(f"Each response is scored after its own copy of the prompt: {reason}.")

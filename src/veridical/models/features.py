@@ -31,6 +31,8 @@ from veridical.models.hashing import model_hash, tensor_hash
 from veridical.models.loading import VisionLanguageModel, unwrap
 
 _MEMORY = 2 * 2**30
+_PIXELS = 2**28
+"""Bytes of pixels that stay in memory where features cannot be kept (256 MiB)."""
 
 
 class FeatureCache:
@@ -53,10 +55,18 @@ class FeatureCache:
         self._bytes = 0
         self._state: tuple[Any, ...] = ()
         self._prefix = ""
+        self._pixel_bytes = _PIXELS
         self.hits = 0
         """Images that were found."""
         self.misses = 0
         """Images that had to be encoded."""
+
+    def keep_pixels(self, size: int) -> bool:
+        """Whether so many bytes of a prompt's pixels may stay in memory; if so they count."""
+        if size > self._pixel_bytes:
+            return False
+        self._pixel_bytes -= size
+        return True
 
     def unavailable_reason(self) -> str | None:
         """Why features cannot be kept for this model as it is now; None if they can.

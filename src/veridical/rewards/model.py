@@ -68,8 +68,7 @@ class RewardModel:
             deviation: Standard deviation of the reward there.
 
         Raises:
-            ModelError: Facts after the response cannot be read by a head on the response's own
-                tokens.
+            ModelError: Facts after the response cannot be read by a head on its own tokens.
         """
         if template.facts_position == "after" and pooling != "last":
             raise ModelError(
@@ -132,19 +131,16 @@ class RewardModel:
     ) -> "RewardModel":
         """Put a saved reward adapter and its head on a base that is already loaded.
 
-        The base may have a policy's adapter; what is active and trainable on it stays so. A bare
-        base is wrapped by PEFT: use `.vlm` from then on.
+        What is active and trainable on it stays so. PEFT wraps a bare base: use `.vlm` from then on.
 
         Args:
             vlm: The base that the reward model was trained on.
             path: What `save` wrote.
             adapter_name: What to call the adapter.
-            check_base: "same" rejects a base of other weights; one of another precision is only
-                logged as unchecked.
+            check_base: "same" rejects a base of other weights.
 
         Raises:
-            ModelError: It is not a reward model, it has weights of its own, or base, tokenizer or
-                head do not fit it.
+            ModelError: It has weights of its own, or base, tokenizer or head do not fit it.
         """
         folder, card = Path(path), read_card(path)
         if card.weights == "model":
@@ -204,10 +200,16 @@ class RewardModel:
         *,
         features: FeatureCache | None = None,
         max_tokens: int = 0,
+        on_demand: bool = False,
     ) -> list[EncodedQuery]:
         """Turn queries into tokens by this model's template; see `queries.encode_queries`."""
         return encode_queries(
-            self.vlm, self.template, queries, features=features, max_tokens=max_tokens
+            self.vlm,
+            self.template,
+            queries,
+            features=features,
+            max_tokens=max_tokens,
+            on_demand=on_demand,
         )
 
     def rewards(self, batch: RewardBatch, *, image_outputs: ImageOutputs | None = None) -> Tensor:
@@ -294,7 +296,5 @@ class RewardModel:
 
     def collate(self, rows: Sequence[EncodedQuery]) -> RewardBatch:
         """Pad queries to one batch on the model's device."""
-        batch = collate_queries(rows, pad_token_id=self.vlm.tokenizer.pad_token_id)
-        return RewardBatch(
-            batch.branches.to(self.vlm.device), batch.own_mask.to(self.vlm.device), batch.image_keys
-        )
+        pad_token_id = self.vlm.tokenizer.pad_token_id
+        return collate_queries(rows, pad_token_id=pad_token_id).to(self.vlm.device)

@@ -6,9 +6,11 @@ in every branch.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -18,6 +20,7 @@ from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.encoding import (
     EncodedPrompt,
+    PromptTensors,
     encode_separately,
     release_pixels,
     stack_prompts,
@@ -76,6 +79,10 @@ class RewardBatch(NamedTuple):
     image_keys: list[str] | None
     """Keys of the images' features; None where the prompts hold pixels."""
 
+    def to(self, device: torch.device) -> "RewardBatch":
+        """Move all tensors."""
+        return RewardBatch(self.branches.to(device), self.own_mask.to(device), self.image_keys)
+
 
 def encode_queries(
     vlm: VisionLanguageModel,
@@ -84,6 +91,7 @@ def encode_queries(
     *,
     features: FeatureCache | None = None,
     max_tokens: int = 0,
+    on_demand: bool = False,
 ) -> list[EncodedQuery]:
     """Turn queries into tokens.
 
@@ -93,6 +101,8 @@ def encode_queries(
         queries: What to lay out; at least one.
         features: Keeps the images' features instead of their pixels, where the model allows it.
         max_tokens: Longest prompt with one branch; 0: what the model can read.
+        on_demand: Read the pixels of most queries again when a batch needs them, so that memory
+            does not grow with the queries.
 
     Raises:
         ModelError: A query does not fit the window, holds a placeholder or an end token, or has no
@@ -103,8 +113,13 @@ def encode_queries(
         _frame(vlm, template, query, texts) for query, texts in zip(queries, shown, strict=True)
     ]
     images = [_opened(query.image) for query in queries]
+    heads = [frame.head for frame in frames]
+    read = [
+        partial(_encode_again, vlm, head, query.image)
+        for head, query in zip(heads, queries, strict=True)
+    ]
     prompts = release_pixels(
-        encode_separately(vlm, [frame.head for frame in frames], images), features
+        encode_separately(vlm, heads, images), features, read=read if on_demand else None
     )
     tokens = _tokenize_responses(vlm, template, queries, frames)
     tails = {text: _tokenize_tail(vlm, text) for text in {frame.tail for frame in frames}}
@@ -163,6 +178,13 @@ def _frame(
 
 def _opened(image: Image.Image | ImageRef) -> Image.Image:
     return open_image(image, root=Path(image.path).parent) if isinstance(image, ImageRef) else image
+
+
+def _encode_again(
+    vlm: VisionLanguageModel, head: str, image: Image.Image | ImageRef
+) -> PromptTensors:
+    (prompt,) = encode_separately(vlm, [head], [_opened(image)])
+    return prompt
 
 
 def _with_verdict(vlm: VisionLanguageModel, tail: str, template: RewardTemplate) -> str:

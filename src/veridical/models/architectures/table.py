@@ -31,6 +31,8 @@ class Architecture(NamedTuple):
     """What inputs that go token by token hold after the prompt; 0 for those not named."""
     packages: tuple[str, ...] = ()
     """Packages that its processor needs beyond `veridical[train]`."""
+    proven: bool = True
+    """Whether the conformance tests run it; they go without torchvision."""
 
 
 _QWEN_MERGER = ("visual.merger", "visual.deepstack_merger_list")
@@ -38,7 +40,9 @@ _CONNECTOR = ("connector",)
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "aya_vision": Architecture("Aya Vision", branches=False),
-    "cohere2_vision": Architecture("Command A Vision", branches=False, packages=("torchvision",)),
+    "cohere2_vision": Architecture(
+        "Command A Vision", branches=False, packages=("torchvision",), proven=False
+    ),
     "deepseek_vl": Architecture("DeepSeek-VL", projector=("aligner",)),
     "gemma3": Architecture("Gemma 3, MedGemma", attention="image blocks", branches=False),
     "gemma4": Architecture(
@@ -49,16 +53,19 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "idefics3": Architecture("Idefics3", projector=_CONNECTOR),
     "internvl": Architecture("InternVL2.5, InternVL3"),
     "lfm2_vl": Architecture(
-        "LFM2-VL", attention="recurrent", branches=False, packages=("torchvision",)
+        "LFM2-VL", attention="recurrent", branches=False, packages=("torchvision",), proven=False
     ),
-    "llama4": Architecture("Llama 4", branches=False, packages=("torchvision",)),
+    "llama4": Architecture("Llama 4", branches=False, packages=("torchvision",), proven=False),
     "llava": Architecture("LLaVA-1.5, Pixtral 12B"),
     "llava_next": Architecture("LLaVA-NeXT (1.6)"),
     "llava_onevision": Architecture("LLaVA-OneVision"),
     "mistral3": Architecture("Mistral Small 3.1", packages=("torchvision",)),
     "ovis2": Architecture("Ovis2", projector=("visual_embeddings_table",)),
     "paligemma": Architecture(
-        "PaliGemma", attention="prefix", branches=False, continuation={"token_type_ids": 1}
+        "PaliGemma (with a chat template)",
+        attention="prefix",
+        branches=False,
+        continuation={"token_type_ids": 1},
     ),
     "qwen2_5_vl": Architecture("Qwen2.5-VL", projector=_QWEN_MERGER),
     "qwen2_vl": Architecture("Qwen2-VL", projector=_QWEN_MERGER),
@@ -67,7 +74,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "qwen3_vl": Architecture("Qwen3-VL", projector=_QWEN_MERGER),
     "qwen3_vl_moe": Architecture("Qwen3-VL-MoE", projector=_QWEN_MERGER),
-    "smolvlm": Architecture("SmolVLM, SmolVLM2", projector=_CONNECTOR, packages=("num2words",)),
+    "smolvlm": Architecture("SmolVLM, SmolVLM2", projector=_CONNECTOR),
     "vipllava": Architecture("ViP-LLaVA"),
 }
 """Rows by `model_type`."""

@@ -6,7 +6,7 @@ every prompt is encoded alone; a batch is then the prompts' tensors padded and c
 is what a processor does with several prompts at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from veridical.errors import ModelError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.processors import first_line
+from veridical.models.prompts.on_demand import PromptOnDemand, large_bytes
 from veridical.models.prompts.rendering import History, reject_placeholders, render_turns
 
 Images = Image.Image | Sequence[Image.Image] | None
@@ -30,8 +31,9 @@ PromptTensors = dict[str, Tensor]
 class EncodedPrompt(NamedTuple):
     """One prompt as tensors."""
 
-    prompt: PromptTensors
-    """A batch of one, not padded. Pixels are left out if the image's features are kept."""
+    prompt: Mapping[str, Tensor]
+    """A batch of one, not padded. Pixels are left out if the image's features are kept, and read
+    again on demand if there are many."""
     image_key: str | None
     """Key of the image's features in the `FeatureCache`; None if they are not kept."""
 
@@ -107,12 +109,36 @@ def encode_separately(
 
 
 def release_pixels(
-    prompts: Sequence[PromptTensors], features: FeatureCache | None
+    prompts: Sequence[PromptTensors],
+    features: FeatureCache | None,
+    *,
+    read: Sequence[Callable[[], PromptTensors]] | None = None,
 ) -> list[EncodedPrompt]:
-    """Replace the prompts' pixels by keys of cached features, where the model allows it."""
+    """Release the prompts' pixels, as far as they need not stay in memory.
+
+    Where the model allows it, keys of cached features take their place. Otherwise the first
+    prompts' pixels stay in memory (`FeatureCache.keep_pixels`), the others' are read on demand.
+
+    Args:
+        prompts: Encoded prompts, batches of one.
+        features: Where features are kept; None keeps the pixels.
+        read: For each prompt what encodes it again; None keeps the pixels of all.
+    """
     shown = [prompt for prompt in prompts if "pixel_values" in prompt]
-    if features is None or not shown or features.unavailable_reason() is not None:
+    if features is None or not shown:
         return [EncodedPrompt(prompt, None) for prompt in prompts]
+    if features.unavailable_reason() is not None:
+        if read is None:
+            return [EncodedPrompt(prompt, None) for prompt in prompts]
+        return [
+            EncodedPrompt(
+                prompt
+                if features.keep_pixels(large_bytes(prompt))
+                else PromptOnDemand(prompt, again),
+                None,
+            )
+            for prompt, again in zip(prompts, read, strict=True)
+        ]
     keys = iter(
         features.store({"pixel_values": torch.cat([prompt["pixel_values"] for prompt in shown])})
     )
@@ -141,6 +167,7 @@ def stack_prompts(
         side: Where tokens are padded. Images are padded with zeros after their own rows, as
             processors do.
     """
+    prompts = [p.whole() if isinstance(p, PromptOnDemand) else p for p in prompts]
     width = max(prompt["input_ids"].shape[1] for prompt in prompts)
     stacked = {}
     for key in dict.fromkeys(key for prompt in prompts for key in prompt):

@@ -38,7 +38,7 @@ class PreparedPair(NamedTuple):
 
     id: str
     """Id of the correction."""
-    prompt: dict[str, Tensor]
+    prompt: Mapping[str, Tensor]
     """The encoded prompt, a batch of one, not padded; shared by pairs about the same. It holds the
     image's pixels only where the image's features are not kept."""
     image_key: str | None

@@ -233,7 +233,10 @@ def lay_out_comparisons(
 
     def keep(some: Sequence[LabelledPair]) -> None:
         rows = model.encode(
-            [pair.query for pair in some], features=features, max_tokens=data.max_tokens
+            [pair.query for pair in some],
+            features=features,
+            max_tokens=data.max_tokens,
+            on_demand=True,
         )
         for pair, row in zip(some, rows, strict=True):
             kept.append(pair)

@@ -5,8 +5,11 @@ mirrored picture would make "on the left" wrong.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
+
+from torch import Tensor
 
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
@@ -70,8 +73,16 @@ def encode_all_prompts(
         some = unique[start : start + _PROMPTS_AT_ONCE]
         asked = [rows[first[identity]] for identity in some]
         images = [open_image(row.image, root=Path(row.image.path).parent) for row in asked]
-        prompts = encode_separately(
-            vlm, [render_turns(vlm, turns_of(row)) for row in asked], images
-        )
-        encoded.update(zip(some, release_pixels(prompts, features), strict=True))
+        texts = [render_turns(vlm, turns_of(row)) for row in asked]
+        prompts = encode_separately(vlm, texts, images)
+        read = [
+            partial(_read_again, vlm, text, row.image)
+            for text, row in zip(texts, asked, strict=True)
+        ]
+        encoded.update(zip(some, release_pixels(prompts, features, read=read), strict=True))
     return [encoded[identity] for identity in identities]
+
+
+def _read_again(vlm: VisionLanguageModel, text: str, image: ImageRef) -> dict[str, Tensor]:
+    (prompt,) = encode_separately(vlm, [text], [open_image(image, root=Path(image.path).parent)])
+    return prompt

@@ -1,6 +1,6 @@
 """From conversations on disk to the tensors of fine-tuning, computed once before the first step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class PreparedConversation(NamedTuple):
 
     id: str
     """Id of the record."""
-    prompt: dict[str, Tensor]
+    prompt: Mapping[str, Tensor]
     """The encoded first question, a batch of one, not padded, with its image's pixels where
     features are not kept."""
     image_key: str | None

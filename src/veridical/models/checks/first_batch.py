@@ -1,0 +1,98 @@
+"""The first batch that a model is trained on, checked: cheap, and before anything is learned from it.
+
+A model that passes `veridical doctor` passes here. This check is for the one that nobody tried, and
+for settings that differ from those it was tried with.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+from weakref import WeakSet
+
+import torch
+from torch import Tensor
+
+from veridical.errors import ModelError
+from veridical.models.loading import Model, unwrap
+
+_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
+_HALF_TOLERANCE = 0.25
+"""Nats per token; half precision rounds differently where a matrix has another shape."""
+
+_checked: WeakSet[Any] = WeakSet()
+
+
+class Score(Protocol):
+    """Scores (B K T) of response ids (B K T) to prompts."""
+
+    def __call__(self, prompt: Mapping[str, Tensor], ids: Tensor, *, plain: bool = False) -> Tensor:
+        """Score responses, each after its own copy of the prompt if `plain`."""
+        ...
+
+
+def tolerance(model: Model) -> float:
+    """How far two ways to the same log-probability may be apart, in nats per token."""
+    dtype = next(unwrap(model).parameters()).dtype
+    if torch.is_autocast_enabled(next(unwrap(model).parameters()).device.type):
+        return _HALF_TOLERANCE
+    return _TOLERANCE.get(dtype, _HALF_TOLERANCE)
+
+
+def check_first_batch(
+    model: Model, prompt: Mapping[str, Tensor], ids: Tensor, mask: Tensor, score: Score
+) -> None:
+    """Check causality, sight and branches on a model's first batch; later batches cost nothing.
+
+    Args:
+        model: The model; its mode is restored.
+        prompt: Encoded prompts (B L).
+        ids: Response tokens (B K T).
+        mask: True at them (B K T).
+        score: Scores responses.
+
+    Raises:
+        ModelError: A later token changes an earlier score, another picture changes nothing, or
+            branches and prompt copies disagree.
+    """
+    inner = unwrap(model)
+    if inner in _checked or not bool(mask.any()):
+        return
+    _checked.add(inner)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            _check(model, prompt, ids, mask, score)
+    finally:
+        model.train(was_training)
+
+
+def _check(
+    model: Model, prompt: Mapping[str, Tensor], ids: Tensor, mask: Tensor, score: Score
+) -> None:
+    allowed = tolerance(model)
+    scores = score(prompt, ids)
+    last = mask & ~torch.cat([mask[..., 1:], torch.zeros_like(mask[..., :1])], dim=-1)
+    # Not any token, which might be a placeholder: the response's own first one.
+    other = torch.where(last, ids[..., :1].expand_as(ids), ids)
+    earlier = mask & ~last
+    gap = _gap(score(prompt, other)[earlier], scores[earlier])
+    if gap > allowed:
+        _fail(model, f"changing a response's last token changes earlier scores by {gap:.2g} nats")
+    gap = _gap(score(prompt, ids, plain=True), scores)
+    if gap > allowed:
+        _fail(model, f"branches and copies of the prompt give scores {gap:.2g} nats apart")
+    if "pixel_values" in prompt:
+        blank = {**prompt, "pixel_values": -prompt["pixel_values"]}
+        if _gap(score(blank, ids), scores) == 0:
+            _fail(model, "another picture changes no score")
+
+
+def _gap(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max()) if found.numel() else 0.0
+
+
+def _fail(model: Model, what: str) -> None:
+    raise ModelError(
+        f"`{unwrap(model).config.model_type}` is not scored correctly on its first batch: {what}."
+        " Run `veridical doctor --model` on it and report what it shows."
+    )
