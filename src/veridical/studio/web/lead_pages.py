@@ -35,7 +35,7 @@ def overview_page(visitor: Visitor, studio: StudioOf) -> Page:
         columns("Median seconds per judgement", [(d.date, d.median_seconds) for d in found.days]),
     ]
     return render(
-        "lead_overview.html.j2", project, who, found=found, charts=charts, here="overview"
+        "lead/overview.html.j2", project, who, found=found, charts=charts, here="overview"
     )
 
 
@@ -54,7 +54,7 @@ def people_page(visitor: Visitor, studio: StudioOf) -> Page:
             .order_by(token.c.id.desc())
         ).all()
     return render(
-        "lead_people.html.j2", project, who, people=people, invitations=invitations, here="people"
+        "lead/people.html.j2", project, who, people=people, invitations=invitations, here="people"
     )
 
 
@@ -67,7 +67,7 @@ def agreement_page(visitor: Visitor, studio: StudioOf) -> Page:
     with studio.database.reading() as connection:
         project = load_project(connection)
         report = agreement_report(connection, project.task)
-    return render("lead_agreement.html.j2", project, who, report=report, here="agreement")
+    return render("lead/agreement.html.j2", project, who, report=report, here="agreement")
 
 
 @router.get("/lead/differences", response_model=None)
@@ -79,7 +79,7 @@ def differences_page(visitor: Visitor, studio: StudioOf) -> Page:
     with studio.database.reading() as connection:
         project = load_project(connection)
         rows = differences(connection, project.task)
-    return render("lead_differences.html.j2", project, who, rows=rows, here="differences")
+    return render("lead/differences.html.j2", project, who, rows=rows, here="differences")
 
 
 @router.get("/lead/differences/{item_id}", response_model=None)
@@ -98,7 +98,7 @@ def difference_page(item_id: int, visitor: Visitor, studio: StudioOf) -> Page:
         raise Problem(404, "There is no such item.")
     waiting = [row.item_id for row in rows if not row.settled and row.item_id != item_id]
     return render(
-        "lead_difference.html.j2",
+        "lead/difference.html.j2",
         project,
         who,
         found=found,
@@ -119,7 +119,7 @@ def settings_page(visitor: Visitor, studio: StudioOf) -> Page:
         version, text = current_guidelines(connection)
     fields = type(project.settings).model_fields
     return render(
-        "lead_settings.html.j2",
+        "lead/settings.html.j2",
         project,
         who,
         values=project.settings.model_dump(mode="json"),

@@ -52,7 +52,7 @@ def work_page(visitor: Visitor, studio: StudioOf) -> HTMLResponse | RedirectResp
         version, text = current_guidelines(connection)
         done = _judged(connection, visitor.id)
     return render(
-        f"work_{project.task}.html.j2",
+        f"work/{project.task}.html.j2",
         project,
         visitor,
         title=_TITLES[project.task],

@@ -9,7 +9,7 @@ import { Viewer } from "./viewer.js";
 
 const byId = (id) => document.getElementById(id);
 const data = document.body.dataset;
-const { makeTask } = await import(`./${data.task}.js`);
+const { makeTask } = await import(`./tasks/${data.task}.js`);
 
 const clock = new Clock(Number(data.idle));
 const outbox = new Outbox(data.person);

@@ -1,6 +1,6 @@
 // Rate: one of seven scores; below 3 hallucinates.
 
-import { bind } from "./keys.js";
+import { bind } from "../keys.js";
 
 export function makeTask(page) {
   const inputs = [...document.querySelectorAll('input[name="score"]')];

@@ -1,8 +1,8 @@
 // Compare: which response hallucinates more, then which is more helpful; words may be marked.
 
-import { bind } from "./keys.js";
+import { bind } from "../keys.js";
 import { Marking, withMark } from "./marking.js";
-import { node } from "./text.js";
+import { node } from "../text.js";
 
 const SIDES = ["left", "right"];
 

@@ -1,6 +1,6 @@
 // "/" and a few letters select a word; a digit selects it and names a kind at once.
 
-import { words } from "./text.js";
+import { words } from "../text.js";
 
 export class Find {
   // textOf: gives the text; start: gives the place to look from; chosen(word, digit): takes the word.

@@ -1,7 +1,7 @@
 // Segments that a model or a detector suspects: each is accepted or rejected.
 
-import { bind } from "./keys.js";
-import { cut, node } from "./text.js";
+import { bind } from "../keys.js";
+import { cut, node } from "../text.js";
 
 export class Suspects {
   // accepted(suspect): acts on one that was accepted; changed(): after any verdict.

@@ -1,10 +1,10 @@
 // Mark: every hallucinated stretch with its kind, or that there is none.
 
 import { Find } from "./find.js";
-import { bind } from "./keys.js";
+import { bind } from "../keys.js";
 import { Marking, withMark } from "./marking.js";
 import { Suspects } from "./suspects.js";
-import { node } from "./text.js";
+import { node } from "../text.js";
 
 export function makeTask(page) {
   const list = document.getElementById("marks");

@@ -1,10 +1,10 @@
 // Correct: edit the answer as plain text; the server says what changed; each change gets a kind.
 
-import { post } from "./api.js";
+import { post } from "../api.js";
 import { Find } from "./find.js";
-import { bind } from "./keys.js";
+import { bind } from "../keys.js";
 import { Suspects } from "./suspects.js";
-import { length, node, toPoints, toUnits, wrapped } from "./text.js";
+import { length, node, toPoints, toUnits, wrapped } from "../text.js";
 
 const byId = (id) => document.getElementById(id);
 const overlap = (one, other) => Math.min(one[1], other[1]) - Math.max(one[0], other[0]);

@@ -1,6 +1,6 @@
 // A text whose words can be selected, by mouse or from word to word by keys, and marked.
 
-import { cut, node, toPoints, words, wrapped } from "./text.js";
+import { cut, node, toPoints, words, wrapped } from "../text.js";
 
 export class Marking {
   // box: the element; changed(): after the selection changed; marks(): the marks to draw.
