@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from veridical.errors import ModelError
 from veridical.models.branches import stack_responses
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
@@ -146,7 +147,12 @@ def encode_conversations(
             if vlm.window is None
             else min(max_tokens, vlm.window - first.prompt["input_ids"].shape[1])
         )
-        encoded = encode_conversation(vlm, texts, max_tokens=max(room, 1))
+        if room < 1:
+            raise ModelError(
+                f"The first question of conversation {row.id!r} fills the {vlm.window} tokens that"
+                f" `{vlm.name}` reads. Shorten it or leave the row out."
+            )
+        encoded = encode_conversation(vlm, texts, max_tokens=room)
         truncated += encoded.truncated
         prepared.append(
             PreparedConversation(
