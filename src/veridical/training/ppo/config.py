@@ -18,8 +18,13 @@ from veridical.training.ppo.sections import (
     ValueSection,
 )
 from veridical.training.run.paths import AdapterPath
-from veridical.training.run.presets import fill_in, given_settings, settings_of
-from veridical.training.run.settings import ModelSection, TrainingRecipe
+from veridical.training.run.settings import (
+    ModelSection,
+    TrainingRecipe,
+    fill_in,
+    given_settings,
+    settings_of,
+)
 
 PpoPreset = Literal["none", "llava-rlhf"]
 

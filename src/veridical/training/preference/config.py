@@ -14,8 +14,15 @@ from veridical.config import Recipe
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.objectives.registry import DEFAULT, OBJECTIVES, AnyObjective
 from veridical.training.run.paths import DataPath
-from veridical.training.run.presets import Sections, fill_in, given_settings, settings_of
-from veridical.training.run.settings import ModelSection, TrainingRecipe, TrainSection
+from veridical.training.run.settings import (
+    ModelSection,
+    Sections,
+    TrainingRecipe,
+    TrainSection,
+    fill_in,
+    given_settings,
+    settings_of,
+)
 
 Preset = Literal["none", "rlhf-v", "veridical"]
 
