@@ -266,7 +266,7 @@ BAD = {
     "a scene of one's own": ({"zoo": [1]}, "Give its typical objects too: --objects FILE."),
     "images that are no list": (
         {"kitchen": 1},
-        "scene 'kitchen': a list of ids of images is needed, got 1. Mend it.",
+        "scene 'kitchen': a list of ids of images is needed, got 1. Fix it.",
     ),
     "an image that is none": ({"kitchen": [True]}, "a list of ids of images is needed, got [true]"),
     "other images": ({"kitchen": [77]}, "scenes.json: no response is of an image of a scene."),
@@ -276,7 +276,7 @@ BAD = {
     ),
     "a row's scene that is a number": (
         [*ROWS[:5], {"image_id": 6, "scene": 3}],
-        "scenes.json:6: `scene` must be a text, a list of texts or null, got 3. Mend the row.",
+        "scenes.json:6: `scene` must be a text, a list of texts or null, got 3. Fix the row.",
     ),
     "a row's scene that is unknown": (
         [*ROWS[:5], {"image_id": 6, "scene": ["street", "strete"]}],
@@ -302,7 +302,7 @@ def test_scenes_at_fault_are_told(kind, tmp_path):
     [
         ({}, "must be an object {scene: [objects]}, got {}"),
         ({"a/b": ["cup"]}, "scene 'a/b': a name without / is needed. Call it otherwise."),
-        ({"zoo": []}, "scene 'zoo': a list of names of objects is needed, got []. Mend it."),
+        ({"zoo": []}, "scene 'zoo': a list of names of objects is needed, got []. Fix it."),
         ({"zoo": ["zebre"]}, "'zebre' is none of COCO's 80 kinds of object. Did you mean 'zebra'?"),
     ],
 )

@@ -61,7 +61,7 @@ BAD = {
     ),
     "a missing row": (
         text_of(ANSWERS[:3]),
-        ["questions.jsonl:4: question 4 has no answer. Let the model answer it"],
+        ["questions.jsonl:4: question 4 has no answer. Answer it"],
     ),
     "an id that is null": (
         text_of(changed(3, question_id=None)),

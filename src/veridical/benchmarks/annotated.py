@@ -1,6 +1,6 @@
-"""Benchmarks whose answers people mark: `veridical evaluate` writes a sheet of them, and scores it once it is filled.
+"""Benchmarks whose answers people mark: `veridical evaluate` writes a sheet, then scores it.
 
-A sheet is JSON lines, one an answer, with an open place for what people find. It is people's work:
+A sheet is JSON lines, one per answer, with an open place for what people find. It is people's work:
 once written it is never written again.
 """
 
@@ -34,7 +34,7 @@ class AnnotatedBenchmark(Benchmark[Items]):
     def write_sheet(
         self, path: Path, asked: Sequence[BenchmarkPrompt], answers: Sequence[str]
     ) -> Path:
-        """Write the sheet, one row an answer, in the order of the questions; one that is there stays as it is."""
+        """Write one row per answer, in the questions' order; an existing sheet is kept."""
         if path.is_file():
             return path
         rows = [self.sheet_row(*pair) for pair in zip(asked, answers, strict=True)]

@@ -1,4 +1,4 @@
-"""Benchmarks whose answers a judge reads: they make the cases, and write what was judged as the official review file.
+"""Benchmarks whose answers a judge reads: they make the cases and write the review file.
 
 Judging stands apart from scoring: cases → judge → review file → `Benchmark.read`. A review file of
 the official code and one of ours are read by the same code, and a score can be made again without
@@ -20,13 +20,13 @@ class Cases(NamedTuple):
     """What a judge is to read, and how the judge is asked."""
 
     cases: list[Case]
-    """One an item, in the benchmark's order."""
+    """One per item, in the benchmark's order."""
     template: Template
     """Makes the messages of a case."""
 
 
 class JudgedBenchmark(Benchmark[Items]):
-    """A benchmark that can be judged: by an endpoint, or by anything else that keeps the judges' protocol."""
+    """A benchmark that can be judged, by an endpoint or by any other `Judge`."""
 
     without_judge: ClassVar[frozenset[str]] = frozenset()
     """Variants that score the responses as they are."""
@@ -47,4 +47,4 @@ class JudgedBenchmark(Benchmark[Items]):
 
     @abstractmethod
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
-        """Write what was judged in the official format; what could not be had is written as such, without a score."""
+        """Write the reviews in the official format; a failed one has no score."""

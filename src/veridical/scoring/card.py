@@ -1,4 +1,4 @@
-"""A benchmark's card: the facts that a reader needs, from which its page in the docs and its options are made."""
+"""A benchmark's card: what a reader must know; its docs page and its options come from it."""
 
 import difflib
 import math
@@ -51,7 +51,7 @@ class Preset(NamedTuple):
 
 
 class OptionSpec(NamedTuple):
-    """A setting of a benchmark beside its variant; on the command line `--NAME VALUE`."""
+    """A setting of a benchmark besides its variant; on the command line `--NAME VALUE`."""
 
     meaning: str
     """What it sets."""
@@ -121,13 +121,13 @@ class Card(NamedTuple):
     inputs: Mapping[Role, InputSpec]
     """The files it reads."""
     metrics: Mapping[str, MetricSpec]
-    """Its metrics; "score/*" stands for one metric a group."""
+    """Its metrics; "score/*" stands for one metric per group."""
     faults: tuple[KnownFault, ...] = ()
     """Known faults of the official code or data."""
     references: tuple[ReferenceResult, ...] = ()
     """Published results."""
     options: Mapping[str, OptionSpec] = MappingProxyType({})
-    """What can be set beside the variant."""
+    """What can be set besides the variant."""
     presets: Mapping[str, Preset] = MappingProxyType({})
     """Ways to ask a model, for `veridical evaluate`; the first is the default."""
 

@@ -1,4 +1,4 @@
-"""Two runs on one benchmark: paired tests on the same items, corrected for how many metrics are looked at."""
+"""Two runs on one benchmark: paired tests on the same items, corrected for many metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class Compared(NamedTuple):
 
 
 def is_headline(name: str) -> bool:
-    """Whether a metric is of all items: "accuracy" and "relative/all" are, "accuracy/existence" is not."""
+    """Whether a metric is of all items: "accuracy" is, "accuracy/existence" is not."""
     return "/" not in name or name.endswith("/all")
 
 

@@ -1,4 +1,4 @@
-"""Score files of answers on a benchmark: check what was asked for, read, score every item, make totals."""
+"""Score files of answers on a benchmark: check the request, read, score items, make totals."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Match answers to their questions: by id where both files have ids, by order otherwise, never by cutting."""
+"""Match answers to questions: by id where both files have ids, else by order; never cut."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -60,7 +60,7 @@ def match_answers(
         return Matched([], ())
     for name, row in asked.items():
         if name not in answered:
-            message = f"question {name} has no answer. Let the model answer it, or leave the question out."
+            message = f"question {name} has no answer. Answer it, or leave the question out."
             faults.add(row, message)
     for name, row in answered.items():
         if name not in asked:

@@ -1,4 +1,4 @@
-"""A metric as sums over items: one table gives the metric with its interval and the paired test between two runs."""
+"""A metric as sums over items, which give its interval and the paired test of two runs."""
 
 from collections.abc import Hashable, Sequence
 from typing import Literal, NamedTuple
@@ -23,14 +23,14 @@ class Measure(NamedTuple):
     """A metric as Σ numerators / Σ denominators over items."""
 
     numerators: Sequence[float]
-    """One an item."""
+    """One per item."""
     denominators: Sequence[float]
-    """One an item; 0 where the item has no part in the metric."""
+    """One per item; 0 where the item has no part in the metric."""
     clusters: Sequence[str]
     """What is resampled together: the scene or image of each item."""
     kind: Literal["rate", "mean", "ratio"]
-    """rate: one yes or no a cluster (Wilson, McNemar); mean: one number a cluster (t, permutation);
-    ratio: the rest."""
+    """rate: one yes or no per cluster (Wilson, McNemar); mean: one number per cluster (t,
+    permutation); ratio: the rest."""
     bounds: tuple[float, float] | None = (0.0, 1.0)
     """Least and greatest possible value."""
 
@@ -84,7 +84,7 @@ class Measure(NamedTuple):
 
 
 class Tested(NamedTuple):
-    """Two values of a metric with their paired test, also for what is not a ratio of sums."""
+    """Two values of a metric with their paired test, also where it is not a ratio of sums."""
 
     first: float
     """The first run's value."""
@@ -105,7 +105,7 @@ def means(
     """Mean of what was measured, as a measure of the right kind.
 
     Args:
-        values: One number an item, None where there is none.
+        values: One number per item, None where there is none.
         clusters: What each item belongs to.
         bounds: Least and greatest possible value.
     """
@@ -126,7 +126,7 @@ def rate_metric(values: Sequence[float], clusters: Sequence[Hashable], *, seed: 
     """Mean of values in [0, 1], with n the number of items.
 
     Args:
-        values: One number an item; true and false will do.
+        values: One number per item; true and false will do.
         clusters: What each item belongs to (its image); Wilson's interval where each stands alone
             and is 0 or 1.
         seed: Of the bootstrap.
@@ -141,7 +141,7 @@ def rate_metric(values: Sequence[float], clusters: Sequence[Hashable], *, seed: 
 def rates_by_group(
     scores: Sequence[ItemScore], name: str, *, value: str = "correct", seed: int = 0
 ) -> dict[str, Metric]:
-    """The rate `name` over all items and `name/GROUP` for each group, in order of the groups' names.
+    """The rate `name` over all items and `name/GROUP` for each group, sorted by group.
 
     Args:
         scores: Items whose `values` hold `value` in [0, 1].

@@ -1,4 +1,4 @@
-"""Scores and benchmarks as text: plain for the terminal, Markdown pages from the cards for the docs."""
+"""Scores and benchmarks as text: plain for the terminal, Markdown for the docs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -26,7 +26,7 @@ def score_table(total: BenchmarkScore) -> str:
 
 
 def benchmark_lines() -> list[str]:
-    """A line for each benchmark that can be had: name, title, variants, files, options."""
+    """A line for each benchmark that can be used: name, title, variants, files, options."""
     lines = []
     for name in benchmark_names():
         try:
@@ -73,7 +73,7 @@ def benchmark_page(benchmark: AnyBenchmark) -> str:
 
 
 def benchmark_index(benchmarks: Sequence[AnyBenchmark]) -> str:
-    """One row a benchmark, with a link to its page."""
+    """One row per benchmark, with a link to its page."""
     rows = [
         (
             f"[{made.card.title}]({made.name}.md)",

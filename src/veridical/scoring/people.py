@@ -85,7 +85,7 @@ def agreement_metrics(judge: Sequence[float], people: Sequence[float]) -> dict[s
     """Agreement of two lists of ratings from 0 to 6.
 
     Args:
-        judge: One rating an item.
+        judge: One rating per item.
         people: The same items, in the same order.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a benchmark is: it reads files, scores every item, and makes totals; three pure steps apart from each other.
+"""What a benchmark is: it reads files, scores every item and makes totals, in three pure steps.
 
 Your own benchmark subclasses `Benchmark`, fills in a `Card` and is registered as an entry
 point of the group "veridical.benchmarks"; see docs/benchmarks/own.md.
@@ -63,7 +63,7 @@ class Files(NamedTuple):
     reviews: Path | None = None
     """What a judge said."""
     answer_field: str = ""
-    """Which field of a response is the answer, where several may be; empty: the one that is there."""
+    """Which field of a response is the answer, if several may be; empty: the one there."""
 
     def path(self, role: Role) -> Path:
         """A file that the benchmark cannot do without.
@@ -153,7 +153,7 @@ class Benchmark(ABC, Generic[Items]):
         """Make the totals. No division by zero: where nothing was measured, n is 0."""
 
     def questions(self, files: Files) -> list[BenchmarkPrompt]:
-        """What a model must be asked, for `veridical evaluate`; from the questions or the reference, no responses.
+        """What a model must be asked, for `veridical evaluate`, without any responses.
 
         Raises:
             ConfigError: This benchmark scores answers only.
@@ -166,7 +166,7 @@ class Benchmark(ABC, Generic[Items]):
         )
 
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
-        """The metrics as sums over items, so that two runs can be tested against each other pair by pair.
+        """The metrics as sums over items, so that two runs can be tested in pairs.
 
         Those of `aggregate` that are missing here and in `differences` are compared by eye only.
         """
@@ -176,7 +176,7 @@ class Benchmark(ABC, Generic[Items]):
     def differences(
         self, first: Sequence[ItemScore], second: Sequence[ItemScore], *, variant: str, seed: int
     ) -> dict[str, Tested]:
-        """Paired tests of metrics that are not ratios of sums; both runs' scores are of the same items in one order."""
+        """Paired tests of metrics that are not ratios of sums; both runs have the same items."""
         del first, second, variant, seed
         return {}
 
@@ -186,7 +186,7 @@ class Benchmark(ABC, Generic[Items]):
         return {"items": len(scores), **{status: ended[status] for status in sorted(ended)}}
 
     def versions(self, *, variant: str) -> dict[str, str]:
-        """Versions of what the score rests on, beside veridical itself."""
+        """Versions of what the score rests on, besides veridical itself."""
         del variant
         return {}
 

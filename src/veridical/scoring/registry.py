@@ -1,4 +1,4 @@
-"""Find a benchmark by name: those of this package register themselves, other packages offer theirs by entry point.
+"""Find a benchmark by name: our own register themselves, others come by entry point.
 
 A folder of `veridical.benchmarks` registers its benchmark with one line in its `__init__`, written
 as an entry point is: `BENCHMARK = "pope = benchmark:Pope"`, the module below the folder. The module
@@ -75,8 +75,8 @@ def declared_in(package: str) -> dict[str, EntryPoint]:
         point = EntryPoint(name, f"{info.name}.{where}", package)
         if found.setdefault(name, point) is not point:
             raise ConfigError(
-                f"Two folders declare the benchmark {name!r}: {found[name].value} and {point.value}."
-                " Rename one."
+                f"Two folders declare the benchmark {name!r}: {found[name].value} and"
+                f" {point.value}. Rename one."
             )
     return found
 

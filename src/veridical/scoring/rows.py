@@ -1,7 +1,7 @@
 """Rows of score files, whatever layout they come in, with every fault of every file gathered first.
 
-JSON lines and arrays, an object that holds the rows, CSV, TSV and Excel, gzipped or not; what a file
-holds beside its rows is noted. Which field of a row is the answer is decided in `answers`.
+JSON lines and arrays, an object with the rows, CSV, TSV and Excel, gzipped or not; what a file
+holds besides its rows is noted. Which field of a row is the answer is decided in `answers`.
 """
 
 import json
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 
 class Faults:
-    """What is wrong with the files of a score, gathered until all have been read; and what to know of them."""
+    """What is wrong with the files of a score, gathered until all are read; and notes on them."""
 
     def __init__(self) -> None:
         self.found: list[Fault] = []
@@ -100,7 +100,7 @@ def read_rows(path: Path, faults: Faults) -> list[Row]:
     """Rows of a file; the header line of our own records is passed over.
 
     Args:
-        path: JSON lines, a JSON array, an object that holds rows (`{"sentences": […]}`), CSV, TSV or
+        path: JSON lines, a JSON array, an object with rows (`{"sentences": […]}`), CSV, TSV or
             XLSX; may be gzipped, with or without byte order mark, with any line ends.
         faults: Where to note what is wrong; the rows at fault are left out.
     """
@@ -169,7 +169,7 @@ def field(
 
 
 def row_id(row: Row, names: tuple[str, ...], faults: Faults) -> str | None:
-    """Id of a row as text, so that 7, "7" and 7.0 are one id; None, with a fault, where it has none."""
+    """Id of a row as text: 7, "7" and 7.0 are one id; None, with a fault, where it has none."""
     name = next((name for name in names if name in row.values), None)
     if name is None:
         named = " or ".join(f"`{name}`" for name in names)
@@ -184,7 +184,7 @@ def row_id(row: Row, names: tuple[str, ...], faults: Faults) -> str | None:
 
 
 def number_id(row: Row, names: tuple[str, ...], faults: Faults) -> int | None:
-    """Id of a row that is a whole number, as number or as text; None, with a fault, where it is not."""
+    """Id of a row as a whole number; None, with a fault, where it is not one."""
     value = row_id(row, names, faults)
     if value is None or re.fullmatch(r"-?[0-9]{1,15}", value):
         return None if value is None else int(value)
@@ -209,7 +209,7 @@ def id_text(value: object) -> str | None:
 
 
 def index_rows(rows: Iterable[Row], key: Callable[[Row], T | None], faults: Faults) -> dict[T, Row]:
-    """Rows by key; a second row with one key is a fault that names both lines; rows without one are left out."""
+    """Rows by key; a key that stands twice is a fault; rows without a key are left out."""
     found: dict[T, Row] = {}
     for row in rows:
         one = key(row)

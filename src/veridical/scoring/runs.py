@@ -1,4 +1,4 @@
-"""Scored runs on disk: one score of one model, found again by `veridical report` and compared with others."""
+"""Scored runs on disk, found again by `veridical report` and compared with others."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ SCORES = "scores.json"
 
 
 class ScoredRun(NamedTuple):
-    """A score with what tells it from others."""
+    """A score with what distinguishes it from others."""
 
     model: str
     """Who answered."""
@@ -38,7 +38,7 @@ class ScoredRun(NamedTuple):
 
     @property
     def items_path(self) -> Path:
-        """The file of the items' scores beside it."""
+        """The file of the items' scores next to it."""
         return self.path.with_name(self.path.name.replace("score", "items", 1)).with_suffix(
             ".jsonl"
         )
@@ -92,7 +92,7 @@ def comparison_entry(one: RunComparison) -> dict[str, Any]:
 
 
 def is_scored(path: Path) -> bool:
-    """Whether a path holds scores of benchmarks: an evaluation's folder, its list, or a single score's file."""
+    """Whether a path holds scores: an evaluation's folder, its list, or one score's file."""
     if path.is_dir():
         return (path / SCORES).is_file()
     return path.is_file() and path.name != "results.json" and path.suffix == ".json"
@@ -159,7 +159,7 @@ def compare_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[RunCompari
         if base is run:
             continue
         if not base.scored.items or not run.scored.items:
-            without = "no item scores are kept beside one of the two; score again with --items"
+            without = "no item scores are next to one of the two; score again with --items"
             found.append(RunComparison(base, run, {}, without))
             continue
         try:
@@ -185,7 +185,7 @@ class Spread(NamedTuple):
 
 
 def spread(runs: Sequence[ScoredRun]) -> dict[tuple[str, str, str], dict[str, Spread]]:
-    """Mean and range over trials, by model, benchmark and variant; what has one trial is left out."""
+    """Mean and range over trials, by model, benchmark and variant with several trials."""
     groups: dict[tuple[str, str, str], list[ScoredRun]] = {}
     for run in runs:
         groups.setdefault((run.model, run.benchmark, run.scored.total.variant), []).append(run)

@@ -30,13 +30,14 @@ _NUMBERS = {
 }
 _ARTICLES = {"a", "an", "the"}
 _CONTRACTED = """
-ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've he's
-how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've might've mustn't must've needn't not've o'clock
-oughtn't 'ow's'at shan't she'd've should've shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd
-someone'd've someone'll someone's something'd something'd've something'll that's there'd there'd've there're there's
-they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll what're what's what've when's
-where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've wouldn't wouldn't've
-y'all y'all'll y'all'd've you'd you'd've you'll you're you've
+ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
+haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've
+might've mustn't must've needn't not've o'clock oughtn't 'ow's'at shan't she'd've should've
+shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd someone'd've someone'll
+someone's something'd something'd've something'll that's there'd there'd've there're there's
+they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll what're what's
+what've when's where'd where's where've who'd who'd've who'll who's who've why'll why're why's
+won't would've wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're you've
 """
 
 
@@ -52,9 +53,9 @@ _CONTRACTIONS["somebody'd"] = "somebodyd"
 
 
 def strip_punctuation(text: str) -> str:
-    """Take out punctuation marks or put blanks in their place, and drop full stops that no digit follows.
+    """Take out punctuation or put blanks in its place; drop full stops before no digit.
 
-    A mark becomes nothing where it stands beside a blank anywhere in the text, or where the text
+    A mark becomes nothing where it stands next to a blank anywhere in the text, or where the text
     holds a comma between digits; otherwise it becomes a blank.
 
     >>> strip_punctuation("St. Louis, MO"), strip_punctuation("t-shirt"), strip_punctuation("a - b")

@@ -1,4 +1,4 @@
-"""Yes and no: read strictly out of an answer, and the rates of such a two-way classification, with intervals."""
+"""Yes and no: read strictly out of an answer, and the rates of such a classification."""
 
 import re
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def strict_answer(text: str) -> Answer:
     The first word decides where it is yes or no; otherwise the text must hold exactly one of the
     two.
 
-    >>> strict_answer("NO!"), strict_answer("No, but yes"), strict_answer("I am not sure"), strict_answer("")
-    ('no', 'no', 'unknown', 'unknown')
+    >>> strict_answer("NO!"), strict_answer("No, but yes"), strict_answer("I am not sure")
+    ('no', 'no', 'unknown')
     """
     words = _WORD.findall(text.lower())
     if words and words[0] in ("yes", "no"):

@@ -1,4 +1,4 @@
-"""AMBER (Wang et al., arXiv 2311.07397): descriptions against annotated words, and yes/no questions, without a judge.
+"""AMBER (Wang et al., arXiv 2311.07397): descriptions and yes/no questions, without a judge.
 
 Positive class of the questions: "no" (a hallucination is a yes that should be a no). How totals are
 made, the official way and ours, stands in `amber_totals`; how words are found and compared, in

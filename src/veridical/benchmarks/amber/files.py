@@ -37,7 +37,7 @@ class AmberItem(NamedTuple):
     id: int
     """Official id."""
     image: str
-    """The image, where the queries are there to tell; else an own name for each question."""
+    """The image, where the queries are there to say it; else a name per question."""
     dimension: str
     """"generative", or the dimension of a question."""
     response: str

@@ -1,4 +1,4 @@
-"""AMBER's items, scored one by one: nouns of descriptions against the truth, answers against the true ones."""
+"""AMBER's items, scored one by one: nouns of descriptions, and answers to questions."""
 
 from typing import Literal, NamedTuple
 
@@ -59,7 +59,7 @@ def score_description(
 
 
 def score_answer(item: AmberItem, *, official: bool) -> ItemScore:
-    """Compare an answer with the true one; officially it is read only where it is exactly Yes or No."""
+    """Compare an answer with the true one; officially only an exact Yes or No is read."""
     clear = strict_answer(item.response)
     exactly = {"Yes": "yes", "No": "no"}.get(item.response)
     read = (exactly or "unknown") if official else clear

@@ -1,4 +1,4 @@
-"""AMBER's totals: every one a ratio of sums; the official values are those ratios with a bias and roundings.
+"""AMBER's totals are ratios of sums; the official values add a bias and roundings.
 
 Official denominators start at 0.001, values are rounded to one decimal of a percent, and F1 is made
 of rounded precision and recall with 0.0001 (existence: 0.001) in its denominator.
@@ -55,7 +55,7 @@ def description_metrics(
 
 
 def amber_measures(scores: Sequence[ItemScore]) -> dict[str, Measure]:
-    """The exact ratios of both halves as sums over items, for paired tests; an absent half has none."""
+    """The exact ratios of both halves as sums over items; a half without items has none."""
     descriptions = [score for score in scores if "mentions" in score.values]
     clusters = [score.cluster for score in descriptions]
     measures = {
@@ -78,7 +78,7 @@ def amber_measures(scores: Sequence[ItemScore]) -> dict[str, Measure]:
 def question_metrics(
     scores: Sequence[ItemScore], *, official: bool, seed: int
 ) -> dict[str, Metric]:
-    """Make accuracy, precision, recall and F1 of the answer "no", over all questions and by dimension.
+    """Accuracy, precision, recall and F1 of the answer "no", over all and by dimension.
 
     Args:
         scores: Judged answers.
@@ -149,7 +149,7 @@ def _official_share(above: float, below: float) -> float:
 
 
 def _with_value(metric: Metric, value: float) -> Metric:
-    """The official value with the interval of the exact ratio, widened where rounding leads out of it."""
+    """The official value with the exact ratio's interval, widened where rounding leaves it."""
     value = min(max(round(value, 3), 0.0), 1.0)  # the digits of one decimal of a percent
     return metric.model_copy(
         update={"value": value, "low": min(metric.low, value), "high": max(metric.high, value)}

@@ -140,7 +140,7 @@ def judge_nouns(
 
 
 def _with_related(words: Sequence[str], lexicon: Lexicon) -> list[tuple[str, int]]:
-    """Every word that stands for one of the words, with that one's place; related words come first."""
+    """Every word that stands for one of the words, with its place; related words come first."""
     related = [
         (other, index) for index, word in enumerate(words) for other in lexicon.related[word]
     ]
@@ -193,9 +193,9 @@ def nltk_nouns() -> FindNouns:
 
 
 def lexicon_nouns(known: frozenset[str]) -> FindNouns:
-    """Words of AMBER's lexicon, in the singular: needs nothing, but takes "watch" and "light" for nouns always.
+    """Words of AMBER's lexicon, in the singular; "watch" and "light" always count as nouns.
 
-    "can" is one only behind "a", "the" and the like: as a verb it stands in every other
+    "can" is one only after "a", "the" and the like: as a verb it stands in every other
     description.
     """
 

@@ -1,4 +1,4 @@
-"""CHAIR (Rohrbach et al., arXiv 1809.02156): which share of the objects that captions mention is not in the image.
+"""CHAIR (Rohrbach et al., arXiv 1809.02156): the share of mentioned objects that are not there.
 
     CHAIR_s = captions with an object that is not there / captions
     CHAIR_i = mentions of objects that are not there / mentions
@@ -51,7 +51,7 @@ class Chair(Benchmark[list[ChairItem]]):
     answer_field = "caption"
 
     def questions(self, files: Files) -> list[BenchmarkPrompt]:
-        """A description of each image of the questions, or of each image that the reference lists."""
+        """A description of each image of the questions, or else of the reference."""
         faults = Faults()
         if files.questions is not None:
             rows = [
@@ -108,7 +108,7 @@ class Chair(Benchmark[list[ChairItem]]):
     def aggregate(
         self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
     ) -> dict[str, Metric]:
-        """Rates of captions and mentions; captions without an object stay in the denominator of CHAIR_s."""
+        """Rates of captions and mentions; CHAIR_s counts captions without an object too."""
         return metrics_of(self.measures(scores, variant=variant), seed=seed)
 
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
@@ -172,12 +172,12 @@ def _score(item: ChairItem, read: Reader) -> ItemScore:
         for word, kind in zip(mentions.words, mentions.objects, strict=True)
         if kind not in item.truth
     ]
-    named = ", ".join(dict.fromkeys(mentions.objects))
+    found = ", ".join(dict.fromkeys(mentions.objects))
     return ItemScore(
         id=item.id,
         cluster=item.image,
         status="scored" if item.caption.strip() else "empty",
-        parsed=f"{named} · not there: {', '.join(absent)}" if absent else named,
+        parsed=f"{found} · not there: {', '.join(absent)}" if absent else found,
         values={
             "mentions": float(len(mentions.objects)),
             "hallucinated": float(len(absent)),

@@ -21,7 +21,7 @@ CARD = Card(
     ),
     leaves_out=(
         "Numbers, colours, places, actions, and all objects outside COCO's 80 kinds. A model that"
-        " says little scores well: read it beside recall and length. Objects that no annotator"
+        " says little scores well: read it next to recall and length. Objects that no annotator"
         " outlined or named count as invented."
     ),
     data=(
@@ -77,7 +77,7 @@ CARD = Card(
             "Kinds of object mentioned and there / kinds there, over all images", "higher"
         ),
         "length": MetricSpec(
-            "Tokens a caption, signs included (veridical: words); OPERA's `Len` is a hundredth"
+            "Tokens per caption, signs included (veridical: words); OPERA's `Len` is a hundredth"
             " of it",
             "neither",
             unit="tokens",
@@ -167,9 +167,7 @@ CARD = Card(
     ),
     presets={
         "opera": Preset("OPERA and most papers since: 512 new tokens; greedy.", max_new_tokens=512),
-        "short": Preset(
-            "64 new tokens, as some papers report beside it; greedy.", max_new_tokens=64
-        ),
+        "short": Preset("64 new tokens, as some papers report too; greedy.", max_new_tokens=64),
     },
     options={
         "words": OptionSpec(

@@ -52,7 +52,7 @@ def name_rows(rows: Sequence[Row], faults: Faults) -> list[CaptionRow]:
 
 
 def image_key(image: str | int) -> str:
-    """One name for an image: COCO's number, from the number or the file; any other name without folder and suffix.
+    """One name for an image: COCO's number; any other name without folder and suffix.
 
     >>> image_key("COCO_val2014_000000000042.jpg"), image_key(42), image_key("images/scene-7.png")
     ('42', '42', 'scene-7')

@@ -1,4 +1,4 @@
-"""Objects that a text mentions, without the known faults of the published readings (variant `veridical`).
+"""Objects that a text mentions, without the known faults of the published readings.
 
 Same kinds of object and the same list of words, read otherwise:
 
@@ -95,7 +95,7 @@ def _tokens(text: str, phrases: Mapping[tuple[str, ...], str]) -> Iterator[str]:
 
 
 def _is_colour(tokens: Sequence[str], place: int) -> bool:
-    """Whether the word "orange" at a place tells a colour."""
+    """Whether the word "orange" at a place means a colour."""
     if tokens[place] != "orange":
         return False  # "oranges" are fruit
     grammar = word_table()["ours"]["grammar"]

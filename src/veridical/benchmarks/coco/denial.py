@@ -1,8 +1,8 @@
-"""What a text says is *not* there: "no visible cars, people or dogs", "without a hat", "does not show any cats".
+"""What a text says is *not* there: "no visible cars or dogs", "without a hat".
 
 A rule of thumb, not a parser. "No" and its like deny the noun among the next four words of their
-phrase; "not" does so from the next "any", or from an "a" close by. A list goes on behind "or", and
-behind "and" or a comma where the next object has no article ("no dog and a cat" denies the dog
+phrase; "not" does so from the next "any", or from an "a" close by. A list continues after "or", and
+after "and" or a comma where the next object has no article ("no dog and a cat" denies the dog
 alone).
 """
 

@@ -79,13 +79,13 @@ def checked_prompt(prompt: PromptFile) -> PromptFile:
 
 
 def parse_extraction(text: str) -> tuple[str, ...] | None:
-    r"""Read the judge's list as the official code does: all of the text as JSON, or else its last line.
+    r"""Read the judge's list as the official code does: the text as JSON, or its last line.
 
     Returns:
         The names; None where the official code would ask again.
 
-    >>> parse_extraction('Here you go:\n["dog", "cat"]'), parse_extraction("dog, cat"), parse_extraction("[]")
-    (('dog', 'cat'), None, ())
+    >>> parse_extraction('Here you go:\n["dog", "cat"]'), parse_extraction("dog, cat")
+    (('dog', 'cat'), None)
     """
     for candidate in (text, text.strip().split("\n")[-1] if '["' in text else None):
         if candidate is None:
@@ -101,7 +101,7 @@ def parse_extraction(text: str) -> tuple[str, ...] | None:
 
 
 def analysed_objects(names: Sequence[str], analyse: Analyse) -> tuple[str, ...]:
-    """Make a judge's names singular as the official code does; each object once, in the order of mention.
+    """Make a judge's names singular as the official code does; each object once, in order.
 
     Args:
         names: What the judge listed.

@@ -1,6 +1,6 @@
-"""In which of its two forms a list of what is in COCO's images circulates, and whether it fits a variant.
+"""Which of two forms a list of the objects in COCO's images is in, and which variant it fits.
 
-The lists are made of outlines and of captions that people wrote, and the words of those captions were
+The lists are made of outlines and of captions by people, and the words of those captions were
 made singular by pattern (the original CHAIR) or by WordNet (OPERA). 1,741 of 123,287 images differ;
 `truth_forms.json` holds the kinds of object that one form has and the other lacks.
 """
@@ -20,7 +20,7 @@ _SURE = 0.9
 
 
 def form_of(truth: Mapping[str, Collection[str]]) -> Form | None:
-    """Which form a list is in; None where its images do not tell.
+    """Which form a list is in; None where its images do not show it.
 
     Args:
         truth: Kinds of object by COCO's number of the image.
@@ -38,7 +38,7 @@ def form_of(truth: Mapping[str, Collection[str]]) -> Form | None:
 
 
 def misfit(truth: Mapping[str, Collection[str]], variant: str) -> str:
-    """A warning where a list is in the form that a variant's published numbers were not made with."""
+    """A warning where a list's form is not the one that the variant's published numbers use."""
     wanted, found = _FORM_OF.get(variant), form_of(truth)
     if wanted is None or found is None or found == wanted:
         return ""

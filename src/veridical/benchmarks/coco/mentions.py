@@ -3,8 +3,8 @@
 All three take tokens, make them singular, read certain pairs of words as one, drop "seat" where
 "toilet" is said, and keep what is in the list of words. They differ in how a word becomes singular:
 
-    original  pattern's `singularize`                       (CHAIR, Rohrbach et al. 2018, arXiv 1809.02156)
-    wordnet   nltk's part of speech, then WordNet's lemma   (OPERA and most papers on large models since)
+    original  pattern's `singularize`                      (CHAIR, arXiv 1809.02156)
+    wordnet   nltk's part of speech, then WordNet's lemma  (OPERA and most papers since)
     objhal    WordNet's lemma as a noun, refined word list  (RLHF-V, RLAIF-V)
 """
 
@@ -70,7 +70,7 @@ def by_table(forms: Mapping[str, str]) -> Normaliser:
 
 
 def by_part_of_speech() -> Normaliser:
-    """Words by their forms as the part of speech that they have here; what is tagged as none is taken for a noun."""
+    """Words by form and part of speech; a word with no part of speech counts as a noun."""
     tagger = load_tagger()
     noun = word_forms("noun")
     others = {"V": word_forms("verb"), "J": word_forms("adjective"), "R": word_forms("adverb")}

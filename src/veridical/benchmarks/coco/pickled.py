@@ -1,4 +1,4 @@
-"""`chair.pkl`, the evaluator that OPERA's CHAIR keeps on disk, read as data: no code of the file is run.
+"""`chair.pkl`, which OPERA's CHAIR keeps on disk, read as data: no code of the file is run.
 
 A pickle is a program. Before it is loaded every instruction is looked at, and only those that build
 plain containers pass; of classes, only the containers of Python and a stand-in for the evaluator.
@@ -25,7 +25,7 @@ _REFUSED = frozenset(
 
 
 class _Evaluator:
-    """What stands in for an object of the evaluator's class: it keeps the state and does nothing."""
+    """A stand-in for an object of the evaluator's class: it keeps the state and does nothing."""
 
     def __setstate__(self, state: object) -> None:
         self.state = state

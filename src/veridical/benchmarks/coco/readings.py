@@ -1,4 +1,4 @@
-"""The ways to read objects out of a text: by the name of a variant, or by a list of words of the user's own."""
+"""The ways to read objects out of a text: a variant's, or a list of words of the user's own."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def reading_versions(variant: str) -> dict[str, str]:
 
 
 def read_own_words(path: Path, faults: Faults) -> dict[str, str]:
-    """Word → kind of object, from a file in the form of CHAIR's synonyms: a line a kind, "knife, knives, dagger".
+    """Word → kind of object, from lines like CHAIR's synonyms: "knife, knives, dagger".
 
     Nothing is made singular: a plural counts where it is listed. Up to three words in a row may
         stand for a kind.

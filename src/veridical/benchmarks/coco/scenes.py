@@ -22,7 +22,7 @@ class SceneFile(NamedTuple):
     scenes: Scenes
     """What it says; by rows every image has an entry."""
     rows: list[CaptionRow] | None
-    """Its rows, one an image; None where it lists images by scene, so that the others show none."""
+    """Its rows, one per image; None where it lists images by scene: the others show none."""
 
 
 def read_scene_file(path: Path, known: Collection[str], faults: Faults) -> SceneFile:
@@ -134,17 +134,17 @@ def _scenes_of(row: Row, known: Collection[str], faults: Faults) -> set[str]:
         )
         return set()
     value = row.values["scene"]
-    told = [] if value is None else [value] if isinstance(value, str) else value
-    if not _are_texts(told):
+    named = [] if value is None else [value] if isinstance(value, str) else value
+    if not _are_texts(named):
         faults.add(
             row,
             f"`scene` must be a text, a list of texts or null, got {shown(value)}. Fix the row.",
         )
         return set()
-    for scene in told:
+    for scene in named:
         if problem := _unknown(scene, known):
             faults.add(row, problem)
-    return set(told)
+    return set(named)
 
 
 def _unknown(scene: str, known: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""Parts of speech exactly as nltk's averaged perceptron tags them, only for the words whose tag matters.
+"""Parts of speech exactly as nltk's averaged perceptron tags them, where the tag matters.
 
 The tagger (Honnibal 2013) reads the two tags before a word, so a text is tagged from the left.
 About half of all running words have one tag only, listed in the tagger's dictionary; after two of
@@ -40,7 +40,7 @@ class Tagger:
             weights: Feature → tag → weight.
             tagdict: Words that have one tag only.
             classes: All tags.
-            version: What to call these weights beside a score.
+            version: What to call these weights next to a score.
         """
         self._weights = weights
         self._tagdict = tagdict
@@ -67,7 +67,7 @@ class Tagger:
         return {place: known[place] for place in wanted}
 
     def _first_needed(self, tokens: Sequence[str], place: int, known: dict[int, str]) -> int:
-        """Where to start so that the two tags before are known; tags from the dictionary are noted on the way."""
+        """Where to start so that the two tags before are known; dictionary tags are noted."""
         run = 0
         here = place - 1
         while run < 2:
@@ -107,7 +107,7 @@ class Tagger:
         return self._classes[len(self._classes) - 1 - int(scores[::-1].argmax())]
 
     def _row(self, feature: str) -> _Row:
-        """Weights of a feature, one a tag; kept, since few features make most of a text."""
+        """Weights of a feature, one per tag; kept, since few features make most of a text."""
         row = self._rows.get(feature)
         if row is None:
             weights = self._weights[feature]

@@ -1,4 +1,4 @@
-"""Tokens exactly as nltk 3.9.1's `word_tokenize` makes them of lower-case English, without nltk and its data.
+"""Tokens exactly as nltk 3.9.1's `word_tokenize` splits lower-case English, without nltk.
 
 CHAIR's numbers depend on the tokeniser: nltk 3.10 splits an opening single quote and the long dash,
 3.9.1 does not. What 3.9.1 does is therefore written out here: sentences are found as the Punkt
@@ -184,7 +184,7 @@ def _ends_sentence(token: str, following: str) -> bool:
     if not _ends_in_stop(token):
         return False
     if _NUMBER.match(token) or _INITIAL.match(token):
-        # Numbers and initials end no sentence that goes on with a small letter or a sign.
+        # Numbers and initials do not end a sentence that continues with a small letter or a sign.
         return not _goes_on(token, following)
     return True
 
@@ -207,7 +207,7 @@ def _goes_on(token: str, following: str) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def _inner_chunk(chunk: str) -> tuple[str, ...]:
-    """Tokens of a chunk between blanks that others stand around, so that no rule for an end applies."""
+    """Tokens of a chunk inside a sentence, where no rule for a sentence's end applies."""
     word = chunk.removesuffix(",")
     if not chunk:
         return ()

@@ -1,4 +1,4 @@
-"""Totals from items that say how much they mention, how much of it is not there, and what of the truth they found."""
+"""Totals from items: how much they mention, how much of it is not there, what they found."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +34,7 @@ def object_measures(scores: Sequence[ItemScore]) -> dict[str, Measure]:
 
 
 def metrics_of(measures: Mapping[str, Measure], *, seed: int) -> dict[str, Metric]:
-    """Values with intervals; n is the sum of the denominators, so that 0 says that nothing was measured.
+    """Values with intervals; n is the sum of the denominators, so 0 means nothing was measured.
 
     Args:
         measures: Metrics over the same items.

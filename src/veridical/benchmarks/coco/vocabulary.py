@@ -1,4 +1,4 @@
-"""The words for COCO's 80 kinds of objects: which word means which kind, and which two words are read as one."""
+"""The words for COCO's 80 kinds of objects, and which pairs of words are read as one."""
 
 import json
 import tomllib
@@ -59,13 +59,13 @@ def word_table() -> dict[str, Any]:
 
 @cache
 def word_list_version() -> str:
-    """What to call the list of words beside a score: the first digits of its hash."""
+    """What to call the list of words next to a score: the first digits of its hash."""
     return hash_bytes(_read("words.toml"))[:12]
 
 
 @cache
 def word_forms(normaliser: str) -> dict[str, str]:
-    """Forms of the words → the word that a normaliser makes of them; a form that is not in it is not a word of the list.
+    """Forms of the words → the word that a normaliser makes of them; other forms are not ours.
 
     Args:
         normaliser: "pattern", or a part of speech of WordNet's: "noun", "verb", "adjective",

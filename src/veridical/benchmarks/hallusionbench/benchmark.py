@@ -1,4 +1,4 @@
-"""HallusionBench (Guan et al. 2023, arXiv 2310.14566): does an answer follow the figure when the figure is changed?
+"""HallusionBench (Guan et al., arXiv 2310.14566): does an answer follow the changed figure?
 
 Questions are asked with the original figure and with altered ones; questions of kind VS ("visual
 supplement") also without any. A judge says of each answer whether it is right, wrong or unclear.
@@ -54,7 +54,7 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
     without_judge = frozenset({"yes-no", "lmms-eval"})
 
     def questions(self, files: Files) -> list[BenchmarkPrompt]:
-        """The questions of HallusionBench.json (`--questions`); those without a figure are asked without an image."""
+        """The questions of HallusionBench.json; those without a figure have no image."""
         faults = Faults()
         asked = []
         for row in read_rows(files.path("questions"), faults):
@@ -99,7 +99,7 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
         return Cases(cases, asked)
 
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
-        """Write what the judge said: rows of `id` and `review`, with a `problem` where there is none."""
+        """Write rows of `id` and `review`, with a `problem` where there is no review."""
         del cases
         rows = [
             {"id": one.id, "review": one.text, "problem": one.problem, "model": one.model}
@@ -169,7 +169,7 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
     def warnings(
         self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
     ) -> tuple[str, ...]:
-        """Note what no judge rated, where not knowing was right, and which errors are mixed."""
+        """Say what was not rated, where not knowing was right, and which errors are unclear."""
         notes = []
         lost = sum("correct" not in score.values for score in scores)
         if lost:

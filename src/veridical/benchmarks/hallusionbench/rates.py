@@ -1,4 +1,4 @@
-"""How HallusionBench counts: by answer, by question and by figure, with the kinds of error and the bias to yes.
+"""HallusionBench's rates by answer, question and figure, kinds of error, and bias to yes.
 
 The scores' ids are CATEGORY/SUBCATEGORY/SET/FIGURE/QUESTION. Kinds of error follow the decision
 tree of the official `utils.py` (`get_eval_pair_all`): language (LH) where the answer ignores the
@@ -36,7 +36,7 @@ def blame(
         same: Whether the answer agrees with the original one, "1" or "0"; empty where nobody said.
 
     Returns:
-        None where it takes `same` to tell.
+        None where `same` would decide it.
     """
     if original_check == "":
         if category == "VS":
@@ -90,7 +90,7 @@ def hallusionbench_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str,
 
 
 def lmms_rates(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
-    """The three accuracies as lmms-eval counts them: questions without a figure count as a figure."""
+    """The three accuracies as lmms-eval counts them: no figure counts as a figure."""
     return _accuracies(scores, scores, seed=seed)
 
 
@@ -149,14 +149,14 @@ def _bias(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
 
 
 def _errors(scores: Sequence[ItemScore], *, seed: int) -> dict[str, Metric]:
-    told = [
+    causes = [
         (score.values.get("language", 0.0), score.values.get("vision", 0.0)) for score in scores
     ]
-    errors = [float(bool(language or vision)) for language, vision in told]
+    errors = [float(bool(language or vision)) for language, vision in causes]
     kinds: dict[str, list[float]] = {
-        "error/language": [language * (1 - vision) for language, vision in told],
-        "error/vision": [vision * (1 - language) for language, vision in told],
-        "error/mixed": [vision * language for language, vision in told],
+        "error/language": [language * (1 - vision) for language, vision in causes],
+        "error/vision": [vision * (1 - language) for language, vision in causes],
+        "error/mixed": [vision * language for language, vision in causes],
     }
     clusters = [score.cluster for score in scores]
     ratios = {name: (kind, errors) for name, kind in kinds.items()}
@@ -192,7 +192,7 @@ def _share(
     *,
     seed: int,
 ) -> Metric:
-    """Mean over questions or figures, all of whose answers are checked, of what `count` makes of them."""
+    """Mean of `count` over questions or figures whose answers are all checked."""
     groups = _grouped(scores, key)
     whole = [
         ([right for right in some if right is not None], cluster)

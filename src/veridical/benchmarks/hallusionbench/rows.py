@@ -1,4 +1,4 @@
-"""HallusionBench's rows: one question about one figure, or about none, with the answer and a judge's check of it."""
+"""HallusionBench's rows: a question about a figure or none, with answer and judge's check."""
 
 import re
 from typing import Literal, NamedTuple
@@ -26,7 +26,8 @@ _HEDGED = re.compile(
     r"\b(?:not|no|never|neither|nor|none|nobody|nothing|hardly|barely|scarcely|without|cannot|fails?"
     r"|if|unless|whether|would|could|might|may|should|seems?|appears?|possibly|probably|perhaps|almost"
     r"|nearly|partial\w*|partly|mostly|largely|half|somewhat|rather|quite|generally|broadly|far|less"
-    r"|anything|doubt\w*|in part|only|except|apart|but|although|though|however|extent|or)\b|n['’]t\b|\?"
+    r"|anything|doubt\w*|in part|only|except|apart|but|although|though|however|extent|or)\b"
+    r"|n['’]t\b|\?"
 )
 """What makes a verdict less than plain, or denies it, anywhere in its sentence."""
 _CODES: dict[str, Check] = {"incorrect": "0", "correct": "1", "unclear": "2"}
@@ -56,7 +57,7 @@ class HallusionItem(NamedTuple):
     answer: str
     """What the model said."""
     problem: str = ""
-    """Why there is no check: "unparsed", or why the judgement could not be had."""
+    """Why there is no check: "unparsed", or why the review failed."""
 
     @property
     def pair(self) -> str:
@@ -74,7 +75,7 @@ class HallusionItem(NamedTuple):
 def official_check(text: str) -> Check:
     """Read a judge's words as the official code does.
 
-    >>> official_check("Correct."), official_check("incorrect"), official_check("It is not correct.")
+    >>> official_check("Correct."), official_check("incorrect"), official_check("Not correct.")
     ('1', '0', '1')
     """
     lower = text.lower()
@@ -87,7 +88,7 @@ def strict_check(text: str) -> Check | None:
     A verdict that is denied, hedged ("partially correct", "far from correct") or used of something
     else ("the correct answer") is not one, and makes the review unreadable.
 
-    >>> strict_check("**Correct**"), strict_check("Partially correct."), strict_check("correct or unclear")
+    >>> strict_check("**Correct**"), strict_check("Partially correct."), strict_check("No idea")
     ('1', None, None)
     """
     found: set[Check | None] = set()
@@ -101,7 +102,7 @@ def strict_check(text: str) -> Check | None:
 
 
 def read_question(row: Row, faults: Faults) -> HallusionItem:
-    """Read what a row says of the question, and the answer where there is one; the check stays open."""
+    """Read what a row says of the question, and the answer if there is one; not the check."""
     category, visual, truth = (
         _code(row, name, options, faults)
         for name, options in (

@@ -1,4 +1,4 @@
-"""LLaVA-Bench: a judge grades a reference answer and the model's from 1 to 10; the score is a ratio of the two means.
+"""LLaVA-Bench: a judge grades a reference answer and the model's from 1 to 10.
 
 relative = 100 · Σ model / Σ reference over the items of a category, and over all items together.
 How grades are read stands in `grades`.
@@ -67,7 +67,7 @@ class LlavaBench(JudgedBenchmark[list[LlavaBenchItem]]):
         return asked
 
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
-        """The model's mean and the ratio as sums over reviews; no ratio where the reference's grades sum to nothing."""
+        """The model's mean and the ratio as sums over reviews; no ratio to a sum of 0."""
         del variant
         clusters = [score.cluster for score in scores]
         measures: dict[str, Measure] = {}

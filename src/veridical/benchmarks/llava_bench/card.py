@@ -23,8 +23,9 @@ CARD = Card(
     title="LLaVA-Bench (COCO, in the wild)",
     paper="Liu et al. 2023, arXiv 2304.08485; haotian-liu/LLaVA, llava/eval",
     measures=(
-        "How good answers are beside those of a text-only GPT-4 that was given captions and boxes:"
-        " conversation, detailed description, complex reasoning; 90 questions on 30 COCO images, or"
+        "How good answers are compared with those of a text-only GPT-4 that was given captions and"
+        " boxes: conversation, detailed description, complex reasoning; 90 questions on 30 COCO"
+        " images, or"
         " 60 on 24 images in the wild."
     ),
     leaves_out=(

@@ -1,4 +1,4 @@
-"""What the judge of LLaVA-Bench reads: what is known of the image, the question, the reference answer, the model's.
+"""What the judge of LLaVA-Bench reads: facts about the image, the question, two answers.
 
 The layout (sections Context, Question, Assistant 1, Assistant 2, System) is that of LLaVA's
 `eval_gpt_review_visual.py` for COCO and `eval_gpt_review_bench.py` in the wild; the instruction in
@@ -76,7 +76,7 @@ class LlavaBenchTemplate(NamedTuple):
 
 
 def read_cases(files: Files, template: Path | None) -> Cases:
-    """Read questions, answers of both and what is known of the images, matched by `question_id` and `image`."""
+    """Read questions, both answers and facts, matched by `question_id` and `image`."""
     faults = Faults()
     folder = files.path("reference")
     questions = read_rows(files.path("questions"), faults)

@@ -33,9 +33,8 @@ class Grades(NamedTuple):
 def official_grades(text: str) -> Grades:
     """Read two grades as the official code does; (-1, -1) where it fails.
 
-    >>> official_grades("8 9"), official_grades("8, 9"), official_grades("-1 -1")
-    (Grades(reference=8.0, model=9.0), Grades(reference=-1.0, model=-1.0), Grades(reference=-1.0,
-    model=-1.0))
+    >>> official_grades("8 9"), official_grades("8, 9")
+    (Grades(reference=8.0, model=9.0), Grades(reference=-1.0, model=-1.0))
     """
     parts = text.split("\n", maxsplit=1)[0].replace(",", " ").split(" ")
     if len(parts) != 2:
@@ -49,10 +48,10 @@ def official_grades(text: str) -> Grades:
 
 
 def strict_grades(text: str) -> Grades | None:
-    """Read two grades from 1 to 10 off the first line that is not blank, in any usual spelling; None for all else.
+    """Read two grades from 1 to 10 off the first line that is not blank; None for all else.
 
-    >>> strict_grades("8, 9"), strict_grades("Assistant 1: 8/10, Assistant 2: 9/10"), strict_grades("11 9")
-    (Grades(reference=8.0, model=9.0), Grades(reference=8.0, model=9.0), None)
+    >>> strict_grades("8, 9"), strict_grades("Assistant 1: 8/10, Assistant 2: 9/10")
+    (Grades(reference=8.0, model=9.0), Grades(reference=8.0, model=9.0))
     """
     line = next((line.strip().replace("*", "") for line in text.splitlines() if line.strip()), "")
     match = (
@@ -65,7 +64,7 @@ def strict_grades(text: str) -> Grades | None:
 
 
 def printed_relative(grades: Sequence[Grades]) -> float:
-    """What LLaVA's summary prints: both means rounded to three decimals, then the ratio to one; 0 without a reference.
+    """What LLaVA's summary prints: the ratio of rounded means, to one decimal.
 
     >>> printed_relative([Grades(9, 8), Grades(8, 7)])
     88.2

@@ -195,7 +195,8 @@ def _kind_names(segments: Iterable[object], row: Row, faults: Faults) -> Iterabl
         else:
             faults.add(
                 row,
-                f"a segment's kind must be one of {', '.join(KINDS)}, got {kind!r:.60}. Fix the row.",
+                f"a segment's kind must be one of {', '.join(KINDS)}, got {kind!r:.60}. Fix the"
+                " row.",
             )
 
 

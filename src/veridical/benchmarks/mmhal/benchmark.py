@@ -1,6 +1,6 @@
-"""MMHal-Bench (Sun et al., arXiv 2309.14525): a judge rates 96 answers from 0 to 6; below 3 means a hallucination.
+"""MMHal-Bench (Sun et al., arXiv 2309.14525): a judge rates 96 answers from 0 to 6.
 
-How a rating is read stands in `ratings`. RLHF-V adds informativeness: (s − 3 for s ≥ 3, else s) / 3,
+How a rating is read stands in `ratings`. RLHF-V adds informativeness: (s − 3 for s ≥ 3, else s)/3,
 in percent.
 """
 
@@ -46,9 +46,9 @@ class MMHalItem(NamedTuple):
     type: str
     """Question type."""
     review: str | None
-    """What the judge said; None where the judgement could not be had."""
+    """What the judge said; None where the review failed."""
     problem: str
-    """Why it could not be had."""
+    """Why it failed."""
     answer: str | None
     """What was judged, where the responses are known."""
 
@@ -61,7 +61,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
     answer_field = "model_answer"
 
     def questions(self, files: Files) -> list[BenchmarkPrompt]:
-        """The questions of the response template (`--questions`); images by the last part of their address."""
+        """The questions of the response template; images by the last part of their address."""
         faults = Faults()
         asked = []
         for name, row in _by_id(read_rows(files.path("questions"), faults)):
@@ -80,12 +80,12 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         del variant
         clusters = [score.cluster for score in scores]
         rated = [score.values.get("score") for score in scores]
-        told = [None if value is None else 100 * informativeness(value) / 3 for value in rated]
+        useful = [None if value is None else 100 * informativeness(value) / 3 for value in rated]
         wrong = [None if value is None else float(value < HALLUCINATES_BELOW) for value in rated]
         return {
             "score": means(rated, clusters, bounds=(0.0, 6.0)),
             "hallucination_rate": means(wrong, clusters),
-            "informativeness": means(told, clusters, bounds=(0.0, 100.0)),
+            "informativeness": means(useful, clusters, bounds=(0.0, 100.0)),
         }
 
     def cases(self, files: Files, *, template: Path | None = None) -> Cases:
@@ -99,7 +99,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         return Cases(cases, asked)
 
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
-        """Write the official list of chat completions; one without choices where there was no judgement."""
+        """Write the official list of chat completions; a failed review has no choices."""
         del cases
         return write_json_atomically(path, [_completion(review) for review in reviews])
 
@@ -140,7 +140,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
             (score.group, score.values["score"]) for score in scores if "score" in score.values
         ]
         values = [value for _, value in rated]
-        told = [100 * informativeness(value) / 3 for value in values]
+        useful = [100 * informativeness(value) / 3 for value in values]
         types = dict.fromkeys((*TYPES, *(score.group for score in scores))) if scores else {}
         present = {score.group for score in scores}
         return {
@@ -148,7 +148,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
             "hallucination_rate": wilson(
                 sum(value < HALLUCINATES_BELOW for value in values), len(values)
             ),
-            "informativeness": mean_metric(told, bounds=(0.0, 100.0)),
+            "informativeness": mean_metric(useful, bounds=(0.0, 100.0)),
             **{
                 f"score/{kind}": mean_metric(
                     [value for group, value in rated if group == kind], bounds=(0.0, 6.0)
@@ -161,7 +161,7 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
     def warnings(
         self, scores: Sequence[ItemScore], metrics: Mapping[str, Metric], *, variant: str
     ) -> tuple[str, ...]:
-        """Say what the official parser made of reviews that it misreads, in points; say what is missing."""
+        """Say which reviews the official parser misreads, in points, and what is missing."""
         notes = []
         failed = sum(score.status == "failed" for score in scores)
         if failed:
@@ -236,7 +236,7 @@ def _asked(
 
 
 def _by_id(rows: Sequence[Row]) -> list[tuple[str, Row]]:
-    """Rows with the ids that they carry, or their numbers from 0 where not all have one or two share one."""
+    """Rows with their ids, or with numbers from 0 where ids are missing or stand twice."""
     names = [id_text(row.values.get("id", row.values.get("image_id"))) or "" for row in rows]
     if "" in names or len(set(names)) != len(names):
         names = [str(number) for number in range(len(rows))]

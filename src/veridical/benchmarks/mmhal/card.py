@@ -72,7 +72,7 @@ CARD = Card(
     },
     inputs={
         "reviews": InputSpec(
-            "JSON list of chat completions, one an item, in order (the official file); or name a"
+            "JSON list of chat completions, one per item, in order (the official file); or name a"
             " judge: --judge-model"
         ),
         "responses": InputSpec(

@@ -33,8 +33,8 @@ _STARS = re.compile(r"(?:stars?|percent|per\s?cent)\b", re.IGNORECASE)
 def official_rating(text: str) -> int | None:
     """Read a rating as the official code does; None where it would warn and take 0.
 
-    >>> official_rating("Rating: 10"), official_rating("**Rating**: 5"), official_rating("Rating: 4 or Rating: 2")
-    (1, None, None)
+    >>> official_rating("Rating: 10"), official_rating("Rating: 4 or Rating: 2")
+    (1, None)
     """
     lower = text.lower()
     found = [score for score in range(7) if f"rating: {score}" in lower]
@@ -42,11 +42,11 @@ def official_rating(text: str) -> int | None:
 
 
 def strict_rating(text: str) -> int | None:
-    """Read the one whole number from 0 to 6 that stands after "rating", in any markup; None for all else.
+    """Read the one whole number from 0 to 6 after "rating", in any markup; None for all else.
 
     A rating on another scale ("4 out of 10"), a range, and a rating that is denied are not one.
 
-    >>> strict_rating("**Rating**: 5"), strict_rating("Rating: 4 out of 6"), strict_rating("Rating: 4 out of 10")
+    >>> strict_rating("**Rating**: 5"), strict_rating("Rating: 4/6"), strict_rating("Rating: 4/10")
     (5, 4, None)
     """
     found = {_clear(match, text) for match in _NUMBER.finditer(text)}

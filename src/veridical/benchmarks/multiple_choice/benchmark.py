@@ -1,4 +1,4 @@
-"""Multiple choice as in MMBench (Liu et al. 2023, arXiv 2307.06281): every question alone, or in every rotation.
+"""Multiple choice as in MMBench (Liu et al., arXiv 2307.06281), alone or in every rotation.
 
 In circular evaluation a question is asked as often as it has options, each time with the options
 moved by one, and is right only where every pass is right. That takes guessing and a love of "A" out
@@ -71,7 +71,7 @@ class MultipleChoice(Benchmark[list[ChoiceItem]]):
             " files hold 1,000,000 · k + index in `index`."
         ),
         prompt=(
-            'The question and its options, one a line, "A. …"; LLaVA adds "Answer with the'
+            'The question and its options, one per line, "A. …"; LLaVA adds "Answer with the'
             " option's letter from the given choices directly.\""
         ),
         judge=(
@@ -140,7 +140,7 @@ class MultipleChoice(Benchmark[list[ChoiceItem]]):
         return Loaded(items, counts, (*faults.notes, *matched.warnings, *missing))
 
     def questions(self, files: Files) -> list[BenchmarkPrompt]:
-        """Question, hint and options as MMBench shows them, one a line."""
+        """Question, hint and options as MMBench shows them, one per line."""
         faults = Faults()
         asked = [_asked(row, faults) for row in read_rows(files.path("questions"), faults)]
         faults.stop()
@@ -189,7 +189,7 @@ class MultipleChoice(Benchmark[list[ChoiceItem]]):
 
 
 def _by_question(scores: Sequence[ItemScore]) -> list[ItemScore]:
-    """One score a question: right where all passes are."""
+    """One score per question: right where all passes are."""
     passes: dict[str, list[ItemScore]] = {}
     for score in scores:
         passes.setdefault(score.cluster, []).append(score)

@@ -23,7 +23,8 @@ def chosen_option(text: str, options: Mapping[str, str]) -> str | None:
         text: What the model said.
         options: Text of each option by its capital letter.
 
-    >>> chosen_option("(B) cat", {"A": "dog", "B": "cat"}), chosen_option("A cat sits there.", {"A": "dog", "B": "cat"})
+    >>> pets = {"A": "dog", "B": "cat"}
+    >>> chosen_option("(B) cat", pets), chosen_option("A cat sits there.", pets)
     ('B', 'B')
     >>> print(chosen_option("A or B", {"A": "dog", "B": "cat"}))
     None
@@ -45,7 +46,7 @@ def chosen_option(text: str, options: Mapping[str, str]) -> str | None:
 
 
 def _stated(text: str, letters: str) -> set[str]:
-    r"""Letters of "The answer is B", "Answer: (B)", "\boxed{B}"; the article in "The answer is a dog" is none."""
+    r"""Letters of "The answer is B", "Answer: (B)", "\boxed{B}", but not of "is a dog"."""
     one = rf"([{letters}])(?![A-Za-z])"
     pattern = (
         rf"(?:(?i:{_STATED})|\\boxed\{{){one}(?! (?!or |and )[a-z])(?:\s*(?:or|and|,|/)\s*{one})?"
@@ -54,7 +55,7 @@ def _stated(text: str, letters: str) -> set[str]:
 
 
 def _leading(text: str, letters: str, options: Mapping[str, str]) -> set[str]:
-    """The letter of "B", "(b)", "**B**", "B. cat", "B: cat", and of "B cat" where option B is "cat"."""
+    """The letter of "B", "(b)", "**B**", "B. cat", "B: cat", or "B cat" if B is "cat"."""
     alone = re.fullmatch(rf"[\W_]*([{letters}{letters.lower()}])[\W_]*", text)
     if alone:
         return {alone[1].upper()}
@@ -79,7 +80,7 @@ def _standing(text: str, letters: str) -> set[str]:
 
 
 def _by_text(text: str, options: Mapping[str, str]) -> str | None:
-    """The only option whose words occur one after the other; of "apple" and "red apple" the longer one.
+    """The only option whose words occur in a row; of "apple" and "red apple" the longer one.
 
     "not a cat" does not name the cat.
     """

@@ -1,4 +1,4 @@
-"""Object HalBench (RLHF-V, arXiv 2312.00849): objects in detailed descriptions of 300 COCO images that are not there.
+"""Object HalBench (RLHF-V, arXiv 2312.00849): objects in descriptions that are not there.
 
     response hallucination = responses with an object that is not there / responses with a COCO
     object
@@ -81,7 +81,7 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         return asked
 
     def cases(self, files: Files, *, template: Path | None = None) -> Cases:
-        """One case a response of more than three words."""
+        """One case per response of more than three words."""
         faults = Faults()
         cases = []
         read = read_response_rows(files, faults)
@@ -95,7 +95,7 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         return Cases(cases, ExtractionTemplate(checked_prompt(prompt)))
 
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
-        """Write what the judge listed: rows of `id` and `extraction`, with a `problem` where there is none."""
+        """Write rows of `id` and `extraction`, with a `problem` where there is none."""
         del cases
         rows = [
             {"id": one.id, "extraction": one.text, "problem": one.problem, "model": one.model}
@@ -141,7 +141,7 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
     def aggregate(
         self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
     ) -> dict[str, Metric]:
-        """Rates of responses and mentions, and their complements; responses without a judgement are left out."""
+        """Rates of responses and mentions, and their complements; unjudged ones are left out."""
         metrics = metrics_of(self.measures(scores, variant=variant), seed=seed)
         return {
             **metrics,
@@ -162,15 +162,15 @@ class ObjectHalBench(JudgedBenchmark[list[ObjectHalItem]]):
         }
 
     def count(self, scores: Sequence[ItemScore]) -> dict[str, int]:
-        """Count as the official summary does: responses with a COCO object, right kinds, kinds that are there."""
-        had = [score for score in scores if score.values]
+        """Count as the official summary does: responses with an object, right and true kinds."""
+        judged = [score for score in scores if score.values]
         return {
             **super().count(scores),
-            "coco_sentences": sum(count > 0 for count in column(had, "mentions")),
-            "coco_words": int(sum(column(had, "found"))),
-            "gt_words": int(sum(column(had, "truth"))),
-            "mentions": int(sum(column(had, "mentions"))),
-            "hallucinated": int(sum(column(had, "hallucinated"))),
+            "coco_sentences": sum(count > 0 for count in column(judged, "mentions")),
+            "coco_words": int(sum(column(judged, "found"))),
+            "gt_words": int(sum(column(judged, "truth"))),
+            "mentions": int(sum(column(judged, "mentions"))),
+            "hallucinated": int(sum(column(judged, "hallucinated"))),
         }
 
     def versions(self, *, variant: str) -> dict[str, str]:

@@ -116,7 +116,7 @@ CARD = Card(
             "none: the published numbers count so, and so do all variants here",
         ),
         KnownFault(
-            "A judgement that could not be had ends the script",
+            "A failed judgement ends the script",
             "after 100 failed tries the text -1 is noted, on which an assertion fails",
             "every variant here: such responses are failed, left out and counted",
         ),

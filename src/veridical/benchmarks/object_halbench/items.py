@@ -1,4 +1,4 @@
-"""Object HalBench's responses: which image they are about, what was extracted from them, what is found in them."""
+"""Object HalBench's responses: their images, what was extracted, what is found in them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ class ObjectHalItem(NamedTuple):
     truth: frozenset[str]
     """Kinds of object in the image."""
     objects: tuple[str, ...] | None
-    """Objects that were extracted, singular, each once; None where there are none to be had."""
+    """Objects that were extracted, singular, each once; None where there are none."""
     names: tuple[str, ...] | None
     """Names as the judge listed them; None where they are not known."""
     problem: str

@@ -1,4 +1,4 @@
-"""Over-generalisation (RLHF-V, arXiv 2312.00849, table 2): are a scene's typical objects invented more often in it?
+"""Over-generalisation (RLHF-V, arXiv 2312.00849): are typical objects invented in a scene?
 
     H_a = responses that mention a typical object which is not there / responses that mention it,
     all images H_s = the same, images that show the scene
@@ -47,7 +47,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
     answer_field = "caption"
 
     def questions(self, files: Files) -> list[BenchmarkPrompt]:
-        """A description of each image of the rows, or of the JSON reference where the questions list scenes."""
+        """A description of each image of the rows, or else of the JSON reference."""
         faults = Faults()
         given = self._scene_file(files, self._typical(faults), faults)
         if given is not None and given.rows is not None:
@@ -117,7 +117,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
         return Loaded(items, counts, tuple(faults.notes))
 
     def score_items(self, items: list[SceneItem], *, variant: str) -> list[ItemScore]:
-        """Say of every caption which scenes it is of, and which typical objects it mentions rightly or wrongly."""
+        """Find each caption's scenes, and the typical objects it mentions rightly or wrongly."""
         del variant
         read = reader_of(self.options["reading"])
         return [score_item(item, frozenset(read(item.caption).objects)) for item in items]
@@ -125,7 +125,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
     def aggregate(
         self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
     ) -> dict[str, Metric]:
-        """Rates and gaps of each scene and their means; n counts mentions and is 0 where there are none."""
+        """Rates and gaps of each scene and their means; n counts mentions."""
         layout = layout_of(scores)
         table = measure_contexts(
             count_images(scores, layout), seed=seed, pooled=variant == "pooled"
@@ -202,7 +202,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
         return dict(TYPICAL) if path is None else read_typical(path, faults)
 
     def _scene_file(self, files: Files, typical: Typical, faults: Faults) -> SceneFile | None:
-        """The scenes of the questions; None where COCO's captions tell them."""
+        """The scenes of the questions; None where COCO's captions say so."""
         if files.questions is not None:
             return (
                 read_scene_file(files.questions, typical, faults)
@@ -214,6 +214,6 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
             faults.add_file(
                 reference,
                 "does not say which images show which scene. Name a file that does: --questions; or"
-                " COCO's folder as --reference, whose captions tell it.",
+                " COCO's folder as --reference, whose captions say so.",
             )
         return None

@@ -26,7 +26,7 @@ READINGS = ("objhal", "original", "wordnet", "veridical")
 def _paper(
     model: str, mean: float, *rows: tuple[float, float, float]
 ) -> tuple[ReferenceResult, ReferenceResult]:
-    """A line of the table: its gaps, and its rates; in percent, scenes in the order of `TYPICAL`."""
+    """A line of the table: gaps and rates in percent, scenes in the order of `TYPICAL`."""
     gaps, rates = {"over_generalisation": round(mean / 100, 4)}, dict[str, float]()
     for scene, (everywhere, inside, gap) in zip(TYPICAL, rows, strict=True):
         gaps[f"over_generalisation/{scene}"] = round(gap / 100, 4)
@@ -34,7 +34,7 @@ def _paper(
             f"h_a/{scene}": round(everywhere / 100, 4),
             f"h_s/{scene}": round(inside / 100, 4),
         }
-    source = "RLHF-V (arXiv 2312.00849), table 2: ten objects a scene, 300 images"
+    source = "RLHF-V (arXiv 2312.00849), table 2: ten objects per scene, 300 images"
     return ReferenceResult(model, gaps, source, "macro"), ReferenceResult(
         model, rates, source, "macro"
     )
@@ -50,7 +50,7 @@ CARD = Card(
     ),
     leaves_out=(
         "Everything but the typical objects. A model that never names them has no rate. One that"
-        " hallucinates the same everywhere has a gap of 0, however much that is: read it beside H_a"
+        " hallucinates the same everywhere has a gap of 0, however much that is: read it with H_a"
         " and CHAIR. Of 300 images few show any one scene: look at n and at the interval. The"
         " published table takes ten objects per scene, prints six of them, and does not say"
         " over what it divides; here it is over responses that mention the object, which alone fits"
@@ -87,7 +87,7 @@ CARD = Card(
             "Which images show which scene: JSON `{scene: [image_ids]}`, or rows of `image_id` and"
             " `scene` (a text, a list, or null), perhaps `image` (its file). Without it: by COCO's"
             " captions, where the reference is the folder. For `veridical evaluate` it, or a JSON"
-            " reference beside it, names the images to describe",
+            " reference with it, names the images to describe",
             required=False,
         ),
     },

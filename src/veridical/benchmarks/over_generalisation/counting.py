@@ -1,4 +1,4 @@
-"""Counting typical objects: an item's values are named "scene" and "scene/object", and sums over images make the table."""
+"""Counting typical objects: values named "scene" and "scene/object", summed over images."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -30,26 +30,26 @@ class SceneItem(NamedTuple):
 
 
 def score_item(item: SceneItem, mentioned: frozenset[str]) -> ItemScore:
-    """Say which scenes a caption is of, and which typical objects it mentions rightly or wrongly."""
+    """Find a caption's scenes, and the typical objects it mentions rightly or wrongly."""
     values = {scene: float(scene in item.scenes) for scene in item.typical}
-    told: dict[str, bool] = {}
+    wrong_of: dict[str, bool] = {}
     for scene, objects in item.typical.items():
         for kind in objects:
             if kind in mentioned:
-                told[kind] = kind not in item.truth
-                values[f"{scene}/{kind}"] = float(told[kind])
-    absent = ", ".join(kind for kind, wrong in told.items() if wrong)
+                wrong_of[kind] = kind not in item.truth
+                values[f"{scene}/{kind}"] = float(wrong_of[kind])
+    absent = ", ".join(kind for kind, wrong in wrong_of.items() if wrong)
     return ItemScore(
         id=item.id,
         cluster=item.image,
         status="scored" if item.caption.strip() else "empty",
-        parsed=", ".join(told) + (f" · not there: {absent}" if absent else ""),
+        parsed=", ".join(wrong_of) + (f" · not there: {absent}" if absent else ""),
         values=values,
     )
 
 
 def layout_of(scores: Sequence[ItemScore]) -> dict[str, list[str]]:
-    """Scenes with the typical objects that anybody mentions: the values' names are "scene" and "scene/object"."""
+    """Scenes with the typical objects mentioned, from values "scene" and "scene/object"."""
     names = dict.fromkeys(name for score in scores for name in score.values)
     layout: dict[str, list[str]] = {name: [] for name in names if "/" not in name}
     for name in names:

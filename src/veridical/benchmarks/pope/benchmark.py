@@ -61,7 +61,7 @@ class Pope(Benchmark[list[PopeItem]]):
     def aggregate(
         self, scores: Sequence[ItemScore], *, variant: str, seed: int = 0
     ) -> dict[str, Metric]:
-        """Rates of the two-way classification, over all questions and for each of several splits."""
+        """Rates of the two-way classification, over all questions and by split."""
         metrics = _rates(scores, variant=variant, seed=seed)
         for name, part in _by_split(scores).items():
             rates = _rates(part, variant=variant, seed=seed)
@@ -85,7 +85,7 @@ class Pope(Benchmark[list[PopeItem]]):
         return asked
 
     def measures(self, scores: Sequence[ItemScore], *, variant: str) -> dict[str, Measure]:
-        """The rates as sums over questions; lmms-eval's, which leave answers out, are not among them."""
+        """The rates as sums over questions, except lmms-eval's, which leaves answers out."""
         if variant == "lmms-eval":
             return {}
         parts = _by_split(scores)

@@ -28,7 +28,7 @@ CARD = Card(
     paper="Li et al. 2023, arXiv 2305.10355; RUCAIBox/POPE",
     measures=(
         "Whether a model says yes or no rightly when asked for one object, on three choices of"
-        " absent objects: random, popular, and adversarial (those that often stand beside the"
+        " absent objects: random, popular, and adversarial (those that often occur with the"
         " present ones)."
     ),
     leaves_out=(
@@ -99,7 +99,7 @@ CARD = Card(
         KnownFault("Case and punctuation", '"NO", "No!" and "**No**" count as yes', "strict: no"),
         KnownFault(
             "Paired by order",
-            "2,910 answers beside 3,000 questions are cut to 2,910 pairs, most of them wrong,"
+            "2,910 answers to 3,000 questions are cut to 2,910 pairs, most of them wrong,"
             " without a word",
             "every variant here: ids where both sides have them; unequal lengths are an error",
         ),

@@ -1,7 +1,7 @@
 """How published code reads yes or no out of an answer.
 
 The official parser (RUCAIBox/POPE `evaluate.py`) takes the text before the first full stop, drops
-commas, splits at blanks and says "no" where a word is exactly "No", "no" or "not"; all else is "yes".
+commas, splits at blanks and says "no" where a word is "No", "no" or "not"; all else is "yes".
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ def official_answer(text: str) -> Answer:
 
 
 def vlmevalkit_answer(text: str) -> Answer:
-    """Read an answer as VLMEvalKit does: one of the words yes and no after VQA's punctuation rules; else unknown.
+    """Read an answer as VLMEvalKit does: one of yes and no after VQA's rules; else unknown.
 
-    >>> vlmevalkit_answer("NO!"), vlmevalkit_answer("**No**"), vlmevalkit_answer("Yes. There is no cat")
+    >>> vlmevalkit_answer("NO!"), vlmevalkit_answer("**No**"), vlmevalkit_answer("Yes. No cat")
     ('no', 'unknown', 'unknown')
     """
     said = {"yes", "no"} & set(strip_punctuation(text.lower()).split())
@@ -33,7 +33,7 @@ def vlmevalkit_answer(text: str) -> Answer:
 
 
 def lmms_answer(text: str) -> Answer:
-    """Read an answer as lmms-eval does: nothing but yes or no; a full stop already makes it unknown.
+    """Read an answer as lmms-eval does: nothing but yes or no, not even a full stop.
 
     >>> lmms_answer(" NO"), lmms_answer("No.")
     ('no', 'unknown')

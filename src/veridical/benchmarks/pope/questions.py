@@ -17,7 +17,7 @@ from veridical.scoring.rows import Faults, Row, id_text, read_rows
 BLOCK = 10_000_000
 """How far the ids of two splits lie apart in LLaVA's files."""
 _SAME_QUESTIONS = 0.9
-"""Share of equal texts from which prompts are taken to be a split's questions; splits share half."""
+"""Share of equal texts from which prompts count as a split's questions; splits share half."""
 _SPLIT = re.compile(r"random|popular|adversarial")
 
 
@@ -100,7 +100,7 @@ class _Parts(NamedTuple):
 
 
 def _parts(answers: Sequence[Row], splits: Sequence[Split], faults: Faults) -> _Parts:
-    """The answers of each split: by category, by ids that only one question has, or by LLaVA's blocks."""
+    """The answers of each split: by category, by ids of one question, or by LLaVA's blocks."""
     named = [_categories(row) for row in answers]
     if len(splits) > 1 and all(any(names) for names in named):
         return _Parts([_where(answers, named, split.name) for split in splits])
@@ -131,9 +131,10 @@ def _by_blocks(answers: Sequence[Row], splits: Sequence[Split], faults: Faults) 
         else:
             left_out.append(block)
     if unclear:
+        firsts = ", ".join(map(_first_id, sorted(blocks)))
         faults.add_file(
             answers[0].file,
-            f"answers of {len(blocks)} splits (ids from {', '.join(map(_first_id, sorted(blocks)))})"
+            f"answers of {len(blocks)} splits (ids from {firsts})"
             f" for questions with ids from 1 of {len(splits)}, and no `prompt` that says which are"
             " which. Give questions with the same ids, or answers with their prompts.",
         )
@@ -152,8 +153,8 @@ def _agreement(rows: Sequence[Row], split: Split) -> float:
     """Share of answers whose prompt is the question with their id; -1 where they hold no prompt."""
     asked = {_id(row): _text(row, ("text", *QUESTION_NAMES)) for row in split.questions}
     said = [(_id(row), _text(row, QUESTION_NAMES)) for row in rows]
-    told = [(name, text) for name, text in said if text]
-    return sum(asked.get(name) == text for name, text in told) / len(told) if told else -1.0
+    named = [(name, text) for name, text in said if text]
+    return sum(asked.get(name) == text for name, text in named) / len(named) if named else -1.0
 
 
 def _in_blocks(answers: Sequence[Row], split: Split) -> bool:

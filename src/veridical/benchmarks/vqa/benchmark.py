@@ -1,4 +1,4 @@
-"""VQA accuracy (Antol et al. 2015, arXiv 1505.00468; VQAv2: Goyal et al. 2017, arXiv 1612.00837), official and fair.
+"""VQA accuracy (Antol et al. 2015, arXiv 1505.00468; VQAv2: arXiv 1612.00837).
 
 Ten people answered each question. An answer's accuracy is the mean over the ten ways to leave one
 person out of min(matches among the others / 3, 1): 0, 0.3, 0.6, 0.9, 1 for 0, 1, 2, 3, 4 and more

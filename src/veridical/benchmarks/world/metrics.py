@@ -143,7 +143,7 @@ def judge_answer_row(scene: Scene, question: Question, text: str, *, id: str) ->
 
 
 def description_measures(rows: Sequence[DescriptionRow]) -> dict[str, Measure]:
-    """The metrics of descriptions, one description a scene.
+    """The metrics of descriptions, one description per scene.
 
     `hallucination_rate` (and by kind), `mention_hallucination_rate` (mentions of objects with a
     fault among mentions), `object_coverage`, `mean_length` in words (and `/tokens` where known),
@@ -189,7 +189,7 @@ def yes_no_measures(rows: Sequence[AnswerRow]) -> dict[str, Measure]:
     """The metrics of yes/no probes (POPE, arXiv 2305.10355); "yes" is the positive class.
 
     An answer that is neither yes nor no is wrong, is not a "yes", and is counted by
-    `yes_no_unparsed_rate`. `/random` and `/typical` keep the absent objects of one sort beside all
+    `yes_no_unparsed_rate`. `/random` and `/typical` keep the absent objects of one sort with all
     present ones, as POPE's random and adversarial splits do.
     """
     measures = _yes_no(rows, "")

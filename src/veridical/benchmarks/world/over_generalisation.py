@@ -56,7 +56,7 @@ def over_generalisation(
     """Make the table of descriptions, with intervals from resampling scenes.
 
     Args:
-        rows: Judged descriptions, one a scene.
+        rows: Judged descriptions, one per scene.
         seed: Seed of the resampling.
         pooled: Pool mentions instead of averaging over objects.
         resamples: How many resamples.

@@ -1,1 +1,1 @@
-"""From bytes to rows: encodings, JSON in its many layouts, tables, and what other tools wrap rows in."""
+"""From bytes to rows: encodings, layouts of JSON, tables, and outputs of other tools."""

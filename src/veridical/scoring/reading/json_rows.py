@@ -1,7 +1,7 @@
-"""Rows out of JSON text: lines, an array, an object around them, or several values one after the other.
+"""Rows out of JSON text: lines, an array, an object around them, or one value after another.
 
-One broken place is one fault with its line. Whether a text is lines or one document is decided by its
-first line: where that is a whole value, the others are taken to be lines too.
+One broken place is one fault with its line. The first line decides whether a text is lines or one
+document: where it is a whole value, the others are taken to be lines too.
 """
 
 import json
@@ -83,7 +83,7 @@ def read_json_rows(text: str) -> JsonRows:
 
 
 def load_json(text: str) -> Json:
-    """Parse one JSON value; NaN, infinities and half surrogate pairs are refused, which no file can hold again.
+    """Parse one JSON value; NaN, infinities and half surrogate pairs are refused.
 
     Raises:
         ValueError: The text is not valid JSON.
@@ -178,7 +178,7 @@ def _lines(text: str) -> JsonRows:
 
 
 def _broken(text: str, first: str, error: ValueError | RecursionError) -> JsonRows:
-    """A text that is not one JSON value: lines whose first is at fault, several values, or a broken one."""
+    """A text that is not one JSON value: faulty lines, several values, or a broken one."""
     lines = [line.strip() for line in text.strip().split("\n")[1:50]]
     if not first.lstrip().startswith("[") and (
         any(line.startswith("{") and _is_whole(line) for line in lines)

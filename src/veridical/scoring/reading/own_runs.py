@@ -1,4 +1,4 @@
-"""Responses that `veridical generate` wrote, joined with their prompts: they then know image and question."""
+"""Responses that `veridical generate` wrote, with image and question of their prompts."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,15 @@ _RECIPE = "recipe.toml"
 
 
 def responses_file(path: Path) -> Path:
-    """The file of responses: the one in a folder that `veridical generate` wrote, or the path itself."""
+    """The responses in a folder that `veridical generate` wrote, or the path itself."""
     inner = path / _RESPONSES
     return inner if inner.is_file() else path
 
 
 def with_prompts(rows: Sequence[Row], faults: Faults) -> list[Row]:
-    """Rows of `Response` records with the question, the image and the question's id of their prompt.
+    """Rows of `Response` records with question, image and question's id of their prompts.
 
-    Other rows stay as they are. The prompts are those that the run's recipe names, if they are still
+    Other rows stay as they are. The prompts are those that the run's recipe names, if still
     there.
     """
     if not rows or not all({"prompt_id", "text"} <= row.values.keys() for row in rows):

@@ -39,7 +39,7 @@ class SheetRow(NamedTuple):
 
 
 def delimiter_of(path: Path) -> str | None:
-    """What separates the cells of a text table, from its name; None for other files."""
+    """What separates the cells of a text table, by its name; None for other files."""
     name = path.name.lower().removesuffix(".gz")
     return "\t" if name.endswith(".tsv") else "," if name.endswith(".csv") else None
 

@@ -1,6 +1,6 @@
 """Per-sample outputs of other evaluation tools as plain rows: lmms-eval, VLMEvalKit, evalscope.
 
-In all of them the truth stands beside the answer, under names that elsewhere mean the answer; what
+In all of them the truth stands next to the answer, under names that elsewhere mean the answer; what
 is left out is noted.
 """
 
