@@ -30,7 +30,7 @@ WRAPPERS = (
 )
 """Keys under which published code keeps the rows of a file."""
 _OFFICIAL = frozenset({"sentences", "annotations", "questions"})
-"""Keys that mean nothing but rows, so that anything but an object under them is a fault of its row."""
+"""Keys that hold nothing but rows: what is not an object under them is a fault of its row."""
 _SILENT = frozenset(
     {"info", "license", "licenses", "data_type", "data_subtype", "task_type", "overall", "images"}
 )
