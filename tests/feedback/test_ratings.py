@@ -11,7 +11,7 @@ from veridical.feedback.datasets import (
     check_dataset,
     dataset_statistics,
     find_dataset,
-    put_bad_rows_aside,
+    quarantine_bad_rows,
 )
 from veridical.feedback.ratings import comparisons_from_ratings
 from veridical.feedback.registry import (
@@ -119,7 +119,7 @@ def test_ratings_are_checked_counted_and_cleaned_like_other_judgements(folder):
     ]
     with pytest.raises(DataError, match="there is no response 'none'"):
         read_pairs(folder)
-    assert put_bad_rows_aside(find_dataset(folder)) == 5
+    assert quarantine_bad_rows(find_dataset(folder)) == 5
     assert len((folder / "ratings.bad.jsonl").read_text().splitlines()) == 3
 
 

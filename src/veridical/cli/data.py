@@ -164,13 +164,13 @@ def check(
     skip_bad: SkipBadOption = False,
 ) -> None:
     """Look for everything that is wrong with a data set; end with 1 if anything is."""
-    from veridical.feedback.datasets import check_dataset, find_dataset, put_bad_rows_aside
+    from veridical.feedback.datasets import check_dataset, find_dataset, quarantine_bad_rows
 
     source = find_dataset(
         path, format_name=format_name, facts=facts, images_root=images, outside=outside
     )
     if skip_bad:
-        good = put_bad_rows_aside(source)
+        good = quarantine_bad_rows(source)
         echo(f"{path}: {_rows(good, 'good')} (format {source.format_name}).")
         return
     faults = check_dataset(source)

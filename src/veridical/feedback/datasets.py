@@ -77,7 +77,7 @@ def check_dataset(source: DataSource) -> list[Fault]:
     return _check_folder(source.path, outside=source.outside)
 
 
-def put_bad_rows_aside(source: DataSource) -> int:
+def quarantine_bad_rows(source: DataSource) -> int:
     """Write the bad rows of a data set into `NAME.bad.jsonl`; return the number of good ones.
 
     Raises:
@@ -102,7 +102,7 @@ def put_bad_rows_aside(source: DataSource) -> int:
         for fault in faults:
             if fault.file == file and fault.line is not None:
                 messages.setdefault(fault.line, []).append(fault.message)
-        left = _put_lines_aside(file, messages)
+        left = _quarantine_lines(file, messages)
         good += left if file in judged else 0
     return good
 
@@ -202,7 +202,7 @@ def _check_folder(folder: Path, *, outside: bool) -> list[Fault]:
     return list(dict.fromkeys(faults))
 
 
-def _put_lines_aside(file: Path, messages: dict[int, list[str]]) -> int:
+def _quarantine_lines(file: Path, messages: dict[int, list[str]]) -> int:
     """Write the lines at fault into a file of their own; the number of the other records."""
     lines = file.read_text(encoding="utf-8").splitlines()
     bad = [(line, lines[line - 1], " ".join(said)) for line, said in sorted(messages.items())]
