@@ -93,6 +93,8 @@ def _folders() -> Section:
 
 
 def _packages() -> Section:
+    from veridical.benchmarks.amber.words import nltk_is_there
+
     lines = {}
     for extra in dict.fromkeys(requirement.extra for requirement in requirements()):
         names = [
@@ -105,6 +107,7 @@ def _packages() -> Section:
             if missing
             else "complete"
         )
+    lines["nltk data"] = "complete" if nltk_is_there() else "missing; AMBER's noun finder needs it"
     return Section("packages", lines)
 
 

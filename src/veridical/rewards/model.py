@@ -131,7 +131,7 @@ class RewardModel:
     ) -> "RewardModel":
         """Put a saved reward adapter and its head on a base that is already loaded.
 
-        What is active and trainable on it stays so. PEFT wraps a bare base: use `.vlm` from then on.
+        What is active and trainable on it stays so. PEFT wraps a bare base: use `.vlm` afterwards.
 
         Args:
             vlm: The base that the reward model was trained on.

@@ -1,7 +1,7 @@
-"""The first batch that a model is trained on, checked: cheap, and before anything is learned from it.
+"""The first batch that a model is trained on, checked before anything is learned from it.
 
 A model that passes `veridical doctor` passes here. This check is for the one that nobody tried, and
-for settings that differ from those it was tried with.
+for settings other than those it was tried with.
 """
 
 from collections.abc import Mapping
