@@ -74,6 +74,7 @@ complete_words veridical re
 complete_words veridical train ""
 complete_words veridical train dpo --re
 complete_words veridical recipes show dpo-w
+complete_words veridical train dpo dpo-wor
 """
     folder = Path(sys.executable).parent
     done = subprocess.run(
@@ -88,6 +89,7 @@ complete_words veridical recipes show dpo-w
         "report recipes",
         "sft reward dpo ppo",
         "--resume",
+        "dpo-world",
         "dpo-world",
     ]
 

@@ -9,7 +9,12 @@ from veridical.recipes import shipped_recipes
 
 app = typer.Typer(no_args_is_help=True, help="Train a model: one sub-command per method.")
 
-RecipeName = Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped recipe.")]
+RecipeName = Annotated[
+    str,
+    typer.Argument(
+        help="A TOML file, or the name of a shipped recipe.", autocompletion=shipped_recipes
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the recipe."),
