@@ -295,8 +295,6 @@ def quarantine_rows(
         for n, raw, m in rows
     ]
     write_text_atomically(target, "\n".join(lines) + "\n")
-    log(
-        f"{len(rows)} bad {'row' if len(rows) == 1 else 'rows'} of {path} left out, kept in"
-        f" {target}"
-    )
+    noun = "row" if len(rows) == 1 else "rows"
+    log(f"{len(rows)} bad {noun} of {path} left out, kept in {target}")
     return target

@@ -4,14 +4,15 @@ A format is one file of this package (or of another, by entry point) that ends w
 line in `registry` makes it known to every verb.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from veridical.errors import RowError, gather_row_errors
-from veridical.files import hash_bytes
+from veridical.errors import DataError, Fault, RowError, gather_row_errors
+from veridical.files import hash_bytes, quarantine_rows
 from veridical.formats.sources import Row, SourceRow, table_rows
 from veridical.records import ImageRef, Source
 from veridical.records.folders import Contents
@@ -208,3 +209,63 @@ class Format:
     """Whether it is written from preference pairs, whichever judgements they come from."""
     cannot_hold: tuple[str, ...] = ()
     """What of our records is lost in a written file."""
+
+
+def note_repeated_row(row: SourceRow, seen: dict[str, str]) -> None:
+    """Remember a row by its content.
+
+    Raises:
+        RowError: The same row was seen before.
+    """
+    text = json.dumps(row.values, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")
+    first = seen.setdefault(hash_bytes(text), str(row.line))
+    if first != str(row.line):
+        raise RowError(f"the row repeats row {first}. Leave it out.")
+
+
+def note_ids(contents: Contents, row: SourceRow, seen: dict[str, str]) -> None:
+    """Remember the ids of a row's records with its place.
+
+    Raises:
+        RowError: One of them was seen before.
+    """
+    place = f"{row.file.name}:{row.line}"
+    ids = [row.id for row in contents.corrections] + [row.id for row in contents.comparisons]
+    for name in ids + [row.id for row in contents.conversations]:
+        if seen.setdefault(name, place) != place:
+            raise RowError(f"the id {name!r} stands in {seen[name]} already. Make ids unique.")
+
+
+def faults_of_bad_rows(bad: list[BadRow]) -> list[Fault]:
+    """What is wrong with rows, in the order of their files and lines."""
+    ordered = sorted(bad, key=lambda row: (str(row.file), row.line or 0))
+    return [Fault(row.file, row.line, message) for row in ordered for message in row.messages]
+
+
+def quarantine_bad_rows(bad: list[BadRow], folder: Path) -> None:
+    """Write bad rows into `NAME.bad.jsonl` in a folder, one file per file that they come from."""
+    by_file: dict[Path, dict[int, tuple[str, list[str]]]] = {}
+    for row in bad:
+        by_line = by_file.setdefault(row.file, {})
+        by_line.setdefault(row.line or 0, (row.raw, []))[1].extend(row.messages)
+    for file, found in by_file.items():
+        lines = [(line, raw, " ".join(messages)) for line, (raw, messages) in sorted(found.items())]
+        quarantine_rows(file, lines, to=folder / f"{file.stem}.bad.jsonl")
+
+
+def reject_bad_rows(
+    bad: list[BadRow], source: Path, *, skip_bad: bool = False, nothing: bool = False
+) -> None:
+    """Raise what is wrong with rows, unless they are to be skipped.
+
+    Raises:
+        DataError: There are bad rows, a whole file is bad, or there is `nothing` else.
+    """
+    if bad and not (skip_bad and all(row.line is not None for row in bad)):
+        raise DataError(
+            faults_of_bad_rows(bad), advice="Fix these rows, or leave them out with --skip-bad."
+        )
+    if nothing:
+        raise DataError(
+            [*faults_of_bad_rows(bad), Fault(source, None, "no usable row. Give another file.")]
+        )

@@ -6,7 +6,6 @@ are left out; only texts stay in memory. All faults are gathered before anything
 nothing is left behind. What a row has and a record cannot hold is listed, never dropped in silence.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -17,14 +16,24 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from veridical.errors import ConfigError, DataError, Fault, RowError
-from veridical.files import hash_bytes, quarantine_rows
-from veridical.formats.format import BadRow, Format, GoodRow, RowFields, RowReader
+from veridical.formats.format import (
+    BadRow,
+    Format,
+    GoodRow,
+    RowFields,
+    RowReader,
+    faults_of_bad_rows,
+    note_ids,
+    note_repeated_row,
+    quarantine_bad_rows,
+    reject_bad_rows,
+)
 from veridical.formats.joining import FactsFile, join_facts, read_facts_file
 from veridical.formats.registry import find_format
 from veridical.formats.sources import Row, SourceRow, show_row
 from veridical.progress import log, track
 from veridical.records import Facts, Source
-from veridical.records.folders import RECORD_OF_FILE, Contents, join_contents, write_contents
+from veridical.records.folders import Contents, join_contents, remove_other_files, write_contents
 from veridical.records.image_store import ImageStore
 from veridical.records.storage import describe_validation
 
@@ -148,14 +157,14 @@ def _import(
     try:
         read = _read(source, form, store, facts=facts, judged_by=judged_by, images_root=images_root)
         contents = read.contents()
-        _refuse(read.bad, source, skip_bad=skip_bad, nothing=not any(contents))
+        reject_bad_rows(read.bad, source, skip_bad=skip_bad, nothing=not any(contents))
         write_contents(out, contents)
         if any(contents[:-1]):  # facts alone join what is there
-            _remove_earlier(out, contents)
+            remove_other_files(out, contents)
     except BaseException:  # an interrupted import leaves nothing behind, either
         store.remove_written()
         raise
-    _quarantine(read.bad, out)
+    quarantine_bad_rows(read.bad, out)
     _log_losses(read.not_kept, store)
     images = {"images": len(store)} if len(store) else {}
     return Imported(out, contents.counts | images, len(read.bad), dict(read.not_kept))
@@ -173,7 +182,7 @@ def check_data(
     form = find_format(format_name)
     read = _read(Path(source), form, store, facts=facts, images_root=images_root)
     _log_losses(read.not_kept, store)
-    return _faults(read.bad)
+    return faults_of_bad_rows(read.bad)
 
 
 def read_data(source: Path | str, *, format_name: str, facts: Path | None = None) -> Contents:
@@ -198,8 +207,8 @@ def quarantine_data(
     read = _read(source, form, ImageStore(None), facts=facts, images_root=images_root)
     whole = [row for row in read.bad if row.line is None]
     if whole:
-        raise DataError(_faults(whole))
-    _quarantine(read.bad, source.parent)
+        raise DataError(faults_of_bad_rows(whole))
+    quarantine_bad_rows(read.bad, source.parent)
     return len(read.good)
 
 
@@ -265,14 +274,14 @@ def _records(
     form, known = reading.form, reading.known
     try:
         if form.ids_repeat:
-            _note_repeated(reader.row, seen)
+            note_repeated_row(reader.row, seen)
         if form.read is not None:
             contents = form.read(fields, reader)
         for record in (record for records in contents for record in records):
             record.model_dump_json()  # what cannot be written must show here, with its row
         reader.check(*(known.row_faults(contents) if known is not None else ()))
         if not form.ids_repeat and not reader.faults:
-            _note_id(contents, reader.row, seen)
+            note_ids(contents, reader.row, seen)
     except RowError as error:
         reader.faults += error.messages
     except ValidationError as error:
@@ -280,52 +289,6 @@ def _records(
     except PydanticSerializationError as error:
         reader.faults.append(f"the row cannot be written as JSON: {error}. Fix the row.")
     return contents
-
-
-def _note_repeated(row: SourceRow, seen: dict[str, str]) -> None:
-    text = json.dumps(row.values, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")
-    first = seen.setdefault(hash_bytes(text), str(row.line))
-    if first != str(row.line):
-        raise RowError(f"the row repeats row {first}. Leave it out.")
-
-
-def _note_id(contents: Contents, row: SourceRow, seen: dict[str, str]) -> None:
-    place = f"{row.file.name}:{row.line}"
-    ids = [row.id for row in contents.corrections] + [row.id for row in contents.comparisons]
-    for name in ids + [row.id for row in contents.conversations]:
-        if seen.setdefault(name, place) != place:
-            raise RowError(f"the id {name!r} stands in {seen[name]} already. Make ids unique.")
-
-
-def _refuse(bad: list[BadRow], source: Path, *, skip_bad: bool, nothing: bool) -> None:
-    if bad and not (skip_bad and all(row.line is not None for row in bad)):
-        raise DataError(_faults(bad), advice="Fix these rows, or leave them out with --skip-bad.")
-    if nothing:
-        raise DataError([*_faults(bad), Fault(source, None, "no usable row. Give another file.")])
-
-
-def _remove_earlier(out: Path, contents: Contents) -> None:
-    """Remove files of an earlier import that would be taken for part of this one."""
-    for name, records in zip(RECORD_OF_FILE, contents, strict=True):
-        if not records and (out / name).exists():
-            log(f"Removed `{out / name}` of an earlier import")
-            (out / name).unlink()
-
-
-def _faults(bad: list[BadRow]) -> list[Fault]:
-    ordered = sorted(bad, key=lambda row: (str(row.file), row.line or 0))
-    return [Fault(row.file, row.line, message) for row in ordered for message in row.messages]
-
-
-def _quarantine(bad: list[BadRow], folder: Path) -> None:
-    """Write bad rows into one file for each file that they come from."""
-    by_file: dict[Path, dict[int, tuple[str, list[str]]]] = {}
-    for row in bad:
-        by_line = by_file.setdefault(row.file, {})
-        by_line.setdefault(row.line or 0, (row.raw, []))[1].extend(row.messages)
-    for file, found in by_file.items():
-        lines = [(line, raw, " ".join(messages)) for line, (raw, messages) in sorted(found.items())]
-        quarantine_rows(file, lines, to=folder / f"{file.stem}.bad.jsonl")
 
 
 def _log_losses(not_kept: Counter[str], store: ImageStore) -> None:

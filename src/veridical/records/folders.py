@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from veridical.errors import DataError, Fault
 from veridical.files import read_jsonl_rows
+from veridical.progress import log
 from veridical.records.base import Record
 from veridical.records.conversations import Conversation
 from veridical.records.judgements import Comparison, Correction, Rating
@@ -121,3 +122,11 @@ def write_contents(folder: Path | str, contents: Contents) -> None:
     for (name, kind), records in zip(RECORD_OF_FILE.items(), contents, strict=True):
         if records:
             write_records(Path(folder) / name, records, kind=kind.__name__)
+
+
+def remove_other_files(out: Path, contents: Contents) -> None:
+    """Remove files of an earlier import that would be taken for part of this one."""
+    for name, records in zip(RECORD_OF_FILE, contents, strict=True):
+        if not records and (out / name).exists():
+            log(f"Removed `{out / name}` of an earlier import")
+            (out / name).unlink()

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from veridical.records import Metric
-from veridical.records.objectives import ObjectiveRow, ObjectiveTest
-from veridical.records.results import REQUIRED_METRICS
+from veridical.records.results import REQUIRED_METRICS, ObjectiveRow, ObjectiveTest
 from veridical.report.figures.changes import Change, dumbbell, forest
 from veridical.report.figures.curves import Series, curve
 from veridical.report.figures.trade_off import TradeOff, trade_off

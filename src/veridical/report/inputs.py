@@ -5,8 +5,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from veridical.records import Metric, Record, Segment, Source
-from veridical.records.objectives import ObjectiveRow, ObjectiveTest
-from veridical.records.results import Results
+from veridical.records.results import ObjectiveRow, ObjectiveTest, Results
 from veridical.report.images import from_base64, image_type, to_base64
 
 

@@ -22,7 +22,7 @@ from veridical.models.hashing import model_hash
 from veridical.models.loading import load_model
 from veridical.progress import log
 from veridical.records.manifests import build_manifest
-from veridical.records.objectives import ObjectiveRow, ObjectiveTest, RecordedObjectives
+from veridical.records.results import ObjectiveRow, ObjectiveTest, RecordedObjectives
 from veridical.statistics import paired_permutation
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.train import train_dpo

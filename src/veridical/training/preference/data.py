@@ -13,11 +13,7 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.feedback.comparisons import ReadSettings
-from veridical.feedback.masks import (
-    ChangedMasks,
-    changed_token_masks,
-    original_changed_tokens,
-)
+from veridical.feedback.masks import ChangedMasks, changed_token_masks, original_changed_tokens
 from veridical.feedback.registry import find_judgements
 from veridical.models.branches import BranchBatch, stack_responses
 from veridical.models.features import FeatureCache
@@ -238,14 +234,12 @@ def _changed_masks(
         whole = original_changed_tokens(before + rejected.ids, before + chosen.ids)
         masks = ChangedMasks(whole.rejected[len(before) :], whole.chosen[len(before) :])
     else:
+        kept = _before_cut(pair, chosen, "chosen"), _before_cut(pair, rejected, "rejected")
         on_chosen, on_rejected = (
             changed_token_masks(
                 rejected.offsets, chosen.offsets, segments, one_sided=objective.one_sided
             )
-            for segments in (
-                _before_cut(pair, chosen, "chosen"),
-                _before_cut(pair, rejected, "rejected"),
-            )
+            for segments in kept
         )
         masks = ChangedMasks(rejected=on_rejected.rejected, chosen=on_chosen.chosen)
     return masks.chosen, masks.rejected
