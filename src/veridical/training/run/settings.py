@@ -1,4 +1,4 @@
-"""Settings that all methods share: which model is trained, optimised, evaluated and saved how.
+"""Settings that all methods share, and how presets fill in what a recipe leaves out.
 
 RLHF-V is arXiv 2312.00849, "released code" its training repository (thunlp/Muffin); RLAIF-V is
 arXiv 2405.17220.
