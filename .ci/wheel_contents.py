@@ -1,4 +1,4 @@
-"""Build the wheel and check that every file of the package is inside: recipes, templates, style sheets, weights."""
+"""Build the wheel and check that every file of the package is inside, data files included."""
 
 import subprocess
 import sys

@@ -161,8 +161,8 @@ def _architectures_page() -> str:
                 " prompt copies, and says why.\n"
             ),
             (
-                "A family that is not listed takes prompt copies and `generate`, and the first batch"
-                " of its training is checked. Not supported, and refused when loaded:\n"
+                "A family that is not listed takes prompt copies and `generate`, and the first"
+                " batch of its training is checked. Not supported, and refused when loaded:\n"
             ),
             "\n".join([*refused, "- encoder-decoders."]) + "\n",
         ]

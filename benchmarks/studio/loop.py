@@ -1,4 +1,4 @@
-"""The whole loop with the studio in the middle: a robot that knows the truth corrects in the browser.
+"""The whole loop with the studio in the middle: a robot that knows the truth corrects there.
 
 python benchmarks/studio/loop.py OUT [--items 60]
 

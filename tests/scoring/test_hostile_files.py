@@ -20,8 +20,8 @@ from veridical.scoring.registry import own_benchmark_names
 NAMES = [name for name in own_benchmark_names() if name in MINIATURES]
 _NAMES = """question_id id prompt_id index image_id image answer text response caption question
 label prediction model_answer model_prediction content tuple category segments objs extraction
-answers annotations sentences imgToEval data doc_id doc resps filtered_resps model_output sample_score nouns
-truth type gt_answer visual_input options A B choices veridical"""
+answers annotations sentences imgToEval data doc_id doc resps filtered_resps model_output
+sample_score nouns truth type gt_answer visual_input options A B choices veridical"""
 _KEYS = st.sampled_from(_NAMES.split())
 _SCALARS = st.one_of(
     st.none(),

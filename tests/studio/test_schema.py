@@ -1,4 +1,4 @@
-"""Whatever a signed-in lead sends, within the OpenAPI schema or not: never a status of 500 or more."""
+"""Whatever a signed-in lead sends, within the OpenAPI schema or not: never a status of 500 up."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings

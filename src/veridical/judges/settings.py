@@ -84,6 +84,6 @@ def check_address(url: str) -> None:
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query:
         raise ValueError(
-            "`url` must not hold a user, password or query: it is written into files. Put the key into"
-            " the environment variable that `key_variable` names"
+            "`url` must not hold a user, password or query: it is written into files. Put the key"
+            " into the environment variable that `key_variable` names"
         )

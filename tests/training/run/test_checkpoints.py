@@ -41,7 +41,7 @@ def test_a_file_cut_short_or_missing_makes_it_half_written(tmp_path):
 
 
 def test_flipped_bytes_are_found_and_named(tmp_path):
-    """The size is as it was, so that only the hash can tell; an earlier point is used if there is one."""
+    """The size is the same, so that only the hash shows it; an earlier point is used if any."""
     point = resume_point(tmp_path, 2)
     (point / "optimizer.pt").write_bytes(b"12345679")
     assert not is_complete(point)

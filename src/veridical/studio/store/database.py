@@ -2,8 +2,8 @@
 
 SQLite is opened in WAL mode with full synchronisation, so that an acknowledged judgement survives a
 crash and a power cut; all writers queue behind one lock, those of other processes (an import)
-behind a locked file, instead of SQLite's busy handler, which starves people under load. Reads go on beside
-the writer.
+behind a locked file, instead of SQLite's busy handler, which starves people under load. Reads go on
+next to the writer.
 """
 
 import threading
