@@ -8,8 +8,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe
-from veridical.files import name_problem, safe_name
 from veridical.judges.settings import JudgeSettings, check_address
+from veridical.names import name_problem, safe_name
 
 _OWN_NAMES = frozenset(
     {"endpoint", "scores.json", "comparison.json", "recipe.toml", "manifest.json"}

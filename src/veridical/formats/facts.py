@@ -14,7 +14,7 @@ from typing import Any
 
 from veridical.errors import DataError, Fault, RowError
 from veridical.files import describe_json_error, read_text, write_text_atomically
-from veridical.formats.exporting import Export
+from veridical.formats.export import Export
 from veridical.formats.format import Format, RowFields, RowReader, Sample
 from veridical.formats.sources import SourceRow
 from veridical.records import Facts, Prompt

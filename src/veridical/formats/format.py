@@ -9,18 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from veridical.errors import DataError, Fault, RowError, gather_row_errors
 from veridical.files import hash_bytes, quarantine_rows
+from veridical.formats.export import Export
 from veridical.formats.sources import Row, SourceRow, table_rows
 from veridical.records import ImageRef, Source
 from veridical.records.folders import Contents
+from veridical.records.image_store import ImageStore
 from veridical.records.images import read_row_image
-
-if TYPE_CHECKING:
-    from veridical.formats.exporting import Export
-    from veridical.records.image_store import ImageStore
 
 
 class Sample(NamedTuple):
@@ -108,7 +106,7 @@ class RowReader:
         *,
         judged_by: Source,
         overrule: bool = False,
-        store: "ImageStore | None" = None,
+        store: ImageStore | None = None,
         images_root: Path | None = None,
         counts: Counter[str] | None = None,
     ) -> None:
@@ -201,7 +199,7 @@ class Format:
     """Whether its rows can be joined with a facts file."""
     ids_repeat: bool = False
     """Whether several rows may have one id, as LLaVA's, which are those of images."""
-    write: Callable[["Export"], None] | None = None
+    write: Callable[[Export], None] | None = None
     """Writes records; None: the format is only read."""
     suffix: str = ""
     """How the name of a written file ends, for instance ".parquet"."""

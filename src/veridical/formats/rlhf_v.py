@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from veridical.files import JsonObject, atomic_path
-from veridical.formats.exporting import Export
+from veridical.formats.export import Export
 from veridical.formats.format import Format, RowFields, Sample
 from veridical.formats.pairs import PairFields, pair_reader
 from veridical.formats.sources import SourceRow, table_rows

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from veridical.errors import ConfigError
-from veridical.files import atomic_path, hash_file, name_problem
+from veridical.files import atomic_path, hash_file
+from veridical.names import name_problem
 from veridical.progress import track
 from veridical.records import ImageRef, Prompt, write_records
 from veridical.seeding import child_random

@@ -17,13 +17,9 @@ from veridical.models.prompts.encoding import encode_prompts, encode_separately,
 from veridical.models.prompts.rendering import render_turns
 from veridical.models.prompts.responses import encode_responses
 from veridical.records import ImageRef
+from veridical.training.preference.batches import collate
 from veridical.training.preference.config import DataSection
-from veridical.training.preference.data import (
-    collate,
-    encode_pairs,
-    read_pairs,
-    reject_texts,
-)
+from veridical.training.preference.data import encode_pairs, read_pairs, reject_texts
 from veridical.training.preference.objectives.dense_dpo import DenseDpo
 
 

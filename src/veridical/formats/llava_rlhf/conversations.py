@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from veridical.errors import RowError
 from veridical.files import JsonObject
-from veridical.formats.exporting import Export
+from veridical.formats.export import Export
 from veridical.formats.format import Format, RowFields, RowReader, Sample
 from veridical.formats.llava_rlhf.turns import (
     ROLES,

@@ -10,7 +10,7 @@ fits (it takes pictures from its local storage, under the path that `image` name
 from collections.abc import Iterator
 
 from veridical.files import JsonObject
-from veridical.formats.exporting import Export
+from veridical.formats.export import Export
 from veridical.formats.format import Format
 from veridical.records import Correction, Segment
 

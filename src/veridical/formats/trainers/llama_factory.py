@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from veridical.errors import ConfigError
 from veridical.files import JsonObject, parse_json, read_text, write_json_atomically
 from veridical.formats import chat
-from veridical.formats.exporting import Export
+from veridical.formats.export import Export
 from veridical.formats.format import Format
 
 _MARKER = "<image>"

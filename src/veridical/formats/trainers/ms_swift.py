@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from veridical.files import JsonObject
 from veridical.formats import chat
-from veridical.formats.exporting import Export
+from veridical.formats.export import Export
 from veridical.formats.format import Format
 
 _MARKER = "<image>"

@@ -11,7 +11,7 @@ from typing import Any
 
 from veridical.files import JsonObject, atomic_path
 from veridical.formats import chat
-from veridical.formats.exporting import Export
+from veridical.formats.export import Export
 from veridical.formats.format import Format
 from veridical.records import Pair
 

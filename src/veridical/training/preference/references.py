@@ -25,7 +25,7 @@ from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash, tensor_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.progress import track
-from veridical.training.preference.data import PreparedPair, branch_batch, image_keys
+from veridical.training.preference.batches import PreparedPair, branch_batch, image_keys
 
 _PAIRS_PER_FILE = 256
 

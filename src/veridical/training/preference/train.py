@@ -16,15 +16,9 @@ from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.records import Pair, Source
+from veridical.training.preference.batches import PreferenceBatch, ScoredPair, collate
 from veridical.training.preference.config import PreferenceRecipe
-from veridical.training.preference.data import (
-    PreferenceBatch,
-    ScoredPair,
-    collate,
-    encode_pairs,
-    read_pairs,
-    reject_texts,
-)
+from veridical.training.preference.data import encode_pairs, read_pairs, reject_texts
 from veridical.training.preference.losses import preference_losses
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.references import reference_logprobs
