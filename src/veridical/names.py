@@ -1,4 +1,4 @@
-"""Names that users give and that become files: what is wrong with one on any system, and safe ones."""
+"""Names that users give and that become files: what is wrong with one, and safe names."""
 
 _NOT_IN_NAMES = frozenset('/\\:*?"<>|')
 _DEVICES = frozenset(
