@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import RowError
-from veridical.formats.facts import entries, read
 from veridical.formats.format import BadRow, GoodRow, RowFields, RowReader
+from veridical.formats.llava_rlhf.facts import entries, read
 from veridical.progress import log
 from veridical.records import Facts, Prompt
 from veridical.records.folders import Contents

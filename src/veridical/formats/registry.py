@@ -24,7 +24,7 @@ _OWN = {
     "llava-rlhf-preference": "llava_rlhf.preference",
     "llava-rlhf-prompts": "llava_rlhf.prompts",
     "llava-rlhf-conversations": "llava_rlhf.conversations",
-    "llava-rlhf-facts": "facts",
+    "llava-rlhf-facts": "llava_rlhf.facts",
     "chat": "chat",
     "trl": "trainers.trl",
     "llama-factory": "trainers.llama_factory",

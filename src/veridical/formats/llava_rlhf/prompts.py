@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from veridical.errors import RowError, gather_row_errors
 from veridical.files import JsonObject
 from veridical.formats.export import Export
-from veridical.formats.facts import file_name
 from veridical.formats.format import Format, RowFields, RowReader, Sample
+from veridical.formats.llava_rlhf.facts import file_name
 from veridical.formats.llava_rlhf.turns import (
     Turn,
     make_origin,
