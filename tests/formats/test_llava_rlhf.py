@@ -358,3 +358,11 @@ def test_conversations_are_records_of_fine_tuning(tmp_path, images):
         tmp_path, [conversation_row(1, conversations=turns("What?", " "))], "conversations", images
     )
     assert "an answer, is empty" in found[0][2]
+
+
+def test_a_speaker_that_is_not_a_name_is_a_fault_of_its_row():
+    from veridical.errors import RowError
+    from veridical.formats.llava_rlhf.turns import _turn
+
+    with pytest.raises(RowError, match="turn 1 of `conversations` must be"):
+        _turn({"from": ["human"], "value": "What is it?"}, 1)

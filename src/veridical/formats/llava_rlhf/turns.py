@@ -67,7 +67,7 @@ def read_turns(row: RowFields, *, ends_with: str | None, has_image: bool = True)
 
 def _turn(turn: object, number: int) -> Turn:
     role, text = (turn.get("from"), turn.get("value")) if isinstance(turn, Mapping) else ("", "")
-    if role not in ROLES or not isinstance(text, str):
+    if not isinstance(role, str) or role not in ROLES or not isinstance(text, str):
         raise RowError(
             f"turn {number} of `conversations` must be {{from: human or gpt, value: text}}, got"
             f" {shown(turn)}. Fix the row."
