@@ -12,7 +12,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from veridical.formats import rlhf_v
+from veridical.formats.rlhf import rlhf_v
 from veridical.records import Correction, ImageRef
 
 HERE = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""Names that users give and that become files: what is wrong with one, and safe names."""
+"""Names that users give and that become files: what is wrong with one, on any system."""
 
 _NOT_IN_NAMES = frozenset('/\\:*?"<>|')
 _DEVICES = frozenset(

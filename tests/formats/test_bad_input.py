@@ -360,7 +360,7 @@ def test_a_large_data_set_is_read_a_row_group_at_a_time(tmp_path):
     before = pyarrow.total_allocated_bytes()
     tracemalloc.start()
     largest = 0
-    from veridical.formats import rlhf_v
+    from veridical.formats.rlhf import rlhf_v
 
     for _ in rlhf_v.rows(source):
         largest = max(largest, pyarrow.total_allocated_bytes() - before)

@@ -1,4 +1,4 @@
-"""One export under way: its records, its file and images, and what the format cannot hold."""
+"""One export under way: records, the file and images, and what the format cannot hold."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence

@@ -18,9 +18,9 @@ RECORDS = "records"
 """What `detect_format` calls files and folders that Veridical itself wrote."""
 
 _OWN = {
-    "rlhf-v": "rlhf_v",
-    "rlhf-v-tsv": "rlhf_v_tsv",
-    "rlaif-v": "rlaif_v",
+    "rlhf-v": "rlhf.rlhf_v",
+    "rlhf-v-tsv": "rlhf.rlhf_v_tsv",
+    "rlaif-v": "rlhf.rlaif_v",
     "llava-rlhf-preference": "llava_rlhf.preference",
     "llava-rlhf-prompts": "llava_rlhf.prompts",
     "llava-rlhf-conversations": "llava_rlhf.conversations",

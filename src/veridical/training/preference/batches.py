@@ -1,4 +1,4 @@
-"""Batches of encoded pairs: two branches per prompt, chosen first, with masks and references."""
+"""Batches of encoded pairs: two branches after each prompt, chosen first, and their masks."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
