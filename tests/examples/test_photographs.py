@@ -43,7 +43,7 @@ def adapter_moves_the_base(base, adapter):
 
 def test_a_llava_miniature_from_photographs_to_an_adapter(folder, capsys):
     printed = follow([MINIATURE], folder, capsys)
-    assert "14 corrections about 12 images" in printed[1]
+    assert "14 corrections, 12 images" in printed[1]
     assert "no fault" in printed[2]
     assert re.search(r"segments +│ 31 ", printed[3])
     assert re.search(r"edit: deletion +│ 7 ", printed[3])
