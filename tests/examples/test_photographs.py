@@ -60,13 +60,14 @@ def test_a_llava_miniature_from_photographs_to_an_adapter(folder, capsys):
     assert all("written for this example" in c.origin for c in corrections)
 
     run_dir = folder / "out/miniature-run"
-    losses = [
-        row["loss"]
-        for row in map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
-        if row["part"] == "validation"
-    ]
-    assert losses[0] == pytest.approx(0.6931, abs=1e-3)
-    assert losses[-1] < 0.65
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    untrained = [row["loss"] for row in rows if row["step"] == 0]
+    assert untrained == [pytest.approx(0.6931, abs=1e-3)]
+    # What was seen once is preferred when it is seen again. Three held-out pairs of a random model
+    # would show which pairs they are, not what was learnt.
+    again = [row for row in rows if row["part"] == "train" and row["epoch"] > 1]
+    assert max(row["loss"] for row in again) < 0.65
+    assert {row["accuracy"] for row in again} == {1.0}
     weights = load_file(run_dir / "adapter" / "adapter_model.safetensors")
     assert all(tensor.abs().sum() > 0 for name, tensor in weights.items() if "lora_B" in name)
     assert adapter_moves_the_base(folder / "out/miniature", run_dir / "adapter")
