@@ -1,10 +1,9 @@
 """A real Chromium and a real server for the pages."""
 
-import os
 import shutil
 import threading
 import time
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 
@@ -145,9 +144,6 @@ def desk(browser, serve):
 
 @pytest.fixture(scope="session")
 def axe():
-    """axe-core, where npm can bring it; tests that need it are skipped without."""
-    named = os.environ.get("AXE_CORE", "")
-    for place in (Path(named), Path.cwd() / "node_modules/axe-core"):
-        if (place / "axe.min.js").is_file():
-            return (place / "axe.min.js").read_text(encoding="utf-8")
-    return pytest.skip("no axe-core: npm install axe-core, name its folder in AXE_CORE")
+    """axe-core's one file, as a development package carries it."""
+    file = files("axe_playwright_python").joinpath("axe.min.js")
+    return file.read_text(encoding="utf-8")

@@ -1,13 +1,12 @@
 """Whatever a signed-in lead sends, within the OpenAPI schema or not: never a status of 500 up."""
 
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 
 from studio_client import HOSTS, Annotator
 from studio_projects import ANSWER, make_project
 from veridical.studio.web.app import make_app
-
-schemathesis = pytest.importorskip("schemathesis")
 
 
 @pytest.fixture(scope="module")
