@@ -154,7 +154,7 @@ def test_facts_and_reward_model_must_go_together(
         ConfigError, match="nothing reads facts: the reward model was trained without"
     ):
         train_ppo(make_recipe(make_reward_model(position="none")), tmp_path / "b")
-    with pytest.raises(ConfigError, match="nothing reads facts: there is no `reward_model`"):
+    with pytest.raises(ConfigError, match="nothing reads facts: no `reward_model` is set"):
         train_ppo(make_recipe(""), tmp_path / "c")
     with pytest.raises(ModelError, match="is not a reward model"):
         train_ppo(make_recipe(comparisons), tmp_path / "d")
