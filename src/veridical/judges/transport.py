@@ -19,7 +19,7 @@ from veridical.judges.requests import ChatRequest
 from veridical.judges.settings import JudgeSettings
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
     from openai import APIStatusError, AsyncOpenAI
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
@@ -68,7 +68,7 @@ class Transport:
             ConfigError: The endpoint refuses whatever is asked (key, address, model), or redirects
                 to another host.
         """
-        import httpx
+        import httpx2
         import openai
 
         unsendable = _unsendable(request.body)
@@ -78,7 +78,7 @@ class Transport:
             async with asyncio.timeout(self._settings.timeout):
                 response = await self._client.post(
                     "/chat/completions",
-                    cast_to=httpx.Response,
+                    cast_to=httpx2.Response,
                     body=request.body,
                     options={"headers": {"Idempotency-Key": request.key}},
                 )
@@ -138,11 +138,11 @@ def _connect(settings: JudgeSettings, key: str) -> "AsyncOpenAI":
     )
 
 
-async def _refuse_other_hosts(response: "httpx.Response") -> None:
+async def _refuse_other_hosts(response: "httpx2.Response") -> None:
     """Refuse a redirect that would carry what is asked to another host, or out of encryption."""
     if not response.has_redirect_location:
         return
-    from httpx import InvalidURL
+    from httpx2 import InvalidURL
 
     asked = response.request.url
     try:
@@ -159,7 +159,7 @@ async def _refuse_other_hosts(response: "httpx.Response") -> None:
         )
 
 
-def _origin(url: "httpx.URL") -> str:
+def _origin(url: "httpx2.URL") -> str:
     return f"{url.scheme}://{url.host}{'' if url.port is None else f':{url.port}'}"
 
 

@@ -159,7 +159,7 @@ def compare_runs(runs: Sequence[ScoredRun], *, seed: int = 0) -> list[RunCompari
         if base is run:
             continue
         if not base.scored.items or not run.scored.items:
-            without = "no item scores are next to one of the two; score again with --items"
+            without = "no item scores are kept of one of the two; score again with --items"
             found.append(RunComparison(base, run, {}, without))
             continue
         try:
