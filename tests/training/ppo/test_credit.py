@@ -1,9 +1,12 @@
 """From rewards to losses: worked examples, the original's window, laws of the first step."""
 
+import json
+
 import pytest
 import torch
 
 from miniatures import picture
+from official_data import DATA
 from veridical.config import resolve_recipe
 from veridical.models.branches import BranchBatch, BranchOutputs, stack_responses
 from veridical.models.prompts.encoding import encode_prompts
@@ -203,3 +206,45 @@ def test_the_reference_is_the_bare_base_whatever_the_adapters_hold(roles):
             if "lora_B" in name:
                 parameter.zero_()
         torch.testing.assert_close(roles.evaluate_policy(batch, None).logprobs, reference)
+
+
+ORACLE = DATA / "llava_rlhf" / "ppo_credit_oracle.json"
+
+
+@pytest.mark.skipif(not ORACLE.is_file(), reason="the oracle is not here")
+def test_the_window_gives_what_the_released_code_gave_where_the_critic_is_0_after_responses():
+    """Batches of random numbers and what LLaVA-RLHF's unmodified PPOTrainer made of them.
+
+    Its factor of 10 multiplies penalty and score alike, so that a coefficient of 0.1 is 1 here.
+    """
+    cases = json.loads(ORACLE.read_text())["cases"]
+    zero = [case for case in cases if case["pad_values"] == "zero"]
+    assert len(zero) == 4
+    for case in zero:
+        rows = {
+            name: torch.tensor(case[name], dtype=torch.float64).unsqueeze(1)
+            for name in ("logprobs", "reference_logprobs", "values", "advantages", "returns")
+        }
+        window = rows["logprobs"].shape[-1]
+        mask = torch.arange(window) < torch.tensor(case["lengths"]).view(-1, 1, 1)
+        shaped = torch.tensor(case["shaped_rewards"], dtype=torch.float64)[:, -1:]
+        nats = (rows["logprobs"] - rows["reference_logprobs"]).clamp(min=0)
+        final = 10 * (shaped + 0.1 * nats[:, :, -1])  # of a response that fills the window
+        recipe = recipe_of(
+            objective={"slots": "window", "gae_lambda": 1.0},
+            kl={"estimator": "clamped"},
+            rollout={"max_new_tokens": window},
+        )
+        credit = assign_credit(
+            final,
+            rows["logprobs"],
+            rows["reference_logprobs"],
+            rows["values"],
+            mask,
+            recipe,
+            kl_coefficient=1.0,
+        )
+        torch.testing.assert_close(
+            credit.advantages[mask], rows["advantages"][mask], rtol=0, atol=2e-6
+        )
+        torch.testing.assert_close(credit.returns[mask], rows["returns"][mask], rtol=0, atol=1e-4)
