@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -5,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from veridical.feedback.masks import changed_token_masks, original_changed_tokens
+from official_data import DATA
+from veridical.feedback.masks import ORIGINAL_SUFFIX, changed_token_masks, original_changed_tokens
 from veridical.feedback.segments import find_segments
 
 
@@ -210,3 +212,40 @@ def test_real_tokenizers_mark_just_the_changed_words_and_the_seams(tokenizer, re
                 for first, last in spans
                 if first < last
             )
+
+
+ORACLE = DATA / "rlhf_v" / "original_diff_oracle.json"
+
+
+@pytest.mark.skipif(not ORACLE.is_file(), reason="the oracle is not here")
+def test_the_original_diff_marks_what_the_released_code_marked():
+    """Made-up token ids of whole sequences, through RLHF-V's unmodified code."""
+    cases = json.loads(ORACLE.read_text())["cases"]
+    assert len(cases) == 112
+    for case in cases:
+        masks = original_changed_tokens(case["rejected"], case["chosen"])
+        for mask, changed in zip(
+            masks, (case["changed_rejected"], case["changed_chosen"]), strict=True
+        ):
+            assert [place for place, flag in enumerate(mask) if flag] == changed
+        if case["suffix"].startswith("muffin"):  # any four tokens that are equal on both sides do
+            ours = original_changed_tokens(
+                [*case["rejected"][:-4], *ORIGINAL_SUFFIX],
+                [*case["chosen"][:-4], *ORIGINAL_SUFFIX],
+            )
+            assert ours == masks
+
+
+def test_the_suffix_keeps_a_deletion_at_the_end_unmarked():
+    said, end = [1, 2, 3, 4, 5, 6], 0
+    assert not any(
+        map(
+            any,
+            original_changed_tokens(
+                [*said, 7, 8, end, *ORIGINAL_SUFFIX], [*said, end, *ORIGINAL_SUFFIX]
+            ),
+        )
+    )
+    bare = original_changed_tokens([*said, 7, 8, end], [*said, end])
+    assert bare.rejected == [False] * 6 + [True] * 3
+    assert bare.chosen == [False] * 6 + [True]

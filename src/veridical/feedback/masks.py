@@ -1,8 +1,8 @@
 """From changed spans to changed tokens: the mask of dense DPO (RLHF-V, arXiv 2312.00849, Eq. 5).
 
 Ours (`changed_token_masks`) carries segments over through the tokenizer's offsets. The original
-release's (`original_changed_tokens`) compares token ids and passes over every correction that only
-deletes or only inserts; it is kept, exactly, for comparison.
+release's (`original_changed_tokens`) compares token ids and passes over nearly every correction
+that only deletes or only inserts; it is kept, exactly, for comparison.
 """
 
 import difflib
@@ -81,6 +81,12 @@ def _seam_token(offsets: Sequence[tuple[int, int]], place: int) -> int:
     return min(last_with_text + 1, len(offsets) - 1)
 
 
+ORIGINAL_SUFFIX = ("suffix 1", "suffix 2", "suffix 3", "suffix 4")
+"""Stands for the four tokens that the template of RLHF-V's release puts after every response (line
+break, two of "###", space). They are equal on both sides and long enough to survive the rule of
+`min_match`: without them a deletion at the end would look like a replacement of the end token."""
+
+
 def original_changed_tokens(
     rejected_ids: Sequence[Hashable], chosen_ids: Sequence[Hashable], *, min_match: int = 3
 ) -> ChangedMasks:
@@ -88,8 +94,10 @@ def original_changed_tokens(
 
     Matching blocks of the two id sequences (Ratcliff-Obershelp, with Python's "autojunk") that are
     shorter than `min_match` count as changed; a changed region marks its tokens only if it has
-    tokens on *both* sides, so that a deleted sentence gets no weight at all. The release compares
-    whole sequences; give it those to reproduce it.
+    tokens on *both* sides, so that the tokens of a deleted sentence weigh 1, as unchanged ones do.
+    The release compares whole sequences; give it those to reproduce it: prompt without the token
+    that opens the sequence, response, and what its template puts after every response
+    (`ORIGINAL_SUFFIX`).
 
     Args:
         rejected_ids: Token ids of the rejected sequence.

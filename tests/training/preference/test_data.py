@@ -77,7 +77,15 @@ def test_the_original_diff_passes_over_deletions(vlm, pairs):
     assert not any(original[deletion].changed[0])
     assert not any(original[deletion].changed[1])
     assert statistics.empty_masks == 0
-    assert statistics_of_original.empty_masks >= 1
+    # No pair that only deletes is marked, wherever in the response it deletes.
+    only_deletes = [
+        number
+        for number, pair in enumerate(pairs)
+        if all(start == end for start, end in (one.chosen_span for one in pair.segments))
+    ]
+    assert len(only_deletes) >= 2
+    assert not any(any(side) for number in only_deletes for side in original[number].changed)
+    assert statistics_of_original.empty_masks >= len(only_deletes)
 
 
 def test_a_photo_is_turned_upright_as_its_camera_says(vlm, pairs, tmp_path):

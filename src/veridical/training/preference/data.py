@@ -12,7 +12,12 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.feedback.comparisons import ReadSettings
-from veridical.feedback.masks import ChangedMasks, changed_token_masks, original_changed_tokens
+from veridical.feedback.masks import (
+    ORIGINAL_SUFFIX,
+    ChangedMasks,
+    changed_token_masks,
+    original_changed_tokens,
+)
 from veridical.feedback.registry import find_judgements
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
@@ -197,10 +202,15 @@ def _changed_masks(
     objective: Objective,
 ) -> tuple[list[bool], list[bool]]:
     if objective.diff == "original":
-        # The released code compares whole sequences: prompt, image placeholders and response.
-        before = prompt["input_ids"][0].tolist()
-        whole = original_changed_tokens(before + rejected.ids, before + chosen.ids)
-        masks = ChangedMasks(whole.rejected[len(before) :], whole.chosen[len(before) :])
+        # The released code compares whole sequences: prompt, image placeholders, response, suffix.
+        before = prompt["input_ids"][0].tolist()[1:]
+        whole = original_changed_tokens(
+            [*before, *rejected.ids, *ORIGINAL_SUFFIX], [*before, *chosen.ids, *ORIGINAL_SUFFIX]
+        )
+        masks = ChangedMasks(
+            whole.rejected[len(before) :][: len(rejected.ids)],
+            whole.chosen[len(before) :][: len(chosen.ids)],
+        )
     else:
         kept = _before_cut(pair, chosen, "chosen"), _before_cut(pair, rejected, "rejected")
         on_chosen, on_rejected = (
