@@ -22,7 +22,7 @@ from veridical.evaluation.generate import GenerateRecipe, generate
 from veridical.evaluation.world import evaluate_world
 from veridical.models.loading import load_model
 from veridical.records import KINDS, Correction, Prompt, read_records
-from veridical.studio.export.records import export_studio
+from veridical.studio.export.folder import export_studio
 from veridical.studio.serving import Address, login_link
 from veridical.studio.settings import StudioSettings
 from veridical.studio.start import SourceOptions, init_studio

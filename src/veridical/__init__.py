@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from veridical.studies.demo.run import run_demo as run_demo
     from veridical.studies.fact_rlhf.recipe import FactRlhfRecipe as FactRlhfRecipe
     from veridical.studies.fact_rlhf.run import run_fact_rlhf as run_fact_rlhf
-    from veridical.studio.export.records import export_studio as export_studio
+    from veridical.studio.export.folder import export_studio as export_studio
     from veridical.studio.opening import open_studio as open_studio
     from veridical.studio.serving import serve_studio as serve_studio
     from veridical.studio.settings import StudioSettings as StudioSettings
@@ -168,7 +168,7 @@ _HOMES = {
     "veridical.studies.demo.run": ("run_demo",),
     "veridical.studies.fact_rlhf.recipe": ("FactRlhfRecipe",),
     "veridical.studies.fact_rlhf.run": ("run_fact_rlhf",),
-    "veridical.studio.export.records": ("export_studio",),
+    "veridical.studio.export.folder": ("export_studio",),
     "veridical.studio.opening": ("open_studio",),
     "veridical.studio.serving": ("serve_studio",),
     "veridical.studio.settings": ("StudioSettings",),

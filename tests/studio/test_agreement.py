@@ -9,7 +9,7 @@ from veridical.studio.lead.agreement import agreement_report
 from veridical.studio.lead.alpha import krippendorff_alpha
 from veridical.studio.lead.gold import agrees
 from veridical.studio.lead.progress import overview
-from veridical.studio.lead.words import kind_matches, word_f1
+from veridical.studio.lead.spans import kind_matches, word_f1
 from veridical.studio.settings import StudioSettings
 
 # Krippendorff (2011), section C: four observers, twelve units, values 1 to 5.

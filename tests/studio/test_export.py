@@ -14,8 +14,7 @@ from veridical.feedback.registry import read_pairs
 from veridical.formats.importing import import_dataset
 from veridical.formats.registry import detect_format
 from veridical.records import Prompt, Rating, Response, read_records
-from veridical.studio.export.public import export_format
-from veridical.studio.export.records import export_studio
+from veridical.studio.export.folder import export_format, export_studio
 from veridical.studio.lead.differences import differences, settle
 from veridical.studio.store.people import find_person
 from veridical.studio.store.schema import judgement

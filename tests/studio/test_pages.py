@@ -7,7 +7,7 @@ import pytest
 from studio_axe import axe_violations
 from studio_projects import ANSWER, make_project
 from veridical.records import Comparison, Correction, Rating, read_records
-from veridical.studio.export.records import export_studio
+from veridical.studio.export.folder import export_studio
 from veridical.studio.sources.extras import Extras
 
 

@@ -171,8 +171,7 @@ def export(
 ) -> None:
     """Write the judgements as records; the folder goes to `veridical train` as it is."""
     from veridical.progress import log
-    from veridical.studio.export.public import export_format
-    from veridical.studio.export.records import export_studio
+    from veridical.studio.export.folder import export_format, export_studio
     from veridical.studio.opening import open_studio
 
     done = export_studio(open_studio(project), out, keep="every" if every else "one")
@@ -209,7 +208,7 @@ def user(
 def agreement(project: Project) -> None:
     """Print how well people agree."""
     from veridical.progress import echo
-    from veridical.studio.lead.table import agreement_table
+    from veridical.studio.lead.agreement import agreement_table
     from veridical.studio.opening import open_studio
 
     echo(agreement_table(open_studio(project)))

@@ -13,7 +13,7 @@ from veridical.judges.client import ChatClient
 from veridical.judges.completions import JsonObject, read_completion
 from veridical.judges.requests import ChatRequest, request_key
 from veridical.judges.settings import JudgeSettings
-from veridical.models.named import resolve_model
+from veridical.plugins import resolve_model
 from veridical.records import NO_IMAGE, ImageRef, Prompt, Response
 from veridical.records.images import open_image, plain_image
 from veridical.scoring.protocol import Preset

@@ -21,8 +21,8 @@ from transformers.utils import logging
 
 from veridical.errors import MissingPackageError, ModelError
 from veridical.models.architectures.table import unsupported_reason
-from veridical.models.named import resolve_model
 from veridical.models.processors import Processor, first_line, load_processor
+from veridical.plugins import resolve_model
 
 Quantization = Literal["none", "4bit"]
 

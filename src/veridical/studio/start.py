@@ -15,7 +15,7 @@ from veridical.studio.sources.extras import Extras
 from veridical.studio.sources.reading import Source, find_dataset
 from veridical.studio.store.items import Imported, add_items
 from veridical.studio.store.projects import create_project, load_project
-from veridical.studio.web.guidelines import own_guidelines
+from veridical.studio.web.rendering import own_guidelines
 
 
 class SourceOptions(NamedTuple):

@@ -11,7 +11,9 @@ from veridical.records import Metric
 from veridical.studio.lead.alpha import Agreement, Level, krippendorff_alpha
 from veridical.studio.lead.gold import agrees, judged_spans
 from veridical.studio.lead.judged import Judged, by_item, read_judged
-from veridical.studio.lead.words import kind_matches, word_f1, word_flags
+from veridical.studio.lead.spans import kind_matches, word_f1, word_flags
+from veridical.studio.opening import Studio
+from veridical.studio.store.projects import load_project
 from veridical.studio.store.schema import item, response
 
 _SIDES = ("left", "right", "both_equally", "neither")
@@ -218,3 +220,24 @@ def _mean(name: str, values: Sequence[float]) -> Line:
         method="bootstrap",
     )
     return Line(name, metric)
+
+
+def agreement_table(studio: Studio) -> str:
+    """How well people agree, to be printed."""
+    with studio.database.reading() as connection:
+        project = load_project(connection)
+        report = agreement_report(connection, project.task)
+    lines = [f"{project.name}: {report.shared} items judged by two or more people"]
+    lines += [f"  {line.name}: {_number(line)}" for line in report.lines]
+    for name, found in report.people.items():
+        lines.append(name)
+        shown = (found.with_others, found.gold, found.with_self, found.left)
+        lines += [f"  {line.name}: {_number(line)}" for line in shown if line is not None]
+    return "\n".join(lines)
+
+
+def _number(line: Line) -> str:
+    if line.metric is None:
+        return line.reason
+    one = line.metric
+    return f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}], n = {one.n}"

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from veridical.studio.lead.spans import span_f1
 from veridical.studio.store.schema import item
-from veridical.studio.tasks.spans import span_f1
 
 _SIDES = {"first": "left", "second": "right"}
 _ENOUGH = 0.5

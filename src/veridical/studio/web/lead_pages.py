@@ -5,15 +5,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import select
 
 from veridical.studio.lead.agreement import agreement_report
-from veridical.studio.lead.charts import columns
 from veridical.studio.lead.differences import differences, different_item
 from veridical.studio.lead.progress import overview
 from veridical.studio.store.database import now_ms
 from veridical.studio.store.people import Person, list_people
 from veridical.studio.store.projects import current_guidelines, load_project
 from veridical.studio.store.schema import token
-from veridical.studio.web.comparison import parts_of
 from veridical.studio.web.errors import Problem
+from veridical.studio.web.judgement_views import columns, parts_of
 from veridical.studio.web.rendering import render
 from veridical.studio.web.signing import StudioOf, Visitor
 

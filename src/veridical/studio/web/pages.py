@@ -9,8 +9,7 @@ from sqlalchemy import Connection, func, select
 from veridical.records import KINDS
 from veridical.studio.store.projects import current_guidelines, load_project
 from veridical.studio.store.schema import item, judgement, slot
-from veridical.studio.web.guidelines import blocks
-from veridical.studio.web.rendering import render
+from veridical.studio.web.rendering import blocks, render
 from veridical.studio.web.signing import StudioOf, Visitor, read_project
 
 router = APIRouter()

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from veridical.config import Recipe
 from veridical.files import hash_file
-from veridical.models.named import is_named_model
+from veridical.plugins import is_named_model
 
 R = TypeVar("R", bound=Recipe)
 
