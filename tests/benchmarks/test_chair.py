@@ -7,8 +7,7 @@ import pytest
 
 from official_data import DATA, needs_data, write_lines
 from veridical.benchmarks.chair.benchmark import Chair
-from veridical.benchmarks.coco.careful import careful_reader
-from veridical.benchmarks.coco.denial import Denial
+from veridical.benchmarks.coco.careful import Denial, careful_reader
 from veridical.benchmarks.coco.mentions import by_table, make_reader, official_reader
 from veridical.benchmarks.coco.vocabulary import vocabulary, word_forms
 from veridical.errors import DataError

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from official_data import DATA, expected, needs_data, write_lines
-from veridical.benchmarks.pope.parsers import PARSERS
+from veridical.benchmarks.pope.benchmark import PARSERS
 from veridical.errors import DataError
 from veridical.scoring.files import score
 from veridical.scoring.protocol import Files

@@ -7,7 +7,7 @@ from pathlib import Path as File
 from typing import Any
 
 from official_data import DATA, write_lines
-from veridical.benchmarks.pope.parsers import PARSERS
+from veridical.benchmarks.pope.benchmark import PARSERS
 from veridical.scoring.files import Scored, score
 from veridical.scoring.protocol import Files
 from veridical.scoring.vqa_text import normalise_answer, strip_punctuation

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from veridical.records import Difference, Metric, Segment
 from veridical.report import wording as w
 from veridical.report.figures.svg import Scale, element, round_numbers
-from veridical.report.marks import chosen_html, rejected_html
+from veridical.report.page import chosen_html, rejected_html
 
 
 def difference(value, low, high, p, n=100):

@@ -27,10 +27,9 @@ from veridical.world.pretraining.examples import (
     fault_word_labels,
 )
 from veridical.world.pretraining.loop import StageSettings, run_stage
-from veridical.world.pretraining.pixels import pixel_tensor
 from veridical.world.pretraining.reader import ReaderTraining, language_loss, reading_example
 from veridical.world.pretraining.run import LOG, STAGES, PretrainRecipe, pretrain
-from veridical.world.pretraining.tower import cell_labels
+from veridical.world.pretraining.tower import cell_labels, pixel_tensor
 from veridical.world.reading import SIGHT_QUESTION, facts_text, reading_item, sight_item
 from veridical.world.scenes import render, sample_scene, sample_scenes
 from veridical.world.tokenizer import train_tokenizer

@@ -1,9 +1,13 @@
 """`veridical score BENCHMARK`: metrics from answers that exist already."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from veridical.judges.settings import JudgeSettings
 
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 """A benchmark declares options of its own in its card, which typer cannot know."""
@@ -78,7 +82,6 @@ def score(
     --responses may be a folder that `veridical generate` wrote. Options that one benchmark adds
     (`--task generative` of amber) are shown by `veridical score list`.
     """
-    from veridical.cli.judging import judge_settings
     from veridical.files import write_json_atomically
     from veridical.progress import echo, log
     from veridical.records import write_records
@@ -103,7 +106,7 @@ def score(
         "template": template,
         "budget": budget,
     }
-    settings = judge_settings(
+    settings = _judge_settings(
         named, judge or [], acts=dry_run is not None or batch_output is not None
     )
     if settings is not None and dry_run is not None:
@@ -167,3 +170,34 @@ def _options(words: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"--{name} is given twice.")
         found[name] = value
     return found
+
+
+def _judge_settings(
+    given: Mapping[str, str | float | Path | None], pairs: Sequence[str], *, acts: bool = False
+) -> "JudgeSettings | None":
+    """Make the settings of a judge; None where none is named.
+
+    Args:
+        given: Values of the options that have a name of their own; None where not given.
+        pairs: Further settings, `key=value`.
+        acts: Whether something was asked for that needs a judge.
+
+    Raises:
+        ConfigError: Settings without a model, or a setting that is wrong.
+    """
+    from veridical.config import resolve_recipe
+    from veridical.errors import ConfigError
+    from veridical.judges.settings import JudgeSettings
+
+    named = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in given.items()
+        if value is not None
+    }
+    if "model" not in named and not any(
+        pair.partition("=")[0].strip() == "model" for pair in pairs
+    ):
+        if named or pairs or acts:
+            raise ConfigError("The judge's settings need a judge. Name it: --judge-model.")
+        return None
+    return resolve_recipe(dict(named), JudgeSettings, overrides=pairs, where="the judge's settings")

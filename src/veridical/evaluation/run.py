@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from veridical.benchmarks.annotated import AnnotatedBenchmark
-from veridical.benchmarks.judged import JudgedBenchmark
+from veridical.benchmarks.judged import AnnotatedBenchmark, JudgedBenchmark
 from veridical.benchmarks.world.items import WorldItem
 from veridical.benchmarks.world.judge import WorldJudge
 from veridical.config import write_recipe

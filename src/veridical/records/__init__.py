@@ -6,7 +6,6 @@ and `Metric` (what a run was and measured).
 """
 
 from veridical.records.base import Record, Source
-from veridical.records.conversations import Conversation, Turn
 from veridical.records.judgements import (
     KINDS,
     Comparison,
@@ -17,9 +16,24 @@ from veridical.records.judgements import (
     Segment,
     SegmentKind,
 )
-from veridical.records.prompts import NO_IMAGE, Facts, ImageRef, Prompt, Response
-from veridical.records.runs import Difference, Manifest, Metric
-from veridical.records.scores import BenchmarkScore, InputFile, ItemScore, ItemStatus
+from veridical.records.prompts import (
+    NO_IMAGE,
+    Conversation,
+    Facts,
+    ImageRef,
+    Prompt,
+    Response,
+    Turn,
+)
+from veridical.records.runs import (
+    BenchmarkScore,
+    Difference,
+    InputFile,
+    ItemScore,
+    ItemStatus,
+    Manifest,
+    Metric,
+)
 from veridical.records.storage import ScannedRow, read_records, scan_records, write_records
 
 __all__ = [

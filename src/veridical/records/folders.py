@@ -7,9 +7,8 @@ from veridical.errors import DataError, Fault
 from veridical.files import read_jsonl_rows
 from veridical.progress import log
 from veridical.records.base import Record
-from veridical.records.conversations import Conversation
 from veridical.records.judgements import Comparison, Correction, Rating
-from veridical.records.prompts import Facts, Prompt, Response
+from veridical.records.prompts import Conversation, Facts, Prompt, Response
 from veridical.records.storage import read_records, write_records
 
 CORRECTIONS_FILE = "corrections.jsonl"

@@ -1,17 +1,21 @@
-"""From templates to one self-contained HTML file: no network, no script, style sheet inside."""
+"""From templates to one self-contained HTML file: no network, no script, style sheet inside.
 
-from collections.abc import Mapping
+Everything that comes from a model is escaped.
+"""
+
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from veridical.files import write_text_atomically
-from veridical.report import marks, wording
+from veridical.records import Segment
+from veridical.report import wording
 from veridical.report.figures.changes import interval_bar
-from veridical.report.images import data_uri
+from veridical.report.inputs import MarkedText, data_uri
 
 
 class Section(NamedTuple):
@@ -50,15 +54,15 @@ def _environment() -> Environment:
         hours=wording.hours_text,
         memory=wording.memory_text,
         data_uri=data_uri,
-        marked=marks.marked_html,
+        marked=marked_html,
     )
     environment.globals.update(
         metric_info=wording.metric_info,
         verdict=wording.verdict,
         points=wording.points_text,
         interval_bar=interval_bar,
-        rejected_html=marks.rejected_html,
-        chosen_html=marks.chosen_html,
+        rejected_html=rejected_html,
+        chosen_html=chosen_html,
         styles=_styles(),
     )
     return environment
@@ -78,3 +82,48 @@ def render_page(template: str, **context: object) -> str:
 def write_page(path: Path | str, template: str, **context: object) -> Path:
     """Render a template of this package into one file."""
     return write_text_atomically(path, render_page(template, **context))
+
+
+def marked_html(marked: MarkedText) -> Markup:
+    """The response with each hallucinated span marked and followed by its kind."""
+    if not marked.text.strip():
+        return Markup('<em class="empty">(empty answer)</em>')
+    parts: list[Markup] = []
+    at = 0
+    for span in marked.spans:
+        parts.append(escape(marked.text[at : span.start]))
+        words = escape(marked.text[span.start : span.end])
+        title = f"not in the picture: {span.kind}" + (
+            f"; it shows {span.truth}" if span.truth else ""
+        )
+        parts.append(
+            Markup(
+                '<mark class="wrong{}" data-kind="{}" title="{}">{}<small>{}</small></mark>'
+            ).format(" short" if " " not in words else "", span.kind, title, words, span.kind)
+        )
+        at = span.end
+    parts.append(escape(marked.text[at:]))
+    return Markup("").join(parts)
+
+
+def rejected_html(text: str, segments: Sequence[Segment]) -> Markup:
+    """The response as the model gave it, what was taken out marked as deleted."""
+    return _segments_html(text, [segment.rejected_span for segment in segments], "del")
+
+
+def chosen_html(text: str, segments: Sequence[Segment]) -> Markup:
+    """The corrected response, what was put in marked as inserted."""
+    return _segments_html(text, [segment.chosen_span for segment in segments], "ins")
+
+
+def _segments_html(text: str, spans: Sequence[tuple[int, int]], tag: str) -> Markup:
+    parts: list[Markup] = []
+    at = 0
+    for start, end in sorted(spans):
+        if start == end:
+            continue
+        # The tag is one of ours; the words are escaped.
+        parts += [escape(text[at:start]), Markup(f"<{tag}>{{}}</{tag}>").format(text[start:end])]  # noqa: S704
+        at = end
+    parts.append(escape(text[at:]))
+    return Markup("").join(parts)

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from veridical.models.loading import VisionLanguageModel
 from veridical.world.inventory import COLOURS, CONTEXTS, OBJECTS, SIZES
-from veridical.world.pretraining.pixels import pixel_tensor
 from veridical.world.pretraining.tower import (
     DENSE_CLASSES,
     by_cell,
     cell_labels,
     dense_loss,
     patch_features,
+    pixel_tensor,
 )
 from veridical.world.scenes import CELLS, Group, Scene
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from veridical.benchmarks.coco.captions import image_key, read_caption_rows
-from veridical.benchmarks.coco.forms import form_of
 from veridical.benchmarks.coco.mentions import official_reader
-from veridical.benchmarks.coco.reference import read_truth
+from veridical.benchmarks.coco.reference import form_of, read_truth
 from veridical.errors import DataError
 from veridical.scoring.rows import Faults
 

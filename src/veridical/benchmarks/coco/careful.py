@@ -12,14 +12,18 @@ Same kinds of object and the same list of words, read otherwise:
 - phrases that hold the word for another thing are read whole ("bow of the ship", "ski slope",
   "train car", "computer mouse"; the list is `words.toml`), and only the toilet's own seat is left
   out.
+
+Denial is read by a rule of thumb, not a parser. "No" and its like deny the noun among the next four
+words of their phrase; "not" does so from the next "any", or from an "a" close by. A list continues
+after "or", and after "and" or a comma where the next object has no article ("no dog and a cat"
+denies the dog alone).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from veridical.benchmarks.coco.denial import Denial
 from veridical.benchmarks.coco.mentions import Mentions, Reader
 from veridical.benchmarks.coco.vocabulary import object_words, word_table
 
@@ -134,3 +138,70 @@ def _plurals(word: str) -> tuple[str, ...]:
     if word.endswith(("f", "fe")):
         return (f"{word}s", f"{word.rstrip('fe')}ves")
     return (f"{word}s", f"{word}es") if word.endswith("o") else (f"{word}s",)
+
+
+_NOT = re.compile(r"not|never|cannot|.*n['’]t")
+_REACH = 4
+"""Words after "no" among which its noun stands."""
+_OBJECT_OF_NOT = 5
+"""Words after "not" within which "a" begins what is denied ("does not seem to show a dog")."""
+
+_GRAMMAR = word_table()["ours"]["grammar"]
+_NONE, _CLAUSE_ENDS, _PHRASE_ENDS, _DETERMINERS = (
+    frozenset(_GRAMMAR[name]) for name in ("none", "clause_ends", "phrase_ends", "determiners")
+)
+
+
+class Denial:
+    """Follows a text word by word and knows whether an object is denied."""
+
+    def __init__(self, is_object: Callable[[str], bool]) -> None:
+        """Start a text.
+
+        Args:
+            is_object: Whether a word names an object.
+        """
+        self._is_object = is_object
+        self._left = 0
+        self._since_not: int | None = None
+        self._in_list = False
+
+    def denies(self, word: str, after: Sequence[str], *, named: bool) -> bool:
+        """Take the next word and say whether it is denied.
+
+        Args:
+            word: The word, or a sign.
+            after: What follows.
+            named: Whether the word names an object here.
+        """
+        if named and self._left:
+            self._left, self._in_list = 0, True
+            return True
+        self._left = max(0, self._left - 1)
+        self._since_not = None if self._since_not is None else self._since_not + 1
+        in_list, self._in_list = self._in_list, False
+        following = after[0] if after else ""
+        if in_list and self._list_goes_on(word, following):
+            self._left, self._in_list = _REACH, word == ","
+        elif word in _NONE:
+            self._left = 0 if following == "longer" else _REACH
+        elif _NOT.fullmatch(word):
+            self._since_not = None if following == "only" else 0
+        elif word in _CLAUSE_ENDS:
+            self._left, self._since_not = 0, None
+        elif word == "," or word in _PHRASE_ENDS or (word == "and" and following in _DETERMINERS):
+            self._left = 0
+        elif self._since_not is not None and (
+            word == "any" or (word in ("a", "an") and self._since_not <= _OBJECT_OF_NOT)
+        ):
+            self._left, self._since_not = _REACH, None
+        return False
+
+    def _list_goes_on(self, word: str, following: str) -> bool:
+        if word in ("or", "nor"):
+            return True
+        if word not in ("and", ","):
+            return False
+        return following in ("or", "nor") or (
+            following not in _DETERMINERS and self._is_object(following)
+        )

@@ -7,7 +7,7 @@ kind and of any.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from veridical.benchmarks.annotated import AnnotatedBenchmark
+from veridical.benchmarks.judged import AnnotatedBenchmark
 from veridical.benchmarks.mhumaneval.card import CARD, ITEMS, PAPER_KINDS
 from veridical.feedback.segment_kinds import guess_kinds
 from veridical.feedback.segments import find_segments

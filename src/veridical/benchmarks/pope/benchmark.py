@@ -1,14 +1,14 @@
 """POPE (Li et al., arXiv 2305.10355): "Is there a … in the image?" of present and absent objects.
 
-Positive class: "yes". How an answer is read stands in `parsers`, how splits are matched in
-`questions`.
+Positive class: "yes". How splits are matched stands in `questions`. The official parser
+(RUCAIBox/POPE `evaluate.py`) takes the text before the first full stop, drops commas, splits at
+blanks and says "no" where a word is "No", "no" or "not"; all else is "yes".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from veridical.benchmarks.pope.card import CARD
-from veridical.benchmarks.pope.parsers import PARSERS
 from veridical.benchmarks.pope.questions import match_splits, read_splits
 from veridical.records import ItemScore, Metric
 from veridical.scoring.answers import Answers, read_responses
@@ -16,7 +16,49 @@ from veridical.scoring.matching import Pair
 from veridical.scoring.measures import Measure, rate_metric
 from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
 from veridical.scoring.rows import Faults, Row, field, id_text, read_rows
-from veridical.scoring.yes_no import strict_answer, yes_no_measures, yes_no_metrics
+from veridical.scoring.vqa_text import strip_punctuation
+from veridical.scoring.yes_no import Answer, strict_answer, yes_no_measures, yes_no_metrics
+
+
+def official_answer(text: str) -> Answer:
+    """Read an answer as the official code does.
+
+    >>> official_answer("NO"), official_answer("I am not sure"), official_answer("")
+    ('yes', 'no', 'yes')
+    """
+    words = text.split(".", maxsplit=1)[0].replace(",", "").split(" ")
+    return "no" if {"No", "no", "not"} & set(words) else "yes"
+
+
+def vlmevalkit_answer(text: str) -> Answer:
+    """Read an answer as VLMEvalKit does: one of yes and no after VQA's rules; else unknown.
+
+    >>> vlmevalkit_answer("NO!"), vlmevalkit_answer("**No**"), vlmevalkit_answer("Yes. No cat")
+    ('no', 'unknown', 'unknown')
+    """
+    said = {"yes", "no"} & set(strip_punctuation(text.lower()).split())
+    if len(said) != 1:
+        return "unknown"
+    return "yes" if "yes" in said else "no"
+
+
+def lmms_answer(text: str) -> Answer:
+    """Read an answer as lmms-eval does: nothing but yes or no, not even a full stop.
+
+    >>> lmms_answer(" NO"), lmms_answer("No.")
+    ('no', 'unknown')
+    """
+    said = text.lower().strip()
+    return "yes" if said == "yes" else "no" if said == "no" else "unknown"
+
+
+PARSERS: dict[str, Callable[[str], Answer]] = {
+    "official": official_answer,
+    "strict": strict_answer,
+    "vlmevalkit": vlmevalkit_answer,
+    "lmms-eval": lmms_answer,
+}
+"""How each variant reads an answer."""
 
 
 class PopeItem(NamedTuple):

@@ -21,9 +21,14 @@ from veridical.report.inputs import (
 )
 from veridical.statistics import clustered_bootstrap
 from veridical.studies.collection import Collected
-from veridical.studies.demo.gallery import GALLERY_SCENES, find_showcase, show_scene
 from veridical.studies.demo.recipe import DemoRecipe
-from veridical.studies.illustrations import alt_text, picture
+from veridical.studies.illustrations import (
+    GALLERY_SCENES,
+    alt_text,
+    find_showcase,
+    picture,
+    show_scene,
+)
 from veridical.studies.objectives import recorded_objectives
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.run.frame import RunResult

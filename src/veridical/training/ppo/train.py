@@ -33,12 +33,11 @@ from veridical.training.ppo.rewards import (
 from veridical.training.ppo.roles import Roles, build_roles
 from veridical.training.ppo.rollouts import RolloutCollector
 from veridical.training.ppo.trainer import PpoTrainer
-from veridical.training.run.choice import ChoiceRule, latest
+from veridical.training.run.choice import ChoiceRule, hold_out, latest
 from veridical.training.run.directory import METRICS_FILE
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
-from veridical.training.run.splits import hold_out
 from veridical.training.run.trained_model import mixed_precision, precision_name, weights_name
 
 __all__ = ["HELD_OUT", "HeldOutPrompt", "measure_held_out", "train_ppo"]

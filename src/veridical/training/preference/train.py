@@ -11,6 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import final
 
+import torch
+from torch import Tensor
+
 from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
@@ -19,15 +22,13 @@ from veridical.records import Pair, Source
 from veridical.training.preference.batches import PreferenceBatch, ScoredPair, collate
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.data import encode_pairs, read_pairs, reject_texts
-from veridical.training.preference.losses import preference_losses
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.references import reference_logprobs
-from veridical.training.run.choice import ChoiceRule, default_rule
+from veridical.training.run.choice import ChoiceRule, default_rule, hold_out
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
-from veridical.training.run.splits import hold_out
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -193,3 +194,47 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
 def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> tuple[list[Pair], list[Pair]]:
     share = recipe.data.validation_fraction
     return hold_out(pairs, share, setting="data.validation_fraction", seed=recipe.train.seed)
+
+
+_TIE = 1e-5
+"""Margins below this are ties: rounding, not preference."""
+
+
+def preference_losses(
+    policy: Tensor,
+    reference: Tensor,
+    response_mask: Tensor,
+    changed_mask: Tensor,
+    objective: Objective,
+) -> RowLosses:
+    """Compute the objective's losses from token log-probabilities.
+
+    Args:
+        policy: Token log-probabilities (B 2 T) of the policy, chosen first.
+        reference: The same of the reference.
+        response_mask: True at the responses' tokens (B 2 T).
+        changed_mask: True at corrected tokens (B 2 T).
+        objective: The recipe's objective.
+
+    Returns:
+        Losses (B), and what is logged next to them, each (B): `reward_margin` (the objective's
+        margin), `accuracy` (1 where the margin is positive, 0.5 for ties) and the responses' summed
+        log-probabilities in nats.
+    """
+    losses, margin = objective.loss(
+        objective.score(policy, response_mask, changed_mask),
+        objective.score(reference, response_mask, changed_mask),
+    )
+    if objective.sft_weight:
+        mask = response_mask[:, 0]
+        weighted = objective.sft_weight * (policy[:, 0] * mask).sum(-1)
+        losses = losses - weighted / mask.sum(-1).clamp(min=1)
+    tie = margin.abs() < _TIE
+    summed = (policy.detach() * response_mask).sum(-1)
+    measures = {
+        "reward_margin": margin,
+        "accuracy": torch.where(tie, 0.5, (margin > 0).float()),
+        "chosen_logprob": summed[:, 0],
+        "rejected_logprob": summed[:, 1],
+    }
+    return RowLosses(losses, measures)

@@ -34,12 +34,11 @@ from veridical.training.reward.held_out import (
     score_held_out,
 )
 from veridical.training.reward.trainer import RewardTrainer
-from veridical.training.run.choice import ChoiceRule, default_rule
+from veridical.training.run.choice import ChoiceRule, default_rule, hold_out
 from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
 from veridical.training.run.loss_trainer import Rows
-from veridical.training.run.splits import hold_out
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,

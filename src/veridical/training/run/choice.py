@@ -1,14 +1,17 @@
-"""Which checkpoint is kept: a stated rule over measurements on held-out data, never on test data.
+"""What is held out, and which checkpoint is kept by measurements on it, never on test data.
+
+Data is held out by images, so that no image is learnt from and measured on.
 
 A rule turns a checkpoint's metrics into a key; the smallest key wins, the earliest of equals. Keys
 are compared, not weighed, so that the best so far can be kept while training continues and the rest
 thrown away.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from veridical.errors import ConfigError
+from veridical.feedback.pairs import HasImage, split_by_image
 
 Metrics = Mapping[str, float]
 
@@ -82,3 +85,33 @@ def _value(metrics: Metrics, name: str) -> float:
             " returns it, held-out pairs, or another rule."
         )
     return float(metrics[name])
+
+
+Item = TypeVar("Item", bound=HasImage)
+
+
+def hold_out(
+    items: Sequence[Item], share: float, *, setting: str, seed: int
+) -> tuple[list[Item], list[Item]]:
+    """Split rows into those that are learnt from and those that are held out.
+
+    Args:
+        items: The rows.
+        share: Share of the images that is held out; 0: none.
+        setting: The setting that gives the share, for the error.
+        seed: Root seed.
+
+    Raises:
+        ConfigError: There are too few images for the share.
+    """
+    if not share:
+        return list(items), []
+    try:
+        parts = split_by_image(items, {"train": 1 - share, "held out": share}, seed=seed)
+    except ConfigError as error:
+        images = len({item.image.sha256 or item.image.path for item in items})
+        raise ConfigError(
+            f"`{setting}` = {share:g} splits {images} images so that one part gets none. Give more"
+            " images or another share, or set it to 0."
+        ) from error
+    return parts["train"], parts["held out"]

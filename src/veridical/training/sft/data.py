@@ -14,10 +14,10 @@ from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.conversations import encode_conversation
 from veridical.models.prompts.encoding import EncodedPrompt, encode_prompts, stack_prompts
 from veridical.records import Conversation, ImageRef
+from veridical.training.run.choice import hold_out
 from veridical.training.run.encoded_prompts import encode_all_prompts
 from veridical.training.run.loss_trainer import BranchTensors
 from veridical.training.run.refusal import reject_special_tokens
-from veridical.training.run.splits import hold_out
 from veridical.training.sft.config import ConversationSection
 
 

@@ -25,7 +25,6 @@ from veridical.world.pretraining.examples import (
     collate_by_length,
     fault_word_labels,
 )
-from veridical.world.pretraining.pixels import pixel_tensor
 from veridical.world.pretraining.reader import (
     CONFUSABLE,
     Lookups,
@@ -34,7 +33,7 @@ from veridical.world.pretraining.reader import (
     question_turns,
     reading_example,
 )
-from veridical.world.pretraining.tower import patch_features
+from veridical.world.pretraining.tower import patch_features, pixel_tensor
 from veridical.world.reading import sight_item
 from veridical.world.scenes import Scene, sample_scenes
 

@@ -4,8 +4,9 @@ First a cell's four patches together, then each patch on its own as well, so tha
 can read single image tokens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,8 +15,7 @@ from transformers import LlavaForConditionalGeneration
 from veridical.seeding import child_seed
 from veridical.world.base import PATCHES_PER_SIDE, WIDTH
 from veridical.world.inventory import COLOURS, OBJECTS, SIZES
-from veridical.world.pretraining.pixels import pixel_tensor
-from veridical.world.scenes import CELLS, Scene, sample_scenes
+from veridical.world.scenes import CELLS, Scene, render, sample_scenes
 
 BATCH = 64
 _NOUNS = {item.noun: index for index, item in enumerate(OBJECTS)}
@@ -122,3 +122,9 @@ def dense_loss(logits: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[
         shown = target >= 0 if name != "object" else (target >= 0) & (target < len(OBJECTS))
         right[name] = (flat.argmax(-1)[shown] == target[shown]).float().mean().item()
     return loss, right
+
+
+def pixel_tensor(scenes: Sequence[Scene]) -> Tensor:
+    """Render scenes: (B 3 120 120), values in [-1, 1]."""
+    pictures = np.stack([np.asarray(render(scene)) for scene in scenes])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
