@@ -106,6 +106,15 @@ def test_statistics_are_of_the_mask_only():
     assert masked_mean(values, torch.zeros_like(MASK)).item() == 0
 
 
+def test_epsilon_goes_to_the_variance_or_as_in_llava_rlhf_to_the_deviation():
+    """±1e-8: a deviation of 1e-8 plus 1e-8 halves them; a variance of 1e-16 drowns in 1e-8."""
+    values = torch.tensor([1e-8, -1e-8], dtype=torch.float64)
+    everywhere = torch.ones(2, dtype=torch.bool)
+    original = masked_whiten(values, everywhere, epsilon_to="deviation")
+    torch.testing.assert_close(original, torch.tensor([0.5, -0.5], dtype=torch.float64))
+    torch.testing.assert_close(masked_whiten(values, everywhere), values / (1e-16 + 1e-8) ** 0.5)
+
+
 def test_whitening_equals_that_of_the_plain_numbers():
     values = numbers(3, 4)
     everywhere = torch.ones(3, 4, dtype=torch.bool)

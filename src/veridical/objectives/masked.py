@@ -4,6 +4,8 @@ The released code of LLaVA-RLHF (arXiv 2309.14525) takes them over its whole pad
 the same, pass a mask of the window.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,12 @@ def masked_variance(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_whiten(
-    values: Tensor, mask: Tensor, *, shift_mean: bool = True, epsilon: float = 1e-8
+    values: Tensor,
+    mask: Tensor,
+    *,
+    shift_mean: bool = True,
+    epsilon: float = 1e-8,
+    epsilon_to: Literal["variance", "deviation"] = "variance",
 ) -> Tensor:
     """Scale to a standard deviation of 1, and shift to a mean of 0.
 
@@ -33,14 +40,19 @@ def masked_whiten(
         mask: True where they count, of the same shape.
         shift_mean: Take the mean away; without it the mean stays, and what lies around it is
             scaled.
-        epsilon: Added to the variance. LLaVA-RLHF's released code: 1e-8.
+        epsilon: Keeps numbers that hardly vary small. LLaVA-RLHF's released code: 1e-8.
+        epsilon_to: What it is added to. LLaVA-RLHF's released code: the standard deviation.
 
     Returns:
         Whitened values, 0 where the mask is False.
     """
     kept = torch.where(mask, values, 0.0)
     mean = masked_mean(kept, mask)
-    white = (kept - mean) * torch.rsqrt(masked_variance(kept, mask) + epsilon)
+    variance = masked_variance(kept, mask)
+    if epsilon_to == "variance":
+        white = (kept - mean) * torch.rsqrt(variance + epsilon)
+    else:
+        white = (kept - mean) / (variance.sqrt() + epsilon)
     if not shift_mean:
         white = white + mean
     return torch.where(mask, white, 0.0)

@@ -8,6 +8,7 @@ import torch
 from miniatures import picture
 from official_data import DATA
 from veridical.config import resolve_recipe
+from veridical.errors import ConfigError
 from veridical.models.branches import BranchBatch, BranchOutputs, stack_responses
 from veridical.models.prompts.encoding import encode_prompts
 from veridical.models.prompts.responses import encode_responses
@@ -18,6 +19,8 @@ from veridical.training.ppo.losses import (
     policy_losses,
     token_weights,
     value_losses,
+    value_slots,
+    values_of_slots,
 )
 from veridical.training.ppo.roles import build_roles
 
@@ -33,8 +36,8 @@ def recipe_of(**sections):
     return resolve_recipe({**LEAST, **sections}, PpoRecipe)
 
 
-def credit_of(recipe, *, price=0.1, scores=SCORES, mask=MASK):
-    return assign_credit(scores, LOGPROBS, REFERENCE, VALUES, mask, recipe, kl_coefficient=price)
+def credit_of(recipe, *, price=0.1, scores=SCORES, mask=MASK, values=VALUES):
+    return assign_credit(scores, LOGPROBS, REFERENCE, values, mask, recipe, kl_coefficient=price)
 
 
 def test_the_reward_stands_on_the_last_token_less_the_price_of_each_nat():
@@ -47,25 +50,74 @@ def test_the_reward_stands_on_the_last_token_less_the_price_of_each_nat():
     assert credit.advantages[0, 1].tolist() == pytest.approx([-1.1, 0, 0])
 
 
-def test_the_originals_window_counts_every_slot():
-    """Clamped: 0.5, 0, 0, 1 nats. Window of 5: the reward on slot 5; slots after the end count."""
-    window = {"slots": "window", "gae_lambda": 1.0}
+WINDOW = {"slots": "window", "gae_lambda": 1.0}
+
+
+def test_the_originals_window_counts_every_slot_with_what_the_critic_says_there():
+    """Clamped: 0.5, 0, 0, 1 nats. Window of 5: the reward on slot 5; slots after the end count.
+
+    The critic says 2.5 after the first response's end and 0.5 on its padding; 0.75 and 0.25 on the
+    second's.
+    """
     recipe = recipe_of(
-        objective={**window, "whiten_advantages": False},
+        objective={**WINDOW, "whiten_advantages": False},
         kl={"estimator": "clamped"},
         rollout={"max_new_tokens": 5},
     )
-    credit = credit_of(recipe)
-    raw = torch.tensor([[2.95 - 0.5, 3 - 0.5, 3 - 1.0, 3, 3], [0.9 - 2.0, 1, 1, 1, 1]])
+    read = torch.tensor([[[0.5, 0.5, 1.0, 2.5, 0.5], [2.0, 0.75, 0.25, 0.0, 0.0]]])
+    values = values_of_slots(read, MASK, recipe)
+    assert values.tolist() == [[[0.5, 0.5, 1.0, 2.5, 0.5], [2.0, 0.75, 0.25, 0.25, 0.25]]]
+    credit = credit_of(recipe, values=values)
+    raw = torch.tensor(
+        [[2.95 - 0.5, 3 - 0.5, 3 - 1.0, 3 - 2.5, 3 - 0.5], [0.9 - 2.0, 0.25, 0.75, 0.75, 0.75]]
+    )
     assert credit.advantages[0, 0].tolist() == pytest.approx(raw[0, :3].tolist())
     assert credit.advantages[0, 1].tolist() == pytest.approx([-1.1, 0, 0])
+    assert credit.returns[0, 0].tolist() == pytest.approx([2.95, 3, 3, 3, 3])
+    assert credit.returns[0, 1].tolist() == pytest.approx([0.9, 1, 1, 1, 1])
     whitened = credit_of(
-        recipe_of(objective=window, kl={"estimator": "clamped"}, rollout={"max_new_tokens": 5})
+        recipe_of(objective=WINDOW, kl={"estimator": "clamped"}, rollout={"max_new_tokens": 5}),
+        values=values,
     ).advantages
-    wanted = (raw - raw.mean()) / (raw.std(correction=0) ** 2 + 1e-8).sqrt()
+    wanted = (raw - raw.mean()) / raw.std(correction=0)
     torch.testing.assert_close(whitened[0, 0], wanted[0, :3])
     torch.testing.assert_close(whitened[0, 1, 0], wanted[1, 0])
     assert loss_divisor(token_weights(MASK, recipe), recipe) == 10  # two responses of five slots
+
+
+def test_in_a_window_the_value_is_learnt_on_the_padding_too():
+    """One padding token stands for all: its weight is how many slots it stands for."""
+    recipe = recipe_of(objective=WINDOW, rollout={"max_new_tokens": 6}, value={"clip_range": 0.0})
+    ids = torch.tensor([[[4, 5, 2], [2, 0, 0]]])
+    slots = value_slots(ids, MASK, recipe, pad_token_id=9)
+    assert slots.ids.tolist() == [[[4, 5, 2, 9, 9], [2, 9, 9, 9, 9]]]
+    assert slots.mask.tolist() == [[[True] * 5, [True] * 3 + [False] * 2]]
+    assert slots.weights.tolist() == [[[1, 1, 1, 1, 2], [1, 1, 4, 0, 0]]]
+    said, wanted = torch.zeros(1, 2, 5), torch.tensor([[[0, 0, 0, 0, 1.0], [0, 0, 1, 7, 7.0]]])
+    batch = {
+        "value_mask": slots.mask,
+        "value_weights": slots.weights,
+        "values": said,
+        "returns": wanted,
+    }
+    losses, _ = value_losses(said, batch, recipe)
+    assert losses[0].tolist() == pytest.approx([0.5 * 2 * 0.1, 0.5 * 4 * 0.1])
+    full = value_slots(
+        ids[:, :1],
+        MASK[:, :1],
+        recipe_of(objective=WINDOW, rollout={"max_new_tokens": 3}),
+        pad_token_id=9,
+    )
+    assert full.mask.tolist() == [[[True] * 3 + [False] * 2]]
+    assert full.weights.tolist() == [[[1, 1, 1, 0, 0]]]
+
+
+def test_a_window_takes_no_setting_under_which_one_padding_token_could_not_stand_for_all():
+    for wrong in ({"gae_lambda": 0.95}, {"gae_lambda": 1.0, "discount": 0.9}):
+        with pytest.raises(ConfigError, match="gae_lambda = 1"):
+            recipe_of(objective={"slots": "window", **wrong})
+    with pytest.raises(ConfigError, match=r'value\.kind "adapter"'):
+        recipe_of(objective=WINDOW, value={"kind": "detached"})
 
 
 def test_groups_share_one_advantage_and_a_masked_response_has_no_say():
@@ -98,6 +150,8 @@ def batch_of(recipe, *, advantages):
         "logprobs": LOGPROBS,
         "reference": REFERENCE,
         "advantages": advantages,
+        "value_mask": MASK,
+        "value_weights": token_weights(MASK, recipe),
         "values": VALUES,
         "returns": VALUES + 1,
     }
@@ -212,15 +266,16 @@ ORACLE = DATA / "llava_rlhf" / "ppo_credit_oracle.json"
 
 
 @pytest.mark.skipif(not ORACLE.is_file(), reason="the oracle is not here")
-def test_the_window_gives_what_the_released_code_gave_where_the_critic_is_0_after_responses():
+def test_the_window_gives_what_the_released_code_gave():
     """Batches of random numbers and what LLaVA-RLHF's unmodified PPOTrainer made of them.
 
-    Its factor of 10 multiplies penalty and score alike, so that a coefficient of 0.1 is 1 here.
+    Its factor of 10 multiplies penalty and score alike, so that a coefficient of 0.1 is 1 here. In
+    half of the cases its critic says 0 after the responses, in the others anything.
     """
     cases = json.loads(ORACLE.read_text())["cases"]
-    zero = [case for case in cases if case["pad_values"] == "zero"]
-    assert len(zero) == 4
-    for case in zero:
+    assert sorted(case["pad_values"] for case in cases).count("zero") == 4
+    assert len(cases) == 8
+    for case in cases:
         rows = {
             name: torch.tensor(case[name], dtype=torch.float64).unsqueeze(1)
             for name in ("logprobs", "reference_logprobs", "values", "advantages", "returns")
@@ -247,4 +302,4 @@ def test_the_window_gives_what_the_released_code_gave_where_the_critic_is_0_afte
         torch.testing.assert_close(
             credit.advantages[mask], rows["advantages"][mask], rtol=0, atol=2e-6
         )
-        torch.testing.assert_close(credit.returns[mask], rows["returns"][mask], rtol=0, atol=1e-4)
+        torch.testing.assert_close(credit.returns, rows["returns"], rtol=0, atol=1e-4)

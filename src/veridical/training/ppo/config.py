@@ -137,13 +137,22 @@ class PpoRecipe(TrainingRecipe):
                 f'`value.warmup_iterations` goes with "gae"; "{self.objective.advantage}" has no'
                 " value"
             )
-        if self.objective.slots == "window" and (
-            self.objective.advantage != "gae" or self.objective.average != "tokens"
+        self._window_fits()
+        return self
+
+    def _window_fits(self) -> None:
+        """Padding has one value and one return per response; other settings would not be exact."""
+        objective = self.objective
+        if objective.slots == "window" and not (
+            objective.advantage == "gae"
+            and objective.average == "tokens"
+            and objective.discount == objective.gae_lambda == 1
+            and self.value.kind == "adapter"
         ):
             raise ValueError(
-                '`objective.slots` "window" goes with advantage "gae" and average "tokens"'
+                '`objective.slots` "window" goes with advantage "gae", average "tokens",'
+                ' discount = 1, gae_lambda = 1 and value.kind "adapter", as in the original'
             )
-        return self
 
     @property
     def has_value(self) -> bool:

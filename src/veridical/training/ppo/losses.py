@@ -6,13 +6,15 @@ With the score s of a response of n tokens and the divergence kl_t at each (LLaV
     r_t = −kl_coef·kl_t,    r_n += s
 
 The released code lays out a window of T slots and puts s on slot T, far after most responses'
-ends; its statistics count all slots. With γ = λ = 1 that changes no response token's advantage
-before whitening.
+ends; its statistics count all slots, and its critic is judged on all of them
+(`veridical.objectives.window`). With γ = λ = 1 that changes no response token's advantage before
+whitening.
 
 Losses are sums over tokens, each with its weight; they are divided by the weights of the whole
 optimiser step, so that padding, accumulation and the way responses are put together change nothing.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -26,6 +28,7 @@ from veridical.objectives.kl import kl_estimate
 from veridical.objectives.masked import masked_whiten
 from veridical.objectives.ppo import clipped_policy_loss, clipped_value_loss
 from veridical.objectives.rloo import rloo
+from veridical.objectives.window import append_padding, spread_over_window, window_weights
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.run.loss_trainer import BranchTensors
 
@@ -36,7 +39,7 @@ class Credit(NamedTuple):
     advantages: Tensor
     """How much better than expected (N K T)."""
     returns: Tensor
-    """What the value should have predicted (N K T)."""
+    """What the value should have predicted (N K T); at all slots of a window (N K W)."""
 
 
 def assign_credit(
@@ -55,7 +58,8 @@ def assign_credit(
         scores: Rewards of responses (N K); those that are masked are ignored.
         logprobs: Log-probabilities under the policy that sampled (N K T), in nats.
         reference: The same under the reference (N K T).
-        values: What was expected (N K T).
+        values: What was expected (N K T); with `objective.slots` "window" at all of its slots
+            (N K W).
         mask: True at the tokens that count (N K T); nowhere in a response that does not count.
         recipe: Says how.
         kl_coefficient: Price of a nat.
@@ -67,22 +71,22 @@ def assign_credit(
             -kl_coefficient * kl_estimate(logprobs, reference, estimator=recipe.kl.estimator) * mask
         )
     slots, last = mask, mask.sum(-1, keepdim=True) - 1
-    valid = mask.any(-1)
+    valid, whiten = mask.any(-1), masked_whiten
     if objective.slots == "window":
         more = (0, recipe.rollout.max_new_tokens - width)
-        rewards, values, slots = pad(rewards, more), pad(values * mask, more), pad(mask, more)
+        rewards, slots = pad(rewards, more), pad(mask, more)
         slots = valid.unsqueeze(-1).expand_as(slots)
         last = torch.full_like(last, recipe.rollout.max_new_tokens - 1)
+        whiten = partial(masked_whiten, epsilon_to="deviation")
     given = torch.where(valid, scores, 0.0).unsqueeze(-1)
     rewards = rewards.scatter_add(-1, last.clamp(min=0), given)
     if objective.whiten_rewards:
-        rewards = masked_whiten(rewards, slots, shift_mean=False)
+        rewards = whiten(rewards, slots, shift_mean=False)
     found = _estimate(rewards, values, slots, recipe)
     advantages = found.advantages
     if objective.whiten_advantages:
-        advantages = masked_whiten(advantages, slots)
-    advantages, returns = advantages[..., :width], found.returns[..., :width]
-    return Credit(torch.where(mask, advantages, 0.0), torch.where(mask, returns, 0.0))
+        advantages = whiten(advantages, slots)
+    return Credit(torch.where(mask, advantages[..., :width], 0.0), found.returns)
 
 
 def _estimate(rewards: Tensor, values: Tensor, slots: Tensor, recipe: PpoRecipe) -> Advantages:
@@ -109,12 +113,49 @@ class RolloutBatch(BranchTensors):
     """Log-probabilities under the policy that sampled, in nats."""
     reference: Tensor
     """Log-probabilities under the reference, in nats."""
-    values: Tensor
-    """What was expected."""
     advantages: Tensor
     """How much better than expected each token was."""
+    value_ids: Tensor
+    """Token ids that the value reads: the responses, with padding after them in a window."""
+    value_mask: Tensor
+    """True where the value is read."""
+    value_weights: Tensor
+    """How much the value's loss counts there."""
+    values: Tensor
+    """What was expected there."""
     returns: Tensor
-    """What the value should have predicted."""
+    """What the value should have predicted there."""
+
+
+class ValueSlots(NamedTuple):
+    """What the value reads of responses, and how much each slot counts; all (B K S)."""
+
+    ids: Tensor
+    mask: Tensor
+    weights: Tensor
+
+
+def value_slots(ids: Tensor, mask: Tensor, recipe: PpoRecipe, *, pad_token_id: int) -> ValueSlots:
+    """Slots that a value is learnt at: the responses' tokens, in a window the padding too.
+
+    Args:
+        ids: Token ids of responses (B K T).
+        mask: True at the tokens that count (B K T).
+        recipe: Says which slots there are.
+        pad_token_id: What a padding token is.
+    """
+    if recipe.objective.slots == "response":
+        return ValueSlots(ids, mask, token_weights(mask, recipe))
+    window = recipe.rollout.max_new_tokens
+    read = append_padding(ids, mask, pad_token_id=pad_token_id, window=window)
+    return ValueSlots(*read, window_weights(mask, window=window))
+
+
+def values_of_slots(values: Tensor, mask: Tensor, recipe: PpoRecipe) -> Tensor:
+    """Values as `assign_credit` takes them: in a window those of all its slots."""
+    if recipe.objective.slots == "response":
+        return values
+    return spread_over_window(values, mask, window=recipe.rollout.max_new_tokens)
 
 
 def token_weights(mask: Tensor, recipe: PpoRecipe) -> Tensor:
@@ -173,15 +214,16 @@ def value_losses(
     """Value loss of each response, weighted and summed over its tokens (B K), and sums to log.
 
     Args:
-        values: What is expected now (B K T).
-        batch: Tensors of a rollout: `values`, `returns`, `response_mask`, `weights`, each (B K T).
+        values: What is expected now, as wide as the batch's.
+        batch: Tensors of a rollout: `values`, `returns`, `value_mask`, `value_weights`, each
+            (B K T), in a window (B K T+2).
         recipe: The clip and the loss's weight.
     """
-    mask = batch["response_mask"]
+    mask = batch["value_mask"]
     result = clipped_value_loss(
         values, batch["values"], batch["returns"], clip_range=recipe.value.clip_range
     )
-    losses = recipe.value.coefficient * torch.where(mask, result.loss, 0.0) * batch["weights"]
+    losses = recipe.value.coefficient * torch.where(mask, result.loss, 0.0) * batch["value_weights"]
     shown = {"value_loss": result.loss, "value_clip_fraction": result.clipped.float()}
     return losses.sum(-1), {name: _sums(one, mask) for name, one in shown.items()}
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from veridical.errors import ModelError
 from veridical.models.branches import BranchBatch, stack_responses
@@ -25,7 +26,7 @@ from veridical.rewards.rules import repetition
 from veridical.seeding import child_seed
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.engines import RolloutEngine, Sampled, image_keys
-from veridical.training.ppo.losses import Credit, assign_credit
+from veridical.training.ppo.losses import Credit, assign_credit, value_slots, values_of_slots
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles
 from veridical.training.run.trained_model import mixed_precision
@@ -47,11 +48,11 @@ class Rollout(NamedTuple):
     reference: Tensor
     """Log-probabilities under the reference (N K T)."""
     values: Tensor
-    """What was expected (N K T); 0 where no value is learnt."""
+    """What was expected (N K T), in a window (N K T+2); 0 where no value is learnt."""
     advantages: Tensor
     """How much better than expected each token was (N K T)."""
     returns: Tensor
-    """What the value should have predicted (N K T)."""
+    """What the value should have predicted, as wide as `values`."""
 
 
 class ScoredRollouts(NamedTuple):
@@ -65,7 +66,7 @@ class ScoredRollouts(NamedTuple):
     entropies: Tensor
     reference: Tensor
     values: Tensor
-    """All (N K T), on the CPU."""
+    """All (N K T), on the CPU; values in a window (N K T+2)."""
 
 
 class Rewards(NamedTuple):
@@ -133,7 +134,7 @@ class RolloutCollector:
             rewards.total,
             scored.logprobs,
             scored.reference,
-            scored.values,
+            values_of_slots(scored.values, mask, self._recipe),
             mask,
             self._recipe,
             kl_coefficient=kl_coefficient,
@@ -146,7 +147,7 @@ class RolloutCollector:
             scored.reference,
             scored.values,
             credit.advantages,
-            credit.returns,
+            pad(credit.returns, (0, scored.values.shape[-1] - credit.returns.shape[-1])),
         )
         metrics = self.describe(some, scored, rewards)
         metrics |= {
@@ -182,9 +183,7 @@ class RolloutCollector:
             width = int(mask[part].sum(-1).max())
             found = self._score(prompts[part], ids[part, :, :width], mask[part, :, :width])
             for column, values in zip(columns, found, strict=True):
-                column.append(
-                    torch.nn.functional.pad(values.float().cpu(), (0, ids.shape[-1] - width))
-                )
+                column.append(pad(values.float().cpu(), (0, ids.shape[-1] - width)))
         return ScoredRollouts(sampled, ids, mask, *(torch.cat(column) for column in columns))
 
     def _score(
@@ -203,12 +202,15 @@ class RolloutCollector:
                 read = roles.evaluate_policy(batch, images)
             reference = roles.reference_logprobs(batch, images, keys)
             values = torch.zeros_like(read.logprobs)
-            if roles.has_value:
-                states = read.states
-                if roles.value_apart:
-                    with roles.use_value():
-                        states = roles.value_states(batch, images)
+            if roles.value_apart:
+                padding = roles.vlm.tokenizer.pad_token_id
+                slots = value_slots(ids, mask, self._recipe, pad_token_id=padding)
+                batch = BranchBatch(batch.prompt, slots.ids, slots.mask).to(roles.vlm.device)
+                with roles.use_value():
+                    states = roles.value_states(batch, images)
                 values = roles.values(states).masked_fill(~batch.response_mask, 0)
+            elif roles.has_value:
+                values = roles.values(read.states).masked_fill(~batch.response_mask, 0)
         return read.logprobs, read.entropies, reference, values
 
     def reward(self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]) -> Rewards:
@@ -277,8 +279,10 @@ class RolloutCollector:
     def _fit(self, scored: ScoredRollouts, mask: Tensor, credit: Credit) -> Mapping[str, float]:
         if not self._roles.has_value:
             return {}
+        width = mask.shape[-1]
+        values, returns = scored.values[..., :width], credit.returns[..., :width]
         return {
-            "explained_variance": float(explained_variance(scored.values, credit.returns, mask)),
-            "value": float(masked_mean(scored.values, mask)),
-            "return": float(masked_mean(credit.returns, mask)),
+            "explained_variance": float(explained_variance(values, returns, mask)),
+            "value": float(masked_mean(values, mask)),
+            "return": float(masked_mean(returns, mask)),
         }

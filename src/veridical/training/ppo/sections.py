@@ -86,8 +86,8 @@ class PpoObjectiveSection(Recipe):
     mean, which stays. Original: no."""
     slots: Literal["response", "window"] = "response"
     """What statistics and averages count: response tokens, or as the original does all
-    `max_new_tokens` slots, with the reward on the last one and a value of 0 after a response (the
-    original's starts at 0 there, and learns)."""
+    `max_new_tokens` slots, with the reward on the last one and a value that is learnt on the
+    padding after a response, too. "window" goes with γ = λ = 1 and a value of its own adapter."""
     average: Literal["tokens", "responses"] = "tokens"
     """Average losses over all tokens of a step, or over each response's tokens and then over
     responses."""

@@ -35,6 +35,7 @@ from veridical.training.ppo.losses import (
     policy_losses,
     token_weights,
     value_losses,
+    value_slots,
 )
 from veridical.training.ppo.prompts import PpoPrompt, rows_of_iteration
 from veridical.training.ppo.roles import Roles
@@ -115,19 +116,22 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
         def part(values: Tensor) -> Tensor:
             return values[places][..., :width]
 
+        ids, pad = part(rollout.response_ids), self.vlm.tokenizer.pad_token_id
+        slots = value_slots(ids, mask, self.recipe, pad_token_id=pad)
         return {
-            "prompt": stack_prompts(
-                [one.prompt for one in encoded], pad_token_id=self.vlm.tokenizer.pad_token_id
-            ),
+            "prompt": stack_prompts([one.prompt for one in encoded], pad_token_id=pad),
             "image_keys": image_keys(encoded),
-            "response_ids": part(rollout.response_ids),
+            "response_ids": ids,
             "response_mask": mask,
             "weights": token_weights(mask, self.recipe),
             "logprobs": part(rollout.logprobs),
             "reference": part(rollout.reference),
-            "values": part(rollout.values),
             "advantages": part(rollout.advantages),
-            "returns": part(rollout.returns),
+            "value_ids": slots.ids,
+            "value_mask": slots.mask,
+            "value_weights": slots.weights,
+            "values": rollout.values[places][..., : slots.mask.shape[-1]],
+            "returns": rollout.returns[places][..., : slots.mask.shape[-1]],
         }
 
     def _rollout_of(self, iteration: int) -> Rollout:
@@ -202,9 +206,10 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
                     loss, shown = loss + losses, shown | more
                 total += self._backward(loss, items)
         if roles.value_apart:
+            read_by_value = BranchBatch(batch["prompt"], batch["value_ids"], batch["value_mask"])
             with roles.use_value():
                 with self.accelerator.autocast():
-                    states = roles.value_states(branches, images)
+                    states = roles.value_states(read_by_value, images)
                 losses, more = value_losses(roles.values(states), batch, self.recipe)
                 shown |= more
                 total += self._backward(losses, items)
