@@ -87,6 +87,21 @@ def test_branches_of_one_prompt_share_its_encoding(model, monkeypatch):
     assert [len(query.responses) for query in seen] == [3, 3]
 
 
+def test_statements_are_read_in_the_order_given_or_in_one_of_their_own_for_each_response(model):
+    statements = tuple(f"{n} dogs." for n in range(9))
+    facts = FactsIndex([Facts(image_id="scene0", kind="caption", texts=statements)])
+
+    def order(text, **more):
+        query = reward(model, facts, **more)._query(prompt(0), [candidate(0, text)])
+        return query.facts[0].texts
+
+    assert order("A dog.") == statements
+    shuffled = {text: order(text, order="shuffled") for text in ("A dog.", "A cat.")}
+    assert shuffled["A dog."] != shuffled["A cat."] != statements
+    assert order("A dog.", order="shuffled") == shuffled["A dog."]
+    assert {*shuffled["A dog."]} == {*statements}
+
+
 def test_missing_facts_are_an_error_or_counted(model, capsys):
     with pytest.raises(ModelError, match="No facts for prompt 'p7'"):
         reward(model)([candidate(0, "A dog."), candidate(7, "A dog.")])

@@ -41,6 +41,28 @@ def test_facts_are_readable_where_they_say_something_of_a_kind_that_has_a_headin
     assert RewardTemplate(name="world", facts_position="none").readable(FACTS) == ()
 
 
+def test_rationales_stand_in_for_captions_as_in_llava_rlhf():
+    reasons = Facts(image_id="a", kind="rationale", texts=("It has a leash.",))
+    form = FactsForm(
+        headings={"caption": "These captions:\n"},
+        stand_in={"rationale": "caption"},
+        fact="  - {fact}\n",
+        end="",
+    )
+    assert form.write([*FACTS, reasons]) == "These captions:\n  - It has a leash.\n"
+    assert form.write(FACTS) == (
+        "These captions:\n  - A dog {question}.\n  - Two cats.\n  - A lamp.\n"
+    )
+    assert form.write([*FACTS[1:2], reasons.model_copy(update={"texts": ()})]).count("- ") == 2
+    original = RewardTemplate(name="llava-rlhf")
+    assert original.readable([*FACTS, reasons]) == (*FACTS[1:], reasons)
+    assert "leash" in original.show("Hm?", [*FACTS, reasons]).after
+    assert "Two cats" not in original.show("Hm?", [*FACTS, reasons]).after
+    both = RewardTemplate().show("Hm?", [*FACTS, reasons]).before
+    assert "Two cats" in both
+    assert "leash" in both
+
+
 def test_the_question_may_hold_what_looks_like_a_slot():
     assert (
         RewardTemplate(name="world").show("What does {facts} mean?", ()).before

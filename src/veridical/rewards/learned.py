@@ -16,6 +16,7 @@ from veridical.records import Facts, Prompt
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import Candidate
 from veridical.rewards.queries import EncodedQuery, RewardQuery
+from veridical.seeding import child_random
 
 
 class LearnedReward:
@@ -28,6 +29,7 @@ class LearnedReward:
         *,
         name: str = "learned",
         missing: Literal["error", "without"] = "error",
+        order: Literal["given", "shuffled"] = "given",
         batch_size: int = 16,
         features: FeatureCache | None = None,
         image_of: Callable[[Prompt], Image.Image] | None = None,
@@ -40,6 +42,8 @@ class LearnedReward:
             name: Under which name the log shows it.
             missing: What to do about a prompt without facts: reject it, or reward it without them,
                 counted and logged.
+            order: Of a prompt's statements: as the facts give them, or another one for each set of
+                responses (the same for equal ones).
             batch_size: Prompts at a time.
             features: Holds features of images that were seen before; may be the policy's.
             image_of: Gives a prompt's image; None: it is opened where the prompt says, at an
@@ -59,6 +63,7 @@ class LearnedReward:
         """How many candidates were rewarded without facts by a model that reads them."""
         self._facts = facts if facts is not None else FactsIndex([])
         self._missing = missing
+        self._order = order
         self._batch_size = batch_size
         self._features = features
         self._image_of = image_of
@@ -133,6 +138,16 @@ class LearnedReward:
     def _known(self, prompt: Prompt) -> tuple[Facts, ...]:
         return self.model.template.readable(self._facts.of(prompt))
 
+    def _ordered(self, prompt: Prompt, candidates: Sequence[Candidate]) -> tuple[Facts, ...]:
+        known = self._known(prompt)
+        if self._order == "given":
+            return known
+        rng = child_random(0, "facts", prompt.content_hash(), *(one.text for one in candidates))
+        return tuple(
+            item.model_copy(update={"texts": tuple(rng.sample(item.texts, len(item.texts)))})
+            for item in known
+        )
+
     def _query(self, prompt: Prompt, candidates: Sequence[Candidate]) -> RewardQuery:
         if self._missing == "error" and self.lacks_facts(prompt):
             raise ModelError(
@@ -151,7 +166,7 @@ class LearnedReward:
             question=prompt.question,
             image=image,
             responses=tuple(candidate.text for candidate in candidates),
-            facts=self._known(prompt),
+            facts=self._ordered(prompt, candidates),
             finished=tuple(candidate.finished for candidate in candidates),
             history=prompt.history,
             name=prompt.id,

@@ -42,6 +42,10 @@ class FactsForm(Recipe):
         }
     )
     """What opens the facts of a kind; kinds that are not named are left out."""
+    stand_in: dict[FactKind, FactKind] = Field(default={})
+    """Kinds that take another kind's place where they are known: `{rationale = "caption"}` writes
+    rationales under the captions' heading and leaves the captions out. LLaVA-RLHF: so, for
+    multiple-choice questions."""
     fact: str = "\n- {fact}"
     """One statement; `{fact}` is its text."""
     separator: str = ""
@@ -50,6 +54,35 @@ class FactsForm(Recipe):
     """What ends the facts of a kind."""
     nothing: str = ""
     """What stands there when nothing is known."""
+
+    @property
+    def kinds(self) -> frozenset[FactKind]:
+        """Kinds of facts that are written: those with a heading, and their stand-ins."""
+        return frozenset(kind for kind in FACT_KINDS if self._kind_of(kind) in self.headings)
+
+    def write(self, facts: Sequence[Facts]) -> str:
+        """Write what is known.
+
+        Args:
+            facts: What is known, in the order in which it is to be shown.
+        """
+        replaced = {
+            self.stand_in[item.kind] for item in facts if item.texts and item.kind in self.stand_in
+        }
+        texts: dict[FactKind, list[str]] = {kind: [] for kind in self.headings}
+        for item in facts:
+            kind = self._kind_of(item.kind)
+            if kind in texts and item.kind not in replaced:
+                texts[kind] += [_fill(self.fact, {"fact": text}) for text in item.texts]
+        parts = [
+            self.headings[kind] + self.separator.join(some) + self.end
+            for kind, some in texts.items()
+            if some
+        ]
+        return "".join(parts) or self.nothing
+
+    def _kind_of(self, kind: FactKind) -> FactKind:
+        return self.stand_in.get(kind, kind)
 
 
 class RewardTemplate(Recipe):
@@ -120,11 +153,11 @@ class RewardTemplate(Recipe):
 
     def readable(self, facts: Sequence[Facts]) -> tuple[Facts, ...]:
         """The facts that are shown: not empty, of a kind that the template has a heading for."""
-        headings = self.facts.headings if self.reads_facts else {}
+        kinds = self.facts.kinds if self.reads_facts else frozenset()
         return tuple(
             item
             for item in facts
-            if item.kind in headings and any(text.strip() for text in item.texts)
+            if item.kind in kinds and any(text.strip() for text in item.texts)
         )
 
     def show(self, question: str, facts: Sequence[Facts]) -> "Shown":
@@ -134,7 +167,7 @@ class RewardTemplate(Recipe):
             question: What was asked.
             facts: What is known, in the order in which it is to be shown.
         """
-        stated = self._write_facts(facts)
+        stated = self.facts.write(facts)
         before = self._fill(
             self.before, stated if self.facts_position == "before" else "", question=question
         )
@@ -154,20 +187,6 @@ class RewardTemplate(Recipe):
             for number, item in enumerate(self.dimensions, start=1)
         )
         return _fill(text, {"facts": stated, "dimensions": dimensions, "question": question})
-
-    def _write_facts(self, facts: Sequence[Facts]) -> str:
-        form = self.facts
-        parts = []
-        for kind, heading in form.headings.items():
-            texts = [
-                _fill(form.fact, {"fact": text})
-                for item in facts
-                if item.kind == kind
-                for text in item.texts
-            ]
-            if texts:
-                parts.append(heading + form.separator.join(texts) + form.end)
-        return "".join(parts) or form.nothing
 
 
 class Shown(NamedTuple):
@@ -219,6 +238,10 @@ SHIPPED: dict[str, dict[str, Any]] = {
         ),
         "verdict": "Measured so, my answer earns",
         "dimensions": _QUALITIES,
+        "facts": {
+            "headings": {"caption": "What people wrote about this image:"},
+            "stand_in": {"rationale": "caption"},
+        },
     },
     "world": {"before": "{facts}{question}", "after": "{facts}", "facts": _WORLD_FACTS},
     "world-quote": {

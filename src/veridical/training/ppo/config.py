@@ -32,7 +32,7 @@ PPO_PRESETS: dict[PpoPreset, dict[str, dict[str, Any]]] = {
     "none": {},
     "llava-rlhf": {
         "model": {"tuning": "lora"},
-        "data": {"max_prompt_tokens": 128},
+        "data": {"max_prompt_tokens": 128, "facts_order": "shuffled"},
         "rollout": {
             "prompts": 512,
             "samples": 1,

@@ -72,6 +72,7 @@ def _learned(
         facts,
         name="learned" if name == "reward" else name,
         missing=recipe.data.missing_facts,
+        order=recipe.data.facts_order,
         batch_size=recipe.rollout.score_batch_size,
         features=roles.frozen_features() if shares else None,
     )

@@ -25,6 +25,9 @@ class PpoDataSection(Recipe):
     missing_facts: Literal["error", "without"] = "error"
     """Prompts without facts where the reward model reads facts: refuse the file (with `skip_bad`
     they are left out), or reward responses to them without facts, counted. Original: crashes."""
+    facts_order: Literal["given", "shuffled"] = "given"
+    """Order of the statements that the reward model reads: the file's, or another one for each set
+    of responses. Original: shuffled at every reading."""
     held_out: DataPath = ""
     """JSONL file of prompts that are only measured on (proxy reward, KL and judge in
     `curves.jsonl`). Empty: a share of `prompts`."""

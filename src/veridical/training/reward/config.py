@@ -153,7 +153,7 @@ class RewardRecipe(TrainingRecipe):
                 ' "last", or template.facts_position = "before"'
             )
         if self.template.reads_facts and not set(self.facts.kinds) & set(
-            self.template.facts.headings
+            self.template.facts.kinds
         ):
             raise ValueError(
                 "`facts.kinds` names no kind that `template.facts.headings` has, so no facts would"

@@ -181,7 +181,7 @@ def _folders(recipe: RewardRecipe) -> list[str]:
 def _read(recipe: RewardRecipe, run_dir: Path) -> tuple[ReadComparisons, ReadComparisons]:
     """Comparisons to learn from, their facts disturbed as the recipe says, and those held out."""
     from_file = recipe.template.reads_facts and recipe.facts.source == "file"
-    shown = tuple(kind for kind in recipe.facts.kinds if kind in recipe.template.facts.headings)
+    shown = tuple(kind for kind in recipe.facts.kinds if kind in recipe.template.facts.kinds)
     facts = recipe.facts.model_copy(update={"kinds": shown})  # facts that nobody is shown are none
     found = [
         read_comparisons(
