@@ -1,7 +1,7 @@
 """A handful of items of every benchmark, written as its own files, answered by whoever is asked.
 
-A benchmark that joins adds its function to `MINIATURES`; tests that hold for all benchmarks take it
-from there.
+A benchmark that joins adds its function to `MINIATURES` and its headline metrics to `COMPARED`;
+tests that hold for all benchmarks take them from there.
 """
 
 import json
@@ -244,3 +244,19 @@ MINIATURES: dict[str, Callable[[Path, Say], Files]] = {
 
 OPTIONS = {"amber": {"nouns": "lexicon", "similarity": "exact"}}
 """What to set so that no installed package changes the numbers."""
+
+COMPARED = {
+    "pope": {"accuracy", "precision", "recall", "f1", "yes_ratio"},
+    "chair": {"chair_s", "chair_i", "recall", "length"},
+    "object-halbench": {"response_hallucination", "mention_hallucination", "object_recall"},
+    "over-generalisation": set(),
+    "mmhal": {"score", "hallucination_rate", "informativeness"},
+    "amber": {"chair", "cover", "hal", "cog", "accuracy", "precision", "recall", "f1"},
+    "llava-bench": {"relative/all"},
+    "hallusionbench": {"a_acc", "q_acc", "f_acc"},
+    "mhumaneval": {"hallucination/all"},
+    "vqa": {"accuracy"},
+    "multiple-choice": {"accuracy"},
+}
+"""Headline metrics that runs are compared by. AMBER's score is no ratio of sums, nor are means over
+objects."""

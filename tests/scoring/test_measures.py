@@ -2,7 +2,7 @@
 
 import pytest
 
-from miniature_benchmarks import MINIATURES, OPTIONS
+from miniature_benchmarks import COMPARED, MINIATURES, OPTIONS
 from official_data import DATA
 from veridical.errors import ConfigError
 from veridical.scoring.comparison import compare_scores, is_headline
@@ -11,21 +11,6 @@ from veridical.scoring.registry import find_benchmark, own_benchmark_names
 
 NAMES = [name for name in own_benchmark_names() if name in MINIATURES]
 CASES = [(name, variant) for name in NAMES for variant in find_benchmark(name).card.variants]
-COMPARED = {
-    "pope": {"accuracy", "precision", "recall", "f1", "yes_ratio"},
-    "chair": {"chair_s", "chair_i", "recall", "length"},
-    "object-halbench": {"response_hallucination", "mention_hallucination", "object_recall"},
-    "over-generalisation": set(),
-    "mmhal": {"score", "hallucination_rate", "informativeness"},
-    "amber": {"chair", "cover", "hal", "cog", "accuracy", "precision", "recall", "f1"},
-    "llava-bench": {"relative/all"},
-    "hallusionbench": {"a_acc", "q_acc", "f_acc"},
-    "mhumaneval": {"hallucination/all"},
-    "vqa": {"accuracy"},
-    "multiple-choice": {"accuracy"},
-}
-"""Headline metrics that runs are compared by. AMBER's score is no ratio of sums, nor are means over
-objects."""
 NO_TEST = {("pope", "lmms-eval")}
 """Counted so oddly that a pair by pair comparison has no meaning."""
 
