@@ -212,6 +212,21 @@ def llava_bench(folder: Path, say: Say) -> Files:
     return Files(reviews=write_lines(folder / "reviews.jsonl", rows))
 
 
+def mme(folder: Path, say: Say) -> Files:
+    rows = [
+        {
+            "question_id": f"{task}/{image}.jpg",
+            "question": (asked := f"Is there {thing} in this image? Please answer yes or no."),
+            "answer": say(asked),
+            "label": truth,
+        }
+        for task in ("existence", "OCR", "code_reasoning")
+        for image in range(2)
+        for thing, truth in (("a dog", "Yes"), ("a cat", "No"))
+    ]
+    return Files(write_lines(folder / "a.jsonl", rows))
+
+
 def mhumaneval(folder: Path, say: Say) -> Files:
     kinds = ["object", "position", "number", "other"]
     said = [
@@ -236,6 +251,7 @@ MINIATURES: dict[str, Callable[[Path, Say], Files]] = {
     "amber": amber,
     "llava-bench": llava_bench,
     "hallusionbench": hallusionbench,
+    "mme": mme,
     "mhumaneval": mhumaneval,
     "vqa": vqa,
     "multiple-choice": multiple_choice,
@@ -254,6 +270,7 @@ COMPARED = {
     "amber": {"chair", "cover", "hal", "cog", "accuracy", "precision", "recall", "f1"},
     "llava-bench": {"relative/all"},
     "hallusionbench": {"a_acc", "q_acc", "f_acc"},
+    "mme": {"perception", "cognition", "accuracy", "accuracy_plus"},
     "mhumaneval": {"hallucination/all"},
     "vqa": {"accuracy"},
     "multiple-choice": {"accuracy"},
