@@ -191,6 +191,67 @@ def stats(path: PathArgument, *, format_name: FormatOption = None) -> None:
     _show(path, dataset_statistics(find_dataset(path, format_name=format_name)))
 
 
+@app.command("sheet")
+def sheet(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="What `veridical generate` wrote, or any folder of records."
+        ),
+    ],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="The sheet: a .csv or .xlsx file.")
+    ],
+    *,
+    read: Annotated[
+        Path | None,
+        typer.Option(
+            "--read", metavar="OUT", help="Read the filled TABLE, and write records into OUT."
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="correct, compare or rate; by default what FOLDER has judgements of, else correct."
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="The prompts, where FOLDER does not say.")
+    ] = None,
+    annotator: Annotated[
+        str, typer.Option(help="Who filled the rows that name nobody; a pseudonym.")
+    ] = "",
+    judged_by: Annotated[
+        str, typer.Option("--source", help="Who judged: human, model or simulated.")
+    ] = "human",
+) -> None:
+    """Write a spreadsheet that people fill without a server; with --read, take it back."""
+    from veridical.errors import ConfigError
+    from veridical.feedback.sheets.reading import read_sheet
+    from veridical.feedback.sheets.rows import sheet_tasks
+    from veridical.feedback.sheets.writing import write_sheet
+
+    wanted = next((one for one in sheet_tasks() if one == task), None)
+    if task is not None and wanted is None:
+        raise ConfigError(f"--task must be one of {', '.join(sheet_tasks())}, got {task!r}.")
+    if read is None:
+        count = write_sheet(folder, table, task=wanted, prompts=prompts)
+        echo(f"{count} {'row' if count == 1 else 'rows'}: {table}")
+        return
+    found = read_sheet(
+        folder,
+        table,
+        read,
+        task=wanted,
+        prompts=prompts,
+        annotator=annotator,
+        source=_source(judged_by) or "human",
+    )
+    echo(f"{found.judgements} judgements: {found.path}")
+    for reason, rows in sorted(found.left_out.items()):
+        echo(f"  {rows} left out: {reason}")
+
+
 def _rows(count: int, kind: str) -> str:
     return f"{count} {kind} {'row' if count == 1 else 'rows'}"
 

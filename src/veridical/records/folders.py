@@ -1,10 +1,11 @@
 """A folder of records: one file for each kind of record, images next to them."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from veridical.errors import DataError, Fault
-from veridical.files import read_jsonl_rows
+from veridical.errors import ConfigError, DataError, Fault
+from veridical.files import read_bytes, read_jsonl_rows
 from veridical.progress import log
 from veridical.records.base import Record
 from veridical.records.judgements import Comparison, Correction, Rating
@@ -91,6 +92,36 @@ def read_contents(path: Path | str) -> Contents:
         for kind in RECORD_OF_FILE.values()
     )
     return Contents(*found)
+
+
+class RunPrompts(NamedTuple):
+    """The prompts that a run of `veridical generate` answered."""
+
+    file: Path
+    """The file of prompts; image paths start from its folder."""
+    outside: bool
+    """Whether the run accepted images outside of that folder."""
+
+
+def find_run_prompts(folder: Path | str, prompts: Path | None = None) -> RunPrompts:
+    """Find the prompts of a folder with responses: named, inside of it, or as its manifest says.
+
+    Raises:
+        ConfigError: They are nowhere.
+    """
+    folder = Path(folder)
+    manifest = folder / "manifest.json"
+    said = json.loads(read_bytes(manifest)) if manifest.is_file() else {}
+    recipe = said.get("recipe", {}) if isinstance(said, dict) else {}
+    named = Path(str(recipe.get("prompts") or PROMPTS_FILE))
+    places = [folder / PROMPTS_FILE, named, folder / named, folder.parent / named]
+    found = prompts or next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise ConfigError(
+            f"The prompts that `{folder}` answers were not found at `{named}`. "
+            "Name the file: --prompts FILE."
+        )
+    return RunPrompts(found, bool(recipe.get("images_outside")))
 
 
 def record_type_of(path: Path) -> type[Record]:

@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
+from veridical.feedback.line_ends import RestoredCorrection, raw_span
 from veridical.records import Comparison, Correction, ImageRef, Prompt, Rating, Segment
 from veridical.studio.lead.agreement import preferred
 from veridical.studio.lead.judged import Judged
-from veridical.studio.tasks.texts import RestoredCorrection, raw_span
 
 
 class ItemExport(NamedTuple):

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from veridical.errors import DataError, Fault
+from veridical.feedback.line_ends import shown_text
 from veridical.files import read_jsonl_rows
 from veridical.records import KINDS
 from veridical.studio.store.items import NewItem
-from veridical.studio.tasks.texts import shown_text
 
 
 class Extras(NamedTuple):

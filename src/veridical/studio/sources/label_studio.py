@@ -13,13 +13,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from veridical.errors import ConfigError, DataError, Fault
+from veridical.feedback.line_ends import shown_text
 from veridical.files import read_bytes
 from veridical.progress import log
 from veridical.records import KINDS
 from veridical.studio.settings import Task
 from veridical.studio.sources.rows import gather_items, make_item
 from veridical.studio.store.items import NewItem
-from veridical.studio.tasks.texts import shown_text
 
 
 def items(path: Path, task: Task | None, *, outside: bool) -> tuple[Task, Iterator[NewItem]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import ConfigError
+from veridical.records.folders import COMPARISONS_FILE, RESPONSES_FILE
 from veridical.studio.settings import Task
 from veridical.studio.sources import label_studio, records, tables
 from veridical.studio.sources.extras import Extras, with_extras
@@ -52,10 +53,10 @@ def find_dataset(
     if second is not None:
         task = _fitting(task, "compare", path)
         items = gather_items(records.run_pair_items(path, second, prompts=prompts, outside=outside))
-    elif path.is_dir() and (path / records.COMPARISONS_FILE).is_file():
+    elif path.is_dir() and (path / COMPARISONS_FILE).is_file():
         task = _fitting(task, "compare", path)
         items = gather_items(records.comparison_items(path, outside=outside))
-    elif path.is_dir() and (path / records.RESPONSES_FILE).is_file():
+    elif path.is_dir() and (path / RESPONSES_FILE).is_file():
         task = task or "correct"
         items = gather_items(records.run_items(path, task, prompts=prompts, outside=outside))
     elif path.is_file() and path.suffix.lower() == ".json":

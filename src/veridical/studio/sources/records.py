@@ -1,22 +1,21 @@
 """Items from folders of records: runs of `veridical generate`, comparisons to be judged anew."""
 
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from veridical.errors import ConfigError, DataError, Fault
-from veridical.files import read_bytes
 from veridical.records import Comparison, Prompt, Response, read_records, scan_records
+from veridical.records.folders import (
+    COMPARISONS_FILE,
+    PROMPTS_FILE,
+    RESPONSES_FILE,
+    find_run_prompts,
+)
 from veridical.studio.settings import Task
 from veridical.studio.store.items import NewImage, NewItem
 from veridical.studio.store.pictures import RowError, find_picture
-
-RESPONSES_FILE = "responses.jsonl"
-PROMPTS_FILE = "prompts.jsonl"
-COMPARISONS_FILE = "comparisons.jsonl"
 
 
 class _Prompts:
@@ -120,26 +119,6 @@ def _run(folder: Path, *, prompts: Path | None, outside: bool) -> tuple[_Prompts
     file = folder / RESPONSES_FILE
     if not file.is_file():
         raise ConfigError(f"`{folder}` has no {RESPONSES_FILE}: it is not a run of generate.")
-    manifest = _manifest(folder)
-    recipe = manifest.get("recipe", {})
-    outside = outside or bool(recipe.get("images_outside"))
+    found = find_run_prompts(folder, prompts)
     responses = read_records(file, Response)
-    return _Prompts(prompts or _prompts_file(folder, recipe), outside=outside), responses
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    file = folder / "manifest.json"
-    found = json.loads(read_bytes(file)) if file.is_file() else {}
-    return found if isinstance(found, dict) else {}
-
-
-def _prompts_file(folder: Path, recipe: dict[str, Any]) -> Path:
-    named = Path(str(recipe.get("prompts") or PROMPTS_FILE))
-    places = [folder / PROMPTS_FILE, named, folder / named, folder.parent / named]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise ConfigError(
-            f"The prompts that `{folder}` answers were not found at `{named}`. "
-            "Name the file: --prompts FILE."
-        )
-    return found
+    return _Prompts(found.file, outside=outside or found.outside), responses

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from veridical.errors import DataError, Fault
+from veridical.feedback.line_ends import shown_text
 from veridical.files import hash_bytes, write_bytes_atomically
 from veridical.studio.store.database import Database
 from veridical.studio.store.pictures import examine_picture
 from veridical.studio.store.projects import Project, load_project
 from veridical.studio.store.schema import image, item, response, slot
-from veridical.studio.tasks.texts import shown_text, text_fault
+from veridical.studio.tasks.texts import text_fault
 
 _BATCH = 100
 

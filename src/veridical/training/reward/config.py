@@ -152,9 +152,7 @@ class RewardRecipe(TrainingRecipe):
                 "facts after the response are not seen by its own tokens: set objective.pooling ="
                 ' "last", or template.facts_position = "before"'
             )
-        if self.template.reads_facts and not set(self.facts.kinds) & set(
-            self.template.facts.kinds
-        ):
+        if self.template.reads_facts and not set(self.facts.kinds) & set(self.template.facts.kinds):
             raise ValueError(
                 "`facts.kinds` names no kind that `template.facts.headings` has, so no facts would"
                 ' be shown; set template.facts_position = "none" where that is meant'

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from veridical.feedback.line_ends import changes
 from veridical.studio.lead.gold import gold_feedback
 from veridical.studio.opening import Studio
 from veridical.studio.store.database import now_ms
@@ -24,7 +25,7 @@ from veridical.studio.store.people import Person
 from veridical.studio.store.projects import Project, guidelines_version, load_project
 from veridical.studio.store.queue import NoneLeft, claim
 from veridical.studio.tasks.payloads import MAX_TEXT, Note, Text, canonical, read_body
-from veridical.studio.tasks.texts import changes, text_fault
+from veridical.studio.tasks.texts import text_fault
 from veridical.studio.web.errors import Problem
 from veridical.studio.web.signing import Author, StudioOf
 from veridical.studio.web.views import NoneView, TaskView, shown, task_view
