@@ -27,7 +27,11 @@ from veridical.models import branches
 from veridical.models.architectures.images import encode_images
 from veridical.models.architectures.positions import no_fast_path_reason, prompt_positions
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
-from veridical.models.decoding import TokenChoice, decode_generally, decode_lean, uniform_noise
+from veridical.models.decoding.choice import TokenChoice, uniform_noise
+from veridical.models.decoding.decoder import decode_lean, fixed_rows
+from veridical.models.decoding.general import decode_generally
+from veridical.models.decoding.loop import run_loop
+from veridical.models.decoding.prompt_pass import read_prompt
 from veridical.models.loading import VisionLanguageModel
 
 IMAGE, END = 50, 2
@@ -250,7 +254,7 @@ def test_images_encoded_before_give_the_same_on_both_paths(name):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @torch.inference_mode()
-def test_lean_decoding_gives_what_generate_gives(name):
+def test_our_loop_gives_what_generate_gives_over_a_growing_and_over_a_fixed_cache(name):
     model, prompt = build(name)
     names = SimpleNamespace(
         tokenizer=SimpleNamespace(eos_token_id=END), image_token_id=IMAGE, video_token_id=None
@@ -259,11 +263,18 @@ def test_lean_decoding_gives_what_generate_gives(name):
     for temperature, count in ((0.0, 1), (1.0, 3)):
         noise = uniform_noise(range(2 * count), 8) if temperature else None
         choice = TokenChoice(temperature, 1.0, torch.tensor([IMAGE]), noise, count, 8)
-        lean = decode_lean(vlm, prompt, None, choice)
-        general = decode_generally(vlm, prompt, None, choice)
-        assert [row[: row.index(END) + 1] if END in row else row for row in lean.tolist()] == [
-            row[: row.index(END) + 1] if END in row else row for row in general.tolist()
+        fixed = fixed_rows(vlm, read_prompt(vlm, prompt, None), choice, capture=False)
+        runs = [
+            decode_lean(vlm, prompt, None, choice),
+            run_loop(fixed, max_new_tokens=8),
+            decode_generally(vlm, prompt, None, choice),
         ]
+        lean, fixed, general = (
+            [row[: row.index(END) + 1] if END in row else row for row in ids.tolist()]
+            for ids in runs
+        )
+        assert lean == general
+        assert fixed == general
 
 
 def test_positions_are_the_models_own(qwen):

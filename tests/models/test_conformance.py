@@ -21,6 +21,7 @@ from veridical.models.branches import (
     score_branches,
     stack_responses,
 )
+from veridical.models.decoding.decoder import Decoder
 from veridical.models.generation import generate_tokens
 from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora
@@ -152,7 +153,9 @@ def test_samples_are_the_same_on_both_decoding_paths(family):
     streams = [[10 * n + k for k in range(3)] for n in numbers]
     options = {"temperature": 1.0, "top_p": 0.9, "max_new_tokens": 6, "forbidden": ()}
     fast, general = (
-        generate_tokens(vlm, prompt, streams=streams, general=general, **options)
+        generate_tokens(
+            vlm, prompt, streams=streams, decoder=Decoder(vlm, general=general), **options
+        )
         for general in (False, True)
     )
     assert fast == general

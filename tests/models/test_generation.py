@@ -5,8 +5,9 @@ import torch
 
 from miniatures import picture
 from veridical.errors import ModelError
-from veridical.models import decoding
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
+from veridical.models.decoding.choice import TokenChoice, choose
+from veridical.models.decoding.decoder import Decoder
 from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_responses, generate_tokens
 from veridical.models.prompts.encoding import encode_prompts
@@ -151,9 +152,9 @@ def test_top_p_keeps_the_smallest_set_that_holds_it():
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
     nothing = torch.tensor([], dtype=torch.long)
     for top_p, allowed in ((0.5, {0}), (0.51, {0, 1}), (0.8, {0, 1}), (0.96, {0, 1, 2, 3})):
-        choice = decoding.TokenChoice(1.0, top_p, nothing, None, 1, 1)
+        choice = TokenChoice(1.0, top_p, nothing, None, 1, 1)
         drawn = torch.linspace(0, 1 - 1e-9, 400, dtype=torch.float64)
-        found = decoding.choose(logits.expand(400, -1).double(), drawn, choice)
+        found = choose(logits.expand(400, -1).double(), drawn, choice)
         assert set(found.tolist()) == allowed
 
 
@@ -259,6 +260,11 @@ def test_tokens_that_are_forbidden_are_never_chosen_and_a_stream_decides_alone(v
     other = generate_tokens(vlm, prompt, streams=[[7], [9]], forbidden=forbidden, **settings)
     assert other == [[both[0][2]], [both[1][1]]]
     general = generate_tokens(
-        vlm, prompt, streams=[[5, 6, 7], [8, 9, 5]], forbidden=forbidden, general=True, **settings
+        vlm,
+        prompt,
+        streams=[[5, 6, 7], [8, 9, 5]],
+        forbidden=forbidden,
+        decoder=Decoder(vlm, general=True),
+        **settings,
     )
     assert general == both

@@ -3,7 +3,7 @@
 import torch
 from transformers import DynamicCache
 
-from veridical.models.growing_cache import growing_cache
+from veridical.models.decoding.growing_cache import growing_cache
 
 
 def test_it_gives_what_the_plain_cache_gives():

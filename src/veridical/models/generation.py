@@ -1,7 +1,7 @@
 """Responses of a model to questions about images, greedy or sampled.
 
-A lean loop decodes for architectures that allow it (see `decoding`), `transformers`' `generate` for
-the rest; both give the same tokens.
+One loop of our own decodes for architectures that allow it (see `decoding`), on CUDA with captured
+graphs; `transformers`' `generate` decodes for the rest. All give the same tokens.
 
 Image and video placeholders are never chosen: a model can rate its own placeholder highly, and a
 response that holds one would take image features when it is read again.
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.models.architectures.images import ImageOutputs
-from veridical.models.architectures.positions import log_once, no_fast_path_reason
-from veridical.models.decoding import TokenChoice, decode_generally, decode_lean, uniform_noise
+from veridical.models.decoding.choice import TokenChoice, uniform_noise
+from veridical.models.decoding.decoder import Decoder
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.encoding import Images, encode_prompts
@@ -100,6 +100,7 @@ def generate_responses(
         )
     answers: dict[int, list[GeneratedText]] = {}
     batches = _batches(images, batch_size)
+    decoder = Decoder(vlm, general=general)
     for numbers in track(batches, label=label) if label else batches:
         shown = images[numbers[0]] is not None
         asked = [questions[number] for number in numbers]
@@ -117,7 +118,7 @@ def generate_responses(
             top_p=top_p,
             max_new_tokens=max_new_tokens,
             forbidden=vlm.placeholder_token_ids,
-            general=general,
+            decoder=decoder,
         )
         answers |= zip(numbers, _texts(vlm, ids, num_samples), strict=True)
     return [answers[number] for number in range(len(questions))]
@@ -141,7 +142,7 @@ def generate_tokens(
     top_p: float,
     max_new_tokens: int,
     forbidden: Sequence[int],
-    general: bool = False,
+    decoder: Decoder | None = None,
 ) -> list[list[list[int]]]:
     """Let the model answer a batch of encoded prompts; see `generate_responses`.
 
@@ -155,15 +156,13 @@ def generate_tokens(
         top_p: Sample from the smallest set of tokens that holds this much probability.
         max_new_tokens: Longest response, in tokens.
         forbidden: Ids of tokens that are never chosen.
-        general: Use `transformers`' `generate` even where the lean loop would do.
+        decoder: Decodes; one that serves several batches captures its graphs once. None: one of
+            this call's own.
 
     Returns:
         For each prompt its K responses' token ids, the end token included where one was chosen.
     """
-    reason = no_fast_path_reason(vlm.model)
-    if reason is not None:
-        log_once(f"transformers' generate decodes, not the lean loop: {reason}.")
-    decode = decode_generally if general or reason is not None else decode_lean
+    decoder = decoder or Decoder(vlm)
     seeds = [seed for row in streams for seed in row]
     num_samples = len(streams[0])
     choice = TokenChoice(
@@ -177,7 +176,7 @@ def generate_tokens(
     was_training = vlm.model.training
     vlm.model.eval()
     try:
-        ids = decode(vlm, prompt, image_outputs, choice)
+        ids = decoder.decode(prompt, image_outputs, choice)
     finally:
         vlm.model.train(was_training)
     ends = set(vlm.end_token_ids)

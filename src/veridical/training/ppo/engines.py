@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from veridical.models.decoding.decoder import Decoder
 from veridical.models.generation import generate_tokens
 from veridical.models.prompts.encoding import EncodedPrompt, stack_prompts
 from veridical.training.ppo.prompts import PpoPrompt
@@ -66,13 +67,18 @@ class HfEngine:
         """Sample `batch_size` prompts at a time."""
         size = self._settings.batch_size
         found: list[Sampled] = []
+        decoder = Decoder(self._roles.vlm)
         for start in range(0, len(prompts), size):
             part = slice(start, start + size)
-            found += self._sample([prompt.encoded for prompt in prompts[part]], streams[part])
+            encoded = [prompt.encoded for prompt in prompts[part]]
+            found += self._sample(encoded, streams[part], decoder)
         return found
 
     def _sample(
-        self, prompts: Sequence[EncodedPrompt], streams: Sequence[Sequence[int]]
+        self,
+        prompts: Sequence[EncodedPrompt],
+        streams: Sequence[Sequence[int]],
+        decoder: Decoder,
     ) -> list[Sampled]:
         roles, settings = self._roles, self._settings
         stacked = stack_prompts(
@@ -89,6 +95,7 @@ class HfEngine:
                 top_p=settings.top_p,
                 max_new_tokens=settings.max_new_tokens,
                 forbidden=roles.sampling.forbidden,
+                decoder=decoder,
             )
         ends = set(roles.vlm.end_token_ids)
         cut = [[self._cut(ids) for ids in row] for row in answers]
