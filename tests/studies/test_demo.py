@@ -9,7 +9,7 @@ from veridical.config import load_recipe
 from veridical.errors import ConfigError
 from veridical.models.loading import load_model
 from veridical.records import Correction, read_records
-from veridical.records.results import REQUIRED_METRICS
+from veridical.records.results import REQUIRED_METRICS, read_results
 from veridical.studies.collection import collect_corrections
 from veridical.studies.demo.recipe import DemoRecipe
 from veridical.studies.demo.run import run_demo
@@ -48,12 +48,17 @@ def test_the_demo_leaves_numbers_with_their_intervals(demo):
     assert results["base"]["hallucination_rate"]["n"] == 60
     assert list(results["seconds"]) == ["measure", "collect", "align", "measure again", "report"]
     assert results["seed"] == 0
+    assert len(results["image_free"]) == 4
+    read = read_results(demo)
+    assert read.image_free[0].name == "last sentence cut"
+    assert read.image_free[0].metrics["mean_length"].value < results["base"]["mean_length"]["value"]
 
 
 def test_the_demo_leaves_a_report_that_needs_no_network(demo):
     page = (demo / "report.html").read_text()
     assert "<script src" not in page
     assert "simulated" in page
+    assert "Did it learn to look?" in page
     assert page.count("data:image/png;base64") >= 18
 
 

@@ -22,8 +22,31 @@ REQUIRED_METRICS = (
 """The metrics that every comparison states; there may be others
 (`hallucination_rate/object`)."""
 
+_LEVEL = 0.05
 _METRIC_KEYS = {"value", "n", "low", "high"}
 _DIFFERENCE_KEYS = {"difference", "low", "high", "p", "test"}
+
+
+class ImageFreeRow(Record):
+    """A baseline that edits the base's descriptions without the picture, and how training compares.
+
+    What training learns must beat it on hallucination and on coverage.
+    """
+
+    name: str
+    """What it does."""
+    metrics: dict[str, Metric]
+    """`hallucination_rate`, `object_coverage` and `mean_length` of its descriptions."""
+    trained: dict[str, Difference]
+    """The trained model minus the baseline, paired; p adjusted over all baselines."""
+
+    @property
+    def beaten(self) -> tuple[bool, bool]:
+        """Whether the trained model is better on hallucination, and on coverage."""
+        rate, coverage = (self.trained[one] for one in ("hallucination_rate", "object_coverage"))
+        return rate.difference < 0 and rate.p < _LEVEL, (
+            coverage.difference > 0 and coverage.p < _LEVEL
+        )
 
 
 class Results(Record):
@@ -35,6 +58,8 @@ class Results(Record):
     """The same metrics of the aligned model."""
     comparison: dict[str, Difference]
     """Aligned minus base, paired, for each metric."""
+    image_free: tuple[ImageFreeRow, ...] = ()
+    """Baselines that never look at the picture."""
     seconds: dict[str, float]
     """Wall-clock seconds by stage, in order."""
     seed: int
@@ -78,6 +103,7 @@ def write_results(path: Path | str, results: Results) -> Path:
             name: row.model_dump(include=_DIFFERENCE_KEYS)
             for name, row in results.comparison.items()
         },
+        "image_free": [row.model_dump() for row in results.image_free],
         "seconds": results.seconds,
         "seed": results.seed,
         "versions": results.versions,

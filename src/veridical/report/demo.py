@@ -82,6 +82,7 @@ def _sections(inputs: DemoReport) -> dict[str, Section]:
     found = {
         "wrong": ("Wrong", True),
         "changed": ("Changed", True),
+        "looking": ("Looking", bool(inputs.results.image_free)),
         "how": ("How", True),
         "training": ("Training", bool(inputs.curve)),
         "questions": ("Questions", bool(inputs.question_types or inputs.probes)),

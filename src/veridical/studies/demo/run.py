@@ -21,6 +21,7 @@ from veridical.report.demo import render_demo_report
 from veridical.studies.collection import collect_corrections
 from veridical.studies.demo.recipe import DemoRecipe
 from veridical.studies.demo.report import DemoRun, describe_run
+from veridical.studies.image_free import compare_with_image_free
 from veridical.studies.stages import Stages, claim_folder
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.train import train_dpo
@@ -82,12 +83,14 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
             aligned, items, seed=recipe.seed, label="aligned model answers", out=out / "4-aligned"
         )
         comparison = compare_world(before, after, seed=recipe.seed)
+        image_free = compare_with_image_free(before, after, collected.corrections, seed=recipe.seed)
     _log_rates("aligned", after.metrics)
     with stages.stage("report", "5 of 5 · report"):
         results = Results(
             base=before.metrics,
             aligned=after.metrics,
             comparison={name: comparison[name] for name in before.metrics if name in comparison},
+            image_free=tuple(image_free),
             seconds=stages.seconds,
             seed=recipe.seed,
             versions=library_versions(),
