@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from veridical.records import ImageRef as ImageRef
     from veridical.records import ItemScore as ItemScore
     from veridical.records import Manifest as Manifest
+    from veridical.records import Mark as Mark
+    from veridical.records import Marking as Marking
     from veridical.records import Metric as Metric
     from veridical.records import Prompt as Prompt
     from veridical.records import Rating as Rating
@@ -139,6 +141,8 @@ _HOMES = {
         "ImageRef",
         "ItemScore",
         "Manifest",
+        "Mark",
+        "Marking",
         "Metric",
         "Prompt",
         "Rating",

@@ -132,7 +132,7 @@ def test_a_missing_picture_is_placed_at_a_rating_of_its_prompt(folder):
 
 def test_each_kind_of_judgement_is_one_row(folder):
     kinds = {kind.name: kind for kind in judgement_kinds()}
-    assert list(kinds) == ["comparison", "correction", "rating"]
+    assert list(kinds) == ["comparison", "correction", "rating", "marking"]
     assert len({kind.file for kind in kinds.values()}) == len(kinds)
     assert kinds["rating"].record is Rating
     assert len(read_records(folder / kinds["rating"].file, Rating)) == 8

@@ -9,11 +9,12 @@ from studio_client import Annotator
 from studio_projects import ANSWER, make_project
 from veridical.errors import ConfigError
 from veridical.feedback.comparisons import ReadSettings, read_compared_pairs
+from veridical.feedback.datasets import check_dataset, find_dataset
 from veridical.feedback.record_files import read_corrections
 from veridical.feedback.registry import read_pairs
 from veridical.formats.importing import import_dataset
 from veridical.formats.registry import detect_format
-from veridical.records import Prompt, Rating, Response, read_records
+from veridical.records import Marking, Prompt, Rating, Response, read_records
 from veridical.studio.export.folder import export_format, export_studio
 from veridical.studio.lead.differences import differences, settle
 from veridical.studio.store.people import find_person
@@ -142,10 +143,10 @@ def test_ratings_take_the_middle_and_marks_give_exact_texts(tmp_path):
     start = item["texts"][0].index("two")
     ann.judge(item, {"marks": [{"start": start, "end": start + 10, "kind": "number"}]})
     export_studio(studio, tmp_path / "marks")
-    line = json.loads((tmp_path / "marks" / "marks.jsonl").read_text())
-    (segment,) = line["segments"]
-    assert segment["text"] == "two knives"
-    assert text[segment["start"] : segment["end"]] == "two knives"
+    (marking,) = read_records(tmp_path / "marks" / "markings.jsonl", Marking)
+    (mark,) = marking.segments
+    assert (mark.kind, mark.text, text[slice(*mark.span)]) == ("number", *["two knives"] * 2)
+    assert check_dataset(find_dataset(tmp_path / "marks")) == []
     studio.database.close()
 
 

@@ -19,6 +19,7 @@ from veridical.feedback.comparisons import (
     read_compared_pairs,
 )
 from veridical.feedback.facts import FactsIndex
+from veridical.feedback.markings import check_markings, no_pairs, statistics_of_markings
 from veridical.feedback.pairs import (
     pairs_from_corrections,
     pairs_from_preferences,
@@ -37,6 +38,7 @@ from veridical.records import (
     Comparison,
     Correction,
     Facts,
+    Marking,
     Pair,
     Rating,
     Record,
@@ -45,6 +47,7 @@ from veridical.records.folders import (
     COMPARISONS_FILE,
     CORRECTIONS_FILE,
     FACTS_FILE,
+    MARKINGS_FILE,
     RATINGS_FILE,
     Contents,
     record_type_of,
@@ -172,7 +175,18 @@ RATING = JudgementKind(
 )
 """A score of one response (MMHal-Bench)."""
 
-_OWN = (COMPARISON, CORRECTION, RATING)
+MARKING = JudgementKind(
+    name="marking",
+    record=Marking,
+    file=MARKINGS_FILE,
+    check=check_markings,
+    statistics=statistics_of_markings,
+    pairs=no_pairs,
+    preferences=no_pairs,
+)
+"""Hallucinated spans of responses (MHumanEval)."""
+
+_OWN = (COMPARISON, CORRECTION, RATING, MARKING)
 
 
 def judgement_kinds() -> list[JudgementKind]:
@@ -199,7 +213,7 @@ def find_judgements(path: Path | str) -> tuple[JudgementKind, Path]:
 
     Args:
         path: A file of judgements, or a folder with one: of several the first in the order
-            comparisons, corrections, ratings counts.
+            comparisons, corrections, ratings, markings counts.
 
     Raises:
         DataError: There is no such file, or it holds no judgements.

@@ -1,8 +1,8 @@
 """What lies on disk: frozen, versioned records. No torch, no logic beyond validity.
 
 `Prompt` (image + question) · `Response` · `Facts` (what is known true of an image) · judgements
-(`Comparison | Correction | Rating`) · `Conversation` (what fine-tuning learns from) · `Manifest`
-and `Metric` (what a run was and measured).
+(`Comparison | Correction | Rating | Marking`) · `Conversation` (what fine-tuning learns from) ·
+`Manifest` and `Metric` (what a run was and measured).
 """
 
 from veridical.records.base import Record, Source
@@ -11,6 +11,8 @@ from veridical.records.judgements import (
     Comparison,
     Correction,
     Judgement,
+    Mark,
+    Marking,
     Pair,
     Rating,
     Segment,
@@ -51,6 +53,8 @@ __all__ = [
     "ItemStatus",
     "Judgement",
     "Manifest",
+    "Mark",
+    "Marking",
     "Metric",
     "Pair",
     "Prompt",

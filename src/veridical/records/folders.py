@@ -8,7 +8,7 @@ from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import read_bytes, read_jsonl_rows
 from veridical.progress import log
 from veridical.records.base import Record
-from veridical.records.judgements import Comparison, Correction, Rating
+from veridical.records.judgements import Comparison, Correction, Marking, Rating
 from veridical.records.prompts import Conversation, Facts, Prompt, Response
 from veridical.records.storage import read_records, write_records
 
@@ -18,6 +18,8 @@ COMPARISONS_FILE = "comparisons.jsonl"
 """`Comparison`: which of two responses is better."""
 RATINGS_FILE = "ratings.jsonl"
 """`Rating`: a score of one response."""
+MARKINGS_FILE = "markings.jsonl"
+"""`Marking`: hallucinated spans of responses."""
 PROMPTS_FILE = "prompts.jsonl"
 """`Prompt`."""
 RESPONSES_FILE = "responses.jsonl"
@@ -33,6 +35,7 @@ RECORD_OF_FILE: dict[str, type[Record]] = {
     CORRECTIONS_FILE: Correction,
     COMPARISONS_FILE: Comparison,
     RATINGS_FILE: Rating,
+    MARKINGS_FILE: Marking,
     CONVERSATIONS_FILE: Conversation,
     FACTS_FILE: Facts,
 }
@@ -52,6 +55,8 @@ class Contents(NamedTuple):
     """What people preferred."""
     ratings: tuple[Rating, ...] = ()
     """How people rated responses."""
+    markings: tuple[Marking, ...] = ()
+    """What people marked as hallucinated."""
     conversations: tuple[Conversation, ...] = ()
     """What fine-tuning learns from."""
     facts: tuple[Facts, ...] = ()

@@ -94,6 +94,44 @@ class Rating(_Judgement):
     """Why, in a few words."""
 
 
+class Mark(Record):
+    """A hallucinated span of a response."""
+
+    response_id: str
+    """The response."""
+    span: tuple[int, int]
+    """Where it lies, in code points, half open."""
+    text: str = Field(min_length=1)
+    """What stands there."""
+    kind: SegmentKind = "other"
+    """What is wrong."""
+
+    @model_validator(mode="after")
+    def _span_holds_the_text(self) -> Self:
+        start, end = self.span
+        if start < 0 or end - start != len(self.text):
+            raise ValueError(
+                f"span must be as long as the text, {len(self.text)} from 0 on, got [{start},"
+                f" {end}]"
+            )
+        return self
+
+
+class Marking(_Judgement):
+    """Hallucinated spans of one or more responses to a prompt, marked and not corrected.
+
+    No mark says that nothing is wrong, as in MHumanEval (arXiv 2312.00849). A marking does not say
+    what would be right, so training makes nothing of it; benchmarks and detectors do.
+    """
+
+    type: Literal["marking"] = "marking"
+    """Distinguishes the kinds of judgements."""
+    response_ids: tuple[str, ...] = Field(min_length=1)
+    """The responses that were read, in the order in which they were shown."""
+    segments: tuple[Mark, ...] = ()
+    """What is wrong in them; empty where nothing is."""
+
+
 class Pair(Record):
     """Two responses to one prompt, one of them preferred: what preference training reads."""
 
@@ -117,4 +155,4 @@ class Pair(Record):
     """Data set and model that the row comes from."""
 
 
-Judgement = Annotated[Comparison | Correction | Rating, Field(discriminator="type")]
+Judgement = Annotated[Comparison | Correction | Rating | Marking, Field(discriminator="type")]

@@ -7,7 +7,6 @@ middle score (ratings), or the first correction; `every` gives all. The manifest
 out.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,6 @@ from veridical.files import (
     read_bytes,
     write_bytes_atomically,
     write_json_atomically,
-    write_text_atomically,
 )
 from veridical.formats.registry import find_format
 from veridical.records import (
@@ -32,12 +30,13 @@ from veridical.records import (
     Response,
     write_records,
 )
+from veridical.records.folders import MARKINGS_FILE
 from veridical.records.manifests import build_manifest
 from veridical.studio.export.records import (
     ItemExport,
     comparison_of,
     correction_of,
-    marks_of,
+    marking_of,
     rating_of,
 )
 from veridical.studio.lead.agreement import preferred
@@ -197,14 +196,10 @@ def _write(
         ratings = [rating_of(row, items[row.item_id]) for row in chosen]
         write_records(out / "ratings.jsonl", ratings, kind="Rating")
     if project.task in ("mark", "compare"):
-        lines = [marks_of(row, items[row.item_id]) for row in chosen]
-        if project.task == "mark" or any(line["segments"] for line in lines):
-            write_text_atomically(out / "marks.jsonl", "".join(_line(one) for one in lines))
+        markings = [marking_of(row, items[row.item_id]) for row in chosen]
+        if project.task == "mark" or any(marking.segments for marking in markings):
+            write_records(out / MARKINGS_FILE, markings, kind="Marking")
     return len(chosen)
-
-
-def _line(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def _write_prompts(out: Path, used: Sequence[ItemExport]) -> None:

@@ -3,7 +3,16 @@
 from typing import Any, NamedTuple
 
 from veridical.feedback.line_ends import RestoredCorrection, raw_span
-from veridical.records import Comparison, Correction, ImageRef, Prompt, Rating, Segment
+from veridical.records import (
+    Comparison,
+    Correction,
+    ImageRef,
+    Mark,
+    Marking,
+    Prompt,
+    Rating,
+    Segment,
+)
 from veridical.studio.lead.agreement import preferred
 from veridical.studio.lead.judged import Judged
 
@@ -70,23 +79,22 @@ def rating_of(row: Judged, one: ItemExport) -> Rating:
     )
 
 
-def marks_of(row: Judged, one: ItemExport) -> dict[str, Any]:
-    """Marked segments: offsets are code points of the response as it was imported."""
+def marking_of(row: Judged, one: ItemExport) -> Marking:
+    """Marked segments of the responses as they were imported."""
     segments = []
     for mark in row.body["marks"]:
         given = one.responses[0 if mark["side"] == "left" else 1]
         start, end = raw_span(given.raw, mark["start"], mark["end"])
         segments.append(
-            {
-                "response_id": given.record["id"],
-                "start": start,
-                "end": end,
-                "text": given.raw[start:end],
-                "kind": mark["kind"],
-            }
+            Mark(
+                response_id=str(given.record["id"]),
+                span=(start, end),
+                text=given.raw[start:end],
+                kind=mark["kind"],
+            )
         )
-    names = [given.record["id"] for given in one.responses]
-    return _shared(row, one) | {"response_ids": names, "segments": segments}
+    names = tuple(str(given.record["id"]) for given in one.responses)
+    return Marking(**_shared(row, one), response_ids=names, segments=tuple(segments))
 
 
 def _shared(row: Judged, one: ItemExport) -> dict[str, Any]:
