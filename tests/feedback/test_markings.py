@@ -95,3 +95,6 @@ def test_mhumaneval_makes_rates_of_them(folder):
     metrics = score("mhumaneval", Files(folder / MARKINGS_FILE)).total.metrics
     assert metrics["hallucination/all"].value == pytest.approx(2 / 3)
     assert metrics["hallucination/object"].value == pytest.approx(1 / 3)
+    changed(folder, 1, response_ids=("p1#0", "p1#1"))
+    with pytest.raises(DataError, match="must be of one answer, got marks of 2"):
+        score("mhumaneval", Files(folder / MARKINGS_FILE))

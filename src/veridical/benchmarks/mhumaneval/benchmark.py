@@ -34,7 +34,7 @@ class MHumanEvalItem(NamedTuple):
 
 
 class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
-    """MHumanEval from annotated answers, or from the corrections of the studio."""
+    """MHumanEval from annotated answers, or from markings or corrections of the studio."""
 
     name = "mhumaneval"
     card = CARD
@@ -179,6 +179,9 @@ def _item(name: str, row: Row, faults: Faults) -> MHumanEvalItem:
 
 def _marked(row: Row, faults: Faults) -> tuple[str, ...]:
     segments = next((row.values[key] for key in ("segments", "kinds") if key in row.values), None)
+    read = row.values.get("response_ids")
+    if isinstance(read, list) and len(read) != 1:
+        faults.add(row, f"a row must be of one answer, got marks of {len(read)}. Split the row.")
     if not isinstance(segments, list):
         faults.add(row, "`segments` must be a list, empty where nothing is hallucinated. Add it.")
         return ()

@@ -54,7 +54,7 @@ CARD = Card(
     inputs={
         "responses": InputSpec(
             "JSON lines of `id`, `segments` (list of kinds, or of objects with `kind`), perhaps"
-            " `image` and `text`; or `Correction` records"
+            " `image` and `text`; or `Marking` or `Correction` records"
         ),
         "questions": InputSpec(
             "JSON lines of `id` (`Prompt` records): all that were annotated; those without a"
