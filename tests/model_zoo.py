@@ -543,6 +543,32 @@ def aya_vision() -> Miniature:
     return Miniature(config, processor)
 
 
+def cohere2_vision() -> Miniature:
+    tokenizer = tokenizer_with(
+        boi_token="<|START_OF_IMG|>",
+        eoi_token="<|END_OF_IMG|>",
+        image_token="<|IMG_PATCH|>",
+        img_line_break_token="<|IMG_LINE_BREAK|>",
+    )
+    config = t.Cohere2VisionConfig(
+        vision_config=siglip(),
+        text_config=t.Cohere2Config(
+            **text(tokenizer),
+            head_dim=8,
+            sliding_window=32,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        ),
+        image_token_id=tokenizer.image_token_id,
+        alignment_intermediate_size=64,
+    )
+    # Its own image processor needs torchvision; this one cuts tiles of one size, too.
+    images = t.GotOcr2ImageProcessorPil(
+        size=square(16), crop_to_patches=True, max_patches=4, patch_size=2
+    )
+    processor = t.Cohere2VisionProcessor(images, tokenizer, chat_template=template("<|IMG_PATCH|>"))
+    return Miniature(config, processor)
+
+
 def ovis2() -> Miniature:
     tokenizer = tokenizer_with("<image>", "<IMG_ATOM>")
     config = t.Ovis2Config(
@@ -625,6 +651,7 @@ ZOO: dict[str, Callable[[], Miniature]] = {
     "paligemma": paligemma,
     "internvl": internvl,
     "aya_vision": aya_vision,
+    "cohere2_vision": cohere2_vision,
     "mistral3": lambda: pixtral("mistral3"),
     "ovis2": ovis2,
     "deepseek_vl": deepseek_vl,

@@ -40,9 +40,7 @@ _CONNECTOR = ("connector",)
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "aya_vision": Architecture("Aya Vision", branches=False),
-    "cohere2_vision": Architecture(
-        "Command A Vision", branches=False, packages=("torchvision",), proven=False
-    ),
+    "cohere2_vision": Architecture("Command A Vision", branches=False, packages=("torchvision",)),
     "deepseek_vl": Architecture("DeepSeek-VL", projector=("aligner",)),
     "gemma3": Architecture("Gemma 3, MedGemma", attention="image blocks", branches=False),
     "gemma4": Architecture(
