@@ -8,7 +8,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,8 @@ from veridical.progress import log
 
 JsonObject = dict[str, Any]
 """A JSON object; its values are whatever JSON has."""
+
+_LONGEST_LINE = 2**28
 
 
 @contextmanager
@@ -142,14 +144,43 @@ def read_jsonl_rows(path: Path | str) -> Iterator[JsonlRow]:
         StorageError: The disk refused.
     """
     path = Path(path)
-    text = read_text(path)
-    if text.lstrip().startswith("[") and _is_array(text):
-        message = (
-            "the file is one JSON array, where one JSON object per line is expected. Write one"
-            " object per line, or import it with `veridical data import`."
-        )
-        raise DataError([Fault(path, 1, message)])
-    yield from parse_jsonl(text)
+    lines = stream_lines(path)
+    if lines is None:
+        text = read_text(path)
+        if text.lstrip().startswith("[") and _is_array(text):
+            message = (
+                "the file is one JSON array, where one JSON object per line is expected. Write one"
+                " object per line, or import it with `veridical data import`."
+            )
+            raise DataError([Fault(path, 1, message)])
+        lines = text.split("\n")
+    yield from parse_jsonl(lines)
+
+
+def stream_lines(path: Path) -> Iterator[str] | None:
+    """The lines of a UTF-8 file whose first one is a JSON object, one at a time.
+
+    Returns:
+        None for any other file: its text has to be seen whole to say what it is.
+    """
+    try:
+        with path.open("rb") as file:
+            first = file.readline(_LONGEST_LINE)
+        if not first.startswith(b"{") or parse_json(first.decode("utf-8")) is None:
+            return None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return _lines(path)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield line.decode("utf-8").removesuffix("\n")
+            except UnicodeDecodeError:
+                read_text(path)  # says what is wrong and where
+                raise
 
 
 def read_text(path: Path) -> str:
@@ -214,9 +245,9 @@ def describe_json_error(error: ValueError | RecursionError) -> str:
     return f"not valid JSON: {error}"
 
 
-def parse_jsonl(text: str) -> Iterator[JsonlRow]:
-    """Go through the text of a JSONL file line by line, faults included; skip blank lines."""
-    for number, line_text in enumerate(text.split("\n"), start=1):
+def parse_jsonl(lines: Iterable[str]) -> Iterator[JsonlRow]:
+    """Go through the lines of a JSONL file, faults included; skip blank ones."""
+    for number, line_text in enumerate(lines, start=1):
         raw = line_text.removesuffix("\r")
         if not raw.strip():
             continue

@@ -28,9 +28,9 @@ from veridical.feedback.datasets import (
     find_dataset,
 )
 from veridical.feedback.registry import read_pairs
-from veridical.formats import sources
 from veridical.formats.importing import check_data, import_dataset
 from veridical.formats.registry import detect_format
+from veridical.formats.sources import tables
 from veridical.formats.text import unwrap_template
 from veridical.records import Conversation, Correction, read_records
 
@@ -365,7 +365,7 @@ def test_what_was_right_already_is_recorded_counted_and_not_learnt_from(folder, 
 
 
 def test_a_small_file_that_expands_without_bound_is_refused(folder, monkeypatch):
-    monkeypatch.setattr(sources, "_BATCH_BYTES", 2**20)  # of 256 MiB
+    monkeypatch.setattr(tables, "_BATCH_BYTES", 2**20)  # of 256 MiB
     table = pyarrow.table({"image": [b"x"], "text": pyarrow.array(["a" * 2_000_000])})
     parquet.write_table(table, folder / "bomb.parquet", compression="zstd", use_dictionary=False)
     assert (folder / "bomb.parquet").stat().st_size < 5_000

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from veridical.errors import DataError, Fault
+from veridical.formats.sources.sheets import EXCEL, delimiter_of, read_table, read_workbook
 from veridical.scoring.reading.json_rows import json_fault, load_json, read_json_rows
-from veridical.scoring.reading.sheets import EXCEL, delimiter_of, read_table, read_workbook
 from veridical.scoring.reading.text import decode, read_plain_bytes
 
 T = TypeVar("T")

@@ -18,6 +18,8 @@ from veridical.formats.pairs import PairFields, pair_reader
 from veridical.formats.sources import SourceRow, tsv_rows
 from veridical.formats.text import join_origin, parse_json_cell
 
+_FIRST_LINE = re.compile(rb"[^\t\n]*\t[A-Za-z0-9+/=]{40,}(\t|$)")
+"""A name, then an image in base64: other tables begin with the names of their columns."""
 _COLUMNS = ("name", "image", "texts", "dataset", "meta", "index", "image_id")
 
 
@@ -76,7 +78,7 @@ def _check_count(file: Path, number: int) -> str | None:
 
 
 def _detects(sample: Sample) -> bool:
-    return sample.path.suffix == ".tsv"
+    return sample.path.suffix == ".tsv" and _FIRST_LINE.match(sample.head) is not None
 
 
 FORMAT = Format(

@@ -157,7 +157,7 @@ def _is_whole(line: str) -> bool:
 def _lines(text: str) -> JsonRows:
     values: list[tuple[int, Json]] = []
     faults: list[JsonFault] = []
-    for row in parse_jsonl(text):
+    for row in parse_jsonl(text.split("\n")):
         if not values and len(faults) == _NOT_JSON:
             message = (
                 f"none of the first {_NOT_JSON} lines is JSON, got {faults[0].message[-80:]!r}."

@@ -5,6 +5,7 @@ An Excel file is a zip of XML, read with the standard library; formulas count wi
 
 import csv
 import io
+import json
 import re
 import sys
 import zipfile
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from veridical.errors import DataError, Fault
+from veridical.errors import DataError, Fault, StorageError
+from veridical.files import read_bytes, read_text
+from veridical.formats.sources.rows import SourceRow, read_head
 
 EXCEL = b"PK\x03\x04"
 """How every Excel workbook begins."""
@@ -36,6 +39,36 @@ class SheetRow(NamedTuple):
     """Line of the file, or row of the sheet, from 1."""
     values: dict[str, str]
     """Cells by the names in the head; an empty cell is an empty text."""
+
+
+def sheet_rows(file: Path) -> Iterator[SourceRow]:
+    """Rows of a CSV or TSV file with a head, or of the first sheet of a workbook.
+
+    Every cell is text; a cell that holds a JSON list or object is read as one, and empty cells are
+    left out.
+    """
+    try:
+        if read_head(file).startswith(EXCEL):
+            rows = read_workbook(file, read_bytes(file))
+        else:
+            rows = read_table(file, read_text(file), delimiter=delimiter_of(file) or ",")
+        for line, values in rows:
+            found = {name: _cell_value(text) for name, text in values.items() if text.strip()}
+            yield SourceRow(file, line, found)
+    except DataError as error:
+        for fault in error.faults:
+            yield SourceRow(fault.file, fault.line, None, fault.message)
+    except StorageError as error:
+        yield SourceRow(file, None, None, str(error))
+
+
+def _cell_value(text: str) -> object:
+    if text[:1] in "[{" and text[-1:] in "]}":
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+    return text
 
 
 def delimiter_of(path: Path) -> str | None:
