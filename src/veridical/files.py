@@ -23,8 +23,12 @@ _LONGEST_LINE = 2**28
 
 
 @contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
+def atomic_path(path: Path | str, *, wait: bool = True) -> Iterator[Path]:
     """Give a temporary path next to `path`; on success it is renamed to `path`, on failure removed.
+
+    Args:
+        path: Where the file will be.
+        wait: Wait for the disk before the renaming, which takes milliseconds per file.
 
     Raises:
         StorageError: The disk refused (full, read-only, no such folder).
@@ -35,8 +39,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)  # with the permissions that the user's umask gives
         yield temporary
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())
+        if wait:
+            with temporary.open("r+b") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise _write_error(path, temporary, error) from error

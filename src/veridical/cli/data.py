@@ -43,6 +43,13 @@ SkipBadOption = Annotated[
         "--skip-bad", help="Leave bad rows out, keep them in a file NAME.bad.jsonl and count them."
     ),
 ]
+DecodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--decode/--no-decode",
+        help="Look at every picture whole. Without it a broken one shows only when it is used.",
+    ),
+]
 PathArgument = Annotated[
     Path, typer.Argument(metavar="PATH", help="Records, an import's folder, or any known format.")
 ]
@@ -88,6 +95,7 @@ def import_(
     ] = None,
     facts: FactsOption = None,
     images: ImagesOption = None,
+    decode: DecodeOption = True,
     skip_bad: SkipBadOption = False,
 ) -> None:
     """Turn a public data set into records with their images."""
@@ -106,6 +114,7 @@ def import_(
         judged_by=_source(judged_by),
         images_root=images,
         skip_bad=skip_bad,
+        decode=decode,
     )
     files = [source] if source.is_file() else sorted(source.rglob("*.parquet"))
     files += [facts] if facts is not None else []
@@ -161,13 +170,19 @@ def check(
             "--allow-outside", help="Accept images of records outside of the records' folder."
         ),
     ] = False,
+    decode: DecodeOption = True,
     skip_bad: SkipBadOption = False,
 ) -> None:
     """Look for everything that is wrong with a data set; end with 1 if anything is."""
     from veridical.feedback.datasets import check_dataset, find_dataset, quarantine_bad_rows
 
     source = find_dataset(
-        path, format_name=format_name, facts=facts, images_root=images, outside=outside
+        path,
+        format_name=format_name,
+        facts=facts,
+        images_root=images,
+        outside=outside,
+        decode=decode,
     )
     if skip_bad:
         good = quarantine_bad_rows(source)

@@ -41,6 +41,8 @@ class DataSource(NamedTuple):
     """Folder that image paths start from, where that is not the data's own folder."""
     outside: bool = False
     """Accept images of records outside of the records' folder."""
+    decode: bool = True
+    """Look at every image whole; otherwise at the texts and first bytes alone."""
 
 
 def find_dataset(
@@ -50,8 +52,9 @@ def find_dataset(
     facts: Path | None = None,
     images_root: Path | None = None,
     outside: bool = False,
+    decode: bool = True,
 ) -> DataSource:
-    """Name a data set, its format recognised where it is not given.
+    """Name a data set, its format recognised where it is not given; see `DataSource`.
 
     Raises:
         ConfigError: The format is not recognised, or takes no facts.
@@ -60,7 +63,7 @@ def find_dataset(
     found = format_name or detect_format(path)
     if found == RECORDS and facts is not None:
         raise ConfigError("Records take no facts: theirs stand in facts.jsonl. Leave --facts out.")
-    return DataSource(path, found, facts, images_root, outside)
+    return DataSource(path, found, facts, images_root, outside, decode)
 
 
 def check_dataset(source: DataSource) -> list[Fault]:
@@ -71,10 +74,11 @@ def check_dataset(source: DataSource) -> list[Fault]:
             format_name=source.format_name,
             facts=source.facts,
             images_root=source.images_root,
+            decode=source.decode,
         )
     if source.path.is_file():
-        return _check_file(source.path, outside=source.outside)
-    return _check_folder(source.path, outside=source.outside)
+        return _check_file(source)
+    return _check_folder(source)
 
 
 def quarantine_bad_rows(source: DataSource) -> int:
@@ -89,6 +93,7 @@ def quarantine_bad_rows(source: DataSource) -> int:
             format_name=source.format_name,
             facts=source.facts,
             images_root=source.images_root,
+            decode=source.decode,
         )
     faults = check_dataset(source)
     whole = [fault for fault in faults if fault.line is None]
@@ -178,19 +183,22 @@ def _files(folder: Path) -> list[Path]:
     return [folder / name for name in dict.fromkeys(names) if (folder / name).is_file()]
 
 
-def _check_file(path: Path, *, outside: bool) -> list[Fault]:
+def _check_file(source: DataSource) -> list[Fault]:
+    path, outside, images = source.path, source.outside, source.decode
     try:
         for kind, file in _judgements(path):
-            return kind.check(file, ReadSettings(outside=outside))
-        return check_records(path, record_type_of(path), outside=outside)
+            return kind.check(file, ReadSettings(outside=outside, images=images))
+        return check_records(path, record_type_of(path), outside=outside, images=images)
     except DataError as error:  # the file does not say what it holds
         return list(error.faults)
 
 
-def _check_folder(folder: Path, *, outside: bool) -> list[Fault]:
+def _check_folder(source: DataSource) -> list[Fault]:
     """Check judgements with all that they refer to, then the files that no judgement reads."""
+    folder, outside, images = source.path, source.outside, source.decode
     judged = _judgements(folder)
-    settings = ReadSettings(need_facts=(folder / FACTS_FILE).is_file(), outside=outside)
+    need_facts = (folder / FACTS_FILE).is_file()
+    settings = ReadSettings(need_facts=need_facts, outside=outside, images=images)
     faults: list[Fault] = []
     read: set[str] = set()
     for kind, file in judged:
@@ -198,7 +206,8 @@ def _check_folder(folder: Path, *, outside: bool) -> list[Fault]:
         read |= {file.name, *(() if kind.stands_alone else _READ_WITH_JUDGEMENTS)}
     for file in _files(folder):
         if file.name not in read:
-            faults += check_records(file, RECORD_OF_FILE[file.name], outside=outside)
+            kind_of_record = RECORD_OF_FILE[file.name]
+            faults += check_records(file, kind_of_record, outside=outside, images=images)
     return list(dict.fromkeys(faults))
 
 

@@ -59,12 +59,14 @@ def checked_rows(
 
 def faults_of(path: Path, rows: Iterable[CheckedRow[R]]) -> list[Fault]:
     """Everything that is wrong with a file, by its checked rows; empty where nothing is."""
+    faults: list[Fault] = []
+    number = 0
     try:
-        found = list(rows)
+        for number, row in enumerate(rows, start=1):  # noqa: B007 (the last one is their number)
+            faults += [Fault(path, row.line, message) for message in row.messages]
     except DataError as error:  # the whole file cannot be read
         return list(error.faults)
-    faults = [Fault(path, row.line, message) for row in found for message in row.messages]
-    return faults or ([] if found else [Fault(path, None, "the file holds no record.")])
+    return faults or ([] if number else [Fault(path, None, "the file holds no record.")])
 
 
 def good_records(
@@ -85,12 +87,16 @@ def good_records(
     Raises:
         DataError: All faults, each with file and line; or no good row at all.
     """
-    rows = list(rows)
-    bad = [row for row in rows if row.messages]
+    bad: list[CheckedRow[R]] = []
+    good: list[R] = []
+    for row in rows:
+        if row.record is not None and not row.messages:
+            good.append(row.record)
+        else:
+            bad.append(row)
     faults = [Fault(path, row.line, message) for row in bad for message in row.messages]
     if bad and not skip_bad:
         raise DataError(faults, advice="Fix these rows, or leave them out with --skip-bad.")
-    good = [row.record for row in rows if row.record is not None and not row.messages]
     if not good:
         raise DataError([*faults, Fault(path, None, "no usable row. Give another file.")])
     if bad:

@@ -125,6 +125,7 @@ class RowReader:
         self.overrule = overrule
         self.faults: list[str] = []
         self.images: list[tuple[ImageRef, bytes]] = []
+        self._paths: list[tuple[str, ImageRef]] = []
         self._store = store
         self._root = images_root or row.file.parent
         self._counts = counts
@@ -149,12 +150,24 @@ class RowReader:
         """Read the image of the row: bytes, a path, or {"bytes": …, "path": …}."""
         if self._store is None:
             return _unread_image(value)
+        path = value.get("path") if isinstance(value, Mapping) and not value.get("bytes") else value
+        if isinstance(path, str) and (known := self._store.known(self._root, path)) is not None:
+            return known
         with gather_row_errors(self.faults):
             data = read_row_image(value, root=self._root)
             ref = self._store.refer(data)
             self.images.append((ref, data))
+            if isinstance(path, str):
+                self._paths.append((path, ref))
             return ref
         return ImageRef(path="missing")  # read on, so that all faults of the row are found
+
+    def keep_images(self) -> None:
+        """Write the images of the row, which was found good."""
+        if self._store is not None:
+            self._store.keep_all(self.images)
+            for path, ref in self._paths:
+                self._store.note_path(self._root, path, ref)
 
     def check(self, *faults: str | None) -> None:
         """Note faults; None is none."""

@@ -57,6 +57,33 @@ class FactsFile(NamedTuple):
         return faults
 
 
+class OwnFacts:
+    """The facts that rows bring along: one entry per image and kind, and all rows agree on it."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], tuple[int | None, Facts]] = {}
+
+    def add(self, row: GoodRow) -> tuple[str, ...]:
+        """Note the facts of a row.
+
+        Returns:
+            How they contradict those of earlier rows; such a row is at fault.
+        """
+        clashes = []
+        for item in row.contents.facts:
+            line, earlier = self._first.setdefault((item.image_id, item.kind), (row.line, item))
+            if sorted(earlier.texts) != sorted(item.texts):
+                clashes.append(
+                    f"`captions` of image {item.image_id!r} differ from those of row {line}: "
+                    "row and image do not belong together. Fix the rows."
+                )
+        return tuple(clashes)
+
+    def all(self) -> tuple[Facts, ...]:
+        """The facts of all rows, in the order in which they came."""
+        return tuple(item for _, item in self._first.values())
+
+
 class Joined(NamedTuple):
     """Rows with the facts of their images."""
 
@@ -91,27 +118,25 @@ def read_facts_file(path: Path) -> FactsFile:
     return FactsFile(good, bad, path, {(i.image_id, i.kind): i.texts for _, i in good})
 
 
-def join_facts(rows: Sequence[GoodRow], known: FactsFile | None) -> Joined:
+def join_facts(rows: Sequence[GoodRow], own: OwnFacts, known: FactsFile) -> Joined:
     """Give rows their facts: from the facts file, or else from their own captions.
 
     Args:
-        rows: The rows, each without fault; captions of one image must agree.
-        known: The facts file, if there is one; a row that then has no facts is at fault.
+        rows: The rows, each without fault.
+        own: The facts that they brought along.
+        known: The facts file; a row that has no facts is at fault.
     """
-    joined = _own_captions(rows)
-    if known is None:
-        return joined
-    prompts = [prompt for row in joined.rows for prompt in row.contents.prompts]
+    prompts = [prompt for row in rows for prompt in row.contents.prompts]
     facts, clashes = match_facts(known.entries, prompts)
     have = {item.image_id for item in facts if item.kind == "caption"}
-    facts += [item for item in joined.facts if item.image_id not in have]
+    facts += [item for item in own.all() if item.image_id not in have]
     images = {item.image_id for item in facts if item.prompt_id is None}
     named = {item.prompt_id for item in facts}
-    kept, bad = [], [*joined.bad, *known.bad, *clashes]
+    kept, bad = [], [*known.bad, *clashes]
     message = (
         f"no facts: the rationales in `{known.path}` do not say which question they are about."
     )
-    for row in joined.rows:
+    for row in rows:
         asked = row.contents.prompts
         if all(prompt.id in named or prompt.known_image in images for prompt in asked):
             kept.append(row)
@@ -125,26 +150,6 @@ def join_facts(rows: Sequence[GoodRow], known: FactsFile | None) -> Joined:
             " rows, not kept"
         )
     return Joined(kept, facts, bad)
-
-
-def _own_captions(rows: Sequence[GoodRow]) -> Joined:
-    first: dict[tuple[str, str], tuple[GoodRow, Facts]] = {}
-    joined = Joined([], [], [])
-    for row in rows:
-        clashes = []
-        for item in row.contents.facts:
-            other, earlier = first.setdefault((item.image_id, item.kind), (row, item))
-            if sorted(earlier.texts) != sorted(item.texts):
-                clashes.append(
-                    f"`captions` of image {item.image_id!r} differ from those of row {other.line}: "
-                    "row and image do not belong together. Fix the rows."
-                )
-        if clashes:
-            joined.bad.append(BadRow(row.file, row.line, row.raw, tuple(clashes)))
-        else:
-            joined.rows.append(row)
-    joined.facts.extend(item for _, item in first.values())
-    return joined
 
 
 def match_facts(

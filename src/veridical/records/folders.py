@@ -1,16 +1,19 @@
 """A folder of records: one file for each kind of record, images next to them."""
 
 import json
+from collections import Counter
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TextIO
 
 from veridical.errors import ConfigError, DataError, Fault
-from veridical.files import read_bytes, read_jsonl_rows
+from veridical.files import atomic_path, read_bytes, read_jsonl_rows
 from veridical.progress import log
 from veridical.records.base import Record
 from veridical.records.judgements import Comparison, Correction, Marking, Rating
 from veridical.records.prompts import Conversation, Facts, Prompt, Response
-from veridical.records.storage import read_records, write_records
+from veridical.records.storage import header_line, read_records
 
 CORRECTIONS_FILE = "corrections.jsonl"
 """`Correction`: a response and its minimally corrected version."""
@@ -154,14 +157,59 @@ def record_type_of(path: Path) -> type[Record]:
 
 def write_contents(folder: Path | str, contents: Contents) -> None:
     """Write one file for each kind of record that there is."""
-    for (name, kind), records in zip(RECORD_OF_FILE.items(), contents, strict=True):
-        if records:
-            write_records(Path(folder) / name, records, kind=kind.__name__)
+    with FolderWriter(Path(folder)) as writer:
+        writer.write(contents)
 
 
-def remove_other_files(out: Path, contents: Contents) -> None:
-    """Remove files of an earlier import that would be taken for part of this one."""
-    for name, records in zip(RECORD_OF_FILE, contents, strict=True):
-        if not records and (out / name).exists():
-            log(f"Removed `{out / name}` of an earlier import")
-            (out / name).unlink()
+class FolderWriter(AbstractContextManager["FolderWriter"]):
+    """Writes the files of a folder side by side; all of them appear at the end, or none."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write into `folder`; files are opened as their kind of record comes."""
+        self.counts: Counter[str] = Counter()
+        """How many records of each kind were written, by the names of `Contents`."""
+        self._folder = folder
+        self._stack = ExitStack()
+        self._files: dict[str, TextIO] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the files into their places, or remove them where something was raised."""
+        for file in self._files.values():
+            file.close()
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, contents: Contents) -> None:
+        """Write the records of a row, each into the file of its kind.
+
+        Raises:
+            StorageError: The disk refused.
+            PydanticSerializationError: A record cannot be written as JSON.
+        """
+        for field, name, records in zip(contents._fields, RECORD_OF_FILE, contents, strict=True):
+            lines = [record.model_dump_json() for record in records]
+            if lines:
+                self._file(name, records[0]).write("\n".join(lines) + "\n")
+                self.counts[field] += len(lines)
+
+    def _file(self, name: str, record: Record) -> TextIO:
+        if name not in self._files:
+            temporary = self._stack.enter_context(atomic_path(self._folder / name))
+            self._files[name] = temporary.open("w", encoding="utf-8", newline="\n")
+            self._files[name].write(header_line(type(record)) + "\n")
+        return self._files[name]
+
+    def remove_other_files(self) -> None:
+        """Remove files of an earlier import that would be taken for part of this one."""
+        for name in RECORD_OF_FILE:
+            path = self._folder / name
+            if name not in self._files and path.exists():
+                log(f"Removed `{path}` of an earlier import")
+                path.unlink()

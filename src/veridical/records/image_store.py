@@ -1,21 +1,39 @@
 """The images of many rows: each is decoded once, and kept under the hash of its bytes."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from veridical.errors import RowError
-from veridical.files import hash_bytes, write_bytes_atomically
-from veridical.records.images import decode_image, recorded_image_fault
+from veridical.files import atomic_path, hash_bytes
+from veridical.records.images import MAX_IMAGE_BYTES, decode_image, recorded_image_fault
 from veridical.records.prompts import ImageRef
+
+_FIRST_BYTES = {
+    b"\xff\xd8\xff": "jpg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"GIF8": "gif",
+    b"BM": "bmp",
+    b"II*\x00": "tif",
+    b"MM\x00*": "tif",
+}
+"""How image files begin, and the suffix of their names."""
 
 
 class ImageStore:
     """Keeps whole images under the hash of their bytes; each is decoded and written once."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """Keep images in `folder`; None keeps nothing."""
+    def __init__(self, folder: Path | None, *, decode: bool = True) -> None:
+        """Set it up.
+
+        Args:
+            folder: Where images are kept; None keeps nothing.
+            decode: Look at every image whole; otherwise its first bytes are trusted.
+        """
         self._folder = folder
+        self._decode = decode
+        self._known: dict[tuple[Path, str], ImageRef] = {}
         self._suffixes: dict[str, str] = {}
         self._faults: dict[str, RowError] = {}
         self._kept: set[str] = set()
@@ -34,15 +52,29 @@ class ImageStore:
             raise self._faults[sha256]
         if sha256 not in self._suffixes:
             try:
-                decoded = decode_image(data)
+                self._suffixes[sha256] = self._suffix(data)
             except RowError as fault:
                 self._faults[sha256] = fault
                 raise
-            self._suffixes[sha256] = decoded.suffix
-            if decoded.note is not None:
-                self.notes[decoded.note] += 1
         folder = self._folder.name if self._folder is not None else "images"
         return ImageRef(path=f"{folder}/{sha256}.{self._suffixes[sha256]}", sha256=sha256)
+
+    def _suffix(self, data: bytes) -> str:
+        if not self._decode:
+            return _suffix_by_first_bytes(data)
+        decoded = decode_image(data)
+        if decoded.note is not None:
+            self.notes[decoded.note] += 1
+        return decoded.suffix
+
+    def known(self, root: Path, path: str) -> ImageRef | None:
+        """The image that a path names, where a row before has named it and it was kept."""
+        return self._known.get((root, path))
+
+    def note_path(self, root: Path, path: str, ref: ImageRef) -> None:
+        """Remember which image a path names, so that its file is read once."""
+        if ref.path in self._kept:
+            self._known[root, path] = ref
 
     def keep(self, ref: ImageRef, data: bytes) -> None:
         """Write an image that `refer` has decoded.
@@ -56,12 +88,19 @@ class ImageStore:
         if self._folder is not None:
             target = self._folder.parent / ref.path
             if not target.exists():
-                self._written.append(write_bytes_atomically(target, data))
+                with atomic_path(target, wait=False) as temporary:
+                    temporary.write_bytes(data)
+                self._written.append(target)
 
     def keep_all(self, images: Iterable[tuple[ImageRef, bytes]]) -> None:
         """Write all images of a row, see `keep`."""
         for ref, data in images:
             self.keep(ref, data)
+
+    def wait_for_disk(self) -> None:
+        """Wait until all that was kept is on the disk."""
+        if self._written:
+            os.sync()
 
     def remove_written(self) -> None:
         """Take back what this store wrote, after the import failed."""
@@ -72,6 +111,20 @@ class ImageStore:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def _suffix_by_first_bytes(data: bytes) -> str:
+    if len(data) > MAX_IMAGE_BYTES:
+        return decode_image(data).suffix  # says that it is too large
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    for first, suffix in _FIRST_BYTES.items():
+        if data.startswith(first):
+            return suffix
+    raise RowError(
+        f"no known image format, got {len(data):,} bytes that begin {data[:8]!r}. Replace the file"
+        " or leave the row out."
+    )
 
 
 class ImageChecks:

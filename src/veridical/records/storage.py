@@ -40,10 +40,18 @@ def write_records(path: Path | str, records: Iterable[Record], *, kind: str) -> 
             f"A file of {kind!r} records cannot hold {', '.join(sorted(strangers))}. Write it"
             " apart."
         )
-    version = max((row.schema_version for row in rows), default=1)
-    head = json.dumps({_HEADER_KEY: kind, "schema_version": version})
+    head = header_line(type(rows[0])) if rows else _header(kind, version=1)
     lines = [head, *(row.model_dump_json() for row in rows)]
     return write_text_atomically(Path(path), "\n".join(lines) + "\n")
+
+
+def header_line(record_type: type[Record]) -> str:
+    """The first line of a file of these records."""
+    return _header(record_type.__name__, version=record_type.schema_version)
+
+
+def _header(kind: str, *, version: int) -> str:
+    return json.dumps({_HEADER_KEY: kind, "schema_version": version})
 
 
 class ScannedRow(NamedTuple, Generic[R]):
