@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from veridical.feedback.pairs import is_already_right
 from veridical.feedback.segments import find_segments, segment_texts
-from veridical.feedback.words import find_words
+from veridical.feedback.words import count_words, find_words
 from veridical.records import KINDS, Correction, Segment, SegmentKind
 
 
@@ -149,10 +149,10 @@ def correction_statistics(corrections: Iterable[Correction]) -> CorrectionStatis
         kinds.update(segment.kind for segment in segments)
         guessed.update(segment.kind for segment in guess_kinds(row.rejected, row.chosen, segments))
         edits.update(_edit_of(segment) for segment in segments)
-        rejected_words.append(len(find_words(row.rejected)))
-        chosen_words.append(len(find_words(row.chosen)))
+        rejected_words.append(count_words(row.rejected))
+        chosen_words.append(count_words(row.chosen))
         changed_words += sum(
-            len(find_words(t)) for t in segment_texts(row.rejected, segments, side="rejected")
+            count_words(t) for t in segment_texts(row.rejected, segments, side="rejected")
         )
     return CorrectionStatistics(
         corrections=len(rejected_words),

@@ -20,12 +20,14 @@ from veridical.records import Segment
 
 
 class _Kept(NamedTuple):
-    """Where a word of both texts lies in each; the last of a list is the end of the texts."""
+    """A stretch that both texts have, and its place in each; the last is the end of the texts."""
 
     rejected_start: int
     rejected_end: int
     chosen_start: int
     chosen_end: int
+    words: int
+    """How many words it has."""
 
 
 class _Change(NamedTuple):
@@ -57,8 +59,8 @@ def find_segments(rejected: str, chosen: str, *, min_match: int = 1) -> tuple[Se
     a, b = find_words(rejected), find_words(chosen)
     edits = find_edits([word.text for word in a], [word.text for word in b])
     edits = _slide_edits(edits, a, b)
-    end = _Kept(len(rejected), len(rejected), len(chosen), len(chosen))
-    changes = _changes_between(rejected, chosen, [*_kept_words(edits, a, b), end])
+    end = _Kept(len(rejected), len(rejected), len(chosen), len(chosen), 0)
+    changes = _changes_between(rejected, chosen, [*_kept(edits, a, b, rejected, chosen), end])
     merged: list[_Change] = []
     for change in changes:
         if merged and change.kept_before - merged[-1].kept_before < min_match:
@@ -156,14 +158,21 @@ def _rebuild(text: str, spans: Sequence[tuple[int, int]], replacements: Sequence
     return "".join([*parts, text[last:]])
 
 
-def _kept_words(edits: list[Edit], a: list[Word], b: list[Word]) -> list[_Kept]:
+def _kept(
+    edits: list[Edit], a: list[Word], b: list[Word], rejected: str, chosen: str
+) -> list[_Kept]:
+    """What is kept between edits: whole where even the blanks are the same, else word by word."""
     kept = []
     i = j = 0
     for edit in [*edits, Edit(len(a), len(a), len(b), len(b))]:
-        kept += [
-            _Kept(x.start, x.end, y.start, y.end)
-            for x, y in zip(a[i : edit.a_start], b[j : edit.b_start], strict=True)
-        ]
+        if edit.a_start > i:
+            first, last = (a[i], b[j]), (a[edit.a_start - 1], b[edit.b_start - 1])
+            spans = (first[0].start, last[0].end, first[1].start, last[1].end)
+            if rejected[spans[0] : spans[1]] == chosen[spans[2] : spans[3]]:
+                kept.append(_Kept(*spans, edit.a_start - i))
+            else:
+                words = zip(a[i : edit.a_start], b[j : edit.b_start], strict=True)
+                kept += [_Kept(x.start, x.end, y.start, y.end, 1) for x, y in words]
         i, j = edit.a_end, edit.b_end
     return kept
 
@@ -171,10 +180,11 @@ def _kept_words(edits: list[Edit], a: list[Word], b: list[Word]) -> list[_Kept]:
 def _changes_between(rejected: str, chosen: str, kept: list[_Kept]) -> list[_Change]:
     """The changes between kept words, less the white space that both sides share at the ends."""
     changes = []
-    last_a = last_b = 0
-    for number, word in enumerate(kept):
-        a_start, a_end, b_start, b_end = last_a, word.rejected_start, last_b, word.chosen_start
-        last_a, last_b = word.rejected_end, word.chosen_end
+    last_a = last_b = words = 0
+    for item in kept:
+        a_start, a_end, b_start, b_end = last_a, item.rejected_start, last_b, item.chosen_start
+        last_a, last_b = item.rejected_end, item.chosen_end
+        number, words = words, words + item.words
         if rejected[a_start:a_end] == chosen[b_start:b_end]:
             continue
         # The end first: a deleted word then takes the space before it along, as tokenizers do.

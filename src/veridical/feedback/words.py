@@ -5,11 +5,13 @@ selector, a flag with both of its letters; ideographs and kana, which are writte
 stand alone. White space belongs to no word.
 """
 
+import re
 import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
 _JOINER = "\u200d"
+_ASCII_WORDS = re.compile(r"\w+|[^\w\s]")
 _SENTENCE_ENDS = frozenset(".!?。！？…")
 
 
@@ -26,6 +28,8 @@ class Word(NamedTuple):
 
 def find_words(text: str) -> list[Word]:
     """Find words and punctuation signs in order; all code points outside of them are blanks."""
+    if text.isascii():  # the same by a faster way
+        return [Word(found[0], *found.span()) for found in _ASCII_WORDS.finditer(text)]
     bounds: list[tuple[int, int]] = []
     start = 0
     previous = "space"
@@ -48,6 +52,11 @@ def find_words(text: str) -> list[Word]:
     if previous != "space":
         bounds.append((start, len(text)))
     return [Word(text[a:b], a, b) for a, b in bounds]
+
+
+def count_words(text: str) -> int:
+    """How many words and punctuation signs `find_words` finds."""
+    return len(_ASCII_WORDS.findall(text)) if text.isascii() else len(find_words(text))
 
 
 def ends_sentence(word: Word) -> bool:
