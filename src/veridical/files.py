@@ -162,7 +162,7 @@ def read_jsonl_rows(path: Path | str) -> Iterator[JsonlRow]:
     yield from parse_jsonl(lines)
 
 
-def stream_lines(path: Path) -> Iterator[str] | None:
+def stream_lines(path: Path) -> Iterable[str] | None:
     """The lines of a UTF-8 file whose first one is a JSON object, one at a time.
 
     Returns:
