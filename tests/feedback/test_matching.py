@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.feedback import matching
-from veridical.feedback.matching import Edit, find_edits
 from veridical.feedback.segments import apply_segments, find_segments, segment_texts
-from veridical.feedback.words import find_words
+from veridical.feedback.texts import matching
+from veridical.feedback.texts.matching import Edit, find_edits
+from veridical.feedback.texts.words import find_words
 
 _FEW = st.lists(st.sampled_from("abcd."), max_size=40)
 

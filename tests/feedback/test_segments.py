@@ -9,7 +9,7 @@ from veridical.feedback.segments import (
     revert_segments,
     segment_texts,
 )
-from veridical.feedback.words import find_words
+from veridical.feedback.texts.words import find_words
 from veridical.records import Segment
 
 # Few different words make texts that share much, so that edits of every shape come up.

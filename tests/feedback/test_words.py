@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.feedback.words import find_words
+from veridical.feedback.texts.words import find_words
 
 
 @pytest.mark.parametrize(

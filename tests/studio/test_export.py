@@ -175,8 +175,8 @@ def test_nothing_judged_and_a_full_folder_are_said(tmp_path):
 
 
 def test_line_ends_of_the_original_come_back():
-    from veridical.feedback.line_ends import RestoredCorrection, changes, shown_text
     from veridical.feedback.segments import check_segments
+    from veridical.feedback.texts.line_ends import RestoredCorrection, changes, shown_text
 
     for raw, old, new in (
         ("one\r\ntwo\r\nthree", "two", "2\nzwei"),

@@ -216,7 +216,7 @@ TEXTS = [
 def test_corrections_of_any_text_come_out_exactly_and_mark_the_same_tokens(tmp_path, desk):
     from veridical.feedback.masks import changed_token_masks
     from veridical.feedback.segments import check_segments
-    from veridical.feedback.words import find_words
+    from veridical.feedback.texts.words import find_words
 
     studio = make_project(tmp_path, "correct", TEXTS)
     one = desk(studio).enter()

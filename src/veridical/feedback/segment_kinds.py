@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from veridical.feedback.pairs import is_already_right
 from veridical.feedback.segments import find_segments, segment_texts
-from veridical.feedback.words import count_words, find_words
+from veridical.feedback.texts.words import count_words, find_words
 from veridical.records import KINDS, Correction, Segment, SegmentKind
 
 

@@ -14,8 +14,8 @@ the frequent ones, and so changes what counts as corrected in longer texts only.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from veridical.feedback.matching import Edit, find_edits
-from veridical.feedback.words import Word, ends_sentence, find_words
+from veridical.feedback.texts.matching import Edit, find_edits
+from veridical.feedback.texts.words import Word, ends_sentence, find_words
 from veridical.records import Segment
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import ConfigError, DataError, Fault, RowError
-from veridical.feedback.line_ends import RestoredCorrection, changes, shown_text
 from veridical.feedback.segments import segment_texts
 from veridical.feedback.sheets.items import Judged, SheetItem, SheetItems, find_items
 from veridical.feedback.sheets.keeping import write_judged
@@ -25,6 +24,7 @@ from veridical.feedback.sheets.rows import (
 )
 from veridical.feedback.sheets.tables import TableRow, read_table
 from veridical.feedback.sheets.writing import kinds_cell
+from veridical.feedback.texts.line_ends import RestoredCorrection, changes, shown_text
 from veridical.files import hash_file, write_json_atomically
 from veridical.records import (
     Comparison,

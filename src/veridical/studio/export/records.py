@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from veridical.feedback.line_ends import RestoredCorrection, raw_span
+from veridical.feedback.texts.line_ends import RestoredCorrection, raw_span
 from veridical.records import (
     Comparison,
     Correction,

@@ -6,7 +6,7 @@ By words a space more or less makes no difference.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from veridical.feedback.words import find_words
+from veridical.feedback.texts.words import find_words
 
 Span = tuple[int, int]
 

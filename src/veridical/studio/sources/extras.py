@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from veridical.errors import DataError, Fault
-from veridical.feedback.line_ends import shown_text
+from veridical.feedback.texts.line_ends import shown_text
 from veridical.files import read_jsonl_rows
 from veridical.records import KINDS
 from veridical.studio.store.items import NewItem

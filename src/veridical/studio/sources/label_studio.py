@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from veridical.errors import ConfigError, DataError, Fault
-from veridical.feedback.line_ends import shown_text
+from veridical.feedback.texts.line_ends import shown_text
 from veridical.files import read_bytes
 from veridical.progress import log
 from veridical.records import KINDS

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from veridical.errors import DataError, Fault
-from veridical.feedback.line_ends import shown_text
+from veridical.feedback.texts.line_ends import shown_text
 from veridical.files import hash_bytes, write_bytes_atomically
 from veridical.studio.store.database import Database
 from veridical.studio.store.pictures import examine_picture

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from veridical.errors import VeridicalError
-from veridical.feedback.line_ends import changes
+from veridical.feedback.texts.line_ends import changes
 from veridical.records import SegmentKind
 from veridical.studio.tasks.texts import text_fault
 from veridical.validation import findings

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from veridical.feedback.line_ends import changes
+from veridical.feedback.texts.line_ends import changes
 from veridical.studio.lead.gold import gold_feedback
 from veridical.studio.opening import Studio
 from veridical.studio.store.database import now_ms

@@ -1,0 +1,1 @@
+"""Texts that people correct: their words, what two of them share, their line ends."""
