@@ -77,8 +77,10 @@ def test_placeholders_and_end_tokens_as_text_are_refused(vlm):
     placeholder = vlm.tokenizer.convert_ids_to_tokens(vlm.placeholder_token_ids[0])
     for place in range(4):
         texts = list(TALKS[1])
-        texts[place] += placeholder
-        with pytest.raises(ModelError, match="stands for image features"):
+        texts[place] += 2 * placeholder  # one alone may be the marker of the one image
+        with pytest.raises(
+            ModelError, match=r"stands for image features|2 <image> markers|Only user"
+        ):
             encode_conversation(vlm, texts)
     texts = [*TALKS[1][:3], f"Three {vlm.tokenizer.eos_token} cups."]
     with pytest.raises(ModelError, match="end token"):

@@ -191,19 +191,13 @@ def join_answers(
                 f"{prompt.known_image!r} in {FACTS_FILE}. Add them, or train without facts."
             )
         if prompt is not None and settings.images:
-            messages += filter(None, [checks.fault(prompt.image)])
+            messages += filter(None, map(checks.fault, prompt.images))
         bad += [BadRow(file, line, raw, message) for message in messages]
         if not messages and prompt is not None and first is not None and second is not None:
             pairs.append(
-                ComparedPair(comparison, with_absolute_image(prompt, folder), first, second, facts)
+                ComparedPair(comparison, prompt.with_absolute_images(folder), first, second, facts)
             )
     return pairs
-
-
-def with_absolute_image(prompt: Prompt, folder: Path) -> Prompt:
-    """A prompt whose image path holds wherever the program runs."""
-    path = str(folder.absolute() / prompt.image.path)
-    return prompt.model_copy(update={"image": prompt.image.model_copy(update={"path": path})})
 
 
 def _prompt_faults(comparison: Comparison, prompt: Prompt | None) -> list[str]:

@@ -85,7 +85,7 @@ def _faults(marking: Marking, answers: Answers, images: ImageChecks | None) -> l
             " out."
         )
     elif images is not None:
-        messages += filter(None, [images.fault(prompt.image)])
+        messages += filter(None, map(images.fault, prompt.images))
     for name in marking.response_ids:
         response = answers.responses.get(name)
         if response is None:

@@ -8,8 +8,9 @@ from veridical.errors import ConfigError, DataError, Fault
 from veridical.feedback.comparisons import ComparedPair
 from veridical.feedback.segments import check_segments, find_segments
 from veridical.progress import log
-from veridical.records import Comparison, Correction, ImageRef, Pair, Prompt, Response
-from veridical.records.texts import clean_text, placeholder_fault, same_text
+from veridical.records import Asked, Comparison, Correction, ImageRef, Pair, Prompt, Response
+from veridical.records.prompts import asked_fields
+from veridical.records.texts import IMAGE_MARKER, clean_text, placeholder_fault, same_text
 from veridical.seeding import child_random
 
 
@@ -20,14 +21,28 @@ def pair_faults(correction: Correction) -> list[str]:
         for side in ("rejected", "chosen")
         if not getattr(correction, side).strip()
     ]
+    faults += asked_faults(correction)
     faults += [
         fault
-        for side in ("question", "rejected", "chosen")
+        for side in ("rejected", "chosen")
         if (fault := placeholder_fault(getattr(correction, side), side)) is not None
     ]
     if correction.segments:
         faults += check_segments(correction.rejected, correction.chosen, correction.segments)
     return faults
+
+
+def asked_faults(asked: Asked) -> list[str]:
+    """What is wrong with the turns before an answer: empty text, placeholders of a template."""
+    named = {f"turn {n}": text for n, text in enumerate(asked.turns[:-1], start=1)}
+    named["question"] = asked.question
+    faults = [f"`{name}` is empty. Give a text." for name in named if not named[name].strip()]
+    named["system"] = asked.system
+    return faults + [
+        fault
+        for name, text in named.items()
+        if (fault := placeholder_fault(text.replace(IMAGE_MARKER, ""), name)) is not None
+    ]
 
 
 def is_already_right(correction: Correction) -> bool:
@@ -82,13 +97,10 @@ def _pair_of_correction(row: Correction, path: Path | None) -> Pair:
     if not segments:  # given ones have offsets in the texts as they stand
         rejected, chosen = clean_text(rejected), clean_text(chosen)
         segments = find_segments(rejected, chosen)
-    image = row.image
-    if path is not None:
-        image = image.model_copy(update={"path": str(path.absolute().parent / image.path)})
+    asked = row if path is None else row.with_absolute_images(path.parent)
     return Pair(
+        **asked_fields(asked),
         id=row.id,
-        image=image,
-        question=row.question,
         chosen=chosen,
         rejected=rejected,
         segments=segments,
@@ -117,7 +129,7 @@ def preferences_from_corrections(
 
 
 def _preference(pair: Pair, row: Correction) -> ComparedPair:
-    prompt = Prompt(id=row.prompt_id, image=pair.image, question=pair.question, origin=row.origin)
+    prompt = Prompt(**asked_fields(pair), id=row.prompt_id, origin=row.origin)
     chosen, rejected = (
         Response(id=f"{row.id}/{side}", prompt_id=row.prompt_id, text=text, model="")
         for side, text in (("chosen", pair.chosen), ("rejected", pair.rejected))
@@ -146,10 +158,8 @@ def pairs_from_preferences(preferences: Iterable[ComparedPair]) -> list[Pair]:
         chosen, rejected = sides if row.comparison.preferred == "first" else sides[::-1]
         pairs.append(
             Pair(
+                **asked_fields(row.prompt),
                 id=row.comparison.id,
-                image=row.prompt.image,
-                question=row.prompt.question,
-                history=row.prompt.history,
                 chosen=clean_text(chosen.text),
                 rejected=clean_text(rejected.text),
                 source=row.comparison.source,
@@ -161,15 +171,38 @@ def pairs_from_preferences(preferences: Iterable[ComparedPair]) -> list[Pair]:
     return pairs
 
 
-class HasImage(Protocol):
-    """Anything that is about an image."""
+class HasImages(Protocol):
+    """Anything that is about images."""
 
     @property
-    def image(self) -> ImageRef:
-        """The image."""
+    def id(self) -> str:
+        """Unique among its like."""
+
+    @property
+    def images(self) -> Sequence[ImageRef]:
+        """The images: one as a rule, several, or none."""
 
 
-I = TypeVar("I", bound=HasImage)  # noqa: E741 (an item)
+I = TypeVar("I", bound=HasImages)  # noqa: E741 (an item)
+
+
+def image_groups(items: Sequence[HasImages]) -> list[str]:
+    """For each item the name of the images that it is about, or shares through other items."""
+    hash_of = {ref.path: ref.sha256 for item in items for ref in item.images if ref.sha256}
+    parent: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while parent.setdefault(key, key) != key:
+            key = parent[key]
+        return key
+
+    firsts = []
+    for item in items:
+        keys = [ref.sha256 or hash_of.get(ref.path) or ref.path for ref in item.images]
+        roots = sorted({root(key) for key in keys or [f"no image: {item.id}"]})
+        parent |= dict.fromkeys(roots, roots[0])
+        firsts.append(roots[0])
+    return [root(key) for key in firsts]
 
 
 def split_by_image(
@@ -177,8 +210,9 @@ def split_by_image(
 ) -> dict[str, list[I]]:
     """Split items into named parts so that no image is in two of them.
 
-    Which part an image goes to depends on the set of images and the seed, not on the order of the
-    items.
+    Items that share an image with each other, be it through a third one, go to one part; an item
+    without images goes alone. Which part an image goes to depends on the set of images and the
+    seed, not on the order of the items.
 
     Args:
         items: Pairs, corrections, prompts.
@@ -199,8 +233,7 @@ def split_by_image(
         raise ConfigError(
             f"The shares of a split must lie in [0, 1] and sum to 1, got {dict(fractions)}."
         )
-    hash_of = {item.image.path: item.image.sha256 for item in items if item.image.sha256}
-    keys = [item.image.sha256 or hash_of.get(item.image.path) or item.image.path for item in items]
+    keys = image_groups(items)
     images = sorted(set(keys))
     child_random(seed, "split_by_image").shuffle(images)
     part_of: dict[str, str] = {}

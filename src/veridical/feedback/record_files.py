@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from veridical.errors import DataError, Fault
-from veridical.feedback.pairs import pair_faults
+from veridical.feedback.pairs import asked_faults, pair_faults
 from veridical.files import quarantine_rows
 from veridical.progress import track
-from veridical.records import NO_IMAGE, Conversation, Correction, ImageRef, Record, scan_records
+from veridical.records import Asked, Conversation, Correction, Prompt, Record, scan_records
 from veridical.records.image_store import ImageChecks
-from veridical.records.texts import placeholder_fault
+from veridical.records.texts import IMAGE_MARKER, placeholder_fault
 
 R = TypeVar("R", bound=Record)
 
@@ -51,9 +51,8 @@ def checked_rows(
             yield CheckedRow(row.line, row.raw, None, [row.fault or "not a record"])
             continue
         messages = content_faults(row.record)
-        image = getattr(row.record, "image", None)
-        if images and isinstance(image, ImageRef) and image != NO_IMAGE:
-            messages += filter(None, [checks.fault(image)])
+        if images and isinstance(row.record, Asked | Conversation):
+            messages += filter(None, map(checks.fault, row.record.images))
         yield CheckedRow(row.line, row.raw, row.record, messages)
 
 
@@ -181,7 +180,7 @@ def read_conversations(
     path = Path(path)
     rows = checked_rows(path, Conversation, content_faults=turn_faults, outside=outside)
     good = good_records(path, rows, skip_bad=skip_bad, quarantine=quarantine)
-    return [_with_absolute_image(conversation, path.absolute().parent) for conversation in good]
+    return [conversation.with_absolute_images(path.parent) for conversation in good]
 
 
 def turn_faults(conversation: Conversation) -> list[str]:
@@ -191,9 +190,8 @@ def turn_faults(conversation: Conversation) -> list[str]:
         name = f"turn {number} ({turn.role})"
         if not turn.text.strip():
             faults.append(f"{name} is empty. Give a text or leave the row out.")
-        elif (fault := placeholder_fault(turn.text, name)) is not None:
-            blind = " The conversation has no image." if conversation.image is None else ""
-            faults.append(fault + blind)
+        elif (fault := placeholder_fault(turn.text.replace(IMAGE_MARKER, ""), name)) is not None:
+            faults.append(fault)
     return faults
 
 
@@ -204,11 +202,5 @@ def _no_faults(_: Record) -> list[str]:
 _CHECKS: dict[type[Record], Callable[..., list[str]]] = {
     Correction: pair_faults,
     Conversation: turn_faults,
+    Prompt: asked_faults,
 }
-
-
-def _with_absolute_image(conversation: Conversation, folder: Path) -> Conversation:
-    if conversation.image is None:
-        return conversation
-    image = conversation.image.model_copy(update={"path": str(folder / conversation.image.path)})
-    return conversation.model_copy(update={"image": image})

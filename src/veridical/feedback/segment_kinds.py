@@ -143,7 +143,7 @@ def correction_statistics(corrections: Iterable[Correction]) -> CorrectionStatis
         right = is_already_right(row)
         already_right += right
         segments = () if right else row.segments or find_segments(row.rejected, row.chosen)
-        images.add(row.image.sha256 or row.image.path)
+        images.update(ref.identity for ref in row.images)
         sources[row.source] += 1
         per_response[len(segments)] += 1
         kinds.update(segment.kind for segment in segments)

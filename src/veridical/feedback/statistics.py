@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from veridical.feedback.segment_kinds import correction_statistics
-from veridical.records import NO_IMAGE, Comparison, Correction, Prompt, Rating
+from veridical.records import Comparison, Correction, Prompt, Rating
 from veridical.records.folders import Contents
 
 _LONGEST_TRUTH = len("Yes")
@@ -157,10 +157,9 @@ def _summed(
 
 
 def _images(contents: Contents) -> set[str]:
-    refs = [row.image for row in contents.prompts if row.image != NO_IMAGE]
-    refs += [row.image for row in contents.conversations if row.image is not None]
-    refs += [row.image for row in contents.corrections]
-    return {ref.sha256 or ref.path for ref in refs}
+    found = {ref.identity for row in contents.conversations for ref in row.images}
+    asked = (*contents.prompts, *contents.corrections)
+    return found | {ref.identity for row in asked for ref in row.images}
 
 
 def _sorted(sections: dict[str, Counter[str]]) -> dict[str, dict[str, int]]:

@@ -7,6 +7,7 @@ a reward would stop the policy from learning. Here a switch leaves alone what is
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from torch import nn
 
 from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel, unwrap
+from veridical.models.prompts.template import read_template
 
 
 @contextmanager
@@ -101,7 +103,7 @@ def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> 
         if f".{name}." in parameter_name:
             parameter.requires_grad_(requires_grad=False)
     wrapped.train(mode=vlm.model.training)
-    return VisionLanguageModel(wrapped, vlm.processor, vlm.name)
+    return replace(vlm, model=wrapped, template=read_template(str(folder)) or vlm.template)
 
 
 class _AdapterState(NamedTuple):

@@ -7,7 +7,7 @@ score) is checked here, once, so that a model that cannot work fails at the door
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from transformers.utils import logging
 from veridical.errors import MissingPackageError, ModelError
 from veridical.models.architectures.table import unsupported_reason
 from veridical.models.processors import Processor, first_line, load_processor
+from veridical.models.prompts.template import TemplateRecipe, pick_template
 from veridical.plugins import resolve_model
 
 Quantization = Literal["none", "4bit"]
@@ -40,6 +41,8 @@ class VisionLanguageModel:
     """Its processor: image processor, fast tokenizer and chat template."""
     name: str
     """Folder or hub id that it was loaded from, followed by the adapter's if it has one."""
+    template: TemplateRecipe = field(default_factory=TemplateRecipe)
+    """What its chat template is given beside the turns."""
 
     @property
     def tokenizer(self) -> Any:
@@ -103,6 +106,7 @@ def load_model(
     device: str | torch.device = "auto",
     quantization: Quantization = "none",
     trust_remote_code: bool = False,
+    template: TemplateRecipe | None = None,
 ) -> VisionLanguageModel:
     """Load a vision-language model, ready to score (`eval` mode).
 
@@ -117,6 +121,8 @@ def load_model(
         quantization: "4bit" holds the base in NF4 (bitsandbytes, CUDA).
         trust_remote_code: Run code that the model's repository carries. Off unless you have read
             that code.
+        template: System message and options of the chat template; by default those that the model
+            was trained with.
 
     Raises:
         ModelError: It is not a VLM, its architecture is not supported, files or packages are
@@ -155,11 +161,12 @@ def load_model(
     if quantization == "none":
         model.to(target)
     processor = load_processor(name, config, trust_remote_code=trust_remote_code)
+    given = pick_template(template, name, adapter=None if adapter is None else str(adapter))
     if adapter is not None:
         name = f"{name}+{adapter}"
         model = _load_adapter(model, str(adapter), trainable=adapter_trainable)
     model.train(mode=False)
-    loaded = VisionLanguageModel(model, processor, name)
+    loaded = VisionLanguageModel(model, processor, name, given)
     if not loaded.placeholder_token_ids:
         raise ModelError(
             f"`{name}` has no image placeholder token in its config. Veridical needs one."

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from veridical.models.architectures.parts import (
     vision_tower,
 )
 from veridical.models.loading import Model, VisionLanguageModel, unwrap
+from veridical.models.prompts.template import save_template
 
 
 class LoraRecipe(Recipe):
@@ -89,9 +91,7 @@ def add_lora(
         task_type=None,
     )
     if not present:
-        return VisionLanguageModel(
-            get_peft_model(vlm.model, config, adapter_name=name), vlm.processor, vlm.name
-        )
+        return replace(vlm, model=get_peft_model(vlm.model, config, adapter_name=name))
     with use_adapter(vlm.model, None):  # PEFT activates an adapter that it adds
         vlm.model.add_adapter(name, config)
     set_trainable_adapters(vlm.model, {name}, trainable=False)
@@ -101,7 +101,8 @@ def add_lora(
 def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None = None) -> Path:
     """Write an adapter for `PeftModel.from_pretrained` to read.
 
-    The files are adapter_config.json and adapter_model.safetensors.
+    The files are adapter_config.json and adapter_model.safetensors, and next to them what the chat
+    template was given (`prompts.template`).
 
     Args:
         vlm: The model that has it.
@@ -125,7 +126,15 @@ def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None 
             file.replace(folder / file.name)
         shutil.rmtree(folder / chosen)
     (folder / "README.md").unlink(missing_ok=True)  # an empty card that names a local path
+    save_template(vlm.template, folder)
     return folder
+
+
+def save_model(vlm: VisionLanguageModel, folder: Path | str) -> None:
+    """Write a whole model with its processor, and what its chat template was given."""
+    vlm.model.save_pretrained(folder)
+    vlm.processor.save_pretrained(folder)
+    save_template(vlm.template, Path(folder))
 
 
 def set_trainable_adapters(model: Model, names: Collection[str], *, trainable: bool = True) -> None:

@@ -20,6 +20,7 @@ from veridical.records.judgements import (
 )
 from veridical.records.prompts import (
     NO_IMAGE,
+    Asked,
     Conversation,
     Facts,
     ImageRef,
@@ -41,6 +42,7 @@ from veridical.records.storage import ScannedRow, read_records, scan_records, wr
 __all__ = [
     "KINDS",
     "NO_IMAGE",
+    "Asked",
     "BenchmarkScore",
     "Comparison",
     "Conversation",

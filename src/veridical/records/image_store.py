@@ -2,13 +2,22 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from veridical.errors import RowError
 from veridical.files import atomic_path, hash_bytes
-from veridical.records.images import MAX_IMAGE_BYTES, decode_image, recorded_image_fault
+from veridical.records.images import (
+    MAX_IMAGE_BYTES,
+    decode_image,
+    open_image,
+    recorded_image_fault,
+)
 from veridical.records.prompts import ImageRef
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _FIRST_BYTES = {
     b"\xff\xd8\xff": "jpg",
@@ -125,6 +134,11 @@ def _suffix_by_first_bytes(data: bytes) -> str:
         f"no known image format, got {len(data):,} bytes that begin {data[:8]!r}. Replace the file"
         " or leave the row out."
     )
+
+
+def open_images(refs: Sequence[ImageRef]) -> list["Image"]:
+    """Open the images of a record whose paths are absolute, wherever they lie; see `open_image`."""
+    return [open_image(ref, root=Path(ref.path).parent) for ref in refs]
 
 
 class ImageChecks:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from veridical.records.base import Record, Source
-from veridical.records.prompts import ImageRef
+from veridical.records.prompts import Asked
 
 SegmentKind = Literal["object", "position", "number", "attribute", "action", "other"]
 """The kinds of hallucinated segments that RLHF-V (arXiv 2312.00849, section 2) counts."""
@@ -46,18 +46,16 @@ class _Judgement(Record):
     """Time spent on the judgement in seconds, where measured."""
 
 
-class Correction(_Judgement):
+class Correction(Asked, _Judgement):
     """A response and its minimally corrected version, with the segments that changed (RLHF-V).
 
-    Equal texts say that the response was right already: recorded, counted, and not learnt from.
+    A correction file stands alone, so it repeats what was asked. Both texts answer the question,
+    after the earlier turns. Equal texts say that the response was right already: recorded, counted,
+    and not learnt from.
     """
 
     type: Literal["correction"] = "correction"
     """Distinguishes the kinds of judgements."""
-    image: ImageRef
-    """The image of the prompt (a correction file stands alone)."""
-    question: str = Field(min_length=1)
-    """The question of the prompt."""
     rejected: str
     """The response as the model gave it."""
     chosen: str
@@ -132,17 +130,12 @@ class Marking(_Judgement):
     """What is wrong in them; empty where nothing is."""
 
 
-class Pair(Record):
-    """Two responses to one prompt, one of them preferred: what preference training reads."""
+class Pair(Asked):
+    """Two responses to one prompt, one of them preferred: what preference training reads.
 
-    id: str
-    """Id of the judgement that it was made of."""
-    image: ImageRef
-    """The image asked about."""
-    question: str
-    """What was asked."""
-    history: tuple[tuple[str, str], ...] = ()
-    """Earlier turns of the conversation, oldest first: question and answer."""
+    Its id is that of the judgement that it was made of.
+    """
+
     chosen: str
     """The preferred response."""
     rejected: str

@@ -1,11 +1,19 @@
-"""Prompts, responses, facts and conversations: what was asked, what was said, what is true."""
+"""Prompts, responses, facts and conversations: what was asked, what was said, what is true.
 
-from pathlib import PurePath
-from typing import Literal, Self
+A prompt is a conversation up to the question that is to be answered: a system message, earlier
+turns, the question. **Where its pictures stand:** before the first user turn, in order; unless user
+turns hold the marker `<image>`: then each marker is the place of one picture, in order, and there
+are as many markers as pictures. System messages and answers hold no marker.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from veridical.records.base import Record, Source
+from veridical.records.texts import IMAGE_MARKER, marker_fault
 
 
 class ImageRef(Record):
@@ -17,22 +25,96 @@ class ImageRef(Record):
     sha256: str | None = None
     """Hash of the file's bytes, where known; a mismatch is a fault."""
 
+    @property
+    def identity(self) -> str:
+        """What tells the image from others: its hash, or its path where that is not known."""
+        return self.sha256 or self.path
+
+    def in_folder(self, folder: Path) -> "ImageRef":
+        """The same image, its path made absolute from the folder that it is relative to."""
+        return self.model_copy(update={"path": str(folder.absolute() / self.path)})
+
 
 NO_IMAGE = ImageRef(path="")
 """What stands in a prompt that is asked without an image, as HallusionBench asks some of its
 questions."""
 
 
-class Prompt(Record):
-    """One question about one image."""
+class Asked(Record):
+    """What is asked: the pictures, the system message, earlier turns and the question."""
 
     id: str
     """Unique in its file."""
     image: ImageRef
-    """The image asked about; one with an empty path (`NO_IMAGE`) where the question is asked
-    without any."""
+    """The image asked about, the first one if there are several; one with an empty path
+    (`NO_IMAGE`) where the question is asked without any."""
     question: str = Field(min_length=1)
-    """What is asked, without chat template and without image placeholder."""
+    """What is asked, without chat template; the marker `<image>` stands where a picture goes if
+    that is not before the first turn."""
+    history: tuple[tuple[str, str], ...] = ()
+    """Earlier turns of the conversation, oldest first: what was asked, what was answered."""
+    more_images: tuple[ImageRef, ...] = ()
+    """Further images, in order."""
+    system: str = ""
+    """The system message; empty: the recipe's, or what the chat template says by itself."""
+
+    @property
+    def images(self) -> tuple[ImageRef, ...]:
+        """All images in order; empty where the question is asked without any."""
+        return (*(() if self.image == NO_IMAGE else (self.image,)), *self.more_images)
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """What user and assistant say in turn, up to the question."""
+        return (*(text for exchange in self.history for text in exchange), self.question)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Every text, the system message too, without the markers of pictures."""
+        return (self.system, *(text.replace(IMAGE_MARKER, "") for text in self.turns))
+
+    def with_images(self, images: Sequence[ImageRef]) -> Self:
+        """The same, about other images: none, one or several."""
+        first, *more = images or (NO_IMAGE,)
+        return self.model_copy(update={"image": first, "more_images": tuple(more)})
+
+    def with_absolute_images(self, folder: Path) -> Self:
+        """The same, with paths of images that hold wherever the program runs."""
+        return self.with_images([ref.in_folder(folder) for ref in self.images])
+
+    @model_validator(mode="after")
+    def _markers_are_as_many_as_images(self) -> Self:
+        check_pictures(self.image, self.more_images, self.turns, self.system)
+        return self
+
+
+def check_pictures(
+    image: ImageRef | None,
+    more_images: Sequence[ImageRef],
+    turns: Sequence[str],
+    system: str,
+) -> None:
+    """Hold a record's pictures against the markers in what user and assistant say in turn.
+
+    Raises:
+        ValueError: Further images without a first one, or markers that are not as many.
+    """
+    if more_images and (image in (None, NO_IMAGE) or NO_IMAGE in more_images):
+        raise ValueError("`more_images` follow a first `image`, and none of them has an empty path")
+    count = len(more_images) + (image not in (None, NO_IMAGE))
+    fault = marker_fault(turns, count, system=system)
+    if fault is not None:
+        raise ValueError(fault)
+
+
+def asked_fields(asked: Asked) -> dict[str, Any]:
+    """What is asked, as fields of another record that asks the same."""
+    return {name: getattr(asked, name) for name in Asked.model_fields if name != "id"}
+
+
+class Prompt(Asked):
+    """One question, about one image as a rule."""
+
     task: str = "description"
     """What kind of question: description, yes_no, multiple_choice, counting, attribute, comparison
     …"""
@@ -42,8 +124,6 @@ class Prompt(Record):
     image_id: str | None = None
     """The name under which facts know the image; None: the stem of the image's path, see
     `known_image`."""
-    history: tuple[tuple[str, str], ...] = ()
-    """Earlier turns of the conversation, oldest first: what was asked, what was answered."""
     length_bonus: float | None = None
     """What the length rule's reward is multiplied with for this prompt; None: 1. LLaVA-RLHF: 1, or
     below 0 where long answers are wanted."""
@@ -95,22 +175,53 @@ class Turn(Record):
     role: Literal["user", "assistant"]
     """Who speaks."""
     text: str
-    """What is said, without chat template and without image placeholder."""
+    """What is said, without chat template; in a user's turn the marker `<image>` stands where a
+    picture goes if that is not before the first turn."""
 
 
 class Conversation(Record):
-    """Questions about one image and the answers to them."""
+    """Questions, about one image as a rule, and the answers to them."""
 
     id: str
     """Unique in its file."""
     image: ImageRef | None = None
-    """The image, which stands before the first question; None for a conversation about no image."""
+    """The image, the first one if there are several; None for a conversation about no image."""
     turns: tuple[Turn, ...] = Field(min_length=2)
     """The turns in order; they begin with the user, alternate, and end with the assistant."""
     source: Source
     """Who wrote the answers: human, simulated or model."""
     origin: str = ""
     """Where the conversation comes from: data set, model that answered."""
+    more_images: tuple[ImageRef, ...] = ()
+    """Further images, in order."""
+    system: str = ""
+    """The system message; empty: the recipe's, or what the chat template says by itself."""
+
+    @property
+    def images(self) -> tuple[ImageRef, ...]:
+        """All images in order."""
+        return (*(() if self.image is None else (self.image,)), *self.more_images)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What is said, turn by turn."""
+        return tuple(turn.text for turn in self.turns)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Every text, the system message too, without the markers of pictures."""
+        texts = self.texts
+        asked = {n: text.replace(IMAGE_MARKER, "") for n, text in enumerate(texts) if n % 2 == 0}
+        return (self.system, *(asked.get(n, text) for n, text in enumerate(texts)))
+
+    def with_images(self, images: Sequence[ImageRef]) -> Self:
+        """The same, about other images: none, one or several."""
+        first, *more = images or (None,)
+        return self.model_copy(update={"image": first, "more_images": tuple(more)})
+
+    def with_absolute_images(self, folder: Path) -> Self:
+        """The same, with paths of images that hold wherever the program runs."""
+        return self.with_images([ref.in_folder(folder) for ref in self.images])
 
     @model_validator(mode="after")
     def _turns_alternate(self) -> Self:
@@ -121,4 +232,5 @@ class Conversation(Record):
                 "turns must alternate, begin with the user and end with the assistant, got"
                 f" {', '.join(roles)}"
             )
+        check_pictures(self.image, self.more_images, self.texts, self.system)
         return self

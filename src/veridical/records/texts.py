@@ -1,7 +1,11 @@
 """Texts of prompts and responses: what is wrong with one, and when two say the same."""
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
+
+IMAGE_MARKER: Final = "<image>"
+"""What stands in a user's turn of a record where a picture goes; see `records.prompts`."""
 
 PLACEHOLDERS: Final = (
     "<image>",
@@ -15,7 +19,8 @@ PLACEHOLDERS: Final = (
     "<IMG_CONTEXT>",
     "<|image_1|>",
 )
-"""What models put where the image goes. Records have none: the chat template sets it."""
+"""What models put where the image goes. The chat template sets it; records have `IMAGE_MARKER`,
+in user turns alone."""
 _WITH_ANOTHER = ("<|vision_start|>", "<|vision_end|>", "<end_of_image>")
 
 MAX_TEXT_CHARACTERS = 1_000_000
@@ -68,6 +73,42 @@ def placeholder_fault(text: str, name: str) -> str | None:
     if found is None:
         return None
     return f"`{name}` holds the image placeholder {found!r}, which stands for a picture. Remove it."
+
+
+def marker_fault(turns: Sequence[str], images: int, *, system: str = "") -> str | None:
+    """Say in what a record's markers do not fit its images; None if they do.
+
+    Args:
+        turns: What user and assistant say in turn, the user first.
+        images: How many images there are.
+        system: The system message.
+    """
+    for number, text in enumerate((system, *turns)):
+        name = "the system message" if not number else f"turn {number}"
+        if number % 2 == 0 and IMAGE_MARKER in text:
+            return (
+                f"{name} holds the marker {IMAGE_MARKER}, which stands for a picture, and only user"
+                " turns show pictures: move it or take it out"
+            )
+    markers = sum(text.count(IMAGE_MARKER) for text in turns[::2])
+    if markers in (0, images):
+        return None
+    return (
+        f"{markers} {IMAGE_MARKER} markers in the user turns for {images} images: give one for each"
+        " image where it stands, or none if all stand before the first turn"
+    )
+
+
+def count_shown_images(turns: Sequence[str], images: int, *, first: int) -> int:
+    """How many of a conversation's images its first turns show.
+
+    Args:
+        turns: What user and assistant say in turn, the user first.
+        images: How many images the conversation has.
+        first: How many turns count.
+    """
+    markers = [text.count(IMAGE_MARKER) for text in turns[::2]]
+    return sum(markers[: (first + 1) // 2]) if any(markers) else images
 
 
 def count_images(text: str) -> int:

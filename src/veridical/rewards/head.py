@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from veridical.errors import ModelError, StorageError
 from veridical.files import atomic_path, write_json_atomically
 from veridical.models.loading import VisionLanguageModel, unwrap
-from veridical.models.lora import save_lora
+from veridical.models.lora import save_lora, save_model
 from veridical.rewards.card import CARD_FILE, Pooling, RewardCard
 
 HEAD_FILE = "head.safetensors"
@@ -88,8 +88,7 @@ def write_reward_model(
         if card.weights == "adapter":
             save_lora(vlm, folder / "adapter", name=adapter)
         else:
-            vlm.model.save_pretrained(folder / "model")
-            vlm.processor.save_pretrained(folder / "model")
+            save_model(vlm, folder / "model")
         with atomic_path(folder / HEAD_FILE) as temporary:
             state = {name: value.detach().cpu() for name, value in head.state_dict().items()}
             save_file(state, temporary)

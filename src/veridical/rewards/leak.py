@@ -89,11 +89,14 @@ def _partners(queries: Sequence[RewardQuery], seed: int) -> list[RewardQuery]:
         candidates = (
             queries[order[(place[number] + step) % len(order)]] for step in range(1, len(order))
         )
-        partners.append(
-            next((other for other in candidates if _image(other) != _image(query)), query)
-        )
+        partners.append(next((other for other in candidates if _fits(other, query)), query))
     return partners
 
 
-def _image(query: RewardQuery) -> object:
-    return id(query.image) if isinstance(query.image, Image.Image) else query.image.path
+def _fits(other: RewardQuery, query: RewardQuery) -> bool:
+    """Whether a query is about other images, as many."""
+    return len(other.images) == len(query.images) and _images(other) != _images(query)
+
+
+def _images(query: RewardQuery) -> list[object]:
+    return [id(one) if isinstance(one, Image.Image) else one.path for one in query.images]

@@ -155,10 +155,11 @@ class LearnedReward:
                 f" {prompt.known_image!r}, and the reward model reads facts. Add them, or let it do"
                 ' without: data.missing_facts = "without".'
             )
-        image = self._image_of(prompt) if self._image_of is not None else prompt.image
-        if not isinstance(image, Image.Image) and not Path(image.path).is_absolute():
+        image = self._image_of(prompt) if self._image_of is not None else prompt.images
+        relative = [ref.path for ref in prompt.images if not Path(ref.path).is_absolute()]
+        if relative and self._image_of is None:
             raise ModelError(
-                f"The image of prompt {prompt.id!r} has the relative path {image.path!r}, which"
+                f"The image of prompt {prompt.id!r} has the relative path {relative[0]!r}, which"
                 " depends on the working folder. Read prompts with a function that makes paths"
                 " absolute, or give image_of."
             )
@@ -170,6 +171,7 @@ class LearnedReward:
             finished=tuple(candidate.finished for candidate in candidates),
             history=prompt.history,
             name=prompt.id,
+            system=prompt.system,
         )
 
     def _count_missing(self, prompt: Prompt, candidates: int) -> None:

@@ -22,6 +22,7 @@ from veridical.models.prompts.encoding import (
     EncodedPrompt,
     PromptTensors,
     encode_separately,
+    image_keys,
     release_pixels,
     stack_prompts,
 )
@@ -29,9 +30,15 @@ from veridical.models.prompts.rendering import render_turns, response_frame
 from veridical.models.prompts.responses import encode_responses, tokenize_after
 from veridical.records import Facts, ImageRef
 from veridical.records.images import open_image
-from veridical.rewards.template import RewardTemplate, Shown
+from veridical.records.texts import IMAGE_MARKER
+from veridical.rewards.template import FilledTemplate, RewardTemplate
 
 _MARKER = "VERIDICAL-RESPONSE"
+
+Picture = Image.Image | ImageRef
+"""An image, or its file."""
+Shown = Picture | tuple[Picture, ...]
+"""What a query is about."""
 
 
 class RewardQuery(NamedTuple):
@@ -39,8 +46,9 @@ class RewardQuery(NamedTuple):
 
     question: str
     """What was asked."""
-    image: Image.Image | ImageRef
-    """The image, or its file (an absolute path, or one relative to the working folder)."""
+    image: Shown
+    """The image, several in order, or none (an empty tuple); each as it is, or its file (an
+    absolute path, or one relative to the working folder)."""
     responses: tuple[str, ...]
     """K responses."""
     facts: tuple[Facts, ...] = ()
@@ -51,6 +59,13 @@ class RewardQuery(NamedTuple):
     """Earlier turns: what was asked, what was answered."""
     name: str = ""
     """What to call it in errors: the prompt's id."""
+    system: str = ""
+    """The system message; empty: that of the model's template settings."""
+
+    @property
+    def images(self) -> tuple[Picture, ...]:
+        """The images in order."""
+        return self.image if isinstance(self.image, tuple) else (self.image,)
 
 
 class EncodedQuery(NamedTuple):
@@ -112,10 +127,10 @@ def encode_queries(
     frames = [
         _frame(vlm, template, query, texts) for query, texts in zip(queries, shown, strict=True)
     ]
-    images = [_opened(query.image) for query in queries]
+    images = [_opened(query.images) for query in queries]
     heads = [frame.head for frame in frames]
     read = [
-        partial(_encode_again, vlm, head, query.image)
+        partial(_encode_again, vlm, head, query.images)
         for head, query in zip(heads, queries, strict=True)
     ]
     prompts = release_pixels(
@@ -139,9 +154,8 @@ def collate_queries(rows: Sequence[EncodedQuery], *, pad_token_id: int) -> Rewar
         for k, length in enumerate(row.response_lengths):
             own[b, k, length:] = False
     prompt = stack_prompts([row.prompt.prompt for row in rows], pad_token_id=pad_token_id)
-    keys = [row.prompt.image_key for row in rows if row.prompt.image_key is not None]
     return RewardBatch(
-        BranchBatch(prompt, ids, mask), own, keys if len(keys) == len(rows) else None
+        BranchBatch(prompt, ids, mask), own, image_keys([row.prompt for row in rows])
     )
 
 
@@ -155,35 +169,41 @@ class _Frame(NamedTuple):
 
 
 def _frame(
-    vlm: VisionLanguageModel, template: RewardTemplate, query: RewardQuery, shown: Shown
+    vlm: VisionLanguageModel, template: RewardTemplate, query: RewardQuery, shown: FilledTemplate
 ) -> _Frame:
     if not query.responses or len(query.finished) not in (0, len(query.responses)):
         raise ModelError(
             f"Query {query.name!r} needs responses, and `finished` for all of them or none, got"
             f" {len(query.responses)} and {len(query.finished)}."
         )
-    before = [*(text for turn in query.history for text in turn), shown.before]
-    if template.layout == "quote":
-        quoted = render_turns(
-            vlm, [*before[:-1], f"{shown.before} {_MARKER} {shown.after}".rstrip()]
+    stated = [text for item in query.facts for text in item.texts if IMAGE_MARKER in text]
+    if stated:
+        raise ModelError(
+            f"A fact of query {query.name!r} holds {IMAGE_MARKER!r}, which stands for a picture:"
+            f" {stated[0][:80]!r}. Remove it from the fact."
         )
+    before = [*(text for turn in query.history for text in turn), shown.before]
+    render = partial(render_turns, vlm, num_images=len(query.images), system=query.system)
+    if template.layout == "quote":
+        quoted = render([*before[:-1], f"{shown.before} {_MARKER} {shown.after}".rstrip()])
         head, _, tail = quoted.partition(f" {_MARKER}")
         return _Frame(head, shown.before.split()[-1], _with_verdict(vlm, tail, template))
-    head = render_turns(vlm, before)
+    head = render(before)
     if not shown.after:
         return _Frame(head, "", "")
-    asked = render_turns(vlm, [*before, _MARKER, shown.after])
+    asked = render([*before, _MARKER, shown.after])
     return _Frame(head, "", _with_verdict(vlm, asked.partition(_MARKER)[2], template))
 
 
-def _opened(image: Image.Image | ImageRef) -> Image.Image:
-    return open_image(image, root=Path(image.path).parent) if isinstance(image, ImageRef) else image
+def _opened(images: Sequence[Picture]) -> list[Image.Image]:
+    return [
+        open_image(one, root=Path(one.path).parent) if isinstance(one, ImageRef) else one
+        for one in images
+    ]
 
 
-def _encode_again(
-    vlm: VisionLanguageModel, head: str, image: Image.Image | ImageRef
-) -> PromptTensors:
-    (prompt,) = encode_separately(vlm, [head], [_opened(image)])
+def _encode_again(vlm: VisionLanguageModel, head: str, images: Sequence[Picture]) -> PromptTensors:
+    (prompt,) = encode_separately(vlm, [head], [_opened(images)])
     return prompt
 
 

@@ -160,7 +160,7 @@ class RewardTemplate(Recipe):
             if item.kind in kinds and any(text.strip() for text in item.texts)
         )
 
-    def show(self, question: str, facts: Sequence[Facts]) -> "Shown":
+    def show(self, question: str, facts: Sequence[Facts]) -> "FilledTemplate":
         """Fill the slots for one prompt.
 
         Args:
@@ -172,7 +172,7 @@ class RewardTemplate(Recipe):
             self.before, stated if self.facts_position == "before" else "", question=question
         )
         after = self._fill(self.after, stated if self.facts_position == "after" else "")
-        return Shown(before.strip(), after.strip())
+        return FilledTemplate(before.strip(), after.strip())
 
     def _fill(self, text: str, stated: str, *, question: str = "") -> str:
         dimensions = "".join(
@@ -189,7 +189,7 @@ class RewardTemplate(Recipe):
         return _fill(text, {"facts": stated, "dimensions": dimensions, "question": question})
 
 
-class Shown(NamedTuple):
+class FilledTemplate(NamedTuple):
     """A template's texts for one prompt."""
 
     before: str

@@ -100,7 +100,7 @@ def test_a_photo_is_turned_upright_as_its_camera_says(vlm, pairs, tmp_path):
     turned = pairs[0].model_copy(update={"image": ImageRef(path=str(path))})
     (first,), _ = encode(vlm, [pairs[0]])
     (second,), _ = encode(vlm, [turned])
-    assert first.image_key == second.image_key
+    assert first.image_keys == second.image_keys
     assert first.prompt.keys() == second.prompt.keys()
     assert all(torch.equal(first.prompt[name], second.prompt[name]) for name in first.prompt)
 

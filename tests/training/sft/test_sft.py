@@ -304,11 +304,8 @@ def test_bad_rows_are_told_all_at_once_or_put_aside(make_recipe, tmp_path, tiny_
 
 
 def test_texts_with_the_models_own_tokens_are_told_with_their_line(make_recipe, tmp_path):
-    evil = talk(
-        0,
-        id="evil",
-        turns=(Turn(role="user", text="What?"), Turn(role="assistant", text="A <image> cat.")),
-    )
+    said = (Turn(role="user", text="What?"), Turn(role="assistant", text="A <image> cat."))
+    evil = talk(0, id="evil").model_copy(update={"turns": said})
     path = write_conversations(tmp_path / "data", count=4, rows=[evil])
     with pytest.raises(DataError, match=r"conversations.jsonl:6: .*<image>"):
         train_sft(make_recipe(data={"conversations": str(path)}), tmp_path / "run")

@@ -1,5 +1,6 @@
 """Checks of what a model leaves on disk, and of training it."""
 
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 
 import torch
@@ -41,7 +42,7 @@ def saved(vlm: VisionLanguageModel) -> Found:
             video = isinstance(getattr(vlm.processor, "video_processor", None), VideoSettings)
             again = load_processor(folder, config, trust_remote_code=False)
             by = "without its video part, which needs torchvision" if video else "load_model"
-    other = VisionLanguageModel(vlm.model, again, vlm.name)
+    other = replace(vlm, processor=again)
     text = render_turns(vlm, QUESTIONS[:1])
     ours, theirs = (encode_separately(v, [text], PICTURES[:1])[0] for v in (vlm, other))
     same = all(torch.equal(ours[key], theirs[key]) for key in ours)

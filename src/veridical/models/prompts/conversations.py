@@ -1,6 +1,6 @@
 """Conversations of several turns as one prompt and one long response.
 
-After the first question's generation prompt follow, token for token,
+After a prompt, as a rule the first question's, follow, token for token,
 
     answer 1 · end | what the template puts between, question 2, generation prompt | answer 2 · end
     | …
@@ -13,18 +13,20 @@ never to stop.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.rendering import render_turns, response_frame
 from veridical.models.prompts.responses import encode_responses, tokenize
+from veridical.records.texts import IMAGE_MARKER, count_shown_images
 
 _MARKER = "VERIDICAL-ANSWER"
 
 
 class EncodedConversation(NamedTuple):
-    """What follows a conversation's first question."""
+    """What follows a conversation's prompt."""
 
     ids: list[int]
     """Token ids of answers, their ends, and the questions between them."""
@@ -34,24 +36,76 @@ class EncodedConversation(NamedTuple):
     """Whether `max_tokens` cut it off."""
 
 
+def find_stretches(
+    vlm: VisionLanguageModel, texts: Sequence[str], *, num_images: int = 1, system: str = ""
+) -> list[tuple[int, int]]:
+    """Split a conversation into stretches, each a prompt and one long response.
+
+    One stretch is enough as a rule. A new one begins where a later question shows an image, since
+    images stand in prompts; and with every answer where the template shows earlier answers
+    otherwise than it generates them (Qwen3's leaves out what was thought).
+
+    Args:
+        vlm: The model whose template counts.
+        texts: What user and assistant say in turn; the user begins, the assistant ends.
+        num_images: How many images the conversation has.
+        system: The system message.
+
+    Returns:
+        For each stretch how many turns its prompt holds, and how many it holds in all.
+    """
+    starts = [1, *(n + 1 for n in range(2, len(texts), 2) if IMAGE_MARKER in texts[n])]
+    if len(starts) < len(texts) // 2 and not _continues(vlm, texts, num_images, system):
+        starts = list(range(1, len(texts), 2))
+    return list(zip(starts, [start - 1 for start in starts[1:]] + [len(texts)], strict=True))
+
+
+def _continues(
+    vlm: VisionLanguageModel, texts: Sequence[str], num_images: int, system: str
+) -> bool:
+    """Whether every answer stands in the whole conversation as it does after its own prompt."""
+    frame = response_frame(vlm)
+    render = partial(render_turns, vlm, num_images=num_images, system=system)
+    marked = [_MARKER if number % 2 else text for number, text in enumerate(texts)]
+    parts = render(marked, generate=False).split(_MARKER)
+    shown = count_shown_images(texts, num_images, first=1)
+    first = render_turns(vlm, texts[:1], num_images=shown, system=system)
+    return parts[0] == first + frame.separator and all(
+        part.endswith(frame.anchor + frame.separator) for part in parts[1:-1]
+    )
+
+
 def encode_conversation(
-    vlm: VisionLanguageModel, texts: Sequence[str], *, max_tokens: int | None = None
+    vlm: VisionLanguageModel,
+    texts: Sequence[str],
+    *,
+    asked: int = 1,
+    num_images: int = 1,
+    system: str = "",
+    max_tokens: int | None = None,
 ) -> EncodedConversation:
-    """Tokenize a conversation as it stands after its first question.
+    """Tokenize a conversation as it stands after its prompt.
 
     Args:
         vlm: The model whose template and tokenizer count.
         texts: What user and assistant say in turn; the user begins, the assistant ends.
+        asked: How many turns the prompt holds; see `find_stretches`.
+        num_images: How many images these turns show.
+        system: The system message.
         max_tokens: Longest result; what is longer is cut, and ends with an answer's token.
 
     Raises:
         ModelError: A text holds a placeholder, or an answer an end token; or the template leaves
             answers out.
     """
-    questions, answers = texts[2::2], texts[1::2]
+    questions, answers = texts[asked + 1 :: 2], texts[asked::2]
     frame = response_frame(vlm)
     rendered = render_turns(
-        vlm, [_MARKER if number % 2 else text for number, text in enumerate(texts)], generate=False
+        vlm,
+        [_MARKER if number % 2 and number >= asked else text for number, text in enumerate(texts)],
+        generate=False,
+        num_images=num_images,
+        system=system,
     )
     parts = rendered.split(_MARKER)
     if len(parts) != len(answers) + 1:

@@ -6,8 +6,9 @@ every prompt is encoded alone; a batch is then the prompts' tensors padded and c
 is what a processor does with several prompts at once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from PIL import Image
@@ -20,6 +21,7 @@ from veridical.models.loading import VisionLanguageModel
 from veridical.models.processors import first_line
 from veridical.models.prompts.on_demand import PromptOnDemand, large_bytes
 from veridical.models.prompts.rendering import History, reject_placeholders, render_turns
+from veridical.records.texts import IMAGE_MARKER
 
 Images = Image.Image | Sequence[Image.Image] | None
 """What a prompt is about: an image, several in order, or none."""
@@ -34,8 +36,21 @@ class EncodedPrompt(NamedTuple):
     prompt: Mapping[str, Tensor]
     """A batch of one, not padded. Pixels are left out if the image's features are kept, and read
     again on demand if there are many."""
-    image_key: str | None
-    """Key of the image's features in the `FeatureCache`; None if they are not kept."""
+    image_keys: tuple[str, ...] = ()
+    """Keys of the images' features in the `FeatureCache`; empty if they are not kept."""
+
+
+class HasImageKeys(Protocol):
+    """Anything whose images' features may be kept."""
+
+    @property
+    def image_keys(self) -> tuple[str, ...]:
+        """Keys of its images' features; empty if they are not kept."""
+
+
+def image_keys(rows: Iterable[HasImageKeys]) -> list[str] | None:
+    """Keys of the features of a batch's images, in their order; None if they are not kept."""
+    return [key for row in rows for key in row.image_keys] or None
 
 
 def encode_prompts(
@@ -44,14 +59,17 @@ def encode_prompts(
     images: Sequence[Images],
     *,
     histories: Sequence[History] | None = None,
+    systems: Sequence[str] | None = None,
 ) -> PromptTensors:
-    """Lay out one prompt per question, images first, padded on the left so that all end together.
+    """Lay out one prompt per question, padded on the left so that all end together.
 
     Args:
         vlm: The model to lay them out for.
         questions: B questions, without template and placeholders.
-        images: The image or images of each question; None where it is asked without one.
-        histories: The turns before each question; the images then stand in the first of them.
+        images: The image or images of each question; None where it is asked without one. They stand
+            before the first turn, or at the markers of user turns (see `records.prompts`).
+        histories: The turns before each question.
+        systems: System messages; empty ones take that of the model's template settings.
 
     Returns:
         Every tensor that the processor gives, on the CPU.
@@ -66,14 +84,19 @@ def encode_prompts(
             f"One image per question is needed, got {len(questions)} questions and {len(images)}"
             " images."
         )
-    reject_placeholders(vlm, questions, what="Question")
+    systems = systems if systems is not None else [""] * len(questions)
+    bare = [question.replace(IMAGE_MARKER, "") for question in questions]
+    reject_placeholders(vlm, bare, what="Question")
     texts = [
         render_turns(
             vlm,
             [*(text for turn in history for text in turn), question],
             num_images=len(_as_list(shown)),
+            system=system,
         )
-        for question, history, shown in zip(questions, histories, images, strict=True)
+        for question, history, shown, system in zip(
+            questions, histories, images, systems, strict=True
+        )
     ]
     return encode_rendered(vlm, texts, images)
 
@@ -126,16 +149,15 @@ def release_pixels(
     """
     shown = [prompt for prompt in prompts if "pixel_values" in prompt]
     if features is None or not shown:
-        return [EncodedPrompt(prompt, None) for prompt in prompts]
+        return [EncodedPrompt(prompt) for prompt in prompts]
     if features.unavailable_reason() is not None:
         if read is None:
-            return [EncodedPrompt(prompt, None) for prompt in prompts]
+            return [EncodedPrompt(prompt) for prompt in prompts]
         return [
             EncodedPrompt(
                 prompt
                 if features.keep_pixels(large_bytes(prompt))
-                else PromptOnDemand(prompt, again),
-                None,
+                else PromptOnDemand(prompt, again)
             )
             for prompt, again in zip(prompts, read, strict=True)
         ]
@@ -144,10 +166,11 @@ def release_pixels(
     )
     return [
         EncodedPrompt(
-            {name: value for name, value in prompt.items() if name != "pixel_values"}, next(keys)
+            {name: value for name, value in prompt.items() if name != "pixel_values"},
+            tuple(islice(keys, len(prompt["pixel_values"]))),
         )
         if "pixel_values" in prompt
-        else EncodedPrompt(prompt, None)
+        else EncodedPrompt(prompt)
         for prompt in prompts
     ]
 

@@ -12,6 +12,7 @@ from jinja2 import TemplateError
 from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.processors import first_line
+from veridical.records.texts import IMAGE_MARKER, marker_fault
 
 MARKER = "VERIDICAL-RESPONSE"
 """Stands for a response when a template is asked what it puts around one."""
@@ -37,26 +38,46 @@ class ResponseFrame(NamedTuple):
 
 
 def render_turns(
-    vlm: VisionLanguageModel, texts: Sequence[str], *, generate: bool = True, num_images: int = 1
+    vlm: VisionLanguageModel,
+    texts: Sequence[str],
+    *,
+    generate: bool = True,
+    num_images: int = 1,
+    system: str = "",
 ) -> str:
-    """Render a conversation, its images before the first text.
+    """Render a conversation, its images before the first text or where user texts have markers.
 
     Args:
         vlm: The model whose template counts.
-        texts: What user and assistant say in turn, the user first.
+        texts: What user and assistant say in turn, the user first; those of the user may hold
+            markers, see `records.prompts`.
         generate: End with what precedes the assistant's next turn.
         num_images: How many images it is about.
+        system: The system message; empty: that of the model's template settings.
 
     Raises:
-        ModelError: A text holds a placeholder, or the template fails.
+        ModelError: A text holds a placeholder, markers are not as many as images, or the template
+            fails or leaves out the system message.
     """
-    reject_placeholders(vlm, texts, what="Turn")
-    roles = ("user", "assistant")
-    messages = [
-        _message(roles[n % 2], text, num_images=num_images if n == 0 else 0)
-        for n, text in enumerate(texts)
-    ]
-    return _render(vlm, messages, generate=generate)
+    fault = marker_fault(texts, num_images)
+    if fault is not None:
+        raise ModelError(f"A prompt has {fault}.")
+    placed = any(IMAGE_MARKER in text for text in texts[::2])
+    pieces = [text.split(IMAGE_MARKER) for text in texts]
+    reject_placeholders(vlm, [piece for turn in pieces for piece in turn], what="Turn")
+    if not placed:
+        pieces[0] = [*("" for _ in range(num_images)), texts[0]]
+    messages = [_message(("user", "assistant")[n % 2], *turn) for n, turn in enumerate(pieces)]
+    said = system or vlm.template.system
+    if said:
+        messages.insert(0, _message("system", said))
+    rendered = _render(vlm, messages, generate=generate)
+    if said.strip() not in rendered:
+        raise ModelError(
+            f"The chat template of `{vlm.name}` leaves out the system message {said[:60]!r}. Put"
+            " it into the question, or fix the template."
+        )
+    return rendered
 
 
 def response_frame(vlm: VisionLanguageModel) -> ResponseFrame:
@@ -65,7 +86,7 @@ def response_frame(vlm: VisionLanguageModel) -> ResponseFrame:
     Raises:
         ModelError: The template leaves responses out, or nothing ends them.
     """
-    question = _message("user", "Q", num_images=1)
+    question = _message("user", "", "Q")
     plain = _render(vlm, [question], generate=False)
     asked = _render(vlm, [question], generate=True)
     answered = _render(vlm, [question, _message("assistant", MARKER)], generate=False)
@@ -103,14 +124,18 @@ def reject_placeholders(vlm: VisionLanguageModel, texts: Sequence[str], *, what:
             )
 
 
-def _message(role: str, text: str, *, num_images: int = 0) -> dict[str, Any]:
-    images = [{"type": "image"}] * num_images
-    return {"role": role, "content": [*images, {"type": "text", "text": text}]}
+def _message(role: str, *pieces: str) -> dict[str, Any]:
+    """A turn of texts with an image between each two of them; empty texts are left out."""
+    parts: list[dict[str, Any]] = []
+    for number, piece in enumerate(pieces):
+        parts += [{"type": "image"}] if number else []
+        parts += [{"type": "text", "text": piece}] if piece else []
+    return {"role": role, "content": parts or [{"type": "text", "text": ""}]}
 
 
 def _render(vlm: VisionLanguageModel, conversation: list[dict[str, Any]], *, generate: bool) -> str:
     owner = vlm.processor if getattr(vlm.processor, "chat_template", None) else vlm.tokenizer
-    options = {"add_generation_prompt": generate, "tokenize": False}
+    options = {**vlm.template.options, "add_generation_prompt": generate, "tokenize": False}
     try:
         return str(owner.apply_chat_template(conversation, **options))
     except (TemplateError, TypeError, ValueError, AttributeError) as error:

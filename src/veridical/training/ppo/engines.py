@@ -12,7 +12,7 @@ import torch
 
 from veridical.models.decoding.decoder import Decoder
 from veridical.models.generation import generate_tokens
-from veridical.models.prompts.encoding import EncodedPrompt, stack_prompts
+from veridical.models.prompts.encoding import EncodedPrompt, image_keys, stack_prompts
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles
 from veridical.training.ppo.sections import RolloutSection
@@ -106,12 +106,6 @@ class HfEngine:
             return ids
         end = next((place for place, token in enumerate(ids) if token in self._cuts), len(ids) - 1)
         return ids[: end + 1]
-
-
-def image_keys(prompts: Sequence[EncodedPrompt]) -> list[str] | None:
-    """Keys of the prompts' image features; None where they are not kept."""
-    keys = [one.image_key for one in prompts if one.image_key is not None]
-    return keys if len(keys) == len(prompts) else None
 
 
 def _tokens_of(roles: Roles, texts: Sequence[str]) -> set[int]:

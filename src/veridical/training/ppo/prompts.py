@@ -17,7 +17,7 @@ from veridical.models.prompts.encoding import EncodedPrompt
 from veridical.models.prompts.rendering import render_turns
 from veridical.progress import track
 from veridical.records import ImageRef, Prompt, scan_records
-from veridical.records.images import recorded_image_fault
+from veridical.records.image_store import ImageChecks
 from veridical.seeding import child_random
 from veridical.training.ppo.sections import PpoDataSection
 from veridical.training.run.encoded_prompts import encode_all_prompts
@@ -33,9 +33,14 @@ class PpoPrompt(NamedTuple):
     """The same as tensors."""
 
     @property
-    def image(self) -> ImageRef:
-        """The image asked about."""
-        return self.record.image
+    def id(self) -> str:
+        """Id of the record."""
+        return self.record.id
+
+    @property
+    def images(self) -> Sequence[ImageRef]:
+        """The images asked about."""
+        return self.record.images
 
 
 def read_prompts(
@@ -66,7 +71,7 @@ def read_prompts(
     prompts = reject_special_tokens(
         vlm,
         prompts,
-        texts_of=_turns,
+        texts_of=lambda prompt: prompt.said,
         path=path,
         record_type=Prompt,
         skip_bad=data.skip_bad,
@@ -96,16 +101,12 @@ def read_prompts(
 def _read(path: Path, data: PpoDataSection, *, quarantine: Path) -> list[Prompt]:
     good: list[Prompt] = []
     bad: list[tuple[int, str, str]] = []
+    checks = ImageChecks(path.parent, outside=data.images_outside)
     for row in track(scan_records(path, Prompt), label=f"Checking {path.name}"):
         message = row.fault
         if row.record is not None:
-            message = recorded_image_fault(
-                row.record.image, root=path.parent, outside=data.images_outside
-            )
-            image = row.record.image.model_copy(
-                update={"path": str((path.parent / row.record.image.path).absolute())}
-            )
-            good += [row.record.model_copy(update={"image": image})] if message is None else []
+            message = next(filter(None, map(checks.fault, row.record.images)), None)
+            good += [row.record.with_absolute_images(path.parent)] if message is None else []
         if message is not None:
             bad.append((row.line, row.raw, message))
     if not good or (bad and not data.skip_bad):
@@ -129,33 +130,22 @@ def _encode(
 ) -> list[PpoPrompt]:
     """Encode prompts; where one is longer than the model reads, find out which, and note it."""
     try:
-        return list(
-            map(PpoPrompt, prompts, encode_all_prompts(vlm, prompts, features, turns_of=_turns))
-        )
+        return list(map(PpoPrompt, prompts, encode_all_prompts(vlm, prompts, features)))
     except ModelError:
         good = []
         for prompt in prompts:
             try:
-                good.append(
-                    PpoPrompt(
-                        prompt, encode_all_prompts(vlm, [prompt], features, turns_of=_turns)[0]
-                    )
-                )
+                good.append(PpoPrompt(prompt, encode_all_prompts(vlm, [prompt], features)[0]))
             except ModelError as error:
                 reasons[prompt.id] = str(error)
         return good
 
 
-def _turns(prompt: Prompt) -> list[str]:
-    return [text for turn in prompt.history for text in turn] + [prompt.question]
-
-
 def _too_many_words(vlm: VisionLanguageModel, prompt: Prompt, limit: int) -> str | None:
     if not limit:
         return None
-    count = len(
-        vlm.tokenizer(render_turns(vlm, _turns(prompt)), add_special_tokens=False)["input_ids"]
-    )
+    rendered = render_turns(vlm, prompt.turns, num_images=len(prompt.images), system=prompt.system)
+    count = len(vlm.tokenizer(rendered, add_special_tokens=False)["input_ids"])
     return (
         f"the prompt has {count} tokens, `data.max_prompt_tokens` allows {limit}."
         if count > limit

@@ -13,6 +13,7 @@ value head starts at 0, as this one does.
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -268,7 +269,7 @@ def _frozen_copy(vlm: VisionLanguageModel) -> VisionLanguageModel:
     shared: dict[int, Any] = {id(p): p for p in vlm.model.parameters() if not p.requires_grad}
     model = copy.deepcopy(vlm.model, shared)
     model.requires_grad_(requires_grad=False)
-    return VisionLanguageModel(model.eval(), vlm.processor, vlm.name)
+    return replace(vlm, model=model.eval())
 
 
 def _is_of_value(name: str) -> bool:

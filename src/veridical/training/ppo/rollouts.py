@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from veridical.errors import ModelError
 from veridical.models.branches import BranchBatch, stack_responses
-from veridical.models.prompts.encoding import stack_prompts
+from veridical.models.prompts.encoding import image_keys, stack_prompts
 from veridical.models.prompts.responses import decode_responses
 from veridical.objectives.kl import ESTIMATORS, kl_estimate
 from veridical.objectives.masked import explained_variance, masked_mean
@@ -25,7 +25,7 @@ from veridical.rewards.protocol import AnyReward, Candidate, call_reward, reward
 from veridical.rewards.rules import repetition
 from veridical.seeding import child_seed
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.ppo.engines import RolloutEngine, Sampled, image_keys
+from veridical.training.ppo.engines import RolloutEngine, Sampled
 from veridical.training.ppo.losses import Credit, assign_credit, value_slots, values_of_slots
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles

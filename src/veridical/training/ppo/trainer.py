@@ -22,12 +22,11 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from veridical.errors import StorageError
 from veridical.files import atomic_path, read_bytes, write_json_atomically, write_text_atomically
 from veridical.models.branches import BranchBatch
-from veridical.models.prompts.encoding import stack_prompts
+from veridical.models.prompts.encoding import image_keys, stack_prompts
 from veridical.objectives.kl import adapt_kl_coefficient
 from veridical.progress import log
 from veridical.seeding import child_random
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.ppo.engines import image_keys
 from veridical.training.ppo.held_out import CURVES_FILE
 from veridical.training.ppo.losses import (
     RolloutBatch,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from veridical.models.branches import BranchBatch, stack_responses
-from veridical.models.prompts.encoding import stack_prompts
+from veridical.models.prompts.encoding import image_keys, stack_prompts
 from veridical.training.run.loss_trainer import BranchTensors
 
 
@@ -19,8 +19,8 @@ class PreparedPair(NamedTuple):
     prompt: Mapping[str, Tensor]
     """The encoded prompt, a batch of one, not padded; shared by pairs about the same. It holds the
     image's pixels only where the image's features are not kept."""
-    image_key: str | None
-    """Key of the image's features in the `FeatureCache`; None where they are not kept."""
+    image_keys: tuple[str, ...]
+    """Keys of the images' features in the `FeatureCache`; empty where they are not kept."""
     response_ids: tuple[list[int], list[int]]
     """Token ids of the chosen and the rejected response."""
     changed: tuple[list[bool], list[bool]]
@@ -54,12 +54,6 @@ def branch_batch(pairs: Sequence[PreparedPair], *, pad_token_id: int) -> BranchB
     response_ids, response_mask = stack_responses([row.response_ids for row in pairs])
     prompt = stack_prompts([row.prompt for row in pairs], pad_token_id=pad_token_id)
     return BranchBatch(prompt, response_ids, response_mask)
-
-
-def image_keys(pairs: Sequence[PreparedPair]) -> list[str] | None:
-    """Keys of the pairs' image features; None where they are not kept."""
-    keys = [pair.image_key for pair in pairs if pair.image_key is not None]
-    return keys if len(keys) == len(pairs) else None
 
 
 def collate(pairs: Sequence[ScoredPair], *, pad_token_id: int) -> PreferenceBatch:

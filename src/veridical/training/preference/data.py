@@ -98,11 +98,7 @@ def reject_texts(
 
 
 def _texts(pair: Pair) -> list[str]:
-    return [*_turns(pair), pair.chosen, pair.rejected]
-
-
-def _turns(pair: Pair) -> list[str]:
-    return [text for exchange in pair.history for text in exchange] + [pair.question]
+    return [*pair.said, pair.chosen, pair.rejected]
 
 
 def encode_pairs(
@@ -131,20 +127,20 @@ def encode_pairs(
         ModelError: A text that the model cannot take (`reject_texts` finds them all); or no pair is
             left.
     """
-    prompts = encode_all_prompts(vlm, pairs, features, turns_of=_turns)
+    prompts = encode_all_prompts(vlm, pairs, features)
     chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
     rejected = encode_responses(
         vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens
     )
     prepared, kept, truncated = [], [], 0
-    for pair, (prompt, key), *whole in zip(pairs, prompts, chosen, rejected, strict=True):
+    for pair, (prompt, keys), *whole in zip(pairs, prompts, chosen, rejected, strict=True):
         right, wrong = (_within_window(one, prompt, vlm.window) for one in whole)
         changed = _changed_masks(pair, prompt, right, wrong, objective)
         if _nothing_to_learn(pair, right, wrong, changed, objective):
             continue
         truncated += right.truncated or wrong.truncated
         kept.append(pair)
-        prepared.append(PreparedPair(pair.id, prompt, key, (right.ids, wrong.ids), changed))
+        prepared.append(PreparedPair(pair.id, prompt, keys, (right.ids, wrong.ids), changed))
     left_out = len(pairs) - len(kept)
     if left_out:
         log(

@@ -24,8 +24,9 @@ from veridical.models.branches import score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash, tensor_hash
 from veridical.models.loading import VisionLanguageModel
+from veridical.models.prompts.encoding import image_keys
 from veridical.progress import track
-from veridical.training.preference.batches import PreparedPair, branch_batch, image_keys
+from veridical.training.preference.batches import PreparedPair, branch_batch
 
 _PAIRS_PER_FILE = 256
 
@@ -108,7 +109,8 @@ def pair_keys(
             parts = [f"{name}\0{tensor_hash(value)}" for name, value in sorted(pair.prompt.items())]
             prompt_hashes[id(pair.prompt)] = "\n".join(parts)
         prompt_hash = prompt_hashes[id(pair.prompt)]
-        text = f"{weights}\n{autocast_name}\n{pair.image_key}\n{prompt_hash}\n{pair.response_ids}"
+        shown = " ".join(pair.image_keys) or None
+        text = f"{weights}\n{autocast_name}\n{shown}\n{prompt_hash}\n{pair.response_ids}"
         keys.append(hashlib.sha256(text.encode()).hexdigest())
     return keys
 

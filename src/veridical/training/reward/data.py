@@ -48,10 +48,9 @@ class LabelledPair(NamedTuple):
     """Who judged: human, simulated or model."""
 
     @property
-    def image(self) -> ImageRef:
-        """The image, by which comparisons are split."""
-        assert isinstance(self.query.image, ImageRef)  # noqa: S101 - narrows: records refer to images
-        return self.query.image
+    def images(self) -> list[ImageRef]:
+        """The images, by which comparisons are split."""
+        return [one for one in self.query.images if isinstance(one, ImageRef)]
 
 
 class PreparedComparison(NamedTuple):
@@ -162,12 +161,13 @@ def read_comparisons(
 def _label(pair: ComparedPair, facts: FactsSection, *, reads_facts: bool) -> LabelledPair:
     query = RewardQuery(
         question=pair.prompt.question,
-        image=pair.prompt.image,
+        image=pair.prompt.images,
         responses=(pair.first.text, pair.second.text),
         facts=tuple(item for item in pair.facts if item.kind in facts.kinds) if reads_facts else (),
         finished=(pair.first.finish == "stop", pair.second.finish == "stop"),
         history=pair.prompt.history,
         name=pair.prompt.id,
+        system=pair.prompt.system,
     )
     judged = pair.comparison
     return LabelledPair(

@@ -31,7 +31,7 @@ def with_own_captions(
     """Give comparisons the model's own captions as facts: what is left where nobody wrote any."""
     captions = caption_images(
         vlm,
-        {pair.image_id: pair.image for pair in pairs},
+        {pair.image_id: pair.images[0] for pair in pairs if pair.images},
         question=facts.caption_question,
         max_new_tokens=facts.caption_tokens,
         features=features,
@@ -61,7 +61,7 @@ def disturb_facts(
             others = [
                 other
                 for other in (rng.choice(pairs) for _ in range(20))
-                if other.image != pair.image
+                if other.images != pair.images
             ]
             known = others[0].query.facts if others else known
         changed = [_worse(item, facts, rng) for item in known]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from veridical.errors import ConfigError
-from veridical.feedback.pairs import HasImage, split_by_image
+from veridical.feedback.pairs import HasImages, image_groups, split_by_image
 
 Metrics = Mapping[str, float]
 
@@ -87,7 +87,7 @@ def _value(metrics: Metrics, name: str) -> float:
     return float(metrics[name])
 
 
-Item = TypeVar("Item", bound=HasImage)
+Item = TypeVar("Item", bound=HasImages)
 
 
 def hold_out(
@@ -109,7 +109,7 @@ def hold_out(
     try:
         parts = split_by_image(items, {"train": 1 - share, "held out": share}, seed=seed)
     except ConfigError as error:
-        images = len({item.image.sha256 or item.image.path for item in items})
+        images = len(set(image_groups(items)))
         raise ConfigError(
             f"`{setting}` = {share:g} splits {images} images so that one part gets none. Give more"
             " images or another share, or set it to 0."

@@ -17,7 +17,7 @@ from PIL.Image import Image
 from veridical.errors import ConfigError
 from veridical.files import hash_folder
 from veridical.formats.importing import import_rows
-from veridical.records import Record, Source
+from veridical.records import Asked, Conversation, Record, Source
 from veridical.records.folders import FACTS_FILE, RECORD_OF_FILE, Contents, write_contents
 from veridical.records.images import read_image
 from veridical.training.run.directory import is_only_prepared
@@ -113,17 +113,13 @@ def _contents(records: Iterable[object]) -> Contents:
                 f"Item {number} of the data is not a record as the first is, got"
                 f" {type(record).__name__}. Give records, or rows."
             )
-        kinds[kind].append(_with_absolute_image(record))
+        kinds[kind].append(
+            record.with_absolute_images(Path.cwd())
+            if isinstance(record, Asked | Conversation)
+            else record
+        )
     columns: Iterator[tuple[object, ...]] = (tuple(found) for found in kinds.values())
     return Contents(*columns)  # type: ignore[arg-type]
-
-
-def _with_absolute_image(record: object) -> object:
-    image = getattr(record, "image", None)
-    if not isinstance(record, Record) or image is None or not image.path:
-        return record
-    path = str(Path(image.path).absolute())
-    return record.model_copy(update={"image": image.model_copy(update={"path": path})})
 
 
 def _plain_rows(rows: Iterable[object]) -> Iterator[dict[str, object]]:

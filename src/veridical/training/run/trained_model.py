@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from veridical.errors import StorageError
 from veridical.models.loading import VisionLanguageModel, load_model
-from veridical.models.lora import add_lora, freeze, save_lora
+from veridical.models.lora import add_lora, freeze, save_lora, save_model
 from veridical.progress import log
 from veridical.training.run.settings import ModelSection
 
@@ -25,6 +25,7 @@ def load_for_training(settings: ModelSection) -> VisionLanguageModel:
         device=settings.device,
         quantization=settings.quantization,
         trust_remote_code=settings.trust_remote_code,
+        template=settings.template,
     )
     if settings.tuning == "lora" or "vision" not in settings.trainable:
         # Frozen at once: only the features of a frozen tower can be kept.
@@ -90,8 +91,7 @@ def save_weights(vlm: VisionLanguageModel, folder: Path, *, adapter: str | None 
         if isinstance(vlm.model, PeftModel):
             save_lora(vlm, folder, name=adapter)
         else:
-            vlm.model.save_pretrained(folder)
-            vlm.processor.save_pretrained(folder)
+            save_model(vlm, folder)
     except (OSError, SafetensorError) as error:
         raise StorageError(
             f"Cannot write `{folder}`: {error}. Nothing is lost: free space and run the same"

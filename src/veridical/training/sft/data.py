@@ -11,9 +11,10 @@ from veridical.errors import ModelError
 from veridical.models.branches import stack_responses
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompts.conversations import encode_conversation
-from veridical.models.prompts.encoding import EncodedPrompt, encode_prompts, stack_prompts
+from veridical.models.prompts.conversations import encode_conversation, find_stretches
+from veridical.models.prompts.encoding import image_keys, stack_prompts
 from veridical.records import Conversation, ImageRef
+from veridical.records.texts import count_shown_images
 from veridical.training.run.choice import hold_out
 from veridical.training.run.encoded_prompts import encode_all_prompts
 from veridical.training.run.loss_trainer import BranchTensors
@@ -22,18 +23,18 @@ from veridical.training.sft.config import ConversationSection
 
 
 class PreparedConversation(NamedTuple):
-    """One conversation as the training loop wants it."""
+    """One conversation as the training loop wants it, or a stretch of it that shows an image."""
 
     id: str
     """Id of the record."""
     prompt: Mapping[str, Tensor]
-    """The encoded first question, a batch of one, not padded, with its image's pixels where
-    features are not kept."""
-    image_key: str | None
-    """Key of the image's features in the `FeatureCache`; None where they are not kept, or there is
-    no image."""
+    """The encoded first question (or all up to the stretch's), a batch of one, not padded, with
+    pixels where features are not kept."""
+    image_keys: tuple[str, ...]
+    """Keys of the images' features in the `FeatureCache`; empty where they are not kept, or there
+    is no image."""
     ids: list[int]
-    """Token ids of all that follows the first question."""
+    """Token ids of all that follows the prompt."""
     learnt: list[bool]
     """True at answers and their ends."""
 
@@ -76,7 +77,7 @@ def reject_texts(
     return reject_special_tokens(
         vlm,
         conversations,
-        texts_of=lambda row: [turn.text for turn in row.turns],
+        texts_of=lambda row: row.said,
         path=Path(data.conversations),
         record_type=Conversation,
         skip_bad=data.skip_bad,
@@ -84,28 +85,29 @@ def reject_texts(
     )
 
 
-class _Keyed(NamedTuple):
-    """A conversation with what it is split by: its image, or itself where there is none."""
-
-    image: ImageRef
-    conversation: Conversation
-
-
 def split_conversations(
     conversations: Sequence[Conversation], *, validation_fraction: float, seed: int
 ) -> tuple[list[Conversation], list[Conversation]]:
     """Split into training and validation; no image is on both sides, see `hold_out`."""
-    keyed = [
-        _Keyed(row.image or ImageRef(path=f"no image: {row.id}"), row) for row in conversations
-    ]
-    parts = hold_out(keyed, validation_fraction, setting="data.validation_fraction", seed=seed)
-    train, validation = ([item.conversation for item in part] for part in parts)
-    return train, validation
+    setting = "data.validation_fraction"
+    return hold_out(conversations, validation_fraction, setting=setting, seed=seed)
 
 
-class _FirstQuestion(NamedTuple):
-    question: str
-    image: ImageRef
+class _Asked(NamedTuple):
+    """What precedes the answers of a stretch of a conversation."""
+
+    turns: tuple[str, ...]
+    images: tuple[ImageRef, ...]
+    system: str
+
+
+class _Stretch(NamedTuple):
+    """A part of a conversation that is one prompt and what follows it."""
+
+    row: Conversation
+    asked: _Asked
+    end: int
+    """Turns of the conversation up to the stretch's last answer."""
 
 
 def encode_conversations(
@@ -128,44 +130,64 @@ def encode_conversations(
         ModelError: The template changes a text, or a first question is longer than the model
             can read.
     """
-    asked = [
-        _FirstQuestion(row.turns[0].text, row.image)
-        for row in conversations
-        if row.image is not None
-    ]
-    with_image = iter(encode_all_prompts(vlm, asked, features) if asked else [])
-    prepared, truncated = [], 0
-    for row in conversations:
-        texts = [turn.text for turn in row.turns]
-        first = (
-            EncodedPrompt(encode_prompts(vlm, [texts[0]], [None]), None)
-            if row.image is None
-            else next(with_image)
-        )
+    stretches = [stretch for row in conversations for stretch in _stretches(vlm, row)]
+    prompts = encode_all_prompts(vlm, [stretch.asked for stretch in stretches], features)
+    prepared: list[PreparedConversation] = []
+    truncated: set[str] = set()
+    for (row, asked, end), first in zip(stretches, prompts, strict=True):
         room = (
             max_tokens
             if vlm.window is None
             else min(max_tokens, vlm.window - first.prompt["input_ids"].shape[1])
         )
+        if room < 1 and len(asked.turns) > 1:
+            truncated.add(row.id)  # what came before it is learned from
+            continue
         if room < 1:
             raise ModelError(
                 f"The first question of conversation {row.id!r} fills the {vlm.window} tokens that"
                 f" `{vlm.name}` reads. Shorten it or leave the row out."
             )
-        encoded = encode_conversation(vlm, texts, max_tokens=room)
-        truncated += encoded.truncated
+        encoded = encode_conversation(
+            vlm,
+            row.texts[:end],
+            asked=len(asked.turns),
+            num_images=count_shown_images(row.texts, len(row.images), first=end),
+            system=row.system,
+            max_tokens=room,
+        )
+        if encoded.truncated:
+            truncated.add(row.id)
         prepared.append(
             PreparedConversation(
-                row.id, first.prompt, first.image_key, encoded.ids, encoded.learned
+                row.id, first.prompt, first.image_keys, encoded.ids, encoded.learned
             )
         )
     return prepared, ConversationStatistics(
         conversations=len(conversations),
         answers=sum(len(row.turns) // 2 for row in conversations),
-        without_image=len(conversations) - len(asked),
+        without_image=sum(not row.images for row in conversations),
         learnt_tokens=sum(sum(row.learnt) for row in prepared),
-        truncated=truncated,
+        truncated=len(truncated),
     )
+
+
+def _stretches(vlm: VisionLanguageModel, row: Conversation) -> list[_Stretch]:
+    """Split a conversation where a later question shows an image, which a prompt must hold."""
+    return [
+        _Stretch(
+            row,
+            _Asked(
+                row.texts[:asked],
+                row.images[: count_shown_images(row.texts, len(row.images), first=asked)],
+                row.system,
+            ),
+            end,
+        )
+        for asked, end in find_stretches(
+            vlm, row.texts, num_images=len(row.images), system=row.system
+        )
+    ]
 
 
 def collate_conversations(
@@ -185,10 +207,9 @@ def collate_conversations(
     learnt = torch.zeros_like(response_mask)
     for b, row in enumerate(rows):
         learnt[b, 0, : len(row.learnt)] = torch.tensor(row.learnt, dtype=torch.bool)
-    keys = [row.image_key for row in rows if row.image_key is not None]
     return {
         "prompt": stack_prompts([row.prompt for row in rows], pad_token_id=pad_token_id),
-        "image_keys": keys or None,
+        "image_keys": image_keys(rows),
         "response_ids": response_ids,
         "response_mask": response_mask,
         "learnt_mask": learnt,
