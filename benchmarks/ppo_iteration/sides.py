@@ -27,13 +27,13 @@ from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_tokens
 from veridical.models.loading import VisionLanguageModel, load_model, unwrap
 from veridical.models.lora import freeze, set_trainable_adapters
-from veridical.models.prompts.encoding import stack_prompts
+from veridical.models.prompts.encoding import image_keys, stack_prompts
 from veridical.models.token_scores import score_logits
 from veridical.rewards.learned import LearnedReward
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import RewardFunction
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.ppo.engines import HfEngine, RolloutEngine, Sampled, image_keys
+from veridical.training.ppo.engines import HfEngine, RolloutEngine, Sampled
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import POLICY, VALUE, Roles, build_roles
 from veridical.training.run.checkpoints import load_trainable

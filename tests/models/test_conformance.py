@@ -22,10 +22,18 @@ from veridical.models.branches import (
     stack_responses,
 )
 from veridical.models.decoding.decoder import Decoder
+from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_tokens
 from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora
-from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.encoding import (
+    encode_prompts,
+    encode_separately,
+    image_keys,
+    release_pixels,
+    stack_prompts,
+)
+from veridical.models.prompts.rendering import render_turns
 from veridical.models.prompts.responses import encode_responses
 
 QUESTIONS = ["What is in the picture?", "Is there a knife in the image?", "Describe it."]
@@ -120,6 +128,36 @@ def test_scores_are_those_of_plain_transformers(family):
                         scores[b, k, : len(expected)], expected, rtol=0, atol=1e-5
                     )
     vlm.tokenizer.padding_side = "left"
+
+
+@torch.no_grad()
+def test_kept_features_give_what_pixels_give(family, tmp_path):
+    """Prompts with one, two and no images, whose pixels have been released."""
+    vlm, numbers = family
+    texts, shown = [], []
+    for n in numbers:
+        images = IMAGES[n] if isinstance(IMAGES[n], list) else [IMAGES[n]] * (IMAGES[n] is not None)
+        texts.append(render_turns(vlm, [QUESTIONS[n]], num_images=len(images)))
+        shown.append(images)
+    prompts = encode_separately(vlm, texts, shown)
+    released = release_pixels(prompts, FeatureCache(tmp_path, vlm))
+    assert not any("pixel_values" in one.prompt for one in released)
+    ids = [response.ids for response in encode_responses(vlm, RESPONSES[:2])]
+    responses = stack_responses([ids] * len(numbers))
+    later = FeatureCache(tmp_path, vlm)
+    kept, live = (
+        score_branches(
+            vlm.model,
+            BranchBatch(stack_prompts(whole, pad_token_id=0), *responses),
+            image_outputs=outputs,
+        )
+        for whole, outputs in (
+            ([one.prompt for one in released], later.load(image_keys(released))),
+            (prompts, None),
+        )
+    )
+    assert later.misses == 0
+    torch.testing.assert_close(kept, live, rtol=0, atol=1e-5)
 
 
 @torch.inference_mode()

@@ -8,6 +8,7 @@ run leaves loads with `AutoProcessor` like the original.
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from transformers import AutoProcessor
@@ -19,6 +20,9 @@ from veridical.errors import ModelError
 Processor = Any
 """A `ProcessorMixin` with an image processor, a fast tokenizer and a chat template."""
 
+READING = RLock()
+"""Held while a processor or tokenizer reads: batches are made in a thread of their own, and a fast
+tokenizer that two threads change at once raises "Already borrowed"."""
 _EXTRAS = ("torchvision", "num2words", "timm")
 """Packages that some processors and towers need beyond `veridical[train]`."""
 

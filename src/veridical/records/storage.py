@@ -97,6 +97,14 @@ def scan_records(path: Path | str, record_type: type[R]) -> Iterator[ScannedRow[
         yield ScannedRow(row.line, row.raw, record if fault is None else None, fault)
 
 
+def find_line(path: Path | str, record_id: str) -> int | None:
+    """The line of a file on which the record with an id stands; None where there is none."""
+    for row in read_jsonl_rows(path):
+        if isinstance(row.value, dict) and row.value.get("id") == record_id:
+            return row.line
+    return None
+
+
 def read_records(
     path: Path | str,
     record_type: type[R],

@@ -131,10 +131,12 @@ def encode_queries(
     heads = [frame.head for frame in frames]
     read = [
         partial(_encode_again, vlm, head, query.images)
+        if all(isinstance(one, ImageRef) for one in query.images)
+        else None  # pictures in memory are not kept for this
         for head, query in zip(heads, queries, strict=True)
     ]
     prompts = release_pixels(
-        encode_separately(vlm, heads, images), features, read=read if on_demand else None
+        encode_separately(vlm, heads, images), features, read=read, on_demand=on_demand
     )
     tokens = _tokenize_responses(vlm, template, queries, frames)
     tails = {text: _tokenize_tail(vlm, text) for text in {frame.tail for frame in frames}}
@@ -154,9 +156,8 @@ def collate_queries(rows: Sequence[EncodedQuery], *, pad_token_id: int) -> Rewar
         for k, length in enumerate(row.response_lengths):
             own[b, k, length:] = False
     prompt = stack_prompts([row.prompt.prompt for row in rows], pad_token_id=pad_token_id)
-    return RewardBatch(
-        BranchBatch(prompt, ids, mask), own, image_keys([row.prompt for row in rows])
-    )
+    keys = image_keys([row.prompt for row in rows])
+    return RewardBatch(BranchBatch(prompt, ids, mask), own, keys)
 
 
 class _Frame(NamedTuple):

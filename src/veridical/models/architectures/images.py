@@ -14,7 +14,8 @@ ImageOutputs = Mapping[str, Any]
 """What a forward takes as `mm_encoder_outputs`: {"image": a `BaseModelOutputWithPooling`} whose
 `pooler_output` holds projected features, one entry per image or tile."""
 
-_PIXEL_KEYS = frozenset({"pixel_values", "pixel_attention_mask", "image_patches"})
+IMAGE_KEYS = frozenset({"pixel_values", "pixel_attention_mask", "image_patches"})
+"""What of a prompt encoded images stand for."""
 
 
 def encode_images(model: Model, prompt: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def image_arguments(
     others = {key: value for key, value in prompt.items() if value.shape != batch_shape}
     if image_outputs is None:
         return others
-    kept = {key: value for key, value in others.items() if key not in _PIXEL_KEYS}
+    kept = {key: value for key, value in others.items() if key not in IMAGE_KEYS}
     return {**kept, "mm_encoder_outputs": dict(image_outputs)}
 
 

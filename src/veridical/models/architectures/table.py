@@ -29,6 +29,9 @@ class Architecture(NamedTuple):
     """Where, below the backbone, features turn into the language model's width."""
     continuation: Mapping[str, int] = {}
     """What inputs that go token by token hold after the prompt; 0 for those not named."""
+    features: bool = True
+    """Whether its images may be encoded once and kept: its forward takes them as
+    `mm_encoder_outputs` and gives the same. Shown by the conformance tests."""
     packages: tuple[str, ...] = ()
     """Packages that its processor needs beyond `veridical[train]`."""
     proven: bool = True
@@ -51,9 +54,16 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "idefics3": Architecture("Idefics3", projector=_CONNECTOR),
     "internvl": Architecture("InternVL2.5, InternVL3"),
     "lfm2_vl": Architecture(
-        "LFM2-VL", attention="recurrent", branches=False, packages=("torchvision",), proven=False
+        "LFM2-VL",
+        attention="recurrent",
+        branches=False,
+        features=False,
+        packages=("torchvision",),
+        proven=False,
     ),
-    "llama4": Architecture("Llama 4", branches=False, packages=("torchvision",), proven=False),
+    "llama4": Architecture(
+        "Llama 4", branches=False, features=False, packages=("torchvision",), proven=False
+    ),
     "llava": Architecture("LLaVA-1.5, Pixtral 12B"),
     "llava_next": Architecture("LLaVA-NeXT (1.6)"),
     "llava_onevision": Architecture("LLaVA-OneVision"),

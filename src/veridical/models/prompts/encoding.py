@@ -6,8 +6,7 @@ every prompt is encoded alone; a batch is then the prompts' tensors padded and c
 is what a processor does with several prompts at once.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -16,9 +15,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from veridical.errors import ModelError
-from veridical.models.features import FeatureCache
+from veridical.models.feature_store.kinds import without_images
+from veridical.models.features import FeatureCache, Read
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.processors import first_line
+from veridical.models.processors import READING, first_line
+from veridical.models.prompts.fitting import check_prompt
 from veridical.models.prompts.on_demand import PromptOnDemand, large_bytes
 from veridical.models.prompts.rendering import History, reject_placeholders, render_turns
 from veridical.records.texts import IMAGE_MARKER
@@ -34,10 +35,11 @@ class EncodedPrompt(NamedTuple):
     """One prompt as tensors."""
 
     prompt: Mapping[str, Tensor]
-    """A batch of one, not padded. Pixels are left out if the image's features are kept, and read
+    """A batch of one, not padded. Pixels are left out if the images' features are kept, and read
     again on demand if there are many."""
     image_keys: tuple[str, ...] = ()
-    """Keys of the images' features in the `FeatureCache`; empty if they are not kept."""
+    """Keys of its images' features in the `FeatureCache`; empty if they are not kept, or there is
+    no image."""
 
 
 class HasImageKeys(Protocol):
@@ -135,7 +137,8 @@ def release_pixels(
     prompts: Sequence[PromptTensors],
     features: FeatureCache | None,
     *,
-    read: Sequence[Callable[[], PromptTensors]] | None = None,
+    read: Sequence[Read | None] | None = None,
+    on_demand: bool = True,
 ) -> list[EncodedPrompt]:
     """Release the prompts' pixels, as far as they need not stay in memory.
 
@@ -145,33 +148,35 @@ def release_pixels(
     Args:
         prompts: Encoded prompts, batches of one.
         features: Where features are kept; None keeps the pixels.
-        read: For each prompt what encodes it again; None keeps the pixels of all.
+        read: For each prompt what encodes it again, if anything does.
+        on_demand: Whether pixels may be read again where features cannot be kept.
     """
-    shown = [prompt for prompt in prompts if "pixel_values" in prompt]
-    if features is None or not shown:
+    if features is None:
         return [EncodedPrompt(prompt) for prompt in prompts]
+    shown = [number for number, prompt in enumerate(prompts) if "pixel_values" in prompt]
+    if not shown:
+        return [EncodedPrompt(PromptOnDemand(prompt)) for prompt in prompts]
+    read = read or [None] * len(prompts)
     if features.unavailable_reason() is not None:
-        if read is None:
-            return [EncodedPrompt(prompt) for prompt in prompts]
         return [
             EncodedPrompt(
-                prompt
-                if features.keep_pixels(large_bytes(prompt))
-                else PromptOnDemand(prompt, again)
+                PromptOnDemand(
+                    prompt,
+                    again if on_demand and not features.keep_pixels(large_bytes(prompt)) else None,
+                )
             )
             for prompt, again in zip(prompts, read, strict=True)
         ]
-    keys = iter(
-        features.store({"pixel_values": torch.cat([prompt["pixel_values"] for prompt in shown])})
+    keys = features.store(
+        [prompts[number] for number in shown], read=[read[number] for number in shown]
     )
+    key_of = dict(zip(shown, keys, strict=True))
     return [
         EncodedPrompt(
-            {name: value for name, value in prompt.items() if name != "pixel_values"},
-            tuple(islice(keys, len(prompt["pixel_values"]))),
+            PromptOnDemand(without_images(prompt) if number in key_of else prompt),
+            (key_of[number],) if number in key_of else (),
         )
-        if "pixel_values" in prompt
-        else EncodedPrompt(prompt)
-        for prompt in prompts
+        for number, prompt in enumerate(prompts)
     ]
 
 
@@ -236,12 +241,13 @@ def _encode(
 ) -> PromptTensors:
     begin = vlm.tokenizer.bos_token
     try:
-        inputs = vlm.processor(
-            text=[text],
-            images=[[image.convert("RGB") for image in images]] if images else None,
-            add_special_tokens=not (begin and text.startswith(begin)),
-            return_tensors="pt",
-        )
+        with READING:
+            inputs = vlm.processor(
+                text=[text],
+                images=[[image.convert("RGB") for image in images]] if images else None,
+                add_special_tokens=not (begin and text.startswith(begin)),
+                return_tensors="pt",
+            )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
         sizes = ", ".join(f"{image.width}×{image.height}" for image in images) or "no image"
         raise ModelError(
@@ -252,45 +258,5 @@ def _encode(
     prompt = {
         key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"
     }
-    _check_length(vlm, prompt)
-    _check_placeholders(vlm, number, prompt)
+    check_prompt(vlm, number, prompt)
     return prompt
-
-
-def _check_length(vlm: VisionLanguageModel, prompt: PromptTensors) -> None:
-    length = prompt["input_ids"].shape[1]
-    if vlm.window is not None and length > vlm.window:
-        raise ModelError(
-            f"A prompt has {length} tokens, `{vlm.name}` reads at most {vlm.window}."
-            " Shorten the question."
-        )
-
-
-def _check_placeholders(vlm: VisionLanguageModel, number: int, prompt: PromptTensors) -> None:
-    expected = _feature_count(vlm, prompt)
-    found = int(torch.isin(prompt["input_ids"], torch.tensor(vlm.placeholder_token_ids)).sum())
-    if expected is not None and found != expected:
-        raise ModelError(
-            f"Prompt {number} has {found} image placeholders for {expected} image features of"
-            f" `{vlm.name}`. The processor's settings (patch size, feature selection) do not fit"
-            " the vision tower."
-        )
-
-
-def _feature_count(vlm: VisionLanguageModel, prompt: PromptTensors) -> int | None:
-    """How many features a prompt's images give; None where only the model itself can say."""
-    config = vlm.model.config
-    if "image_grid_thw" in prompt:
-        merge = getattr(config.vision_config, "spatial_merge_size", 1)
-        return int(prompt["image_grid_thw"].prod(-1).sum()) // merge**2
-    pixels = prompt.get("pixel_values")
-    if config.model_type != "llava" or pixels is None or pixels.ndim != 4:
-        return None
-    patch, tower = config.vision_config.patch_size, config.vision_config.model_type
-    if "image_sizes" in prompt:
-        return int((prompt["image_sizes"] // patch).prod(-1).sum())
-    strategy = config.vision_feature_select_strategy
-    class_token = tower == "clip_vision_model" and strategy == "full"
-    dropped = tower != "clip_vision_model" and strategy == "default"
-    per_image: int = (pixels.shape[-2] // patch) * (pixels.shape[-1] // patch)
-    return pixels.shape[0] * (per_image + int(class_token) - int(dropped))

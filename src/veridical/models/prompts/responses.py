@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel
+from veridical.models.processors import READING
 from veridical.models.prompts.rendering import reject_placeholders, response_frame
 
 Tokens = tuple[list[int], list[tuple[int, int]]]
@@ -101,7 +102,8 @@ def tokenize(vlm: VisionLanguageModel, texts: Sequence[str]) -> list[Tokens]:
     """Token ids of texts with the span that each covers; no special token is added."""
     if not texts:
         return []
-    encoded = vlm.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    with READING:
+        encoded = vlm.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
     return list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))
 
 

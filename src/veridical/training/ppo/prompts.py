@@ -6,6 +6,7 @@ row, and what is left out is listed.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +82,7 @@ def read_prompts(
         prompt.id: _too_many_words(vlm, prompt, data.max_prompt_tokens) for prompt in prompts
     }
     short = [prompt for prompt in prompts if reasons[prompt.id] is None]
-    good = _encode(vlm, short, features, reasons) if short else []
+    good = _encode(vlm, short, features, reasons, path) if short else []
     reasons |= {one.record.id: _no_room(vlm, one.encoded, room) for one in good}
     good = [one for one in good if reasons[one.record.id] is None]
     long = [
@@ -127,15 +128,17 @@ def _encode(
     prompts: Sequence[Prompt],
     features: FeatureCache,
     reasons: dict[str, str | None],
+    path: Path,
 ) -> list[PpoPrompt]:
     """Encode prompts; where one is longer than the model reads, find out which, and note it."""
+    encode = partial(encode_all_prompts, vlm, features=features, origin=path)
     try:
-        return list(map(PpoPrompt, prompts, encode_all_prompts(vlm, prompts, features)))
+        return list(map(PpoPrompt, prompts, encode(prompts)))
     except ModelError:
         good = []
         for prompt in prompts:
             try:
-                good.append(PpoPrompt(prompt, encode_all_prompts(vlm, [prompt], features)[0]))
+                good.append(PpoPrompt(prompt, encode([prompt])[0]))
             except ModelError as error:
                 reasons[prompt.id] = str(error)
         return good

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from veridical.errors import ModelError
 from veridical.files import atomic_path
 from veridical.models.adapters import load_adapter, use_adapter
-from veridical.models.architectures.images import encode_images
+from veridical.models.architectures.images import ImageOutputs, encode_images
 from veridical.models.branches import (
     BranchBatch,
     BranchOutputs,
@@ -108,7 +108,7 @@ class Roles:
         ):
             yield
 
-    def images(self, prompt: Mapping[str, Tensor], keys: list[str] | None) -> dict[str, Any] | None:
+    def images(self, prompt: Mapping[str, Tensor], keys: list[str] | None) -> ImageOutputs | None:
         """Encode the images of a batch for all roles; None where each reads the pixels itself."""
         if keys is not None:
             return self.features.load(keys)
@@ -234,11 +234,13 @@ def build_roles(recipe: PpoRecipe, *, cache: Path) -> Roles:
             vlm, settings, gradient_checkpointing=recipe.train.gradient_checkpointing
         )
         reference = _frozen_copy(vlm)
-        reference_features = FeatureCache(cache, reference)
+        reference_features = FeatureCache(
+            cache, reference, disk_bytes=recipe.train.feature_cache_bytes
+        )
     vlm.model.eval()
     return Roles(
         vlm,
-        FeatureCache(cache, vlm),
+        FeatureCache(cache, vlm, disk_bytes=recipe.train.feature_cache_bytes),
         recipe,
         base_hash=base_hash,
         head=_new_head(vlm) if recipe.has_value else None,

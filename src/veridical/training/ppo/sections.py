@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from veridical.config import Recipe
 from veridical.models.lora import LoraRecipe
 from veridical.training.run.paths import AdapterPath, DataPath, WorkPath
-from veridical.training.run.settings import TrainSection
+from veridical.training.run.settings import FeatureSection, TrainSection
 
 
 class PpoDataSection(Recipe):
@@ -144,7 +144,7 @@ class ValueSection(Recipe):
     """Rollouts from which only the value learns, before the policy does. Original: 0."""
 
 
-class PpoTrainSection(Recipe):
+class PpoTrainSection(FeatureSection):
     """How it is optimised (AdamW, β = 0.9 and 0.999), evaluated and saved."""
 
     learning_rate: float = Field(default=3e-5, gt=0)

@@ -35,7 +35,7 @@ from veridical.training.ppo.rollouts import RolloutCollector
 from veridical.training.ppo.trainer import PpoTrainer
 from veridical.training.run.choice import ChoiceRule, hold_out, latest
 from veridical.training.run.directory import METRICS_FILE
-from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
 from veridical.training.run.trained_model import mixed_precision, precision_name, weights_name
@@ -107,7 +107,7 @@ def _prepare(
 ) -> Prepared:
     recipe, clock = run.recipe, run.clock
     precision = precision_name(bf16=recipe.train.bf16)
-    roles = build_roles(recipe, cache=run.cache(recipe.train.cache) / f"features-{precision}")
+    roles = build_roles(recipe, cache=run.cache(recipe.train.cache) / f"{FEATURES}-{precision}")
     run.check_base(recipe.model.base, roles.base_hash)
     clock.lap("loading")
     reward = reward or build_reward(roles, recipe)

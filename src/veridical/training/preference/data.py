@@ -108,6 +108,7 @@ def encode_pairs(
     *,
     max_response_tokens: int,
     features: FeatureCache,
+    origin: Path | None = None,
 ) -> tuple[list[PreparedPair], PairStatistics]:
     """Turn pairs into token ids and masks.
 
@@ -119,6 +120,7 @@ def encode_pairs(
             do not fit the model's window after their prompt.
         features: Keeps the features of the images where the model allows it, so that pixels can be
             released.
+        origin: The file of judgements that they come from; errors name its line.
 
     Returns:
         The pairs, without those that have nothing to learn from once they are cut.
@@ -127,7 +129,7 @@ def encode_pairs(
         ModelError: A text that the model cannot take (`reject_texts` finds them all); or no pair is
             left.
     """
-    prompts = encode_all_prompts(vlm, pairs, features)
+    prompts = encode_all_prompts(vlm, pairs, features, origin=origin)
     chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
     rejected = encode_responses(
         vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens

@@ -22,9 +22,10 @@ from veridical.errors import StorageError
 from veridical.files import atomic_path
 from veridical.models.branches import score_branches
 from veridical.models.features import FeatureCache
-from veridical.models.hashing import model_hash, tensor_hash
+from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.encoding import image_keys
+from veridical.models.prompts.on_demand import prompt_hashes
 from veridical.progress import track
 from veridical.training.preference.batches import PreparedPair, branch_batch
 
@@ -102,13 +103,13 @@ def pair_keys(
 ) -> list[str]:
     """Keys of the pairs' scores under a model: equal where all that they depend on is equal."""
     weights = model_hash(vlm.model)
-    prompt_hashes: dict[int, str] = {}
+    known: dict[int, str] = {}
     keys = []
     for pair in pairs:
-        if id(pair.prompt) not in prompt_hashes:
-            parts = [f"{name}\0{tensor_hash(value)}" for name, value in sorted(pair.prompt.items())]
-            prompt_hashes[id(pair.prompt)] = "\n".join(parts)
-        prompt_hash = prompt_hashes[id(pair.prompt)]
+        if id(pair.prompt) not in known:
+            parts = [f"{name}\0{value}" for name, value in prompt_hashes(pair.prompt).items()]
+            known[id(pair.prompt)] = "\n".join(parts)
+        prompt_hash = known[id(pair.prompt)]
         shown = " ".join(pair.image_keys) or None
         text = f"{weights}\n{autocast_name}\n{shown}\n{prompt_hash}\n{pair.response_ids}"
         keys.append(hashlib.sha256(text.encode()).hexdigest())

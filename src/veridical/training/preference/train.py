@@ -14,6 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from veridical.feedback.registry import find_judgements
 from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
@@ -25,7 +26,7 @@ from veridical.training.preference.data import encode_pairs, read_pairs, reject_
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.references import reference_logprobs
 from veridical.training.run.choice import ChoiceRule, default_rule, hold_out
-from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
@@ -102,7 +103,9 @@ def _prepare(
     precision = precision_name(bf16=recipe.train.bf16)
     autocast = mixed_precision(vlm, bf16=recipe.train.bf16)
     # The adapter's wrapper does not touch the tower.
-    features = FeatureCache(cache / f"features-{precision}", vlm)
+    features = FeatureCache(
+        cache / f"{FEATURES}-{precision}", vlm, disk_bytes=recipe.train.feature_cache_bytes
+    )
     with autocast():
         prepared, statistics = encode_pairs(
             vlm,
@@ -110,6 +113,7 @@ def _prepare(
             recipe.objective,
             max_response_tokens=recipe.data.max_response_tokens,
             features=features,
+            origin=find_judgements(recipe.data.corrections)[1],
         )
     clock.lap("encoding")
     references = reference_logprobs(
@@ -131,6 +135,7 @@ def _prepare(
         [row for row in scored if row[0].id not in held_out],
         [row for row in scored if row[0].id in held_out],
         partial(collate, pad_token_id=vlm.tokenizer.pad_token_id),
+        features=features,
     )
     rule = choose or default_rule(
         scenes=evaluate is not None,

@@ -122,7 +122,7 @@ class RewardTrainSection(TrainSection):
     bf16: bool = False
     """Compute in bfloat16 while trained weights stay as they are. LLaVA-RLHF: on."""
     cache: WorkPath = ""
-    """Folder for image features, which runs may share. Empty: in memory alone, 2 GiB of them."""
+    """Folder for image features, which runs may share. Empty: `cache` in the run directory."""
     by_length: bool = True
     """Put comparisons of like length into one micro-batch, so that little is padded. LLaVA-RLHF:
     off."""

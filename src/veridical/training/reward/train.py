@@ -35,7 +35,7 @@ from veridical.training.reward.held_out import (
 )
 from veridical.training.reward.trainer import RewardTrainer
 from veridical.training.run.choice import ChoiceRule, default_rule, hold_out
-from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
 from veridical.training.run.loss_trainer import Rows
@@ -117,8 +117,11 @@ def _prepare(run: Run[RewardRecipe], *, choose: ChoiceRule | None) -> Prepared:
     clock.lap("loading")
     autocast = mixed_precision(vlm, bf16=recipe.train.bf16)
     precision = precision_name(bf16=recipe.train.bf16)
-    cache = Path(recipe.train.cache) / f"features-{precision}" if recipe.train.cache else None
-    features = FeatureCache(cache, vlm)
+    features = FeatureCache(
+        run.cache(recipe.train.cache) / f"{FEATURES}-{precision}",
+        vlm,
+        disk_bytes=recipe.train.feature_cache_bytes,
+    )
     with autocast():
         if recipe.template.reads_facts and recipe.facts.source == "own_caption":
             both = with_own_captions(
@@ -136,6 +139,7 @@ def _prepare(run: Run[RewardRecipe], *, choose: ChoiceRule | None) -> Prepared:
         sorted(held_out_rows, key=lambda row: row.encoded.tokens),
         partial(collate_comparisons, pad_token_id=vlm.tokenizer.pad_token_id),
         length=(lambda row: row.encoded.tokens) if recipe.train.by_length else None,
+        features=features,
     )
     rule = choose or default_rule(
         scenes=False, held_out=bool(kept), of="comparisons", coverage_tolerance=0.0

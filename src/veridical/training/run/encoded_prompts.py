@@ -1,24 +1,31 @@
 """Prompts of a training set, encoded once: equal ones share their tensors.
 
+Pictures are opened and processed in a thread beside the one that encodes them, a few at a time.
+
 Images go through the model's own deterministic processing, never cropped or flipped at random: a
 mirrored picture would make "on the left" wrong.
 """
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
-from torch import Tensor
-
-from veridical.models.features import FeatureCache
+from veridical.background import ahead
+from veridical.errors import DataError, Fault, RowError
+from veridical.models.features import FeatureCache, Read
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompts.encoding import EncodedPrompt, encode_separately, release_pixels
+from veridical.models.prompts.encoding import (
+    EncodedPrompt,
+    PromptTensors,
+    encode_separately,
+    release_pixels,
+)
 from veridical.models.prompts.rendering import render_turns
 from veridical.progress import track
 from veridical.records import ImageRef
 from veridical.records.image_store import open_images
-
-_PROMPTS_AT_ONCE = 16
+from veridical.records.storage import find_line
 
 _Identity = tuple[tuple[str, ...], str, tuple[str, ...]]
 """Turns, system message and images."""
@@ -41,7 +48,11 @@ class AsksAbout(Protocol):
 
 
 def encode_all_prompts(
-    vlm: VisionLanguageModel, rows: Sequence[AsksAbout], features: FeatureCache
+    vlm: VisionLanguageModel,
+    rows: Sequence[AsksAbout],
+    features: FeatureCache,
+    *,
+    origin: Path | None = None,
 ) -> list[EncodedPrompt]:
     """One prompt for each row; equal questions about equal images share their tensors.
 
@@ -50,8 +61,10 @@ def encode_all_prompts(
         rows: What is asked.
         features: Keeps the features of the images where the model allows it, so that pixels can be
             released.
+        origin: The file of records that the rows come from; errors name its line.
 
     Raises:
+        DataError: A picture that can no longer be read, with file and line.
         ModelError: A question that the model cannot take.
     """
     identities = [
@@ -60,29 +73,54 @@ def encode_all_prompts(
     first: dict[_Identity, int] = {}
     for number, identity in enumerate(identities):
         first.setdefault(identity, number)
-    encoded: dict[_Identity, EncodedPrompt] = {}
-    unique = list(first)
-    for start in track(
-        range(0, len(unique), _PROMPTS_AT_ONCE), label="Encoding prompts and images"
-    ):
-        some = unique[start : start + _PROMPTS_AT_ONCE]
-        asked = [rows[first[identity]] for identity in some]
-        images = [open_images(row.images) for row in asked]
-        texts = [
-            render_turns(vlm, row.turns, num_images=len(row.images), system=row.system)
-            for row in asked
-        ]
-        prompts = encode_separately(vlm, texts, images)
-        read = [
-            partial(_read_again, vlm, text, row.images)
-            for text, row in zip(texts, asked, strict=True)
-        ]
-        encoded.update(zip(some, release_pixels(prompts, features, read=read), strict=True))
+    unique = [rows[number] for number in first.values()]
+    size = features.prompts_at_once
+    parts = [unique[start : start + size] for start in range(0, len(unique), size)]
+    work = ahead(partial(_encode, vlm, part, origin) for part in parts)
+    released: list[EncodedPrompt] = []
+    for prompts, read in track(work, label="Encoding prompts and images", total=len(parts)):
+        released += release_pixels(prompts, features, read=read)
+    encoded = dict(zip(first, released, strict=True))
     return [encoded[identity] for identity in identities]
 
 
-def _read_again(
-    vlm: VisionLanguageModel, text: str, images: Sequence[ImageRef]
-) -> dict[str, Tensor]:
-    (prompt,) = encode_separately(vlm, [text], [open_images(images)])
+class _Part(NamedTuple):
+    """Some prompts with their pixels, and what encodes each of them again."""
+
+    prompts: list[PromptTensors]
+    read: list[Read]
+
+
+def _encode(vlm: VisionLanguageModel, rows: Sequence[AsksAbout], origin: Path | None) -> _Part:
+    read: list[Read] = [
+        partial(
+            _read,
+            vlm,
+            render_turns(vlm, row.turns, num_images=len(row.images), system=row.system),
+            row.images,
+            (origin, getattr(row, "id", "")),
+        )
+        for row in rows
+    ]
+    return _Part([dict(again()) for again in read], read)
+
+
+def _read(
+    vlm: VisionLanguageModel,
+    text: str,
+    images: Sequence[ImageRef],
+    place: tuple[Path | None, str],
+) -> PromptTensors:
+    """Open and process a row's pictures; a run does so whenever it does not keep the result."""
+    try:
+        shown = open_images(images)
+    except RowError as error:
+        origin, row_id = place
+        file = Path(images[0].path) if origin is None else origin
+        line = None if origin is None else find_line(origin, row_id)
+        raise DataError(
+            [Fault(file, line, message) for message in error.messages],
+            advice="The pictures of a run must stay as they are until it ends.",
+        ) from error
+    (prompt,) = encode_separately(vlm, [text], [shown])
     return prompt

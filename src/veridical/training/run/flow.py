@@ -1,7 +1,7 @@
 """When a run evaluates, saves and stops; and the recipe's settings as `TrainingArguments`."""
 
 import random
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,3 +121,8 @@ def undisturbed_randomness(device: torch.device) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+
+
+def in_words(metrics: Mapping[str, float]) -> str:
+    """Metrics on one line, without the ends of their intervals (`NAME/low`)."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if "/" not in name)

@@ -6,6 +6,7 @@ one → the method saves → the manifest. A method gives what differs, as one f
 a `Prepared`.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +26,11 @@ from veridical.training.run.directory import MANIFEST_FILE, check_inputs, open_r
 from veridical.training.run.loop import RESUME_FOLDER, RunTrainer
 from veridical.training.run.paths import fingerprint_inputs, with_absolute_paths
 from veridical.training.run.settings import TrainingRecipe
+
+CACHE = "cache"
+"""Where in the run directory lies what is computed once, unless the recipe names a folder."""
+FEATURES = "features"
+"""What names of folders of image features begin with."""
 
 R = TypeVar("R", bound=TrainingRecipe)
 
@@ -71,7 +77,7 @@ class Run(NamedTuple, Generic[R]):
 
     def cache(self, named: str) -> Path:
         """The folder for what is computed once: the recipe's, or one in the run directory."""
-        return Path(named) if named else self.folder / "cache"
+        return Path(named) if named else self.folder / CACHE
 
     def check_base(self, name: str, fingerprint: str) -> None:
         """Note the fingerprint of the base's weights, which is known once they are loaded.
@@ -164,5 +170,7 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
             },
         )
         write_json_atomically(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+        for features in (folder / CACHE).glob(f"{FEATURES}-*"):  # nobody will read them again
+            shutil.rmtree(features, ignore_errors=True)
     log(f"Chosen: step {progress.best_step} ({rule}). Weights: {weights}")
     return RunResult(folder, weights, base, manifest)

@@ -35,7 +35,13 @@ from veridical.training.run.checkpoints import (
 )
 from veridical.training.run.choice import ChoiceRule
 from veridical.training.run.directory import MetricsLog
-from veridical.training.run.flow import Flow, training_arguments, undisturbed_randomness
+from veridical.training.run.flow import (
+    Flow,
+    in_words,
+    training_arguments,
+    undisturbed_randomness,
+)
+from veridical.training.run.read_ahead import ReadAhead
 from veridical.training.run.settings import TrainSection
 
 RESUME_FOLDER = "resume"
@@ -89,6 +95,7 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
             collate: Makes a batch of rows.
             measure: Called before training and at every evaluation.
         """
+        self._read_ahead = ReadAhead(collate)
         config = vlm.model.config
         use_cache = config.use_cache if hasattr(config, "use_cache") else None
         super().__init__(
@@ -99,7 +106,7 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
                 on_cpu=vlm.device.type == "cpu",
             ),
             train_dataset=rows,  # type: ignore[arg-type, unused-ignore]
-            data_collator=collate,  # type: ignore[arg-type, unused-ignore]
+            data_collator=self._read_ahead.submit,  # type: ignore[arg-type, unused-ignore]
             callbacks=[Flow(course.settings, lambda: self.progress)],
         )
         self.remove_callback(PrinterCallback)
@@ -145,7 +152,7 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
             base = self._measure(0)
             self.metrics_log.append({"step": 0, "part": "validation", **base})
             if base:
-                log(f"Before training: {_in_words(base)}")
+                log(f"Before training: {in_words(base)}")
         else:
             self.progress = read_progress(resume_from)
             step = int(resume_from.name.rpartition("-")[2])
@@ -154,8 +161,11 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
         prune_resume_points(self._resume_dir, keep=resume_from)
         torch.manual_seed(child_seed(self.settings.seed, "training"))
         self._started = time.monotonic() - self.progress.seconds
-        if not self._has_stopped_early():
-            self.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+        try:
+            if not self._has_stopped_early():
+                self.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+        finally:
+            self._read_ahead.close()
         self.progress.seconds = time.monotonic() - self._started
         load_trainable(self.vlm.model, self._best_path)
         self.vlm.model.eval()
@@ -171,10 +181,13 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
     # What follows are the trainer's own methods, changed only where they need to differ.
 
     def get_batch_samples(  # type: ignore[override, unused-ignore]
-        self, epoch_iterator: Iterator[TrainerInputs], num_batches: int, device: torch.device
+        self,
+        epoch_iterator: Iterator[Any],
+        num_batches: int,
+        device: torch.device,  # noqa: ARG002 (the trainer's signature)
     ) -> tuple[list[Batch], float]:
         """Take the batches of an optimiser step, and what its losses are divided by."""
-        loaded, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        loaded: list[Any] = self._read_ahead.take(epoch_iterator, num_batches)
         batches = self.make_batches(loaded)
         return batches, self.step_divisor(batches)
 
@@ -272,7 +285,7 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
         if better:
             save_trainable(self.vlm.model, self._best_path)
         if metrics:
-            log(f"step {step}: {_in_words(metrics)}{' (best so far)' if better else ''}")
+            log(f"step {step}: {in_words(metrics)}{' (best so far)' if better else ''}")
         if self._has_stopped_early():
             patience = self.settings.early_stop_patience
             log(
@@ -284,8 +297,3 @@ class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unuse
     def _has_stopped_early(self) -> bool:
         patience = self.settings.early_stop_patience
         return 0 < patience <= self.progress.evaluations_since_best
-
-
-def _in_words(metrics: Metrics) -> str:
-    """Metrics on one line, without the ends of their intervals (`NAME/low`)."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if "/" not in name)

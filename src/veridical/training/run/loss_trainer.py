@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypedDict, TypeVar, cast
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
+from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.seeding import child_random
 from veridical.training.run.loop import Course, Evaluate, Row, RunTrainer, TrainerInputs
@@ -54,6 +55,16 @@ class Rows(NamedTuple, Generic[Row]):
     """Makes a batch of rows."""
     length: Callable[[Row], int] | None = None
     """Tokens of a row, where rows of like length are put into one micro-batch."""
+    features: FeatureCache | None = None
+    """Where features of their images are kept."""
+
+    def batch(self, rows: Sequence[Row]) -> Mapping[str, object]:
+        """Make a batch, and read the pictures that it needs and nobody kept."""
+        made = self.collate(rows)
+        keys = made.get("image_keys")
+        if isinstance(keys, list) and self.features is not None:
+            self.features.read_ahead(keys)
+        return made
 
 
 class LossTrainer(RunTrainer[Row, Branches]):
@@ -71,7 +82,7 @@ class LossTrainer(RunTrainer[Row, Branches]):
         self._rows = rows
         self._evaluate_model = evaluate
         super().__init__(
-            vlm, rows.train, course, collate=rows.collate, measure=self._measure_held_out
+            vlm, rows.train, course, collate=rows.batch, measure=self._measure_held_out
         )
 
     @abstractmethod

@@ -27,9 +27,9 @@ def load_for_training(settings: ModelSection) -> VisionLanguageModel:
         trust_remote_code=settings.trust_remote_code,
         template=settings.template,
     )
-    if settings.tuning == "lora" or "vision" not in settings.trainable:
-        # Frozen at once: only the features of a frozen tower can be kept.
-        freeze(vlm.model, vision=True)
+    # Frozen at once: only the features of a frozen tower and projector can be kept.
+    learnt = () if settings.tuning == "lora" else settings.trainable
+    freeze(vlm.model, vision="vision" not in learnt, projector="projector" not in learnt)
     return vlm
 
 

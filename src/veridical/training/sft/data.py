@@ -96,6 +96,7 @@ def split_conversations(
 class _Asked(NamedTuple):
     """What precedes the answers of a stretch of a conversation."""
 
+    id: str
     turns: tuple[str, ...]
     images: tuple[ImageRef, ...]
     system: str
@@ -116,6 +117,7 @@ def encode_conversations(
     *,
     max_tokens: int,
     features: FeatureCache,
+    origin: Path | None = None,
 ) -> tuple[list[PreparedConversation], ConversationStatistics]:
     """Turn conversations into token ids and masks.
 
@@ -125,13 +127,15 @@ def encode_conversations(
         max_tokens: Longest part after the first question.
         features: Keeps the features of the images where the model allows it, so that pixels can be
             released.
+        origin: The file that the conversations come from; errors name its line.
 
     Raises:
         ModelError: The template changes a text, or a first question is longer than the model
             can read.
     """
     stretches = [stretch for row in conversations for stretch in _stretches(vlm, row)]
-    prompts = encode_all_prompts(vlm, [stretch.asked for stretch in stretches], features)
+    asked_of_all = [stretch.asked for stretch in stretches]
+    prompts = encode_all_prompts(vlm, asked_of_all, features, origin=origin)
     prepared: list[PreparedConversation] = []
     truncated: set[str] = set()
     for (row, asked, end), first in zip(stretches, prompts, strict=True):
@@ -178,6 +182,7 @@ def _stretches(vlm: VisionLanguageModel, row: Conversation) -> list[_Stretch]:
         _Stretch(
             row,
             _Asked(
+                row.id,
                 row.texts[:asked],
                 row.images[: count_shown_images(row.texts, len(row.images), first=asked)],
                 row.system,

@@ -18,7 +18,7 @@ from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.records import Source
 from veridical.training.run.choice import ChoiceRule, default_rule
-from veridical.training.run.frame import Method, Prepared, Run, RunResult, run_training
+from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
@@ -111,10 +111,18 @@ def _prepare(
         conversations, validation_fraction=data.validation_fraction, seed=recipe.train.seed
     )
     precision = precision_name(bf16=recipe.train.bf16)
-    features = FeatureCache(run.cache(recipe.train.cache) / f"features-{precision}", vlm)
+    features = FeatureCache(
+        run.cache(recipe.train.cache) / f"{FEATURES}-{precision}",
+        vlm,
+        disk_bytes=recipe.train.feature_cache_bytes,
+    )
     with mixed_precision(vlm, bf16=recipe.train.bf16)():
         prepared, statistics = encode_conversations(
-            vlm, [*train, *validation], max_tokens=data.max_tokens, features=features
+            vlm,
+            [*train, *validation],
+            max_tokens=data.max_tokens,
+            features=features,
+            origin=Path(data.conversations),
         )
     clock.lap("encoding")
     vlm = make_trainable(
@@ -125,6 +133,7 @@ def _prepare(
         sorted(prepared[len(train) :], key=lambda row: row.length),
         partial(collate_conversations, pad_token_id=vlm.tokenizer.pad_token_id),
         length=(lambda row: row.length) if recipe.train.by_length else None,
+        features=features,
     )
     rule = choose or default_rule(
         scenes=evaluate is not None,
