@@ -1,6 +1,6 @@
 """`veridical data`: public data sets ↔ records, faults with file and line, statistics."""
 
-from veridical.cli.data import checks, formats, sheets
+from veridical.cli.data import checks, formats, mixing, sheets
 from veridical.cli.data.options import app
 
-__all__ = ["app", "checks", "formats", "sheets"]
+__all__ = ["app", "checks", "formats", "mixing", "sheets"]
