@@ -65,7 +65,9 @@ VERBS = {
 def test_each_verb_of_the_command_line_is_a_public_function():
     assert VERBS.keys() == cli.VERBS.keys()
     for verb, names in VERBS.items():
-        source = Path(cli.__file__).with_name(f"{verb}.py").read_text(encoding="utf-8")
+        folder = Path(cli.__file__).parent
+        files = [*folder.glob(f"{verb}.py"), *folder.glob(f"{verb}/*.py")]
+        source = "\n".join(file.read_text(encoding="utf-8") for file in files)
         for name in names:
             assert name in veridical.__all__, name
             assert re.search(rf"import (?:\w+, )*{name}\b", source), (verb, name)
