@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from veridical.encodings import decode_text
 from veridical.errors import DataError, Fault, StorageError
 from veridical.progress import log
 
@@ -197,27 +198,7 @@ def read_text(path: Path) -> str:
     """
     if not path.is_file():
         raise DataError([Fault(path, None, "there is no such file. Check the path.")])
-    data = read_bytes(path)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or data[:200].count(0) > len(data[:200]) // 3:
-        raise DataError([Fault(path, None, "the file is UTF-16. Save it as UTF-8.")])
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        message = (
-            f"not UTF-8 (byte {data[error.start]:#04x}){_other_encoding(data)}. Save the file as"
-            " UTF-8."
-        )
-        raise DataError([Fault(path, line, message)]) from error
-
-
-def _other_encoding(data: bytes) -> str:
-    try:
-        text = data.decode("gb18030")
-    except UnicodeDecodeError:
-        return ""
-    han = sum("\u4e00" <= sign <= "\u9fff" for sign in text)
-    return ", perhaps GBK" if 2 * han > sum(sign > "\x7f" for sign in text) else ""
+    return decode_text(path, read_bytes(path))
 
 
 def _is_array(text: str) -> bool:
@@ -238,7 +219,7 @@ def parse_json(text: str) -> Any:
         ValueError: The text is not such JSON; `describe_json_error` says why.
         RecursionError: It is nested too deeply.
     """
-    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=unique_keys)
 
 
 def describe_json_error(error: ValueError | RecursionError) -> str:
@@ -267,12 +248,20 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> JsonObject:
+def unique_keys(pairs: list[tuple[str, Any]]) -> JsonObject:
+    """Make an object of its pairs; what `json` calls for each object.
+
+    Raises:
+        DuplicateKeyError: A key stands twice.
+    """
     found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DuplicateKeyError(f"the key {twice!r} stands twice in one object")
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise DuplicateKeyError(f"the key {name[:60]!r} stands twice in one object")
+        seen.add(name)
     return found
 
 

@@ -337,7 +337,7 @@ def test_answers_of_the_other_task_are_said_to_be_unused(folder):
         ),
         ([{"id": "three", "response": "Yes"}], r"`id` must be a whole number, got \"three\""),
         ([{"id": 3}], r"the answer is missing"),
-        ([{"id": 3, "response": ["Yes"]}], r"`response` must be text"),
+        ([{"id": 3, "response": ["Yes", "No"]}], r"`response` must be text"),
         ([{"id": 1, "response": "", "nouns": [1]}], r"`nouns` must be a list of words"),
         (["Yes"], r"must be a JSON object"),
     ],

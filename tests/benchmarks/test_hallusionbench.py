@@ -254,7 +254,7 @@ def test_a_part_of_the_benchmark_says_that_it_is_one(tmp_path):
         ({"category": "XX"}, '`category` must be VD or VS, got "XX"'),
         ({"gt_answer": True}, "`gt_answer` must be 0 or 1, got true"),
         ({"figure_id": None}, "`figure_id` must be a number or a text, got null"),
-        ({"model_prediction": ["Yes"]}, "`model_prediction` must be text"),
+        ({"model_prediction": ["Yes", "No"]}, "`model_prediction` must be text"),
     ],
 )
 def test_malformed_rows_are_told_with_their_line(changed, message, tmp_path):

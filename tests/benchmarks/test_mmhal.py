@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import score_layouts as layouts
 from official_data import DATA, expected, needs_data
 from veridical.benchmarks.mmhal.benchmark import MMHal
 from veridical.benchmarks.mmhal.card import TYPES
 from veridical.benchmarks.mmhal.ratings import informativeness, official_rating, strict_rating
 from veridical.errors import ConfigError, DataError
 from veridical.files import hash_bytes
+from veridical.records import Prompt, read_records, write_records
 from veridical.scoring.files import score
 from veridical.scoring.protocol import Files
 
@@ -182,7 +184,7 @@ def test_unequal_numbers_are_no_silent_cut(tmp_path):
 def test_malformed_reviews_are_told_with_their_place(tmp_path):
     values = [completion("Rating: 1") for _ in range(96)]
     values[4], values[7], values[9] = (
-        "Rating: 3",
+        3,
         {"choices": [{"text": "Rating: 1"}]},
         completion(["Rating: 1"]),
     )
@@ -206,6 +208,26 @@ def test_no_items_give_no_number(tmp_path):
         "mmhal", Files(reviews=reviews(tmp_path, []), responses=responses(tmp_path, []))
     ).total
     assert total.metrics["score"].n == 0
+
+
+def test_a_folder_that_generate_wrote_is_judged_with_the_templates_questions(tmp_path):
+    asked = [{**row, "question": f"What is at {n}?"} for n, row in enumerate(rows())]
+    template = tmp_path / "response_template.json"
+    template.write_text(json.dumps(asked))
+    said = [{"id": f"p{n}", "answer": f"A dog at {n}."} for n in range(96)][::-1]
+    images = [f"mmhal/{row['image_id']}.jpg" for row in asked][::-1]
+    folder = layouts.generated(tmp_path, said, id_name="id", answer="answer", images=images)
+    prompts = read_records(tmp_path / "prompts.jsonl", Prompt)
+    moved = [one.model_copy(update={"question": f"What is at {one.id[1:]}?"}) for one in prompts]
+    write_records(folder / "prompts.jsonl", moved, kind="Prompt")
+    cases, _ = MMHal().cases(Files(folder, questions=template))
+    assert len(cases) == 96
+    for case in cases:
+        number = case.fields["response"].removeprefix("A dog at ").removesuffix(".")
+        assert case.fields["question"] == f"What is at {number}?"
+        assert case.fields["contents"] == "Dog, Grass {}"
+    with pytest.raises(DataError, match="Give the benchmark's file of questions too: --questions"):
+        MMHal().cases(Files(folder))
 
 
 def test_cases_carry_what_the_template_needs_and_braces_stay(tmp_path):

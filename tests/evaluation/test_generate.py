@@ -64,6 +64,7 @@ def test_every_prompt_is_answered_in_order_with_its_samples(recipe):
     assert len({r.text for r in done.responses}) > 1
     assert all(r.temperature == 1.0 and r.model == recipe.model for r in done.responses)
     assert {p.name for p in recipe.out.glob("[!.]*")} == {
+        "prompts.jsonl",
         "responses.jsonl",
         "manifest.json",
         "recipe.toml",
@@ -200,6 +201,13 @@ def test_no_prompts_is_a_fault(recipe):
     write_records(recipe.prompts, [], kind="Prompt")
     with pytest.raises(DataError, match="no prompt to answer"):
         generate(recipe)
+
+
+def test_a_folder_says_what_was_asked_of_which_image(recipe, tmp_path):
+    generate(recipe)
+    kept = read_records(recipe.out / "prompts.jsonl", Prompt)
+    assert [row.question for row in kept] == [f"Colour {number}?" for number in range(5)]
+    assert [row.image.path for row in kept] == [str(tmp_path / f"{n}.png") for n in range(5)]
 
 
 def test_the_verb_reads_a_recipe_and_its_settings(recipe, tmp_path, capsys):

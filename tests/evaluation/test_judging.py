@@ -255,7 +255,6 @@ def test_the_world_judge_has_no_score_for_what_it_does_not_know(tmp_path):
     ("more", "message"),
     [
         (["--variant", "stric"], "has no variant 'stric'. It has: official, strict"),
-        (["--questions", "FILE"], "does not read --questions. Leave it out."),
         (["--reference", "FILE"], "does not read --reference. Leave it out."),
         (["--task", "all"], "has no option --task"),
         (["--reviews", "FILE"], "Give one of the two."),

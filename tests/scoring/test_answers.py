@@ -76,7 +76,7 @@ def test_a_name_that_is_not_there_is_missing_and_not_null(tmp_path):
     with pytest.raises(DataError, match="`said` is missing, got `question_id`, `answer`"):
         pope(tmp_path, [{"answer": "Yes"}] * 2, answer_field="said")
     with pytest.raises(DataError, match=r"a.jsonl:1: the answer is missing \(`answer`, `text`"):
-        pope(tmp_path, [{"reply": "Yes"}] * 2)
+        pope(tmp_path, [{"said": "Yes"}] * 2)
     with pytest.raises(DataError, match="`answer` must be text, got null"):
         pope(tmp_path, [{"answer": None}, {"answer": "No"}])
     assert accuracy(pope(tmp_path, [{"answer": None, "text": t} for t in ("Yes", "No")])) == 1

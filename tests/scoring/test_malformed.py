@@ -85,9 +85,9 @@ BAD = {
             " `prediction` …), got `question_id`. Name the field that holds it: --answer-field"
         ],
     ),
-    "an array for a string": (
-        text_of(changed(2, answer=["No"])),
-        ['answers.jsonl:2: `answer` must be text, got ["No"]. Fix the row.'],
+    "several answers for one": (
+        text_of(changed(2, answer=["No", "Yes"])),
+        ['answers.jsonl:2: `answer` must be text, got ["No", "Yes"]. Fix the row.'],
     ),
     "a number for a string": (
         text_of(changed(2, answer=0)),
@@ -121,7 +121,7 @@ BAD = {
     ),
     "UTF-16": (
         TWO_ROWS.encode("utf-16"),
-        ["answers.jsonl:1: UTF-16, not UTF-8. Save the file as UTF-8."],
+        ["answers.jsonl: the file is UTF-16. Save it as UTF-8."],
     ),
     "nesting without end": (
         TWO_ROWS + '{"question_id": 3, "answer": ' + "[" * 100_000 + "\n",

@@ -26,7 +26,15 @@ from veridical.files import (
 )
 from veridical.locks import locked
 from veridical.progress import log
-from veridical.records import NO_IMAGE, Prompt, Response, read_records, scan_records
+from veridical.records import (
+    NO_IMAGE,
+    ImageRef,
+    Prompt,
+    Response,
+    read_records,
+    scan_records,
+    write_records,
+)
 from veridical.records.images import open_image
 from veridical.records.manifests import build_manifest
 from veridical.seeding import child_seed
@@ -129,6 +137,7 @@ def _generate(recipe: GenerateRecipe, *, skip_bad: bool) -> Generated:
         return Generated(path, read_records(path, Response))
     prompts = _read_prompts(recipe, skip_bad=skip_bad)
     write_recipe(recipe, recipe.out / "recipe.toml")
+    _keep_prompts(recipe, prompts)
     started = time.perf_counter()
     shards = Shards(recipe.out, prompts, save_every=recipe.save_every)
     if shards.missing:
@@ -149,6 +158,22 @@ def _generate(recipe: GenerateRecipe, *, skip_bad: bool) -> Generated:
     write_json_atomically(recipe.out / "manifest.json", manifest.model_dump(mode="json"))
     shards.finish(responses)
     return Generated(path, responses)
+
+
+def _keep_prompts(recipe: GenerateRecipe, prompts: Sequence[Prompt]) -> None:
+    """Write the prompts next to their responses, so that a folder says what was asked of what."""
+    kept, root = recipe.out.absolute() / "prompts.jsonl", recipe.prompts.absolute().parent
+    if kept == recipe.prompts.absolute():
+        return
+    folder = kept.parent
+
+    def moved(image: ImageRef) -> ImageRef:
+        path = root / image.path
+        near = path.relative_to(folder) if path.is_relative_to(folder) else path
+        return image.model_copy(update={"path": near.as_posix()})
+
+    rows = [prompt.with_images(list(map(moved, prompt.images))) for prompt in prompts]
+    write_records(kept, rows, kind="Prompt")
 
 
 def _check_claims(folder: Path, hashes: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from veridical.scoring.protocol import Files
+from veridical.scoring.reading.names import may_hold_answer, with_usual_names
 from veridical.scoring.reading.own_runs import responses_file, with_prompts
+from veridical.scoring.reading.said import CHATS, last_turn, said
 from veridical.scoring.reading.tools import from_tools
 from veridical.scoring.rows import Faults, Row, names_of, read_rows, shown
 
@@ -26,7 +28,7 @@ ANSWER_NAMES = (
     "model_output",
     "model_response",
 )
-"""Names under which published code keeps answers."""
+"""Names under which published code keeps answers; others are known by their words."""
 QUESTION_NAMES = ("question", "prompt", "query", "instruction")
 """Names under which a row may hold what was asked."""
 
@@ -34,7 +36,20 @@ QUESTION_NAMES = ("question", "prompt", "query", "instruction")
 def read_responses(files: Files, faults: Faults) -> list[Row]:
     """Rows of the responses, out of what other tools and our own runs wrap them in."""
     rows = read_rows(responses_file(files.path("responses")), faults)
-    return from_tools(with_prompts(rows, faults), faults)
+    return _with_usual_names(from_tools(with_prompts(rows, faults), faults), faults)
+
+
+def _with_usual_names(rows: Sequence[Row], faults: Faults) -> list[Row]:
+    """Rows with id and image under their usual names; a note says which others were read."""
+    made, others = [], dict[str, None]()
+    for row in rows:
+        values, found = with_usual_names(row.values)
+        made.append(row if values is row.values else row._replace(values=values))
+        others.update(dict.fromkeys(found))
+    if others:
+        names = ", ".join(f"`{name[:60]}`" for name in others)
+        faults.notes.append(f"{rows[0].file.name}: {names} read as the rows' id or image.")
+    return made
 
 
 class Answers:
@@ -70,7 +85,10 @@ class Answers:
     def of(self, row: Row) -> str:
         """The answer of a row; empty, with a fault, where it is missing or ambiguous."""
         found = self._candidates(row)
-        texts = {name: value for name, value in found.items() if isinstance(value, str)}
+        texts = {name: text for name, value in found.items() if (text := said(value)) is not None}
+        if not texts and not self._chosen:
+            turns = {name: last_turn(row.values.get(name)) for name in CHATS}
+            texts = {name: text for name, text in turns.items() if text is not None}
         if not texts:
             self._report_missing(row, found)
             return ""
@@ -86,10 +104,14 @@ class Answers:
         return ""
 
     def _candidates(self, row: Row) -> dict[str, Any]:
-        names = (self._chosen,) if self._chosen else ANSWER_NAMES
-        found = {name: row.values[name] for name in names if name in row.values}
         if self._chosen:
-            return found
+            return {name: row.values[name] for name in (self._chosen,) if name in row.values}
+        found = {name: row.values[name] for name in ANSWER_NAMES if name in row.values}
+        found |= {
+            name: value
+            for name, value in row.values.items()
+            if name not in found and may_hold_answer(name) and said(value) is not None
+        }
         if self._text_is_question:
             found.pop("text", None)
         others = {name: text for name, text in found.items() if not self._is_question(row, text)}

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from veridical.scoring.reading.names import ID_NAMES
 from veridical.scoring.rows import Faults, Row, index_rows, row_id
 
 BY_ORDER = "Answers and questions were matched by order: one of the files has no ids."
 """What a reader must know then."""
-IDS = ("question_id", "prompt_id", "index", "id")
+IDS = ID_NAMES
 """Names that the id of a question has in published files."""
 
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from veridical.encodings import decode_text
 from veridical.errors import DataError, Fault
 from veridical.formats.sources.sheets import EXCEL, delimiter_of, read_table, read_workbook
+from veridical.scoring.reading.columns import COLUMNS, read_columns
 from veridical.scoring.reading.json_rows import json_fault, load_json, read_json_rows
-from veridical.scoring.reading.text import decode, read_plain_bytes
+from veridical.scoring.reading.packed import read_plain_bytes, reject_foreign
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -261,24 +263,26 @@ def _numbered(path: Path, faults: Faults) -> list[tuple[int, Any]]:
         return []
     if data.startswith(EXCEL):
         return faults.gather(lambda: [*read_workbook(path, data)], otherwise=[])
+    if data.startswith(COLUMNS):
+        return faults.gather(lambda: read_columns(path, data), otherwise=[])
     text = faults.gather(lambda: _text(path, data), otherwise=None)
     if text is None:
         return []
-    delimiter = delimiter_of(path)
+    delimiter = delimiter_of(path, text)
     if delimiter is not None:
         return faults.gather(lambda: [*read_table(path, text, delimiter=delimiter)], otherwise=[])
     read = read_json_rows(text)
     for fault in read.faults:
         faults.add_file(path, fault.message, line=fault.line)
-    if read.ignored:
-        names = ", ".join(f"`{name}`" for name in read.ignored[:8])
-        note = f"{path.name}: the rows under `{read.wrapper}` were read; ignored: {names}."
-        faults.notes.append(note)
+    if read.note:
+        faults.notes.append(f"{path.name}: {read.note}")
     return read.values
 
 
 def _text(path: Path, data: bytes | None = None) -> str:
-    text = decode(path, read_plain_bytes(path) if data is None else data)
+    data = read_plain_bytes(path) if data is None else data
+    reject_foreign(path, data)
+    text = decode_text(path, data)
     if not text.strip():
         message = "the file is empty. Give the file that you mean."
         raise DataError([Fault(path, None, message)])

@@ -278,7 +278,7 @@ def test_bad_prompts_are_told_all_at_once_or_put_aside(make_ppo_recipe, tmp_path
     with pytest.raises(DataError) as caught:
         train_ppo(recipe, tmp_path / "run", reward=Letters())
     assert {fault.line for fault in caught.value.faults} == {2, 4}
-    lines[1] = json.dumps({**good, "question": "What is <image>?", "id": "x"})
+    lines[1] = json.dumps({**good, "question": "Is <image> as <image>?", "id": "x"})
     lines[3] = json.dumps({**good, "question": "Why? " * 400, "id": "y"})
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(DataError, match=rf"{path}:2: .*<image>"):
@@ -290,7 +290,7 @@ def test_bad_prompts_are_told_all_at_once_or_put_aside(make_ppo_recipe, tmp_path
     assert result.manifest.notes["prompts"]["train"] == 6
     (long,) = (
         json.loads(line)
-        for line in (tmp_path / "run" / "long_prompts.jsonl").read_text().splitlines()
+        for line in (tmp_path / "run" / "bad_prompts_prompts.jsonl").read_text().splitlines()
     )
     assert long["line"] == 4
     with pytest.raises(DataError, match=r"`data\.max_prompt_tokens` allows 3"):
@@ -298,7 +298,9 @@ def test_bad_prompts_are_told_all_at_once_or_put_aside(make_ppo_recipe, tmp_path
             make_ppo_recipe(data={"max_prompt_tokens": 3}), tmp_path / "long", reward=Letters()
         )
     few = make_ppo_recipe(
-        data={"prompts": str(write_prompts(tmp_path / "few", count=2))}, train={"iterations": 0}
+        model={"base": str(tmp_path / "no such model")},
+        data={"prompts": str(write_prompts(tmp_path / "few", count=2))},
+        train={"iterations": 0},
     )
     with pytest.raises(ConfigError, match="make no rollout of 4"):
         train_ppo(few, tmp_path / "none", reward=Letters())

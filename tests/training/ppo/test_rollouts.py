@@ -5,7 +5,7 @@ import torch
 
 from prompt_files import Letters
 from veridical.training.ppo.engines import HfEngine, Sampled
-from veridical.training.ppo.prompts import read_prompts
+from veridical.training.ppo.prompts import encode_prompts, read_prompts
 from veridical.training.ppo.roles import build_roles
 from veridical.training.ppo.rollouts import RolloutCollector
 
@@ -22,8 +22,10 @@ def setting(request, make_ppo_recipe, tmp_path):
             if "lora_B" in name:
                 parameter.normal_(std=0.1)
         roles.head.weight.normal_(std=0.1)
-    prompts = read_prompts(
-        recipe.data.prompts, roles.vlm, roles.features, recipe.data, room=8, run_dir=tmp_path
+    path = recipe.data.prompts
+    read = read_prompts(path, recipe.data, run_dir=tmp_path)
+    prompts = encode_prompts(
+        read, path, roles.vlm, roles.features, recipe.data, room=8, run_dir=tmp_path
     )[:3]
     collector = RolloutCollector(roles, HfEngine(roles, recipe.rollout), Letters(), recipe)
     return prompts, collector, collector.sample(prompts, stream=("law",))

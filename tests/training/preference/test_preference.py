@@ -253,6 +253,24 @@ def test_bad_rows_are_told_all_at_once_or_put_aside(make_recipe, tmp_path):
     assert len((tmp_path / "run" / "bad_rows.jsonl").read_text().splitlines()) == 5
 
 
+def test_a_prompt_that_the_model_cannot_read_is_a_fault_of_its_row(make_recipe, tmp_path):
+    path = write_corrections(tmp_path / "data")
+    lines = path.read_text().splitlines()
+    lines[3] = json.dumps({**json.loads(lines[3]), "question": "Why? " * 700, "id": "endless"})
+    path.write_text("\n".join(lines) + "\n")
+    recipe = make_recipe(data={"corrections": str(path)}, train={"max_steps": 1})
+    with pytest.raises(DataError, match=r":4: 'endless': .* reads at most") as caught:
+        train_dpo(recipe, tmp_path / "run")
+    assert len(caught.value.faults) == 1
+    skipping = make_recipe(
+        data={"corrections": str(path), "skip_bad": True}, train={"max_steps": 1}
+    )
+    result = train_dpo(skipping, tmp_path / "run")
+    assert result.manifest.notes["pairs"]["pairs"] == 11
+    (kept,) = (tmp_path / "run" / "bad_prompts.jsonl").read_text().splitlines()
+    assert json.loads(kept)["line"] == 4
+
+
 def test_a_full_disk_while_saving_is_told_and_the_run_goes_on_from_before(
     make_recipe, tmp_path, monkeypatch
 ):

@@ -320,6 +320,32 @@ def test_no_image_is_on_both_sides():
     assert {row.id for row in train}.isdisjoint(row.id for row in validation)
 
 
+def test_questions_that_the_model_cannot_read_are_faults_of_their_rows(make_recipe, tmp_path):
+    """With an image and without one, and beside a question that just leaves no room."""
+    turns = (Turn(role="user", text="Why? " * 700), Turn(role="assistant", text="So."))
+    rows = [talk(0, id="seen", turns=turns), talk(1, id="text only", turns=turns, image=None)]
+    path = write_conversations(tmp_path / "data", count=4, rows=rows)
+    data = {"conversations": str(path), "validation_fraction": 0.0}
+    with pytest.raises(DataError) as told:
+        train_sft(make_recipe(data=data, train={"max_steps": 1}), tmp_path / "run")
+    assert [fault.line for fault in told.value.faults] == [6, 7]
+    assert "'text only': " in told.value.faults[1].message
+    skipping = make_recipe(data={**data, "skip_bad": True}, train={"max_steps": 1})
+    result = train_sft(skipping, tmp_path / "run")
+    assert result.manifest.notes["conversations"]["conversations"] == 4
+    assert len((tmp_path / "run" / "bad_prompts.jsonl").read_text().splitlines()) == 2
+
+
+def test_too_few_images_for_a_split_show_before_the_model_is_loaded(make_recipe, tmp_path):
+    path = write_conversations(tmp_path / "data", count=2)
+    recipe = make_recipe(
+        model={"base": str(tmp_path / "no such model")},
+        data={"conversations": str(path), "validation_fraction": 0.01},
+    )
+    with pytest.raises(ConfigError, match=r"`data.validation_fraction` = 0.01 splits"):
+        train_sft(recipe, tmp_path / "run")
+
+
 def test_long_conversations_are_cut_to_the_models_window_and_counted(make_recipe, tmp_path):
     long = " ".join(["There is a red car on the left."] * 60)
     turns = (Turn(role="user", text="Describe."), Turn(role="assistant", text=long))

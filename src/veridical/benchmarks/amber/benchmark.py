@@ -90,12 +90,12 @@ class Amber(Benchmark[AmberItems]):
         annotations = read_annotations(folder / "annotations.json", lexicon, faults)
         images = read_images(folder / "query", faults)
         rows = read_responses(files, faults)
-        responses = index_responses(rows, annotations, faults)
+        asked = [one for one in annotations.values() if self._wants(one.dimension)]
+        responses = index_responses(rows, annotations, faults, asked=[one.id for one in asked])
         similarity = self._similarity(faults)
         given = read_nouns(self.option_files().get("nouns"), faults)
         faults.stop()
         answers = Answers(rows, files, faults)
-        asked = [one for one in annotations.values() if self._wants(one.dimension)]
         find = (
             self._noun_finder(lexicon)
             if any(one.dimension == GENERATIVE for one in asked)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from veridical.benchmarks.amber.words import Lexicon
+from veridical.scoring.matching import BY_ORDER
 from veridical.scoring.rows import (
     Faults,
     Row,
@@ -132,9 +133,19 @@ def read_images(folder: Path, faults: Faults) -> dict[int, str]:
 
 
 def index_responses(
-    rows: Sequence[Row], annotations: Mapping[int, AmberItem], faults: Faults
+    rows: Sequence[Row],
+    annotations: Mapping[int, AmberItem],
+    faults: Faults,
+    *,
+    asked: Sequence[int],
 ) -> dict[int, Row]:
-    """Responses by id; one to an item that is not there is a fault."""
+    """Responses by id; one to an item that is not there is a fault.
+
+    Rows without ids are those of the items asked, in their order, where there are as many.
+    """
+    if len(rows) == len(asked) and not any(name in row.values for row in rows for name in IDS):
+        faults.notes.append(BY_ORDER)
+        return dict(zip(asked, rows, strict=True))
     by_id = index_rows(rows, lambda row: number_id(row, IDS, faults), faults)
     for number, row in by_id.items():
         if number not in annotations and annotations:

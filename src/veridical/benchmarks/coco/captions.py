@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from veridical.scoring.answers import read_responses
 from veridical.scoring.protocol import Files
+from veridical.scoring.reading.names import ID_NAMES, IMAGE_NAMES
 from veridical.scoring.rows import Faults, Row, id_text, index_rows, names_of, read_rows, shown
 
 _COCO_FILE = re.compile(r"(?:COCO_(?:train|val)2014_)?0*(\d+)", re.IGNORECASE)
 _IMAGE_SUFFIX = re.compile(r"\.(?:jpe?g|png|webp|bmp|gif)$", re.IGNORECASE)
-_IMAGE_NAMES = ("image_id", "image", "image_path", "image_file", "image_source", "file_name")
-"""Names under which a row may hold its image, as id, number, file name or path."""
+_PATHS = ("path", "file_name", "url", "id")
+"""Keys of an image that is an object."""
 DESCRIBE = "Please describe this image in detail."
 """What models are asked where a file of images does not say otherwise."""
 
@@ -44,8 +45,14 @@ def read_captions(files: Files, faults: Faults) -> list[CaptionRow]:
 
 
 def name_rows(rows: Sequence[Row], faults: Faults) -> list[CaptionRow]:
-    """Find out which image each row is about."""
-    images = {id(row): _image(row, faults) for row in rows}
+    """Find out which image each row is about; an id is the image's where no row names images."""
+    names: tuple[str, ...] = IMAGE_NAMES
+    if rows and not any(map(has_image, rows)):
+        only = next((name for name in ID_NAMES if all(name in row.values for row in rows)), None)
+        if only is not None:
+            faults.notes.append(f"{rows[0].file.name}: `{only}` read as the rows' image.")
+            names = (only,)
+    images = {id(row): _image(row, names, faults) for row in rows}
     imaged = [row for row in rows if images[id(row)] is not None]
     named = index_rows(imaged, lambda row: _own_id(row) or images[id(row)], faults)
     return [CaptionRow(str(name), str(images[id(row)]), row) for name, row in named.items()]
@@ -64,16 +71,20 @@ def image_key(image: str | int) -> str:
 
 def has_image(row: Row) -> bool:
     """Whether a row says which image it is about."""
-    return any(name in row.values for name in _IMAGE_NAMES)
+    return any(name in row.values for name in IMAGE_NAMES)
 
 
-def _image(row: Row, faults: Faults) -> str | None:
-    name = next((name for name in _IMAGE_NAMES if name in row.values), None)
+def _image(row: Row, names: Sequence[str], faults: Faults) -> str | None:
+    name = next((name for name in names if name in row.values), None)
     if name is None:
         faults.add(row, f"`image_id` is missing, got {names_of(row)}. Give the row its image.")
         return None
     value = row.values[name]
-    text = id_text(value.get("path") if isinstance(value, Mapping) else value)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, Mapping):
+        value = next((value[key] for key in _PATHS if value.get(key) is not None), None)
+    text = id_text(value)
     if text is None:
         message = (
             f"`{name}` must be a number or a text, got {shown(value)}. Give the row its image."

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from veridical.errors import DataError, Fault
-from veridical.scoring.reading.text import read_plain_bytes
+from veridical.scoring.reading.packed import read_plain_bytes
 
 _CONTAINERS = {"set": set, "frozenset": frozenset, "list": list, "dict": dict}
 _EVALUATOR = "CHAIR"

@@ -7,7 +7,8 @@ from veridical.benchmarks.coco.mentions import Mentions, Reader, official_reader
 from veridical.benchmarks.coco.tagging import load_tagger
 from veridical.benchmarks.coco.tokens import VERSION, tokenize
 from veridical.benchmarks.coco.vocabulary import word_list_version
-from veridical.scoring.reading.text import decode, read_plain_bytes
+from veridical.encodings import decode_text
+from veridical.scoring.reading.packed import read_plain_bytes
 from veridical.scoring.rows import Faults
 
 
@@ -45,7 +46,7 @@ def read_own_words(path: Path, faults: Faults) -> dict[str, str]:
         faults: Where to note words that stand for two kinds.
     """
     words: dict[str, str] = {}
-    text = faults.gather(lambda: decode(path, read_plain_bytes(path)), otherwise="")
+    text = faults.gather(lambda: decode_text(path, read_plain_bytes(path)), otherwise="")
     for number, line in enumerate(text.splitlines(), start=1):
         names = [name.strip().lower() for name in line.split(",") if name.strip()]
         for name in names:

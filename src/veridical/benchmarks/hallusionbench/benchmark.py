@@ -35,6 +35,7 @@ from veridical.records import ItemScore, Metric
 from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure
 from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
+from veridical.scoring.reading.own_runs import with_questions
 from veridical.scoring.rows import Faults, Row, field, id_text, index_rows, read_rows
 
 OFFICIAL_PROMPTS = {
@@ -81,7 +82,7 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
         """One case per answer."""
         faults = Faults()
         cases = []
-        rows = read_responses(files, faults)
+        rows = self._responses(files, faults)
         answers = Answers(rows, files, faults)
         for row in rows:
             item = read_answer(row, answers, faults)
@@ -98,6 +99,10 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
         )
         return Cases(cases, asked)
 
+    def _responses(self, files: Files, faults: Faults) -> list[Row]:
+        rows = read_responses(files, faults)
+        return with_questions(rows, lambda: self.questions(files), files, faults)
+
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
         """Write rows of `id` and `review`, with a `problem` where there is no review."""
         del cases
@@ -110,7 +115,7 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
     def read(self, files: Files, *, variant: str) -> Loaded[list[HallusionItem]]:
         """Read the rows, and the reviews where a judge is needed."""
         faults = Faults()
-        rows = read_responses(files, faults)
+        rows = self._responses(files, faults)
         answers = Answers(rows, files, faults)
         items = [read_answer(row, answers, faults) for row in rows]
         ids = {id(row): item.id for row, item in zip(rows, items, strict=True)}

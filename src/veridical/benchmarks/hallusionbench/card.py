@@ -74,7 +74,12 @@ CARD = Card(
             "JSON array of the official rows: `category`, `subcategory`, `set_id`, `figure_id`,"
             " `question_id`, `visual_input`, `gt_answer`, `model_prediction`,"
             " `gpt4v_output_gpt_check` (official and strict, without --reviews), and `same` where"
-            " errors shall be told apart; a judge also reads `question` and `gt_answer_details`"
+            " errors shall be told apart; a judge also reads `question` and `gt_answer_details`;"
+            " or a folder that veridical generate wrote"
+        ),
+        "questions": InputSpec(
+            "The official `HallusionBench.json`: needed where `--responses` is such a folder",
+            required=False,
         ),
         "reviews": InputSpec(
             "Rows of `id` and `review`, as a judge's run writes them; they win over the rows' own"

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from veridical.benchmarks.mme.card import CARD, GROUPS, TASKS
+from veridical.encodings import decode_text
 from veridical.records import ItemScore, Metric
 from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure, means, rate_metric
 from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
-from veridical.scoring.reading.text import decode, read_plain_bytes
+from veridical.scoring.reading.packed import read_plain_bytes
 from veridical.scoring.rows import Faults, Row, field, read_rows, row_id
 from veridical.scoring.yes_no import Answer, strict_answer
 from veridical.statistics import mean_metric
@@ -230,7 +231,7 @@ def _official_rows(folder: Path, task: str, faults: Faults) -> Iterator[Row]:
     path = folder / f"{task}.txt"
     if not path.is_file():
         return
-    text = faults.gather(lambda: decode(path, read_plain_bytes(path)), otherwise="")
+    text = faults.gather(lambda: decode_text(path, read_plain_bytes(path)), otherwise="")
     for number, line in enumerate(text.split("\n"), start=1):
         cells = line.rstrip("\r").split("\t")
         if len(cells) == 4:

@@ -14,16 +14,17 @@ from veridical.benchmarks.mmhal.ratings import (
     HALLUCINATES_BELOW,
     informativeness,
     official_rating,
+    read_review,
     strict_rating,
 )
 from veridical.files import write_json_atomically
-from veridical.judges.completions import read_completion
 from veridical.judges.protocol import Case, Review
 from veridical.judges.templates import slot_template
 from veridical.records import ItemScore, Metric
 from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure, means
 from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
+from veridical.scoring.reading.own_runs import with_questions
 from veridical.scoring.rows import Faults, Row, field, id_text, read_rows, read_values, shown
 from veridical.statistics import mean_metric, wilson
 
@@ -91,12 +92,16 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
     def cases(self, files: Files, *, template: Path | None = None) -> Cases:
         """One case per response."""
         faults = Faults()
-        rows = read_responses(files, faults)
+        rows = self._responses(files, faults)
         answers = Answers(rows, files, faults)
         cases = [Case(name, _fields(row, answers, faults)) for name, row in _by_id(rows)]
         faults.stop()
         asked = slot_template(template, own="mmhal.txt", official=OFFICIAL_PROMPTS, fields=_FIELDS)
         return Cases(cases, asked)
+
+    def _responses(self, files: Files, faults: Faults) -> list[Row]:
+        rows = read_responses(files, faults)
+        return with_questions(rows, lambda: self.questions(files), files, faults)
 
     def write_reviews(self, path: Path, cases: Sequence[Case], reviews: Sequence[Review]) -> Path:
         """Write the official list of chat completions; a failed review has no choices."""
@@ -108,11 +113,11 @@ class MMHal(JudgedBenchmark[list[MMHalItem]]):
         del variant
         faults = Faults()
         reviews = read_values(files.path("reviews"), faults)
-        rows = read_responses(files, faults) if files.responses is not None else None
+        rows = self._responses(files, faults) if files.responses is not None else None
         asked = _asked(rows, len(reviews), files, faults)
         items, judges = [], set()
         for (name, kind, answer), (number, value) in zip(asked, reviews, strict=False):
-            read = read_completion(value)
+            read = read_review(value)
             if read.malformed:
                 faults.add(
                     Row(files.path("reviews"), number, {}),

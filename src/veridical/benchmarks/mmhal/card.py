@@ -78,7 +78,12 @@ CARD = Card(
         "responses": InputSpec(
             "JSON list or lines of `question_type`, `image_id`, `image_content`, `question`,"
             " `gt_answer`, `model_answer` (the official template, filled in); what a judge reads;"
-            " types for items of your own",
+            " types for items of your own; or a folder that veridical generate wrote",
+            required=False,
+        ),
+        "questions": InputSpec(
+            "The official template, `response_template.json`: needed where `--responses` is a"
+            " folder that veridical generate wrote",
             required=False,
         ),
     },

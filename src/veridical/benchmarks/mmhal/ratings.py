@@ -7,6 +7,8 @@ lower-cased review. One s found is the score; none or several count as 0, and so
 
 import re
 
+from veridical.judges.completions import Completion, read_completion
+
 HALLUCINATES_BELOW = 3
 """Ratings below this say that the answer hallucinates."""
 _HIGHEST = 6
@@ -77,3 +79,24 @@ def _clear(match: re.Match[str], text: str) -> int | None:
         scale["scale"].lower() for scale in (_OUT_OF.match(rest), _SCALE.search(rest)) if scale
     ]
     return int(number) if all(scale in ("6", "six") for scale in scales) else None
+
+
+_REVIEW_NAMES = ("review", "content", "text", "judgement", "judgment", "evaluation", "gpt_eval")
+
+
+def read_review(value: object) -> Completion:
+    """A review as files keep it: a chat completion, a line of a batch, or the judge's words.
+
+    >>> read_review("Rating: 4").text, read_review({"review": "Rating: 2"}).text
+    ('Rating: 4', 'Rating: 2')
+    """
+    if isinstance(value, str):
+        return Completion(value)
+    if isinstance(value, dict) and "choices" not in value:
+        names = (name for name in (*_REVIEW_NAMES, "response") if name in value)
+        value = value.get(next(names, ""), value)
+        if isinstance(value, str):
+            return Completion(value)
+        if isinstance(value, dict):
+            value = value.get("body", value)
+    return read_completion(value)

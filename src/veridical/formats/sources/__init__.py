@@ -35,7 +35,7 @@ def table_rows(source: Path, *, columns: tuple[str, ...] = ()) -> Iterator[Sourc
             yield from _TABLES[file.suffix](file, columns)
     elif source.suffix in _TABLES:
         yield from _TABLES[source.suffix](source, columns)
-    elif delimiter_of(source) is not None or read_head(source).startswith(EXCEL):
+    elif _is_sheet(source):
         yield from sheet_rows(source)
     else:
         yield from json_rows(source)
@@ -47,3 +47,8 @@ def table_files(folder: Path) -> list[Path]:
         if files := sorted(folder.rglob(f"*{suffix}")):
             return files
     return []
+
+
+def _is_sheet(source: Path) -> bool:
+    head = read_head(source)
+    return head.startswith(EXCEL) or delimiter_of(source, head.decode(errors="replace")) is not None

@@ -21,6 +21,7 @@ from veridical.formats.sources.rows import SourceRow, read_head
 
 EXCEL = b"PK\x03\x04"
 """How every Excel workbook begins."""
+_PACKED = (".gz", ".bz2", ".xz", ".zip")
 _LARGEST_PART = 128 * 1024 * 1024
 """Bytes of one part of a workbook, unpacked."""
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -29,6 +30,8 @@ Cells = dict[int, str]
 """Texts of a row's cells by place, from 0."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 """How a workbook writes a character that XML cannot hold."""
+_UNNAMED = "Unnamed: 0"
+"""What pandas calls a first column without a name."""
 _WHOLE = re.compile(r"-?[0-9]{1,15}\.0+")
 
 
@@ -51,7 +54,8 @@ def sheet_rows(file: Path) -> Iterator[SourceRow]:
         if read_head(file).startswith(EXCEL):
             rows = read_workbook(file, read_bytes(file))
         else:
-            rows = read_table(file, read_text(file), delimiter=delimiter_of(file) or ",")
+            text = read_text(file)
+            rows = read_table(file, text, delimiter=delimiter_of(file, text) or ",")
         for line, values in rows:
             found = {name: _cell_value(text) for name, text in values.items() if text.strip()}
             yield SourceRow(file, line, found)
@@ -71,10 +75,22 @@ def _cell_value(text: str) -> object:
     return text
 
 
-def delimiter_of(path: Path) -> str | None:
-    """What separates the cells of a text table, by its name; None for other files."""
-    name = path.name.lower().removesuffix(".gz")
-    return "\t" if name.endswith(".tsv") else "," if name.endswith(".csv") else None
+def delimiter_of(path: Path, text: str) -> str | None:
+    """What separates the cells of a text table; None for other files.
+
+    A file named .csv or .tsv is one, and a .txt or .tab whose first line holds tabs and is not
+    JSON. The head decides: spreadsheets in much of Europe write semicolons into a .csv.
+    """
+    name = path.name.lower()
+    for suffix in _PACKED:
+        name = name.removesuffix(suffix)
+    head = text.lstrip("\r\n").split("\n", 1)[0]
+    usual = "\t" if name.endswith(".tsv") else "," if name.endswith(".csv") else None
+    if usual is None:
+        is_table = name.endswith((".txt", ".tab")) and "\t" in head and head[:1] not in "[{"
+        return "\t" if is_table else None
+    others = [sign for sign in ("\t", ";", ",") if sign in head]
+    return usual if usual in head or not others else others[0]
 
 
 def read_table(path: Path, text: str, *, delimiter: str) -> list[SheetRow]:
@@ -123,6 +139,8 @@ def _named(path: Path, numbered: Sequence[tuple[int, Cells]]) -> list[SheetRow]:
         raise DataError([Fault(path, None, "the table is empty. Give the file that you mean.")])
     first, head = filled[0]
     names = {place: name.strip() for place, name in head.items() if name.strip()}
+    if not head.get(0, "").strip() and len(names) > 1:  # the numbers that pandas puts in front
+        names = {0: _UNNAMED, **names}
     doubles = [name for name, count in Counter(names.values()).items() if count > 1]
     if doubles:
         message = f"the column {doubles[0][:60]!r} stands twice. Rename one of the two."

@@ -128,7 +128,7 @@ def encode_separately(
         ModelError: The processor cannot read a prompt, or what it gives does not fit the model.
     """
     return [
-        _encode(vlm, number, text, _as_list(shown))
+        _encode(vlm, f"prompt {number}" if len(texts) > 1 else "the prompt", text, _as_list(shown))
         for number, (text, shown) in enumerate(zip(texts, images, strict=True))
     ]
 
@@ -237,7 +237,7 @@ def _as_list(images: Images) -> list[Image.Image]:
 
 
 def _encode(
-    vlm: VisionLanguageModel, number: int, text: str, images: Sequence[Image.Image]
+    vlm: VisionLanguageModel, which: str, text: str, images: Sequence[Image.Image]
 ) -> PromptTensors:
     begin = vlm.tokenizer.bos_token
     try:
@@ -251,12 +251,12 @@ def _encode(
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
         sizes = ", ".join(f"{image.width}×{image.height}" for image in images) or "no image"
         raise ModelError(
-            f"The processor of `{vlm.name}` cannot read prompt {number} ({sizes}):"
+            f"The processor of `{vlm.name}` cannot read {which} ({sizes}):"
             f" {first_line(error)}. Change the image, or complete the processor's settings."
         ) from error
     # Labels are what a family's own fine-tuning learns; here the response says that.
     prompt = {
         key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"
     }
-    check_prompt(vlm, number, prompt)
+    check_prompt(vlm, which, prompt)
     return prompt

@@ -9,15 +9,15 @@ from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel
 
 
-def check_prompt(vlm: VisionLanguageModel, number: int, prompt: Mapping[str, Tensor]) -> None:
-    """Check a batch of one.
+def check_prompt(vlm: VisionLanguageModel, which: str, prompt: Mapping[str, Tensor]) -> None:
+    """Check a batch of one, called `which` in messages.
 
     Raises:
         ModelError: It is longer than the model can read, or its placeholders are not as many as its
             images' features.
     """
     _check_length(vlm, prompt)
-    _check_placeholders(vlm, number, prompt)
+    _check_placeholders(vlm, which, prompt)
 
 
 def _check_length(vlm: VisionLanguageModel, prompt: Mapping[str, Tensor]) -> None:
@@ -29,14 +29,12 @@ def _check_length(vlm: VisionLanguageModel, prompt: Mapping[str, Tensor]) -> Non
         )
 
 
-def _check_placeholders(
-    vlm: VisionLanguageModel, number: int, prompt: Mapping[str, Tensor]
-) -> None:
+def _check_placeholders(vlm: VisionLanguageModel, which: str, prompt: Mapping[str, Tensor]) -> None:
     expected = _feature_count(vlm, prompt)
     found = int(torch.isin(prompt["input_ids"], torch.tensor(vlm.placeholder_token_ids)).sum())
     if expected is not None and found != expected:
         raise ModelError(
-            f"Prompt {number} has {found} image placeholders for {expected} image features of"
+            f"{which.capitalize()} has {found} image placeholders for {expected} image features of"
             f" `{vlm.name}`. The processor's settings (patch size, feature selection) do not fit"
             " the vision tower."
         )

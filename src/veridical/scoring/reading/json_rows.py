@@ -9,34 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from veridical.files import parse_jsonl
+from veridical.files import parse_jsonl, unique_keys
+from veridical.scoring.reading.wrappers import Json, unwrap
 
-Json = object
-"""Any JSON value."""
-
-WRAPPERS = (
-    "sentences",
-    "imgToEval",
-    "annotations",
-    "questions",
-    "logs",
-    "samples",
-    "results",
-    "predictions",
-    "responses",
-    "answers",
-    "data",
-    "rows",
-)
-"""Keys under which published code keeps the rows of a file."""
-_OFFICIAL = frozenset({"sentences", "annotations", "questions"})
-"""Keys that hold nothing but rows: what is not an object under them is a fault of its row."""
-_SILENT = frozenset(
-    {"info", "license", "licenses", "data_type", "data_subtype", "task_type", "overall", "images"}
-)
-"""Keys of official files that say nothing about the answers."""
-_ROW_KEYS = frozenset({"id", "question_id", "image_id", "prompt_id", "index", "doc_id"})
-"""Keys that make an object a row of its own, whatever lists it holds."""
 _NOT_JSON = 20
 """Lines after which a file without a row is not taken for JSON lines any more."""
 _BLANKS = re.compile(r"\s*")
@@ -59,10 +34,8 @@ class JsonRows(NamedTuple):
     """Values with the line in JSON lines, or else their number from 1."""
     faults: list[JsonFault]
     """What could not be read."""
-    wrapper: str = ""
-    """Key of the object that the rows were in."""
-    ignored: tuple[str, ...] = ()
-    """The object's other keys."""
+    note: str = ""
+    """Where the rows were found, if they were wrapped, and what was ignored."""
 
 
 def read_json_rows(text: str) -> JsonRows:
@@ -77,9 +50,8 @@ def read_json_rows(text: str) -> JsonRows:
         document = load_json(text)
     except (ValueError, RecursionError) as error:
         return _broken(text, first, error)
-    if isinstance(document, list):
-        return JsonRows(list(enumerate(document, start=1)), [])
-    return unwrap(document) or JsonRows([(1, document)], [])
+    found = unwrap(document)
+    return JsonRows(list(enumerate(found.values, start=1)), [], found.note)
 
 
 def load_json(text: str) -> Json:
@@ -89,7 +61,7 @@ def load_json(text: str) -> Json:
         ValueError: The text is not valid JSON.
         RecursionError: It is nested too deeply.
     """
-    value: Json = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=_object)
+    value: Json = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
     if "\\u" in text:
         refuse_surrogates(value)
     return value
@@ -127,23 +99,6 @@ def json_fault(error: ValueError | RecursionError, what: str = "file") -> JsonFa
         reason = f"{error.msg} at column {error.colno}"
         return JsonFault(error.lineno, f"not valid JSON: {reason}. Fix the {what}.")
     return JsonFault(None, f"not valid JSON: {str(error)[:200]}. Fix the {what}.")
-
-
-def unwrap(document: Json) -> JsonRows | None:
-    """The rows of an object that holds them under a known key; None where it holds none."""
-    if not isinstance(document, dict) or _ROW_KEYS & document.keys():
-        return None
-    for key in WRAPPERS:
-        held = document.get(key)
-        values = list(held.values()) if isinstance(held, dict) else held
-        if isinstance(values, list) and (key in _OFFICIAL or _are_objects(values)):
-            ignored = tuple(name for name in document if name != key and name not in _SILENT)
-            return JsonRows(list(enumerate(values, start=1)), [], key, ignored)
-    return None
-
-
-def _are_objects(values: list[Json]) -> bool:
-    return bool(values) and all(isinstance(one, dict) for one in values)
 
 
 def _is_whole(line: str) -> bool:
@@ -196,7 +151,7 @@ def _broken(text: str, first: str, error: ValueError | RecursionError) -> JsonRo
 
 
 def _one_after_the_other(text: str) -> Iterator[Json]:
-    decoder = json.JSONDecoder(parse_constant=refuse_constant, object_pairs_hook=_object)
+    decoder = json.JSONDecoder(parse_constant=refuse_constant, object_pairs_hook=unique_keys)
     place = _blanks(text, 0)
     while place < len(text):
         value, place = decoder.raw_decode(text, place)
@@ -207,12 +162,3 @@ def _one_after_the_other(text: str) -> Iterator[Json]:
 def _blanks(text: str, place: int) -> int:
     match = _BLANKS.match(text, place)
     return match.end() if match else place
-
-
-def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:60]!r} stands twice in one object")
-    return made

@@ -1,13 +1,16 @@
 """Responses that `veridical generate` wrote, with image and question of their prompts."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from veridical.scoring.protocol import BenchmarkPrompt, Files
 from veridical.scoring.rows import Faults, Row, read_rows
 
 _RESPONSES = "responses.jsonl"
+_PROMPTS = "prompts.jsonl"
 _RECIPE = "recipe.toml"
 
 
@@ -20,10 +23,9 @@ def responses_file(path: Path) -> Path:
 def with_prompts(rows: Sequence[Row], faults: Faults) -> list[Row]:
     """Rows of `Response` records with question, image and question's id of their prompts.
 
-    Other rows stay as they are. The prompts are those that the run's recipe names, if still
-    there.
+    Other rows stay as they are. The prompts are those that the run keeps, or that its recipe names.
     """
-    if not rows or not all({"prompt_id", "text"} <= row.values.keys() for row in rows):
+    if not _are_responses(rows):
         return list(rows)
     several = next((row for row in rows if row.values.get("sample")), None)
     if several is not None:
@@ -36,6 +38,60 @@ def with_prompts(rows: Sequence[Row], faults: Faults) -> list[Row]:
     return [_joined(row, prompts.get(str(row.values["prompt_id"]), {})) for row in rows]
 
 
+def with_questions(
+    rows: Sequence[Row],
+    asked: Callable[[], Sequence[BenchmarkPrompt]],
+    files: Files,
+    faults: Faults,
+) -> list[Row]:
+    """Rows of `Response` records with all that a benchmark's own file says of their questions.
+
+    A response is matched by its image and question, or else by its prompt's id.
+
+    Args:
+        rows: Responses; rows of another kind stay as they are.
+        asked: Reads the benchmark's questions; called where it is needed.
+        files: The files of the score; `questions` is needed here.
+        faults: Where to note responses that belong to no question.
+    """
+    if not _are_responses(rows):
+        return list(rows)
+    if files.questions is None:
+        faults.add_file(
+            rows[0].file,
+            "responses that veridical generate wrote, which say nothing of the benchmark's own"
+            " fields. Give the benchmark's file of questions too: --questions FILE.",
+        )
+        return []
+    known = list(asked())
+    sights = Counter(_sight(one.image, one.text) for one in known)  # some are asked twice
+    by_sight = {sight: one for one in known if sights[sight := _sight(one.image, one.text)] == 1}
+    by_id = {one.id: one for one in known}
+    made = []
+    for row in rows:
+        sight = _sight(row.values.get("image"), str(row.values.get("question")))
+        one = by_sight.get(sight) or by_id.get(str(row.values["prompt_id"]))
+        if one is None:
+            message = (
+                f"the response to prompt {row.values['prompt_id']!r} belongs to no question of"
+                f" {files.questions.name}: neither image and question nor id are known there. Give"
+                " the questions that were asked."
+            )
+            faults.add(row, message)
+            continue
+        made.append(row._replace(values={**one.row, "response": row.values["text"]}))
+    return made
+
+
+def _sight(image: object, question: str) -> tuple[str, str]:
+    path = image.get("path") if isinstance(image, Mapping) else image
+    return PurePosixPath(str(path or "").replace("\\", "/")).stem, question.strip()
+
+
+def _are_responses(rows: Sequence[Row]) -> bool:
+    return bool(rows) and all({"prompt_id", "text", "model"} <= row.values.keys() for row in rows)
+
+
 def _joined(row: Row, prompt: Mapping[str, Any]) -> Row:
     known = {"question_id": row.values["prompt_id"]}
     known |= {name: prompt[name] for name in ("question", "image") if prompt.get(name)}
@@ -46,14 +102,17 @@ def _joined(row: Row, prompt: Mapping[str, Any]) -> Row:
 
 
 def _prompts(folder: Path) -> dict[str, Mapping[str, Any]]:
+    path = next((place for place in _places(folder) if place.is_file()), None)
+    rows = [] if path is None else read_rows(path, Faults())
+    return {str(row.values.get("id")): row.values for row in rows}
+
+
+def _places(folder: Path) -> list[Path]:
+    """Where the prompts of a run may lie."""
     try:
         recipe = tomllib.loads((folder / _RECIPE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}
+        recipe = {}
     named = recipe.get("prompts")
-    if not isinstance(named, str):
-        return {}
-    places = [Path(named), folder / named, folder.parent / named]
-    path = next((place for place in places if place.is_file()), None)
-    rows = [] if path is None else read_rows(path, Faults())
-    return {str(row.values.get("id")): row.values for row in rows}
+    others = (Path(), folder, folder.parent) if isinstance(named, str) else ()
+    return [folder / _PROMPTS, *(place / str(named) for place in others)]

@@ -1,4 +1,4 @@
-"""Per-sample outputs of other evaluation tools as plain rows: lmms-eval, VLMEvalKit, evalscope.
+"""Per-sample outputs of other tools as plain rows: lmms-eval, VLMEvalKit, evalscope and more.
 
 In all of them the truth stands next to the answer, under names that elsewhere mean the answer; what
 is left out is noted.
@@ -7,10 +7,12 @@ is left out is noted.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from veridical.scoring.reading.said import said
 from veridical.scoring.rows import Faults, Row, Values, id_text
 
 _QUESTIONS = ("question", "text", "query", "prompt")
 _DOC_IDS = ("question_id", "id", "index")
+_DOC_NAMES = frozenset({"question_id", "image_id", "image"})
 _DOC_FIELDS = ("image_id", "image_source", "image_path", "image", "category")
 
 
@@ -61,12 +63,32 @@ def _vlmevalkit(values: Values) -> dict[str, Any]:
 
 
 def _evalscope(values: Values) -> dict[str, Any]:
-    output = values["model_output"]
-    choices = output.get("choices") or [{}]
-    message = choices[0].get("message") if isinstance(choices[0], Mapping) else None
     asked = [m for m in values.get("messages") or () if _is_from(m, "user")]
-    row = {"answer": _content(message.get("content") if isinstance(message, Mapping) else None)}
-    return {**row, **({"question": _content(asked[-1].get("content"))} if asked else {})}
+    row = {"answer": said(values["model_output"])}
+    return {**row, **({"question": said(asked[-1].get("content"))} if asked else {})}
+
+
+def _openai_batch(values: Values) -> dict[str, Any]:
+    return {"question_id": values["custom_id"], "answer": said(values["response"])}
+
+
+def _chat_completion(values: Values) -> dict[str, Any]:
+    return {"answer": said(values["choices"])}
+
+
+def _opencompass(values: Values) -> dict[str, Any]:
+    return {"answer": values["prediction"]}
+
+
+def _inspect(values: Values) -> dict[str, Any]:
+    return {"id": values["id"], "answer": said(values["output"])}
+
+
+def _ms_swift(values: Values) -> dict[str, Any]:
+    kept = {name: value for name, value in values.items() if name not in ("messages", "labels")}
+    images = values.get("images")
+    first = images[0] if isinstance(images, list) and len(images) == 1 else None
+    return kept if first is None else {**kept, "image": first}
 
 
 def _evalscope_review(values: Values) -> dict[str, Any]:
@@ -88,14 +110,6 @@ def _about(doc: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_from(message: object, role: str) -> bool:
     return isinstance(message, Mapping) and message.get("role") == role
-
-
-def _content(content: object) -> object:
-    """The text of a chat message, whose content may be a list of parts."""
-    if not isinstance(content, list):
-        return content
-    texts = [part.get("text") for part in content if isinstance(part, Mapping)]
-    return "".join(text for text in texts if isinstance(text, str))
 
 
 TOOLS = (
@@ -120,6 +134,28 @@ TOOLS = (
         _evalscope_review,
         "index",
     ),
+    Tool(
+        "OpenAI batch",
+        lambda row: "custom_id" in row and isinstance(row.get("response"), Mapping),
+        _openai_batch,
+        "",
+    ),
+    Tool(
+        "chat completions",
+        lambda row: isinstance(row.get("choices"), list) and not _DOC_NAMES & row.keys(),
+        _chat_completion,
+        "",
+    ),
+    Tool(
+        "OpenCompass", lambda row: {"origin_prompt", "prediction"} <= row.keys(), _opencompass, ""
+    ),
+    Tool(
+        "Inspect",
+        lambda row: isinstance(row.get("output"), Mapping) and {"id", "epoch"} <= row.keys(),
+        _inspect,
+        "",
+    ),
+    Tool("ms-swift", lambda row: {"response", "labels", "messages"} <= row.keys(), _ms_swift, ""),
 )
 """The tools that are known, each with what its rows look like."""
 _USED = frozenset(

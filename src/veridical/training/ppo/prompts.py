@@ -5,12 +5,11 @@ other, so that later prompts get the wrong image. Here a prompt, its image and i
 row, and what is left out is listed.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from veridical.errors import DataError, Fault, ModelError
+from veridical.errors import DataError, Fault
 from veridical.files import quarantine_rows
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
@@ -21,8 +20,8 @@ from veridical.records import ImageRef, Prompt, scan_records
 from veridical.records.image_store import ImageChecks
 from veridical.seeding import child_random
 from veridical.training.ppo.sections import PpoDataSection
-from veridical.training.run.encoded_prompts import encode_all_prompts
-from veridical.training.run.refusal import reject_special_tokens
+from veridical.training.run.encoded_prompts import try_all_prompts
+from veridical.training.run.refusal import leave_out, reject_special_tokens
 
 
 class PpoPrompt(NamedTuple):
@@ -44,7 +43,24 @@ class PpoPrompt(NamedTuple):
         return self.record.images
 
 
-def read_prompts(
+def read_prompts(path: Path | str, data: PpoDataSection, *, run_dir: Path) -> list[Prompt]:
+    """Read a file of prompts, with their images' paths made absolute.
+
+    Args:
+        path: The file.
+        data: What to do with bad rows.
+        run_dir: Where lists of what was left out go.
+
+    Raises:
+        DataError: Rows that are not prompts, or whose image cannot be read, all of them, each with
+            its line, unless they are to be skipped; or none is left.
+    """
+    path = Path(path)
+    return _read(path, data, quarantine=run_dir / f"bad_{path.stem}.jsonl")
+
+
+def encode_prompts(
+    prompts: Sequence[Prompt],
     path: Path | str,
     vlm: VisionLanguageModel,
     features: FeatureCache,
@@ -53,10 +69,11 @@ def read_prompts(
     room: int,
     run_dir: Path,
 ) -> list[PpoPrompt]:
-    """Read and encode a file of prompts.
+    """Encode prompts; long ones are left out, and listed.
 
     Args:
-        path: The file.
+        prompts: What was read.
+        path: The file that they were read from.
         vlm: The model that will answer.
         features: Keeps the features of the images where the model allows it.
         data: What to do with long prompts and bad rows.
@@ -64,11 +81,21 @@ def read_prompts(
         run_dir: Where lists of what was left out go.
 
     Raises:
-        DataError: Rows that are not prompts, whose image cannot be read or that the model cannot
-            take, all of them, each with its line, unless they are to be skipped; or none is left.
+        DataError: Prompts that the model cannot take, all of them, each with its line, unless they
+            are to be skipped; or none is left.
     """
     path = Path(path)
-    prompts = _read(path, data, quarantine=run_dir / f"bad_{path.stem}.jsonl")
+
+    def leave(rows: Sequence[Prompt], problems: Mapping[str, str], named: str) -> list[Prompt]:
+        return leave_out(
+            rows,
+            problems,
+            path=path,
+            record_type=Prompt,
+            skip_bad=data.skip_bad,
+            quarantine=run_dir / f"{named}_{path.stem}.jsonl",
+        )
+
     prompts = reject_special_tokens(
         vlm,
         prompts,
@@ -78,24 +105,32 @@ def read_prompts(
         skip_bad=data.skip_bad,
         quarantine=run_dir / f"bad_texts_{path.stem}.jsonl",
     )
-    reasons = {
-        prompt.id: _too_many_words(vlm, prompt, data.max_prompt_tokens) for prompt in prompts
+    long = {
+        prompt.id: message
+        for prompt in prompts
+        if (message := _too_many_words(vlm, prompt, data.max_prompt_tokens))
     }
-    short = [prompt for prompt in prompts if reasons[prompt.id] is None]
-    good = _encode(vlm, short, features, reasons, path) if short else []
-    reasons |= {one.record.id: _no_room(vlm, one.encoded, room) for one in good}
-    good = [one for one in good if reasons[one.record.id] is None]
-    long = [
-        (row.line, row.raw, str(reasons[row.record.id]))
+    short = [prompt for prompt in prompts if prompt.id not in long]
+    tried = try_all_prompts(vlm, short, features, origin=path) if short else []
+    problems = {one.id: tr.problem for one, tr in zip(short, tried, strict=True) if tr.problem}
+    leave(short, problems, "bad_prompts")
+    good = [PpoPrompt(one, tr.prompt) for one, tr in zip(short, tried, strict=True) if tr.prompt]
+    long |= {
+        one.record.id: message for one in good if (message := _no_room(vlm, one.encoded, room))
+    }
+    good = [one for one in good if one.record.id not in long]
+    listed = [
+        (row.line, row.raw, long[row.record.id])
         for row in scan_records(path, Prompt)
-        if row.record is not None and reasons.get(row.record.id) is not None
+        if row.record is not None and row.record.id in long
     ]
     if not good:
         raise DataError(
-            [Fault(path, line, message) for line, _, message in long], advice="No prompt is left."
+            [Fault(path, line, message) for line, _, message in listed],
+            advice="No prompt is left.",
         )
-    if long:
-        quarantine_rows(path, long, to=run_dir / f"long_{path.stem}.jsonl")
+    if listed:
+        quarantine_rows(path, listed, to=run_dir / f"long_{path.stem}.jsonl")
     return good
 
 
@@ -121,27 +156,6 @@ def _read(path: Path, data: PpoDataSection, *, quarantine: Path) -> list[Prompt]
     if bad:
         quarantine_rows(path, bad, to=quarantine)
     return good
-
-
-def _encode(
-    vlm: VisionLanguageModel,
-    prompts: Sequence[Prompt],
-    features: FeatureCache,
-    reasons: dict[str, str | None],
-    path: Path,
-) -> list[PpoPrompt]:
-    """Encode prompts; where one is longer than the model reads, find out which, and note it."""
-    encode = partial(encode_all_prompts, vlm, features=features, origin=path)
-    try:
-        return list(map(PpoPrompt, prompts, encode(prompts)))
-    except ModelError:
-        good = []
-        for prompt in prompts:
-            try:
-                good.append(PpoPrompt(prompt, encode([prompt])[0]))
-            except ModelError as error:
-                reasons[prompt.id] = str(error)
-        return good
 
 
 def _too_many_words(vlm: VisionLanguageModel, prompt: Prompt, limit: int) -> str | None:

@@ -7,10 +7,13 @@ branches, rewards them, and is learnt from for a few passes; then comes the next
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from veridical.errors import ConfigError
+from veridical.feedback.pairs import HasImages
 from veridical.files import read_jsonl_rows, write_json_atomically
 from veridical.progress import log
+from veridical.records import Prompt
 from veridical.rewards.protocol import AnyReward, reward_name
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.diagnostics import find_warnings, hacking_warning
@@ -23,7 +26,7 @@ from veridical.training.ppo.held_out import (
     measurements_of,
 )
 from veridical.training.ppo.memory import memory_report
-from veridical.training.ppo.prompts import PpoPrompt, read_prompts
+from veridical.training.ppo.prompts import PpoPrompt, encode_prompts, read_prompts
 from veridical.training.ppo.rewards import (
     build_judge,
     build_reward,
@@ -43,6 +46,7 @@ from veridical.training.run.trained_model import mixed_precision, precision_name
 __all__ = ["HELD_OUT", "HeldOutPrompt", "measure_held_out", "train_ppo"]
 
 Prompts = dict[str, list[PpoPrompt]]
+P = TypeVar("P", bound=HasImages)
 
 
 def train_ppo(
@@ -107,12 +111,14 @@ def _prepare(
 ) -> Prepared:
     recipe, clock = run.recipe, run.clock
     precision = precision_name(bf16=recipe.train.bf16)
+    read = _read(recipe, run.folder)
+    clock.lap("reading")
     roles = build_roles(recipe, cache=run.cache(recipe.train.cache) / f"{FEATURES}-{precision}")
     run.check_base(recipe.model.base, roles.base_hash)
     clock.lap("loading")
     reward = reward or build_reward(roles, recipe)
     judge = judge or build_judge(roles, recipe)
-    prompts = _read(roles, reward, recipe, run.folder)
+    prompts = _encode(read, roles, reward, recipe, run.folder)
     without_facts = count_without_facts([one for part in prompts.values() for one in part], reward)
     iterations = _count_rollouts(recipe, len(prompts["train"]))
     clock.lap("encoding")
@@ -206,11 +212,36 @@ def _hacking(run_dir: Path, step: int, metrics: Mapping[str, float], looks: int)
     return [] if found is None else [str(hacking_warning(found))]
 
 
-def _read(roles: Roles, reward: AnyReward, recipe: PpoRecipe, run_dir: Path) -> Prompts:
+def _read(recipe: PpoRecipe, run_dir: Path) -> dict[str, list[Prompt]]:
+    """The prompts of each file; what no model could change is checked before one is loaded."""
+    data = recipe.data
+    read = {data.prompts: read_prompts(data.prompts, data, run_dir=run_dir)}
+    if data.held_out:
+        read[data.held_out] = read_prompts(data.held_out, data, run_dir=run_dir)
+        _count_rollouts(recipe, len(read[data.prompts]))
+    else:
+        _count_rollouts(recipe, len(_split(read[data.prompts], recipe)[0]))
+    return read
+
+
+def _split(prompts: Sequence[P], recipe: PpoRecipe) -> tuple[list[P], list[P]]:
+    share = recipe.data.held_out_fraction
+    return hold_out(prompts, share, setting="data.held_out_fraction", seed=recipe.train.seed)
+
+
+def _encode(
+    read: Mapping[str, Sequence[Prompt]],
+    roles: Roles,
+    reward: AnyReward,
+    recipe: PpoRecipe,
+    run_dir: Path,
+) -> Prompts:
     data, room = recipe.data, recipe.rollout.max_new_tokens
 
-    def read(file: str) -> list[PpoPrompt]:
-        found = read_prompts(file, roles.vlm, roles.features, data, room=room, run_dir=run_dir)
+    def encode(file: str) -> list[PpoPrompt]:
+        found = encode_prompts(
+            read[file], file, roles.vlm, roles.features, data, room=room, run_dir=run_dir
+        )
         return leave_out_unrewardable(
             found,
             file,
@@ -221,13 +252,8 @@ def _read(roles: Roles, reward: AnyReward, recipe: PpoRecipe, run_dir: Path) -> 
         )
 
     with mixed_precision(roles.vlm, bf16=recipe.train.bf16)():
-        prompts = read(data.prompts)
+        prompts = encode(data.prompts)
         if data.held_out:
-            return {"train": prompts, "held out": read(data.held_out)}
-    learnt, kept = hold_out(
-        prompts,
-        data.held_out_fraction,
-        setting="data.held_out_fraction",
-        seed=recipe.train.seed,
-    )
+            return {"train": prompts, "held out": encode(data.held_out)}
+    learnt, kept = _split(prompts, recipe)
     return {"train": learnt, "held out": kept}

@@ -27,8 +27,8 @@ from veridical.records import Pair, Segment
 from veridical.training.preference.batches import PreparedPair
 from veridical.training.preference.config import DataSection
 from veridical.training.preference.objectives.protocol import Objective
-from veridical.training.run.encoded_prompts import encode_all_prompts
-from veridical.training.run.refusal import reject_special_tokens
+from veridical.training.run.encoded_prompts import try_all_prompts
+from veridical.training.run.refusal import Refuse, leave_out, refuse_first, reject_special_tokens
 
 
 class PairStatistics(NamedTuple):
@@ -86,15 +86,33 @@ def reject_texts(
         DataError: Such pairs, all of them, each with file and line, unless they are to be skipped;
             or none is left.
     """
+    kind, file = find_judgements(data.corrections)
     return reject_special_tokens(
         vlm,
         pairs,
         texts_of=_texts,
-        path=find_judgements(data.corrections)[1],
-        record_type=find_judgements(data.corrections)[0].record,
+        path=file,
+        record_type=kind.record,
         skip_bad=data.skip_bad,
         quarantine=quarantine,
     )
+
+
+def refuser(pairs: Sequence[Pair], data: DataSection, *, quarantine: Path) -> Refuse:
+    """What to do with pairs whose prompt the model cannot take: as with any other bad row."""
+    kind, file = find_judgements(data.corrections)
+
+    def refuse(problems: Mapping[str, str]) -> None:
+        leave_out(
+            pairs,
+            problems,
+            path=file,
+            record_type=kind.record,
+            skip_bad=data.skip_bad,
+            quarantine=quarantine,
+        )
+
+    return refuse
 
 
 def _texts(pair: Pair) -> list[str]:
@@ -109,6 +127,7 @@ def encode_pairs(
     max_response_tokens: int,
     features: FeatureCache,
     origin: Path | None = None,
+    refuse: Refuse = refuse_first,
 ) -> tuple[list[PreparedPair], PairStatistics]:
     """Turn pairs into token ids and masks.
 
@@ -121,6 +140,7 @@ def encode_pairs(
         features: Keeps the features of the images where the model allows it, so that pixels can be
             released.
         origin: The file of judgements that they come from; errors name its line.
+        refuse: What to do with pairs whose prompt the model cannot take.
 
     Returns:
         The pairs, without those that have nothing to learn from once they are cut.
@@ -129,7 +149,10 @@ def encode_pairs(
         ModelError: A text that the model cannot take (`reject_texts` finds them all); or no pair is
             left.
     """
-    prompts = encode_all_prompts(vlm, pairs, features, origin=origin)
+    tried = try_all_prompts(vlm, pairs, features, origin=origin)
+    refuse({pair.id: one.problem for pair, one in zip(pairs, tried, strict=True) if one.problem})
+    pairs = [pair for pair, one in zip(pairs, tried, strict=True) if one.prompt is not None]
+    prompts = [one.prompt for one in tried if one.prompt is not None]
     chosen = encode_responses(vlm, [pair.chosen for pair in pairs], max_tokens=max_response_tokens)
     rejected = encode_responses(
         vlm, [pair.rejected for pair in pairs], max_tokens=max_response_tokens

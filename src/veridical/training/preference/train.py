@@ -22,7 +22,7 @@ from veridical.models.loading import VisionLanguageModel
 from veridical.records import Pair, Source
 from veridical.training.preference.batches import PreferenceBatch, ScoredPair, collate
 from veridical.training.preference.config import PreferenceRecipe
-from veridical.training.preference.data import encode_pairs, read_pairs, reject_texts
+from veridical.training.preference.data import encode_pairs, read_pairs, refuser, reject_texts
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.references import reference_logprobs
 from veridical.training.run.choice import ChoiceRule, default_rule, hold_out
@@ -114,6 +114,7 @@ def _prepare(
             max_response_tokens=recipe.data.max_response_tokens,
             features=features,
             origin=find_judgements(recipe.data.corrections)[1],
+            refuse=refuser(pairs, recipe.data, quarantine=run.folder / "bad_prompts.jsonl"),
         )
     clock.lap("encoding")
     references = reference_logprobs(

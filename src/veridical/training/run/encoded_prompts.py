@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from veridical.background import ahead
-from veridical.errors import DataError, Fault, RowError
+from veridical.errors import DataError, Fault, ModelError, RowError
 from veridical.models.features import FeatureCache, Read
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.encoding import (
@@ -47,6 +47,15 @@ class AsksAbout(Protocol):
         """The system message, or nothing."""
 
 
+class Tried(NamedTuple):
+    """One prompt as tensors, or why the model cannot take it."""
+
+    prompt: EncodedPrompt | None
+    """The tensors; None where there is a problem."""
+    problem: str = ""
+    """What the model cannot take."""
+
+
 def encode_all_prompts(
     vlm: VisionLanguageModel,
     rows: Sequence[AsksAbout],
@@ -54,7 +63,28 @@ def encode_all_prompts(
     *,
     origin: Path | None = None,
 ) -> list[EncodedPrompt]:
-    """One prompt for each row; equal questions about equal images share their tensors.
+    """One prompt for each row, as `try_all_prompts` encodes it.
+
+    Raises:
+        DataError: A picture that can no longer be read, with file and line.
+        ModelError: A question that the model cannot take.
+    """
+    encoded = []
+    for tried in try_all_prompts(vlm, rows, features, origin=origin):
+        if tried.prompt is None:
+            raise ModelError(tried.problem)
+        encoded.append(tried.prompt)
+    return encoded
+
+
+def try_all_prompts(
+    vlm: VisionLanguageModel,
+    rows: Sequence[AsksAbout],
+    features: FeatureCache,
+    *,
+    origin: Path | None = None,
+) -> list[Tried]:
+    """One prompt for each row, or what is wrong with it; equal ones share their tensors.
 
     Args:
         vlm: The model whose template and tokenizer count.
@@ -65,7 +95,6 @@ def encode_all_prompts(
 
     Raises:
         DataError: A picture that can no longer be read, with file and line.
-        ModelError: A question that the model cannot take.
     """
     identities = [
         (tuple(row.turns), row.system, tuple(ref.identity for ref in row.images)) for row in rows
@@ -77,10 +106,13 @@ def encode_all_prompts(
     size = features.prompts_at_once
     parts = [unique[start : start + size] for start in range(0, len(unique), size)]
     work = ahead(partial(_encode, vlm, part, origin) for part in parts)
-    released: list[EncodedPrompt] = []
-    for prompts, read in track(work, label="Encoding prompts and images", total=len(parts)):
-        released += release_pixels(prompts, features, read=read)
-    encoded = dict(zip(first, released, strict=True))
+    tried: list[Tried] = []
+    for part in track(work, label="Encoding prompts and images", total=len(parts)):
+        released = iter(release_pixels(part.prompts, features, read=part.read))
+        tried += [
+            Tried(None, problem) if problem else Tried(next(released)) for problem in part.problems
+        ]
+    encoded = dict(zip(first, tried, strict=True))
     return [encoded[identity] for identity in identities]
 
 
@@ -89,20 +121,23 @@ class _Part(NamedTuple):
 
     prompts: list[PromptTensors]
     read: list[Read]
+    problems: list[str]
+    """Of each row; empty where its prompt is among those above."""
 
 
 def _encode(vlm: VisionLanguageModel, rows: Sequence[AsksAbout], origin: Path | None) -> _Part:
-    read: list[Read] = [
-        partial(
-            _read,
-            vlm,
-            render_turns(vlm, row.turns, num_images=len(row.images), system=row.system),
-            row.images,
-            (origin, getattr(row, "id", "")),
-        )
-        for row in rows
-    ]
-    return _Part([dict(again()) for again in read], read)
+    part = _Part([], [], [])
+    for row in rows:
+        try:
+            text = render_turns(vlm, row.turns, num_images=len(row.images), system=row.system)
+            again = partial(_read, vlm, text, row.images, (origin, getattr(row, "id", "")))
+            part.prompts.append(dict(again()))
+        except ModelError as error:
+            part.problems.append(str(error))
+        else:
+            part.read.append(again)
+            part.problems.append("")
+    return part
 
 
 def _read(

@@ -16,9 +16,9 @@ from veridical.models.prompts.encoding import image_keys, stack_prompts
 from veridical.records import Conversation, ImageRef
 from veridical.records.texts import count_shown_images
 from veridical.training.run.choice import hold_out
-from veridical.training.run.encoded_prompts import encode_all_prompts
+from veridical.training.run.encoded_prompts import Tried, try_all_prompts
 from veridical.training.run.loss_trainer import BranchTensors
-from veridical.training.run.refusal import reject_special_tokens
+from veridical.training.run.refusal import Refuse, leave_out, refuse_first, reject_special_tokens
 from veridical.training.sft.config import ConversationSection
 
 
@@ -118,6 +118,7 @@ def encode_conversations(
     max_tokens: int,
     features: FeatureCache,
     origin: Path | None = None,
+    refuse: Refuse = refuse_first,
 ) -> tuple[list[PreparedConversation], ConversationStatistics]:
     """Turn conversations into token ids and masks.
 
@@ -128,49 +129,37 @@ def encode_conversations(
         features: Keeps the features of the images where the model allows it, so that pixels can be
             released.
         origin: The file that the conversations come from; errors name its line.
+        refuse: What to do with conversations that the model cannot take.
 
     Raises:
         ModelError: The template changes a text, or a first question is longer than the model
-            can read.
+            can read, and `refuse` does not quarantine the row.
     """
-    stretches = [stretch for row in conversations for stretch in _stretches(vlm, row)]
-    asked_of_all = [stretch.asked for stretch in stretches]
-    prompts = encode_all_prompts(vlm, asked_of_all, features, origin=origin)
+    stretches, problems = [], dict[str, str]()
+    for row in conversations:
+        try:
+            stretches += _stretches(vlm, row)
+        except ModelError as error:
+            problems[row.id] = str(error)
+    asked = [stretch.asked for stretch in stretches]
+    tried = try_all_prompts(vlm, asked, features, origin=origin)
     prepared: list[PreparedConversation] = []
     truncated: set[str] = set()
-    for (row, asked, end), first in zip(stretches, prompts, strict=True):
-        room = (
-            max_tokens
-            if vlm.window is None
-            else min(max_tokens, vlm.window - first.prompt["input_ids"].shape[1])
-        )
-        if room < 1 and len(asked.turns) > 1:
-            truncated.add(row.id)  # what came before it is learned from
+    for stretch, first in zip(stretches, tried, strict=True):
+        try:
+            one = _after_question(vlm, stretch, first, max_tokens=max_tokens)
+        except ModelError as error:
+            problems.setdefault(stretch.row.id, str(error))
             continue
-        if room < 1:
-            raise ModelError(
-                f"The first question of conversation {row.id!r} fills the {vlm.window} tokens that"
-                f" `{vlm.name}` reads. Shorten it or leave the row out."
-            )
-        encoded = encode_conversation(
-            vlm,
-            row.texts[:end],
-            asked=len(asked.turns),
-            num_images=count_shown_images(row.texts, len(row.images), first=end),
-            system=row.system,
-            max_tokens=room,
-        )
-        if encoded.truncated:
-            truncated.add(row.id)
-        prepared.append(
-            PreparedConversation(
-                row.id, first.prompt, first.image_keys, encoded.ids, encoded.learned
-            )
-        )
+        truncated |= {stretch.row.id} if one is None or one.truncated else set()
+        prepared += [one.conversation] if one is not None else []
+    refuse(problems)
+    prepared = [one for one in prepared if one.id not in problems]
+    kept = [row for row in conversations if row.id not in problems]
     return prepared, ConversationStatistics(
-        conversations=len(conversations),
-        answers=sum(len(row.turns) // 2 for row in conversations),
-        without_image=sum(not row.images for row in conversations),
+        conversations=len(kept),
+        answers=sum(len(row.turns) // 2 for row in kept),
+        without_image=sum(not row.images for row in kept),
         learnt_tokens=sum(sum(row.learnt) for row in prepared),
         truncated=len(truncated),
     )
@@ -193,6 +182,62 @@ def _stretches(vlm: VisionLanguageModel, row: Conversation) -> list[_Stretch]:
             vlm, row.texts, num_images=len(row.images), system=row.system
         )
     ]
+
+
+class _Encoded(NamedTuple):
+    conversation: PreparedConversation
+    truncated: bool
+
+
+def _after_question(
+    vlm: VisionLanguageModel, stretch: _Stretch, first: Tried, *, max_tokens: int
+) -> _Encoded | None:
+    """A stretch after its prompt, cut where the model's window ends; None: it begins behind it."""
+    row, asked, end = stretch
+    later = len(asked.turns) > 1  # what came before it is learned from
+    if first.prompt is None:
+        if later:
+            return None
+        raise ModelError(first.problem)
+    prompt, image_keys = first.prompt
+    room = max_tokens
+    if vlm.window is not None:
+        room = min(max_tokens, vlm.window - prompt["input_ids"].shape[1])
+    if room < 1 and later:
+        return None
+    if room < 1:
+        raise ModelError(
+            f"The first question fills the {vlm.window} tokens that `{vlm.name}` reads. Shorten"
+            " it or leave the row out."
+        )
+    encoded = encode_conversation(
+        vlm,
+        row.texts[:end],
+        asked=len(asked.turns),
+        num_images=count_shown_images(row.texts, len(row.images), first=end),
+        system=row.system,
+        max_tokens=room,
+    )
+    made = PreparedConversation(row.id, prompt, image_keys, encoded.ids, encoded.learned)
+    return _Encoded(made, encoded.truncated)
+
+
+def refuser(
+    conversations: Sequence[Conversation], data: ConversationSection, *, quarantine: Path
+) -> Refuse:
+    """What to do with conversations that the model cannot take: as with any other bad row."""
+
+    def refuse(problems: Mapping[str, str]) -> None:
+        leave_out(
+            conversations,
+            problems,
+            path=Path(data.conversations),
+            record_type=Conversation,
+            skip_bad=data.skip_bad,
+            quarantine=quarantine,
+        )
+
+    return refuse
 
 
 def collate_conversations(

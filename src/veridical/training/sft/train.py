@@ -6,7 +6,7 @@ context. A conversation of several turns is one forward after the first question
 tower's features are computed once per image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import final
@@ -16,7 +16,7 @@ from veridical.models.branches import BranchBatch, score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
-from veridical.records import Source
+from veridical.records import Conversation, Source
 from veridical.training.run.choice import ChoiceRule, default_rule
 from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
@@ -37,6 +37,7 @@ from veridical.training.sft.data import (
     collate_conversations,
     encode_conversations,
     learnt_tokens,
+    refuser,
     reject_texts,
     split_conversations,
 )
@@ -100,6 +101,7 @@ def _prepare(
         skip_bad=data.skip_bad,
         quarantine=run.folder / "bad_rows.jsonl",
     )
+    _split(conversations, recipe)  # too few images show before the model is loaded
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
     run.check_base(recipe.model.base, model_hash(vlm.model))
@@ -107,9 +109,7 @@ def _prepare(
     conversations = reject_texts(
         vlm, conversations, data, quarantine=run.folder / "bad_texts.jsonl"
     )
-    train, validation = split_conversations(
-        conversations, validation_fraction=data.validation_fraction, seed=recipe.train.seed
-    )
+    train, validation = _split(conversations, recipe)
     precision = precision_name(bf16=recipe.train.bf16)
     features = FeatureCache(
         run.cache(recipe.train.cache) / f"{FEATURES}-{precision}",
@@ -123,14 +123,16 @@ def _prepare(
             max_tokens=data.max_tokens,
             features=features,
             origin=Path(data.conversations),
+            refuse=refuser(conversations, data, quarantine=run.folder / "bad_prompts.jsonl"),
         )
     clock.lap("encoding")
     vlm = make_trainable(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
+    held_out = {row.id for row in validation}
     rows = Rows(
-        prepared[: len(train)],
-        sorted(prepared[len(train) :], key=lambda row: row.length),
+        [row for row in prepared if row.id not in held_out],
+        sorted((row for row in prepared if row.id in held_out), key=lambda row: row.length),
         partial(collate_conversations, pad_token_id=vlm.tokenizer.pad_token_id),
         length=(lambda row: row.length) if recipe.train.by_length else None,
         features=features,
@@ -157,6 +159,13 @@ def _prepare(
         }
 
     return Prepared(trainer, finish)
+
+
+def _split(
+    conversations: Sequence[Conversation], recipe: SftRecipe
+) -> tuple[list[Conversation], list[Conversation]]:
+    share = recipe.data.validation_fraction
+    return split_conversations(conversations, validation_fraction=share, seed=recipe.train.seed)
 
 
 @final
