@@ -194,6 +194,7 @@ def test_known_answers_and_repeats_come_in_and_answer_back(tmp_path):
             "reference",
             "suspects",
             "draft",
+            "returned",
         }
         told.append(ann.judge(item, {"score": 5}).json()["feedback"])
     assert [one for one in told if one] == [{"right": False, "note": "No knife."}]

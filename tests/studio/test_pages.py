@@ -1,11 +1,14 @@
 """Every task in a real Chromium: by mouse, and by keyboard alone."""
 
 import json
+import random
 
 import pytest
 
 from studio_axe import axe_violations
 from studio_projects import ANSWER, make_project
+from veridical.feedback.segments import find_segments
+from veridical.feedback.texts.words import find_words
 from veridical.records import Comparison, Correction, Rating, read_records
 from veridical.studio.export.folder import export_studio
 from veridical.studio.sources.extras import Extras
@@ -186,6 +189,79 @@ def test_work_survives_a_lost_connection_and_is_sent_by_itself(tmp_path, desk):
     one.page.wait_for_selector("text=Saved")
 
 
+def test_corrections_go_on_without_the_server_with_their_kinds(tmp_path, desk):
+    one = desk(make_project(tmp_path, "correct", [ANSWER])).enter()
+    one.page.context.set_offline(True)
+    one.page.fill("#text", ANSWER.replace("red", "blue").replace("two knives", "cups"))
+    one.keys("Escape")
+    one.page.wait_for_selector("text=2 changes")
+    one.keys("4", "1", "Enter")
+    one.page.wait_for_selector("text=Offline, 1 to send")
+    one.page.context.set_offline(False)
+    (row,) = one.judged(1)
+    assert [change["kind"] for change in row.payload["changes"]] == ["attribute", "object"]
+    assert [change["rejected_span"] for change in row.payload["changes"]] == [[20, 23], [32, 42]]
+
+
+def test_the_page_finds_the_words_and_changes_that_the_server_finds(tmp_path, desk):
+    """Random texts of repeated words, emoji, marks, flags, CJK, RTL and line ends."""
+    rng = random.Random(0)
+    words = "a the dog. two Dog it’s x_1 ½ 3.5 ! … ﬁ Ⅷ 𝒳 日本 𠀀 カ 、 。 کتاب שלום"
+    signs = "👩‍👩‍👧 👍🏽 🇩🇪🇫🇷 🇩 ❤️ e\u0301 \u0301 \u200d \ufeff #\ufe0f\u20e3"
+    parts = [
+        *words.split(" "),
+        *signs.split(" "),
+        "\n",
+        "  ",
+        " ",
+        "\x1c",
+        "\x85",
+        "\xa0",
+        "\u3000",
+    ]
+    pairs = []
+    for _ in range(400):
+        made = [rng.choice(parts) + rng.choice(["", " "]) for _ in range(rng.randint(0, 25))]
+        edited = list(made)
+        for _ in range(rng.randint(0, 4)):
+            place = rng.randint(0, len(edited))
+            edited[place : place + rng.randint(0, 3)] = rng.choices(parts, k=rng.randint(0, 3))
+        pairs.append(("".join(made), "".join(edited)))
+    one = desk(make_project(tmp_path, "rate", [ANSWER])).enter()
+    found = one.page.evaluate(
+        """async (pairs) => {
+            const { findChanges } = await import("/static/js/diff.js");
+            const { words } = await import("/static/js/text.js");
+            const spans = (one) => [one.rejected_span, one.chosen_span];
+            const places = (text) => words(text).map((word) => [word.start, word.end]);
+            return pairs.map(([a, b]) => [places(a), findChanges(a, b).map(spans)]);
+        }""",
+        pairs,
+    )
+    for (before, after), (places, spans) in zip(pairs, found, strict=True):
+        assert places == [[word.start, word.end] for word in find_words(before)], repr(before)
+        wanted = find_segments(before, after)
+        assert spans == [[[*x.rejected_span], [*x.chosen_span]] for x in wanted], (before, after)
+
+
+def test_keys_can_be_exchanged_and_stay_with_the_person(tmp_path, desk):
+    one = desk(make_project(tmp_path, "rate", [f"{ANSWER} {n}" for n in range(3)])).enter()
+    one.keys("?")
+    one.page.click("button.cap:has(kbd[data-key='x'])")
+    one.keys("4")  # the key of a score: the two change places
+    assert one.page.inner_text("#cannot-tell kbd") == "4"
+    one.keys("Escape", "4")
+    (row,) = one.judged(1)
+    assert row.outcome == "cannot_tell"
+    one.page.reload()
+    one.page.wait_for_load_state("networkidle")
+    one.keys("x", "Enter")
+    assert [row.payload.get("score") for row in one.judged(2)] == [None, 4]
+    one.keys("?")
+    one.page.click("#keys-reset")
+    assert one.page.inner_text("button.cap kbd[data-key='x']") == "X"
+
+
 def test_a_reload_keeps_the_item_and_the_draft(tmp_path, desk):
     one = desk(make_project(tmp_path, "correct", [ANSWER, f"{ANSWER} 2"])).enter()
     question = one.page.inner_text("#question")
@@ -216,7 +292,6 @@ TEXTS = [
 def test_corrections_of_any_text_come_out_exactly_and_mark_the_same_tokens(tmp_path, desk):
     from veridical.feedback.masks import changed_token_masks
     from veridical.feedback.segments import check_segments
-    from veridical.feedback.texts.words import find_words
 
     studio = make_project(tmp_path, "correct", TEXTS)
     one = desk(studio).enter()

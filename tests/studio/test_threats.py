@@ -247,7 +247,7 @@ def test_leads_requests_are_refused_to_annotators_and_strangers(studio):
     stranger = TestClient(make_app(studio, hosts=HOSTS))
     app = make_app(studio, hosts=HOSTS)
     paths = [path for path in app.openapi()["paths"] if path.startswith("/api/lead/")]
-    assert len(paths) == 7
+    assert len(paths) == 9
     for path in paths:
         assert ann.post(path, {}).status_code in (403, 422)
         assert ann.post(

@@ -176,7 +176,6 @@ def own_export(scratch: Path) -> dict[str, Path]:
     sys.path[:0] = [str(SOURCE), str(HERE.parents[2] / "tests")]
     from studio_client import Annotator
     from studio_projects import make_project
-
     from veridical.studio.export.folder import export_format, export_studio
 
     studio = make_project(scratch, "correct", [ANSWER.format("knives", n) for n in range(6)])

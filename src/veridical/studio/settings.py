@@ -21,6 +21,12 @@ class StudioSettings(BaseModel):
     """How many people judge an item of the overlapping share."""
     overlap_share: float = Field(default=0.1, ge=0, le=1)
     """Share of the items that `overlap` people judge; one person judges each of the others."""
+    training_items: int = Field(default=0, ge=0, le=100)
+    """How many items with a known answer new people judge first, with the answer shown after each;
+    0 lets them begin at once."""
+    training_pass: float = Field(default=0.7, ge=0, le=1)
+    """Share of these that they must get right. Until then they get further known items; when there
+    are none left, the lead decides."""
     gold_share: float = Field(default=0.05, ge=0, le=0.5)
     """Share of what a person is served that are items with a known answer, where there are any."""
     repeat_share: float = Field(default=0.02, ge=0, le=0.5)

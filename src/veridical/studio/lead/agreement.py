@@ -10,11 +10,11 @@ from sqlalchemy import Connection, select
 from veridical.records import Metric
 from veridical.studio.lead.alpha import Agreement, Level, krippendorff_alpha
 from veridical.studio.lead.gold import agrees, judged_spans
-from veridical.studio.lead.judged import Judged, by_item, read_judged
+from veridical.studio.lead.judged import Judged, by_item, judged_twice, read_judged
 from veridical.studio.lead.spans import kind_matches, word_f1, word_flags
 from veridical.studio.opening import Studio
 from veridical.studio.store.projects import load_project
-from veridical.studio.store.schema import item, response
+from veridical.studio.store.schema import item, judgement, person, response
 
 _SIDES = ("left", "right", "both_equally", "neither")
 _VERDICTS = ("left", "right", "tie")
@@ -66,7 +66,7 @@ def preferred(body: dict[str, object]) -> str:
 
 def agreement_report(connection: Connection, task: str) -> AgreementReport:
     """Count how people agree."""
-    rows = read_judged(connection)
+    rows = read_judged(connection, shared=task != "compare")  # sides: of all comparisons
     groups = {number: found for number, found in by_item(rows).items() if len(found) > 1}
     texts = _texts(connection, groups) if task in ("correct", "mark") else {}
     lines = _task_lines(task, groups, texts)
@@ -75,9 +75,13 @@ def agreement_report(connection: Connection, task: str) -> AgreementReport:
         for row in connection.execute(select(item.c.id, item.c.gold).where(item.c.is_gold))
     }
     same = _sameness(task, texts)
+    others = _with_others(groups, same)
+    by_person: dict[str, list[Judged]] = {}
+    for row in rows:
+        by_person.setdefault(row.person, []).append(row)
     people = {
-        name: _person(name, rows, groups, golds, same, task)
-        for name in sorted({row.person for row in rows})
+        name: _person(by_person.get(name, []), others.get(name, []), golds, same, task)
+        for name in _who_judged(connection)
     }
     return AgreementReport(lines, people, len(groups))
 
@@ -141,22 +145,28 @@ def _task_lines(task: str, groups: dict[int, list[Judged]], texts: dict[int, str
     ]
 
 
+def _with_others(
+    groups: dict[int, list[Judged]], same: Callable[[Judged, Judged], float]
+) -> dict[str, list[float]]:
+    """For each person how much each of their judgements says the same as each other person's."""
+    found: dict[str, list[float]] = {}
+    for rows in groups.values():
+        for one, other in combinations(rows, 2):
+            if one.person != other.person:
+                alike = same(one, other)
+                found.setdefault(one.person, []).append(alike)
+                found.setdefault(other.person, []).append(alike)
+    return found
+
+
 def _person(
-    name: str,
     rows: Sequence[Judged],
-    groups: dict[int, list[Judged]],
+    others: Sequence[float],
     golds: dict[int, dict[str, object]],
     same: Callable[[Judged, Judged], float],
     task: str,
 ) -> PersonLines:
-    others = [
-        same(one, other)
-        for found in groups.values()
-        for one in found
-        for other in found
-        if one.person == name != other.person
-    ]
-    judged = [row for row in rows if row.person == name and row.outcome == "judged"]
+    judged = [row for row in rows if row.outcome == "judged"]
     known = [agrees(golds[row.item_id], row.body) for row in judged if row.purpose == "gold"]
     first = {row.item_id: row for row in judged if row.round == 0}
     again = [
@@ -180,9 +190,17 @@ def _person(
     )
 
 
+def _who_judged(connection: Connection) -> list[str]:
+    judged = select(judgement.c.person_id).distinct()
+    names = select(person.c.name).where(person.c.id.in_(judged)).order_by(person.c.name)
+    return list(connection.execute(names).scalars())
+
+
 def _texts(connection: Connection, groups: Iterable[int]) -> dict[int, str]:
     wanted = set(groups)
-    query = select(response.c.item_id, response.c.text).where(response.c.number == 0)
+    query = select(response.c.item_id, response.c.text).where(
+        response.c.number == 0, response.c.item_id.in_(judged_twice())
+    )
     return {row.item_id: row.text for row in connection.execute(query) if row.item_id in wanted}
 
 

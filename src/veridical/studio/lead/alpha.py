@@ -5,6 +5,7 @@ items (1000, seeded). Undefined is said with its reason, never 1 or NaN.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -47,7 +48,9 @@ def krippendorff_alpha(
     for number, unit in enumerate(units):
         if len(unit) >= 2:
             name = number if items is None else items[number]
-            groups[name] = groups.get(name, np.zeros((size, size))) + _coincidences(unit, size)
+            groups[name] = groups.get(name, np.zeros((size, size))) + _coincidences(
+                tuple(unit), size
+            )
     if not groups:
         return Agreement(None, "no item has two judgements")
     stacked = np.stack(list(groups.values()))
@@ -72,7 +75,8 @@ def krippendorff_alpha(
     )
 
 
-def _coincidences(unit: Sequence[int], size: int) -> NDArray[np.float64]:
+@lru_cache(maxsize=65_536)
+def _coincidences(unit: tuple[int, ...], size: int) -> NDArray[np.float64]:
     counts = np.bincount(np.asarray(unit), minlength=size).astype(float)
     return (np.outer(counts, counts) - np.diag(counts)) / (len(unit) - 1)
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, insert, select
 
 from veridical.errors import ConfigError
 from veridical.studio.lead.agreement import same_verdict
-from veridical.studio.lead.judged import Judged, by_item, read_judged
+from veridical.studio.lead.judged import Judged, by_item, judged_twice, read_judged
 from veridical.studio.store.database import now_ms
 from veridical.studio.store.schema import item, response, settlement
 
@@ -43,16 +43,24 @@ class DifferentItem(NamedTuple):
 def differences(connection: Connection, task: str) -> list[Difference]:
     """Items on which two people do not say the same; those that are open first, worst first."""
     groups = {
-        number: rows for number, rows in by_item(read_judged(connection)).items() if len(rows) > 1
+        number: rows
+        for number, rows in by_item(read_judged(connection, shared=True)).items()
+        if len(rows) > 1
     }
     texts = {
         row.item_id: row.text
-        for row in connection.execute(select(response).where(response.c.number == 0))
+        for row in connection.execute(
+            select(response.c.item_id, response.c.text).where(
+                response.c.number == 0, response.c.item_id.in_(judged_twice())
+            )
+        )
         if row.item_id in groups
     }
     questions = {
         row.id: row.question
-        for row in connection.execute(select(item.c.id, item.c.question))
+        for row in connection.execute(
+            select(item.c.id, item.c.question).where(item.c.id.in_(judged_twice()))
+        )
         if row.id in groups
     }
     settled = settlements(connection)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, func, select
 
 from veridical.studio.store.schema import item, judgement, person, slot
 from veridical.studio.tasks.payloads import canonical
@@ -40,8 +40,17 @@ class Judged(NamedTuple):
     """Whether suspected segments were shown."""
 
 
-def read_judged(connection: Connection, *, item_id: int | None = None) -> list[Judged]:
-    """The current judgement of every slot that has one, in a fixed order."""
+def read_judged(
+    connection: Connection, *, item_id: int | None = None, shared: bool = False
+) -> list[Judged]:
+    """The current judgement of every slot that has one, in a fixed order.
+
+    Args:
+        connection: A reading one.
+        item_id: Only those of one item.
+        shared: Only those that can agree with something: of items that several people judged or one
+            person twice, and of known items.
+    """
     query = (
         select(
             judgement.c.id,
@@ -63,6 +72,8 @@ def read_judged(connection: Connection, *, item_id: int | None = None) -> list[J
         .join(item, item.c.id == judgement.c.item_id)
         .order_by(judgement.c.item_id, slot.c.round, slot.c.number, judgement.c.id)
     )
+    if shared:
+        query = query.where(judgement.c.item_id.in_(judged_twice()) | item.c.is_gold)
     if item_id is not None:
         query = query.where(judgement.c.item_id == item_id)
     return [
@@ -83,6 +94,16 @@ def read_judged(connection: Connection, *, item_id: int | None = None) -> list[J
         )
         for row in connection.execute(query)
     ]
+
+
+def judged_twice() -> Select[tuple[int]]:
+    """A query for the numbers of items that have more than one judgement."""
+    return (
+        select(slot.c.item_id)
+        .where(slot.c.state == "done")
+        .group_by(slot.c.item_id)
+        .having(func.count() > 1)
+    )
 
 
 def by_item(rows: Iterable[Judged]) -> dict[int, list[Judged]]:

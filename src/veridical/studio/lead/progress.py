@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
 
-from veridical.studio.lead.judged import Judged, read_judged
+from veridical.studio.lead.counts import Counted, Counts
 from veridical.studio.settings import StudioSettings
-from veridical.studio.store.people import list_people
+from veridical.studio.store.people import DAY, list_people
 from veridical.studio.store.schema import item, slot
 
 
@@ -95,17 +95,22 @@ class Overview(NamedTuple):
     """Day by day."""
 
 
-def overview(connection: Connection, settings: StudioSettings) -> Overview:
-    """Count everything."""
-    rows = read_judged(connection)
+def overview(
+    connection: Connection, settings: StudioSettings, counts: Counts | None = None
+) -> Overview:
+    """Count everything; from `counts` on, where some was counted before."""
+    rows = (counts or Counts()).current(connection)
+    by_person: dict[int, list[Counted]] = {}
+    for row in rows:
+        by_person.setdefault(row.person_id, []).append(row)
     return Overview(
         _progress(connection, rows, settings),
-        [_person(row, rows) for row in list_people(connection)],
+        [_person(row, by_person.get(row.id, [])) for row in list_people(connection)],
         _days(rows),
     )
 
 
-def _progress(connection: Connection, rows: list[Judged], settings: StudioSettings) -> Progress:
+def _progress(connection: Connection, rows: list[Counted], settings: StudioSettings) -> Progress:
     states = Counter(
         {
             (purpose, state): count
@@ -135,7 +140,7 @@ def _progress(connection: Connection, rows: list[Judged], settings: StudioSettin
         gold=states["gold", "done"],
         repeats=states["repeat", "done"],
         cannot_tell=sum(row.outcome == "cannot_tell" for row in rows),
-        clean=sum(bool(row.body.get("nothing_wrong")) for row in judged),
+        clean=sum(row.clean for row in judged),
         median_seconds=middle,
         hours=hours,
         hours_left=left,
@@ -144,18 +149,14 @@ def _progress(connection: Connection, rows: list[Judged], settings: StudioSettin
     )
 
 
-def _person(who: Row[Any], rows: list[Judged]) -> PersonProgress:
-    name = str(who.name)
-    mine = sorted(
-        (row for row in rows if row.person == name), key=lambda row: (row.submitted, row.id)
-    )
+def _person(who: Row[Any], mine: list[Counted]) -> PersonProgress:
     judged = [row.seconds for row in mine if row.outcome != "skipped"]
     spent = sum(row.seconds for row in mine)
     drift = None
     if len(judged) >= 40 and median(judged[:20]) > 0:
         drift = median(judged[-20:]) / median(judged[:20])
     return PersonProgress(
-        name=name,
+        name=str(who.name),
         role=str(who.role),
         active=bool(who.active),
         done=len(judged),
@@ -167,10 +168,12 @@ def _person(who: Row[Any], rows: list[Judged]) -> PersonProgress:
     )
 
 
-def _days(rows: list[Judged]) -> list[Day]:
-    found: dict[str, list[float]] = {}
+def _days(rows: list[Counted]) -> list[Day]:
+    found: dict[int, list[float]] = {}
     for row in rows:
         if row.outcome != "skipped":
-            date = datetime.fromtimestamp(row.submitted / 1000, UTC).date().isoformat()
-            found.setdefault(date, []).append(row.seconds)
-    return [Day(date, len(values), median(values)) for date, values in sorted(found.items())]
+            found.setdefault(row.submitted // DAY, []).append(row.seconds)
+    return [
+        Day(datetime.fromtimestamp(day * DAY / 1000, UTC).date().isoformat(), len(v), median(v))
+        for day, v in sorted(found.items())
+    ]

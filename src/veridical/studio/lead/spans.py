@@ -4,9 +4,10 @@ By words a space more or less makes no difference.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
-from veridical.feedback.texts.words import find_words
+from veridical.feedback.texts.words import Word, find_words
 
 Span = tuple[int, int]
 
@@ -36,8 +37,13 @@ def word_flags(text: str, spans: Iterable[Span]) -> list[bool]:
             or (start == end and word.start < max(start, 1) <= word.end)
             for start, end in spans
         )
-        for word in find_words(text)
+        for word in _words(text)
     ]
+
+
+@lru_cache(maxsize=20_000)
+def _words(text: str) -> tuple[Word, ...]:
+    return tuple(find_words(text))
 
 
 def word_f1(text: str, first: Iterable[Span], second: Iterable[Span]) -> float:

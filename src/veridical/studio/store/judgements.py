@@ -149,21 +149,32 @@ def reopen(
     row = leased_slot(connection, slot_id, lock=True)
     if row.person_id != person_id or row.state not in ("done", "skipped"):
         raise Refused("This item is not one that you have judged.", status=404)
+    open_again(connection, row, key=key, until=now_ms() + lease_ms(project))
+    return int(row.id)
+
+
+def open_again(connection: Connection, row: Row[Any], *, key: str, until: int) -> int:
+    """Take back what a slot holds and lease it to its person again, with what was filled in.
+
+    Args:
+        connection: A writing one.
+        row: The slot, done or skipped.
+        key: Number of this act.
+        until: How long it is kept for that person, in ms since 1970.
+
+    Returns:
+        The number of the revision that says so.
+    """
     current = connection.execute(select(judgement).where(judgement.c.id == row.judgement_id)).one()
     if row.state == "skipped":
         _withdraw_substitute(connection, row)
     sent = Submission(key, row.id, "undone", {}, now_ms(), 0.0, current.guideline)
-    _add(connection, row, person_id, key, "undone", {}, "", sent)
-    lease = {
-        "state": "leased",
-        "judgement_id": None,
-        "leased": now_ms(),
-        "lease_until": now_ms() + lease_ms(project),
-    }
+    revision = _add(connection, row, row.person_id, key, "undone", {}, "", sent)
+    lease = {"state": "leased", "judgement_id": None, "leased": now_ms(), "lease_until": until}
     connection.execute(update(slot).where(slot.c.id == row.id).values(lease))
     if current.outcome == "judged":
-        save_draft(connection, person_id, row.id, current.payload)
-    return int(row.id)
+        save_draft(connection, row.person_id, row.id, current.payload)
+    return revision
 
 
 def save_draft(
@@ -231,7 +242,7 @@ def _add(
     payload: dict[str, Any],
     body: str,
     sent: Submission,
-) -> None:
+) -> int:
     last = connection.scalar(
         select(func.max(judgement.c.revision)).where(judgement.c.slot_id == row.id)
     )
@@ -250,6 +261,7 @@ def _add(
         "seconds": sent.seconds,
     }
     connection.execute(insert(judgement).values(values))
+    return int(last or 0) + 1
 
 
 def _digest(sent: Submission) -> str:

@@ -8,7 +8,7 @@ tell from the order which items they are.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, exists, func, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
@@ -18,6 +18,8 @@ from veridical.studio.store.items import chance, flipped_side
 from veridical.studio.store.projects import Project
 from veridical.studio.store.schema import item, slot
 
+Fresh = Literal["any", "known", "none"]
+"""What may be given to somebody."""
 _MOST_HELD = 6
 """Slots that one person may hold at a time: the one on the page, prefetched ones, another tab."""
 
@@ -38,6 +40,7 @@ def claim(
     *,
     holding: Sequence[int] = (),
     prefer: int | None = None,
+    new: Fresh = "any",
 ) -> int | NoneLeft:
     """Lease the next slot to a person and give its number.
 
@@ -47,6 +50,8 @@ def claim(
         person_id: Who asks.
         holding: Slots that the page has already; they are not given again.
         prefer: A slot to begin with, where the person holds it.
+        new: What may be given that the person does not hold yet: any item, only one with a known
+            answer, or none.
     """
     mine = connection.execute(
         select(slot.c.id)
@@ -60,6 +65,9 @@ def claim(
         return again[0]
     if len(held) >= _MOST_HELD:  # they wait in the page to be sent
         return NoneLeft(len(held), done=False)
+    if new != "any":
+        known = _serve_gold(connection, project, person_id) if new == "known" else None
+        return known or NoneLeft(0, done=False)
     place = connection.scalar(
         select(func.count()).select_from(slot).where(slot.c.person_id == person_id)
     )
@@ -81,8 +89,12 @@ def lease_ms(project: Project) -> int:
 
 
 def _prolong(connection: Connection, project: Project, number: int) -> None:
-    until = {"lease_until": now_ms() + lease_ms(project)}
-    connection.execute(update(slot).where(slot.c.id == number).values(until))
+    until = now_ms() + lease_ms(project)
+    connection.execute(
+        update(slot)
+        .where(slot.c.id == number, slot.c.lease_until < until)
+        .values(lease_until=until)
+    )
 
 
 def _take(connection: Connection, project: Project, person_id: int) -> int | None:

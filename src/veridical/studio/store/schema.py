@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData()
@@ -56,6 +57,8 @@ person = Table(
     Column("password", Text),
     Column("source", String(16), nullable=False, default="human"),
     Column("active", Boolean, nullable=False, default=True),
+    Column("trained", Boolean, nullable=False, default=False, server_default=false()),
+    Column("shortcuts", JSON(none_as_null=True)),
     Column("created", BigInteger, nullable=False),
     CheckConstraint("role IN ('lead','annotator')", name="known_role"),
     CheckConstraint("source IN ('human','simulated')", name="known_source"),
@@ -179,6 +182,19 @@ judgement = Table(
     CheckConstraint("outcome IN ('judged','cannot_tell','skipped','undone')", name="known_outcome"),
     Index("judgement_person", "person_id", "submitted"),
     Index("judgement_item", "item_id"),
+    Index("judgement_submitted", "submitted"),
+)
+
+returned = Table(
+    "returned",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("slot_id", ForeignKey("slot.id"), nullable=False, index=True),
+    Column("judgement_id", ForeignKey("judgement.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("person_id", ForeignKey("person.id"), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
 )
 
 settlement = Table(

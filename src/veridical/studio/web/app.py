@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import select
 
+from veridical.studio.lead.counts import Reports
 from veridical.studio.opening import Studio
 from veridical.studio.store.pictures import SUFFIXES
 from veridical.studio.store.schema import image
@@ -35,6 +36,7 @@ def make_app(studio: Studio, *, hosts: Collection[str]) -> FastAPI:
     """
     app = FastAPI(title="Veridical studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.studio = studio
+    app.state.reports = Reports()
     app.state.secret = None  # the project's, read with the first change; it never changes
     add_error_answers(app)
     for router in (access.router, work.router, lead.router):

@@ -2,33 +2,45 @@
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from veridical.studio.lead.agreement import agreement_report
-from veridical.studio.lead.differences import differences, different_item
+from veridical.studio.lead.counts import Reports
+from veridical.studio.lead.differences import (
+    Difference,
+    differences,
+    different_item,
+    settlements,
+)
 from veridical.studio.lead.progress import overview
 from veridical.studio.store.database import now_ms
 from veridical.studio.store.people import Person, list_people
-from veridical.studio.store.projects import current_guidelines, load_project
+from veridical.studio.store.projects import Project, current_guidelines, load_project
 from veridical.studio.store.schema import token
 from veridical.studio.web.errors import Problem
 from veridical.studio.web.judgement_views import columns, parts_of
 from veridical.studio.web.rendering import render
-from veridical.studio.web.signing import StudioOf, Visitor
+from veridical.studio.web.signing import ReportsOf, StudioOf, Visitor
 
 router = APIRouter()
 Page = HTMLResponse | RedirectResponse
 
 
 @router.get("/lead", response_model=None)
-def overview_page(visitor: Visitor, studio: StudioOf) -> Page:
+def overview_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """How far the work is."""
     who = _lead(visitor)
     if who is None:
         return RedirectResponse("/login", 303)
     with studio.database.reading() as connection:
         project = load_project(connection)
-        found = overview(connection, project.settings)
+        settings = project.settings
+        found = reports.get(
+            "overview",
+            connection,
+            lambda: overview(connection, settings, reports.counts),
+            settings,
+        )
     charts = [
         columns("Judgements per day", [(day.date, day.judgements) for day in found.days]),
         columns("Median seconds per judgement", [(d.date, d.median_seconds) for d in found.days]),
@@ -58,31 +70,33 @@ def people_page(visitor: Visitor, studio: StudioOf) -> Page:
 
 
 @router.get("/lead/agreement", response_model=None)
-def agreement_page(visitor: Visitor, studio: StudioOf) -> Page:
+def agreement_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """How well people agree."""
     who = _lead(visitor)
     if who is None:
         return RedirectResponse("/login", 303)
     with studio.database.reading() as connection:
         project = load_project(connection)
-        report = agreement_report(connection, project.task)
+        report = reports.get(
+            "agreement", connection, lambda: agreement_report(connection, project.task)
+        )
     return render("lead/agreement.html.j2", project, who, report=report, here="agreement")
 
 
 @router.get("/lead/differences", response_model=None)
-def differences_page(visitor: Visitor, studio: StudioOf) -> Page:
+def differences_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """Where people differ."""
     who = _lead(visitor)
     if who is None:
         return RedirectResponse("/login", 303)
     with studio.database.reading() as connection:
         project = load_project(connection)
-        rows = differences(connection, project.task)
+        rows = _differences(connection, project, reports)
     return render("lead/differences.html.j2", project, who, rows=rows, here="differences")
 
 
 @router.get("/lead/differences/{item_id}", response_model=None)
-def difference_page(item_id: int, visitor: Visitor, studio: StudioOf) -> Page:
+def difference_page(item_id: int, visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """One item, all that was said of it side by side."""
     who = _lead(visitor)
     if who is None:
@@ -92,7 +106,7 @@ def difference_page(item_id: int, visitor: Visitor, studio: StudioOf) -> Page:
     with studio.database.reading() as connection:
         project = load_project(connection)
         found = different_item(connection, item_id)
-        rows = differences(connection, project.task) if found is not None else []
+        rows = _differences(connection, project, reports) if found is not None else []
     if found is None:
         raise Problem(404, "There is no such item.")
     waiting = [row.item_id for row in rows if not row.settled and row.item_id != item_id]
@@ -127,6 +141,14 @@ def settings_page(visitor: Visitor, studio: StudioOf) -> Page:
         version=version,
         here="settings",
     )
+
+
+def _differences(connection: Connection, project: Project, reports: Reports) -> list[Difference]:
+    """Items on which people differ; whether they are settled is always fresh."""
+    found = reports.get("differences", connection, lambda: differences(connection, project.task))
+    settled = settlements(connection)
+    fresh = [row._replace(settled=row.item_id in settled) for row in found]
+    return sorted(fresh, key=lambda one: (one.settled, one.agreement, one.item_id))
 
 
 def _lead(visitor: Person | None) -> Person | None:

@@ -1,5 +1,6 @@
 """The pages of an annotator, and the doors."""
 
+import json
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,11 +9,19 @@ from sqlalchemy import Connection, func, select
 
 from veridical.records import KINDS
 from veridical.studio.store.projects import current_guidelines, load_project
-from veridical.studio.store.schema import item, judgement, slot
+from veridical.studio.store.schema import item, judgement, person, slot
 from veridical.studio.web.rendering import blocks, render
 from veridical.studio.web.signing import StudioOf, Visitor, read_project
 
 router = APIRouter()
+_KIND_HINTS = {
+    "object": "a thing that is not there",
+    "position": "it is somewhere else",
+    "number": "a wrong count",
+    "attribute": "a wrong colour, size, material",
+    "action": "it does something else",
+    "other": "any other false statement",
+}
 _TITLES = {
     "compare": "Compare",
     "correct": "Correct",
@@ -50,6 +59,7 @@ def work_page(visitor: Visitor, studio: StudioOf) -> HTMLResponse | RedirectResp
         project = load_project(connection)
         version, text = current_guidelines(connection)
         done = _judged(connection, visitor.id)
+        keys = connection.scalar(select(person.c.shortcuts).where(person.c.id == visitor.id))
     return render(
         f"work/{project.task}.html.j2",
         project,
@@ -58,7 +68,9 @@ def work_page(visitor: Visitor, studio: StudioOf) -> HTMLResponse | RedirectResp
         guideline_version=version,
         guidelines=blocks(text),
         kinds=KINDS,
+        kind_hints=_KIND_HINTS,
         done=done,
+        keys=json.dumps(keys or {}),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
+from veridical.studio.lead.counts import Reports
 from veridical.studio.opening import Studio
 from veridical.studio.store.database import Database
 from veridical.studio.store.people import (
@@ -27,6 +28,15 @@ def studio_of(request: Request) -> Studio:
 
 
 StudioOf = Annotated[Studio, Depends(studio_of)]
+
+
+def reports_of(request: Request) -> Reports:
+    """The lead's reports that this server keeps."""
+    reports: Reports = request.app.state.reports
+    return reports
+
+
+ReportsOf = Annotated[Reports, Depends(reports_of)]
 
 
 def cookie_name(studio: Studio) -> str:

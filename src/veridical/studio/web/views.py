@@ -9,8 +9,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Row, select
 
+from veridical.studio.lead.training import Training
 from veridical.studio.store.judgements import find_draft, lease_key
 from veridical.studio.store.projects import Project
+from veridical.studio.store.returns import return_note
 from veridical.studio.store.schema import image, item, response, slot
 from veridical.studio.tasks.payloads import Shown
 
@@ -48,6 +50,17 @@ class TaskView(_View):
     reference: str | None
     suspects: list[SuspectView]
     draft: dict[str, Any] | None
+    returned: str | None
+
+
+class TrainingView(_View):
+    """How far the known items are that come first."""
+
+    judged: int
+    right: int
+    needed: int
+    wanted: int
+    over: bool
 
 
 class NoneView(_View):
@@ -78,6 +91,20 @@ def task_view(connection: Connection, project: Project, person_id: int, slot_id:
         reference=row.reference if project.task in ("rate", "mark") else None,
         suspects=[SuspectView(**one) for one in row.suspects or ()] if row.premarked else [],
         draft=find_draft(connection, person_id, slot_id),
+        returned=return_note(connection, slot_id),
+    )
+
+
+def training_view(found: Training | None) -> TrainingView | None:
+    """How far somebody's training is, for their page."""
+    if found is None:
+        return None
+    return TrainingView(
+        judged=found.judged,
+        right=found.right,
+        needed=found.needed,
+        wanted=found.wanted,
+        over=found.over,
     )
 
 

@@ -20,6 +20,7 @@ from veridical.studio.store.projects import (
     note_event,
     set_guidelines,
 )
+from veridical.studio.store.returns import return_judgement
 from veridical.studio.store.schema import person
 from veridical.studio.tasks.payloads import MAX_TEXT, Note, Text
 from veridical.studio.web.errors import Problem
@@ -66,6 +67,20 @@ class SettleRequest(_Request):
     item: Id
     judgement: str | None = Field(default=None, max_length=36)
     note: Note = ""
+
+
+class ReturnRequest(_Request):
+    """Send a judgement back to its annotator."""
+
+    judgement: str = Field(max_length=36)
+    note: Annotated[Note, Field(min_length=1)]
+
+
+class TrainedRequest(_Request):
+    """Let somebody begin, whatever their training says, or train them anew."""
+
+    person: Id
+    trained: bool
 
 
 class SettingsRequest(_Request):
@@ -149,6 +164,28 @@ def settle_item(sent: SettleRequest, who: LeadAuthor, studio: StudioOf) -> Done:
     """Decide for one judgement, or for none."""
     with studio.database.writing() as connection:
         settle(connection, sent.item, sent.judgement, who=who.id, note=sent.note)
+    return Done()
+
+
+@router.post("/return")
+def send_back(sent: ReturnRequest, who: LeadAuthor, studio: StudioOf) -> Done:
+    """Give an item back to its annotator, with a note."""
+    with studio.database.writing() as connection:
+        return_judgement(connection, sent.judgement, who=who.id, note=sent.note)
+        note_event(connection, "return", who.id, judgement=sent.judgement)
+    return Done()
+
+
+@router.post("/trained")
+def set_trained(sent: TrainedRequest, who: LeadAuthor, studio: StudioOf) -> Done:
+    """Let somebody begin without having passed."""
+    with studio.database.writing() as connection:
+        done = connection.execute(
+            update(person).where(person.c.id == sent.person).values(trained=sent.trained)
+        )
+        if done.rowcount != 1:
+            raise Problem(404, "There is nobody of that number.")
+        note_event(connection, "trained", who.id, person=sent.person, trained=sent.trained)
     return Done()
 
 

@@ -6,11 +6,12 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 from sqlalchemy.exc import IntegrityError
 
 from veridical.feedback.texts.line_ends import changes
 from veridical.studio.lead.gold import gold_feedback
+from veridical.studio.lead.training import find_training
 from veridical.studio.opening import Studio
 from veridical.studio.store.database import now_ms
 from veridical.studio.store.judgements import (
@@ -23,12 +24,20 @@ from veridical.studio.store.judgements import (
 )
 from veridical.studio.store.people import Person
 from veridical.studio.store.projects import Project, guidelines_version, load_project
-from veridical.studio.store.queue import NoneLeft, claim
+from veridical.studio.store.queue import Fresh, NoneLeft, claim
+from veridical.studio.store.schema import person
 from veridical.studio.tasks.payloads import MAX_TEXT, Note, Text, canonical, read_body
 from veridical.studio.tasks.texts import text_fault
 from veridical.studio.web.errors import Problem
 from veridical.studio.web.signing import Author, StudioOf
-from veridical.studio.web.views import NoneView, TaskView, shown, task_view
+from veridical.studio.web.views import (
+    NoneView,
+    TaskView,
+    TrainingView,
+    shown,
+    task_view,
+    training_view,
+)
 
 router = APIRouter(prefix="/api", tags=["work"])
 T = TypeVar("T")
@@ -79,6 +88,15 @@ class JudgementRequest(_Request):
     guideline: int = Field(default=0, ge=0, lt=2**31)
 
 
+Key = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^\S+$")]
+
+
+class KeysRequest(_Request):
+    """Keys of one's own, by the keys that they replace."""
+
+    keys: dict[Key, Key] = Field(max_length=60)
+
+
 class UndoRequest(_Request):
     """Take back a judgement."""
 
@@ -91,6 +109,7 @@ class NextAnswer(BaseModel):
 
     item: TaskView | None = None
     none: NoneView | None = None
+    training: TrainingView | None = None
 
 
 class ChangeView(BaseModel):
@@ -134,10 +153,22 @@ def next_item(sent: NextRequest, who: Author, studio: StudioOf) -> NextAnswer:
         project = load_project(connection)
         if project.paused:
             return NextAnswer(none=NoneView(waiting=0, done=False))
-        found = claim(connection, project, who.id, holding=sent.holding, prefer=sent.prefer)
+        training = find_training(connection, project, who)
+        new: Fresh = "any" if training is None else "known" if training.serving else "none"
+        found = claim(
+            connection,
+            project,
+            who.id,
+            holding=sent.holding,
+            prefer=sent.prefer,
+            new=new,
+        )
+        shown_training = training_view(training)
         if isinstance(found, NoneLeft):
-            return NextAnswer(none=NoneView(waiting=found.waiting, done=found.done))
-        return NextAnswer(item=task_view(connection, project, who.id, found))
+            none = NoneView(waiting=found.waiting, done=found.done)
+            return NextAnswer(none=none, training=shown_training)
+        item = task_view(connection, project, who.id, found)
+        return NextAnswer(item=item, training=shown_training)
 
     return _twice(studio, work)
 
@@ -227,6 +258,18 @@ def undo(sent: UndoRequest, who: Author, studio: StudioOf) -> NextAnswer:
         return NextAnswer(item=task_view(connection, project, who.id, slot_id))
 
     return _twice(studio, work)
+
+
+@router.put("/keys")
+def set_keys(sent: KeysRequest, who: Author, studio: StudioOf) -> dict[str, int]:
+    """Keep somebody's own keys."""
+    if len(set(sent.keys.values())) != len(sent.keys) or any(
+        text_fault(key) for pair in sent.keys.items() for key in pair
+    ):
+        raise Problem(422, "One key cannot do two things. Choose another key.", field="keys")
+    with studio.database.writing() as connection:
+        connection.execute(update(person).where(person.c.id == who.id).values(shortcuts=sent.keys))
+    return {"saved": now_ms()}
 
 
 def _check_lease(

@@ -2,7 +2,7 @@
 
 import { newKey, post, send } from "./api.js";
 import { Clock } from "./clock.js";
-import { bind, inText, singleKeys } from "./keys.js";
+import { bind, inText, keyList, labelKeys, resetKeys, singleKeys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { node } from "./text.js";
 import { Viewer } from "./viewer.js";
@@ -47,21 +47,37 @@ async function next(prefer) {
   let answer = ahead ? { item: ahead } : null;
   ahead = null;
   try {
+    const sending = outbox.items().length > 0;
     answer ??= await fetchNext(prefer);
-    // What is still on its way may be what the server waits for.
-    if (!answer.item && outbox.items().length && (await outbox.drain())) answer = await fetchNext();
+    // What was still on its way may be what the server waits for.
+    if (!answer.item && sending && (await outbox.drain())) answer = await fetchNext();
   } catch (error) {
-    return nothing("No connection", `${error.message} What you did is kept on this device.`);
+    return nothing("No connection", `${error.message} What you did is kept on this device and sent later.`);
   }
+  if ("training" in answer) trained(answer.training);
   if (answer.item) show(answer.item);
-  else if (answer.none?.done) nothing("All done", "Everything is judged. Thank you.");
+  else if (answer.training?.over) nothing("Your training is over", overText(answer.training));
+  else if (answer.none?.done) nothing("All done", `Everything is judged. Thank you for your ${done} judgements! You can close this page.`, "done");
   else nothing("Nothing for you at the moment", answer.none?.waiting
-    ? `${answer.none.waiting} items are with other people or wait for them.` : "The project rests.");
+    ? `You have judged all that you can. ${answer.none.waiting} judgements are with other people or wait for them; some may come back to you.`
+    : "The lead of the project has paused it. Look again later.");
+}
+
+const overText = ({ right, needed, wanted }) =>
+  `Of the last ${needed} known items you judged ${right} as expected; ${wanted} are needed. Read the guidelines once more. The lead of the project decides how you go on.`;
+
+function trained(training) {
+  const box = byId("training");
+  box.hidden = !training;
+  if (training) box.textContent = `Training ${Math.min(training.judged + 1, Math.max(training.needed, training.judged + 1))} of ${Math.max(training.needed, training.judged + 1)}`;
 }
 
 function show(fresh) {
   item = fresh;
   byId("nothing").hidden = true;
+  byId("welcome").hidden = done > 0;
+  byId("returned").hidden = !item.returned;
+  byId("returned").lastElementChild.textContent = item.returned || "";
   byId("work").hidden = false;
   byId("question").textContent = item.question;
   const turns = byId("turns");
@@ -86,12 +102,13 @@ function show(fresh) {
   lookAhead();
 }
 
-function nothing(title, text) {
+function nothing(title, text, mood = "") {
   byId("work").hidden = true;
   const box = byId("nothing");
   box.hidden = false;
-  box.children[0].textContent = title;
-  box.children[1].textContent = text;
+  box.dataset.mood = mood;
+  box.querySelector("h1").textContent = title;
+  box.querySelector("p").textContent = text;
   byId("again").focus();
 }
 
@@ -99,6 +116,7 @@ async function lookAhead() {
   const shown = item;
   try {
     const answer = await fetchNext();
+    if ("training" in answer && item === shown && !answer.training) trained(null);
     if (answer.item && item === shown && !ahead && answer.item.slot !== shown.slot) {
       ahead = answer.item;
       for (const one of ahead.images) new Image().src = one.url;
@@ -270,33 +288,45 @@ skipDialog.addEventListener("keydown", (event) => {
 });
 byId("note").addEventListener("input", () => page.changed());
 byId("guidelines-toggle").addEventListener("click", toggleGuidelines);
-byId("keys-toggle").addEventListener("click", () => byId("keys-dialog").showModal());
+const keysDialog = byId("keys-dialog");
+const keepKeys = (keys) => send("PUT", "/api/keys", { keys }).catch((error) => say(error.message));
+byId("keys-toggle").addEventListener("click", () => {
+  keyList(byId("keys-list"), keepKeys);
+  keysDialog.showModal();
+});
+byId("keys-reset").addEventListener("click", () => resetKeys(byId("keys-list"), keepKeys));
+byId("welcome-close").addEventListener("click", () => {
+  byId("welcome").hidden = true;
+  byId("panel").focus({ preventScroll: true });
+});
 byId("single-keys").checked = singleKeys.on;
 byId("single-keys").addEventListener("change", (event) => (singleKeys.on = event.target.checked));
 byId("zoom-in").addEventListener("click", () => viewer.set(viewer.zoom * 1.5));
 byId("zoom-out").addEventListener("click", () => viewer.set(viewer.zoom / 1.5));
 byId("zoom-fit").addEventListener("click", () => viewer.set(1));
 
-bind(["Enter", "Ctrl+Enter"], () => (byId("work").hidden ? byId("again").click() : finish("judged")));
-bind("x", press("cannot-tell"));
-bind("s", press("skip"));
-bind("u", press("undo"));
-bind("g", press("guidelines-toggle"));
-bind("?", press("keys-toggle"));
-bind(["+", "="], press("zoom-in"));
-bind(["-", "−"], press("zoom-out"));
-bind("f", press("zoom-fit"));
-bind("v", () => byId("viewer").focus());
-bind("[", () => viewer.step(-1));
-bind("]", () => viewer.step(1));
-if (byId("nothing-wrong")) bind("n", press("nothing-wrong"));
-if (byId("find")) bind("/", press("find"));
+if (byId("nothing-wrong")) bind("n", press("nothing-wrong"), "nothing wrong");
+bind(["Enter", "Ctrl+Enter"], () => (byId("work").hidden ? byId("again").click() : finish("judged")),
+  "submit and go on (in a text field: Ctrl+Enter)");
+bind("x", press("cannot-tell"), "can’t tell");
+bind("s", press("skip"), "skip with a reason");
+bind("u", press("undo"), "take back the last judgement");
+if (byId("find")) bind("/", press("find"), "find a word by its first letters; then Enter, or 1–6 for its kind");
+bind(["+", "="], press("zoom-in"), "zoom the picture in");
+bind(["-", "−"], press("zoom-out"), "zoom it out");
+bind("f", press("zoom-fit"), "fit it");
+bind("v", () => byId("viewer").focus(), "go to the picture; arrow keys move it");
+bind("[", () => viewer.step(-1), "previous picture");
+bind("]", () => viewer.step(1), "next picture");
+bind("g", press("guidelines-toggle"), "guidelines");
+bind("?", press("keys-toggle"), "this list");
 bind("Escape", (event) => {
   if (!inText(event.target) && event.target.id !== "viewer") return false;
   byId("panel").focus({ preventScroll: true });
   task.left?.();
   return true;
-});
+}, "leave a text field or the picture");
+labelKeys();
 
 if (localStorage.getItem("veridical-guidelines") === "open"
     || (!localStorage.getItem("veridical-guidelines") && !done && innerWidth > 1100)) toggleGuidelines();

@@ -1,6 +1,6 @@
 // Compare: which response hallucinates more, then which is more helpful; words may be marked.
 
-import { bind } from "../keys.js";
+import { bind, keycap } from "../keys.js";
 import { Marking, withMark } from "./marking.js";
 import { node } from "../text.js";
 
@@ -49,7 +49,7 @@ export function makeTask(page) {
       const row = node("div", undefined, "change inline");
       row.setAttribute("role", "listitem");
       const button = node("button");
-      button.append(node("kbd", "M"), "Mark the selected words as hallucinated");
+      button.append(keycap("m"), "Mark the selected words as hallucinated");
       button.addEventListener("click", markSelection);
       row.append(button);
       made.push(row);
@@ -62,12 +62,12 @@ export function makeTask(page) {
     bind(input.dataset.key, () => {
       input.checked = true;
       page.changed();
-    });
+    }, `${input.name}: ${input.value}`.replaceAll("_", " "));
   }
-  bind("m", markSelection);
-  bind("d", () => update(marks.slice(0, -1)));
-  bind("l", () => sides.left.box.focus());
-  bind("r", () => sides.right.box.focus());
+  bind("l", () => sides.left.box.focus(), "go to the left answer; ← and → go from word to word");
+  bind("r", () => sides.right.box.focus(), "go to the right answer");
+  bind("m", markSelection, "mark the selected words");
+  bind("d", () => update(marks.slice(0, -1)), "remove the last mark");
 
   return {
     show(item, draft) {

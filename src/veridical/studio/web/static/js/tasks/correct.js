@@ -1,8 +1,9 @@
 // Correct: edit the answer as plain text; the server says what changed; each change gets a kind.
 
 import { post } from "../api.js";
+import { findChanges } from "../diff.js";
 import { Find } from "./find.js";
-import { bind } from "../keys.js";
+import { bind, labelKeys } from "../keys.js";
 import { Suspects } from "./suspects.js";
 import { length, node, toPoints, toUnits, wrapped } from "../text.js";
 
@@ -80,14 +81,23 @@ export function makeTask(page) {
       const text = field.value;
       if (!item) return;
       const answer = text === source ? { changes: [], share: 0 }
-        : await post("/api/diff", { slot: item.slot, lease: item.lease, text }).catch((error) => {
-          byId("change-count").textContent = error.status ? error.message
-            : "No connection: the list of changes waits. Your text is kept.";
-          return null;
-        });
+        : await post("/api/diff", { slot: item.slot, lease: item.lease, text }).catch((error) => here(error, text));
       if (!answer || page.item !== item) return;
       take(answer, text);
     }
+  }
+
+  // Without the server the page compares by itself; the server looks again when it gets the judgement.
+  function here(error, text) {
+    const found = error.status === 0 || error.status >= 500 ? findChanges(source, text) : null;
+    if (!found) {
+      byId("change-count").textContent = error.status ? error.message
+        : "No connection: the list of changes waits. Your text is kept.";
+      return null;
+    }
+    const count = (words) => words.split(/\s+/).filter(Boolean).length;
+    const changed = found.reduce((sum, one) => sum + count(one.rejected), 0);
+    return { changes: found, share: changed / Math.max(1, count(source)) };
   }
 
   function take(answer, text) {
@@ -118,6 +128,7 @@ export function makeTask(page) {
   function draw() {
     const box = byId("difference");
     box.hidden = !changes.length;
+    byId("no-changes").hidden = changes.length > 0;
     box.replaceChildren(...wrapped(compared, changes.map((change) => ({
       start: change.chosen_span[0],
       end: change.chosen_span[1],
@@ -136,6 +147,7 @@ export function makeTask(page) {
   function row(change, number) {
     const made = byId("change-template").content.cloneNode(true).firstElementChild;
     const shown = made.querySelector(".words");
+    labelKeys(made);
     if (change.rejected) shown.append(node("del", change.rejected.trim() || "␣"));
     shown.append(" → ");
     if (change.chosen) shown.append(node("ins", change.chosen.trim() || "␣"));
@@ -189,14 +201,14 @@ export function makeTask(page) {
       const unit = toUnits(field.value, changes[current].chosen_span[1]);
       field.setSelectionRange(unit, unit);
     } else field.setSelectionRange(0, 0);
-  });
-  bind("j", () => go(current + 1));
-  bind("k", () => go(current - 1));
+  }, "edit the answer");
   for (const digit of "123456") {
     bind(digit, () => {
       compare().then(() => setKind(current, kindOf(digit)));
-    });
+    }, `kind of the framed change: ${kindOf(digit)}`);
   }
+  bind("j", () => go(current + 1), "next change");
+  bind("k", () => go(current - 1), "previous change");
 
   return {
     show(item, draft) {

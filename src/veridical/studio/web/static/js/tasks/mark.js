@@ -79,11 +79,11 @@ export function makeTask(page) {
 
   buttons.forEach((button) => {
     button.addEventListener("click", () => markAs(button.dataset.kind));
-    bind(button.dataset.key, () => markAs(button.dataset.kind));
+    bind(button.dataset.key, () => markAs(button.dataset.kind), `mark the selected words: ${button.dataset.kind}`);
   });
-  bind("j", () => go(current + 1));
-  bind("k", () => go(current - 1));
-  bind("d", () => update(marks.filter((_, number) => number !== current)));
+  bind("j", () => go(current + 1), "next mark");
+  bind("k", () => go(current - 1), "previous mark");
+  bind("d", () => update(marks.filter((_, number) => number !== current)), "remove the framed mark");
   void find;
 
   return {

@@ -10,7 +10,7 @@ export function makeTask(page) {
     bind(input.value, () => {
       input.checked = true;
       page.changed();
-    });
+    }, `score ${input.value}`);
   }
   const chosen = () => inputs.find((input) => input.checked);
   return {

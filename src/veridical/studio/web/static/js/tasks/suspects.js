@@ -1,6 +1,6 @@
 // Segments that a model or a detector suspects: each is accepted or rejected.
 
-import { bind } from "../keys.js";
+import { bind, keycap } from "../keys.js";
 import { cut, node } from "../text.js";
 
 export class Suspects {
@@ -8,8 +8,8 @@ export class Suspects {
   constructor({ accepted, changed }) {
     this.box = document.getElementById("suspects");
     Object.assign(this, { accepted, changed, list: [] });
-    bind("a", () => this.judge(true));
-    bind("r", () => this.judge(false));
+    bind("a", () => this.judge(true), "suspected words: they are wrong");
+    bind("r", () => this.judge(false), "suspected words: they are fine");
   }
 
   show(item, draft) {
@@ -44,9 +44,9 @@ export class Suspects {
     const rows = this.list.map((suspect) => {
       const row = node("div", undefined, `suspect${suspect === this.open()[0] ? " current" : ""}`);
       row.append(node("mark", cut(this.text, suspect.start, suspect.end), "suspected"));
-      for (const [accepted, key, label] of [[true, "A", "Wrong"], [false, "R", "It’s fine"]]) {
+      for (const [accepted, key, label] of [[true, "a", "Wrong"], [false, "r", "It’s fine"]]) {
         const button = node("button", undefined, "quiet");
-        button.append(node("kbd", key), label);
+        button.append(keycap(key), label);
         button.setAttribute("aria-pressed", String(suspect.accepted === accepted));
         button.addEventListener("click", () => this.judge(accepted, suspect));
         row.append(button);
