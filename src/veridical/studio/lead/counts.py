@@ -1,4 +1,4 @@
-"""Counts that go on where they stopped, and reports that are kept until they are worth making anew.
+"""Counts that resume where they stopped, and reports that are kept until it pays to make them anew.
 
 A lead's page must cost the same whether a project holds a hundred judgements or a hundred thousand:
 rows that were counted are not read again (judgements are only ever added), and a report that took
