@@ -92,7 +92,7 @@ Key = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^\S+$")]
 
 
 class KeysRequest(_Request):
-    """Keys of one's own, by the keys that they replace."""
+    """Somebody's own keys, by the keys that they replace."""
 
     keys: dict[Key, Key] = Field(max_length=60)
 

@@ -1,4 +1,4 @@
-"""Training, keys of one's own, work that a lead sends back."""
+"""Training, people's own keys, work that a lead sends back."""
 
 import sqlalchemy as sa
 from alembic import op
