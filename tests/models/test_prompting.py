@@ -75,7 +75,7 @@ def test_an_end_token_in_a_response_is_refused(vlm):
 def test_placeholders_must_be_as_many_as_features(own_llava):
     own_llava.processor.num_additional_image_tokens = 0
     with pytest.raises(
-        ModelError, match="Prompt 0 has 15 image placeholders for 16 image features"
+        ModelError, match="The prompt has 15 image placeholders for 16 image features"
     ):
         encode_prompts(own_llava, ["Hm?"], [picture(0)])
 
