@@ -11,6 +11,7 @@ from veridical.evaluation.generate import GenerateRecipe, generate
 from veridical.files import hash_file
 from veridical.models.generation import generate_responses
 from veridical.models.loading import load_model
+from veridical.models.prompts.template import TemplateRecipe
 from veridical.records import (
     NO_IMAGE,
     ImageRef,
@@ -20,6 +21,7 @@ from veridical.records import (
     read_records,
     write_records,
 )
+from veridical.records.images import open_image
 
 COLOURS = ["red", "green", "blue", "white", "black"]
 
@@ -224,12 +226,34 @@ def test_the_verb_reads_a_recipe_and_its_settings(recipe, tmp_path, capsys):
     assert [(r.prompt_id, r.temperature) for r in rows] == [("p0", 0.0), ("p1", 0.0)]
 
 
-def test_earlier_turns_are_refused_by_line_before_the_model_is_loaded(recipe, prompts):
-    rows = read_records(prompts, Prompt)
-    rows[2] = rows[2].model_copy(update={"history": (("Is this red?", "No."),)})
-    talked = write_records(prompts.parent / "talked.jsonl", rows, kind="Prompt")
-    with pytest.raises(DataError, match=r"talked\.jsonl:4: the prompt has 1 earlier turns"):
-        generate(recipe.model_copy(update={"prompts": talked, "model": "no such model"}))
+def test_earlier_turns_pictures_and_the_system_message_are_read(recipe, prompts):
+    first, second = read_records(prompts, Prompt)[:2]
+    asked = first.model_copy(
+        update={
+            "question": "And this? <image>",
+            "history": (("<image> Is this red?", "No."),),
+            "more_images": (second.image,),
+            "system": "Be brief.",
+        }
+    )
+    talked = write_records(prompts.parent / "talked.jsonl", [asked], kind="Prompt")
+    template = TemplateRecipe(system="Say no.")
+    greedy = {"num_samples": 1, "temperature": 0.0}
+    made = recipe.model_copy(update={"prompts": talked, "template": template} | greedy)
+    (found,) = generate(made).responses
+    vlm = load_model(recipe.model, device="cpu")
+    pictures = [open_image(ref, root=prompts.parent) for ref in asked.images]
+    ((expected,),) = generate_responses(
+        vlm,
+        [asked.question],
+        [pictures],
+        histories=[asked.history],
+        systems=["Be brief."],
+        max_new_tokens=made.max_new_tokens,
+    )
+    assert found.text == expected.text
+    saved = json.loads((made.out / "manifest.json").read_text())["recipe"]["template"]
+    assert saved == {"system": "Say no.", "options": {}}
 
 
 def test_the_worlds_model_answers_by_its_name(tmp_path):

@@ -36,7 +36,13 @@ from veridical.models.prompts.encoding import (
 from veridical.models.prompts.rendering import render_turns
 from veridical.models.prompts.responses import encode_responses
 
-QUESTIONS = ["What is in the picture?", "Is there a knife in the image?", "Describe it."]
+QUESTIONS = [
+    "What is in the picture?",
+    "And here? <image> Is there a knife?",
+    "Describe it.",
+]
+HISTORIES = [(), [("Look at <image>. What is it?", "A kitchen.")], ()]
+SYSTEMS = ["", "Be brief.", ""]
 IMAGES = [
     picture(0, size=(64, 48)),
     [picture(1, size=(30, 90)), picture(2, size=(64, 64))],
@@ -72,9 +78,28 @@ def as_transformers_reads_it(vlm, number):
     """A prompt as the model's own processor lays it out."""
     images = IMAGES[number] or []
     images = images if isinstance(images, list) else [images]
-    content = [{"type": "image"}] * len(images) + [{"type": "text", "text": QUESTIONS[number]}]
+    shown = {"type": "image"}
+    messages = {
+        0: [("user", shown, QUESTIONS[0])],
+        1: [
+            ("system", SYSTEMS[1]),
+            ("user", "Look at ", shown, ". What is it?"),
+            ("assistant", "A kitchen."),
+            ("user", "And here? ", shown, " Is there a knife?"),
+        ],
+        2: [("user", QUESTIONS[2])],
+    }[number]
     text = vlm.processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True
+        [
+            {
+                "role": role,
+                "content": [
+                    part if part is shown else {"type": "text", "text": part} for part in parts
+                ],
+            }
+            for role, *parts in messages
+        ],
+        add_generation_prompt=True,
     )
     begins = vlm.tokenizer.bos_token and text.startswith(vlm.tokenizer.bos_token)
     inputs = vlm.processor(
@@ -85,6 +110,13 @@ def as_transformers_reads_it(vlm, number):
     )
     inputs.pop("labels", None)
     return dict(inputs)
+
+
+def lay_out(vlm, numbers):
+    """The prompts as Veridical lays them out."""
+    columns = (QUESTIONS, IMAGES, HISTORIES, SYSTEMS)
+    questions, images, histories, systems = ([column[n] for n in numbers] for column in columns)
+    return encode_prompts(vlm, questions, images, histories=histories, systems=systems)
 
 
 def score_alone(vlm, number, ids):
@@ -102,7 +134,11 @@ def score_alone(vlm, number, ids):
 
 @torch.no_grad()
 def test_scores_are_those_of_plain_transformers(family):
-    """One, two and no images in a batch, padded left and right, K = 1, 2, 4, LoRA or not."""
+    """One, two and no images in a batch, padded left and right, K = 1, 2, 4, LoRA or not.
+
+    The two images stand at their places in a second turn's and an earlier turn's text, after a
+    system message.
+    """
     vlm, numbers = family
     ids = [response.ids for response in encode_responses(vlm, RESPONSES)]
     for adapter in (False, True):
@@ -115,9 +151,7 @@ def test_scores_are_those_of_plain_transformers(family):
         alone = {(n, r): score_alone(vlm, n, ids[r]) for n, r in product(numbers, range(4))}
         for side, K in (("left", 1), ("left", 4), ("right", 2)):
             vlm.tokenizer.padding_side = side
-            prompt = encode_prompts(
-                vlm, [QUESTIONS[n] for n in numbers], [IMAGES[n] for n in numbers]
-            )
+            prompt = lay_out(vlm, numbers)
             rows = [[ids[(n + k) % 4] for k in range(K)] for n in numbers]
             batch = BranchBatch(prompt, *stack_responses(rows))
             for plain in {True, no_branches_reason(vlm.model) is not None}:
@@ -137,7 +171,8 @@ def test_kept_features_give_what_pixels_give(family, tmp_path):
     texts, shown = [], []
     for n in numbers:
         images = IMAGES[n] if isinstance(IMAGES[n], list) else [IMAGES[n]] * (IMAGES[n] is not None)
-        texts.append(render_turns(vlm, [QUESTIONS[n]], num_images=len(images)))
+        turns = [*(text for exchange in HISTORIES[n] for text in exchange), QUESTIONS[n]]
+        texts.append(render_turns(vlm, turns, num_images=len(images), system=SYSTEMS[n]))
         shown.append(images)
     prompts = encode_separately(vlm, texts, shown)
     released = release_pixels(prompts, FeatureCache(tmp_path, vlm))
@@ -163,7 +198,7 @@ def test_kept_features_give_what_pixels_give(family, tmp_path):
 @torch.inference_mode()
 def test_greedy_responses_are_those_of_generate(family):
     vlm, numbers = family
-    prompt = encode_prompts(vlm, [QUESTIONS[n] for n in numbers], [IMAGES[n] for n in numbers])
+    prompt = lay_out(vlm, numbers)
     found = generate_tokens(
         vlm,
         prompt,
@@ -187,7 +222,7 @@ def test_greedy_responses_are_those_of_generate(family):
 @torch.inference_mode()
 def test_samples_are_the_same_on_both_decoding_paths(family):
     vlm, numbers = family
-    prompt = encode_prompts(vlm, [QUESTIONS[n] for n in numbers], [IMAGES[n] for n in numbers])
+    prompt = lay_out(vlm, numbers)
     streams = [[10 * n + k for k in range(3)] for n in numbers]
     options = {"temperature": 1.0, "top_p": 0.9, "max_new_tokens": 6, "forbidden": ()}
     fast, general = (

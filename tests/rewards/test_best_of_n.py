@@ -133,15 +133,33 @@ def test_the_threshold_of_a_share_keeps_that_share():
             threshold_of_share(rows, wrong)
 
 
-def test_what_makes_no_sense_is_refused(asked):
-    vlm, prompts, folder = asked
+def test_what_makes_no_sense_is_refused():
     with pytest.raises(ConfigError, match="Give a threshold"):
         rejection_sample([samples([1.0])], best_only=False)
     with pytest.raises(ConfigError, match=r"Nothing is left of 1 responses: .*1 below"):
         rejection_sample([samples([1.0])], threshold=2.0)
-    talked = prompts[0].model_copy(update={"history": (("Hi?", "Hi."),)})
-    with pytest.raises(ModelError, match="earlier turns"):
-        sample_and_reward(vlm, [talked], Letters(), num_samples=2, root=folder)
+
+
+def test_samples_after_earlier_turns_become_conversations_of_as_many(asked):
+    vlm, prompts, folder = asked
+    talked = prompts[0].model_copy(update={"history": (("Hi?", "Hi."),), "system": "Be brief."})
+    rows = sample_and_reward(vlm, [talked], Letters(), num_samples=2, root=folder, max_new_tokens=4)
+    kept = rejection_sample(finished(rows)).conversations
+    assert [turn.text for turn in kept[0].turns[:3]] == ["Hi?", "Hi.", talked.question]
+    assert (kept[0].image, kept[0].system) == (talked.image, "Be brief.")
+
+
+def finished(rows):
+    """Rewarded samples as if each had come to its end."""
+    return [
+        row._replace(
+            responses=tuple(
+                one.model_copy(update={"finish": "stop", "text": one.text or "Yes."})
+                for one in row.responses
+            )
+        )
+        for row in rows
+    ]
 
 
 def test_rewards_that_are_no_numbers_are_told(asked):

@@ -1,11 +1,11 @@
 """Engines answer prompts: a model in this process, loaded when first needed, or an endpoint."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from veridical.errors import ModelError
+from veridical.evaluation.messages import chat_messages
 from veridical.evaluation.recipe import ModelSettings
 from veridical.files import hash_bytes, hash_file, hash_folder
 from veridical.judges.cache import AnswerCache
@@ -14,13 +14,11 @@ from veridical.judges.completions import JsonObject, read_completion
 from veridical.judges.requests import ChatRequest, request_key
 from veridical.judges.settings import JudgeSettings
 from veridical.plugins import resolve_model
-from veridical.records import NO_IMAGE, ImageRef, Prompt, Response
-from veridical.records.images import open_image, plain_image
+from veridical.records import Prompt, Response
+from veridical.records.image_store import open_images
 from veridical.scoring.protocol import Preset
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from veridical.models.loading import VisionLanguageModel
 
 Finish = Literal["stop", "length"]
@@ -92,11 +90,14 @@ class LocalEngine:
                 dtype=settings.dtype,
                 device=settings.device,
                 trust_remote_code=settings.trust_remote_code,
+                template=settings.template,
             )
         answers = generate_responses(
             self._vlm,
             [prompt.question for prompt in prompts],
-            [_open(prompt.image) for prompt in prompts],
+            [open_images(prompt.images) for prompt in prompts],
+            histories=[prompt.history for prompt in prompts],
+            systems=[prompt.system for prompt in prompts],
             temperature=preset.temperature,
             top_p=preset.top_p,
             max_new_tokens=preset.max_new_tokens,
@@ -173,12 +174,9 @@ class EndpointEngine:
         )
 
     def _request(self, prompt: Prompt, preset: Preset, seed: int) -> ChatRequest:
-        content: list[dict[str, object]] = [{"type": "text", "text": prompt.question}]
-        if prompt.image != NO_IMAGE:
-            content.insert(0, {"type": "image_url", "image_url": {"url": _data_url(prompt.image)}})
         body: dict[str, object] = {
             "model": self._settings.model,
-            "messages": [{"role": "user", "content": content}],
+            "messages": chat_messages(prompt, self._settings.template),
             "max_tokens": preset.max_new_tokens,
             "temperature": preset.temperature,
         }
@@ -216,14 +214,3 @@ def _identify(name: str) -> str:
 
     found = try_to_load_from_cache(name, "config.json")
     return f"{name} {Path(found).parent.name}" if isinstance(found, str) else name
-
-
-def _open(image: ImageRef) -> "Image | None":
-    """The picture of a prompt, which was checked when the prompt was built; None without one."""
-    return None if image == NO_IMAGE else open_image(image, root=Path("/"), outside=True)
-
-
-def _data_url(image: ImageRef) -> str:
-    """The picture that `_open` gives, as a data URL."""
-    plain = plain_image(image, root=Path("/"), outside=True)
-    return f"data:{plain.mime};base64,{base64.b64encode(plain.data).decode()}"

@@ -25,9 +25,9 @@ from veridical.files import (
     write_text_atomically,
 )
 from veridical.locks import locked
+from veridical.models.prompts.template import TemplateRecipe
 from veridical.progress import log
 from veridical.records import (
-    NO_IMAGE,
     ImageRef,
     Prompt,
     Response,
@@ -86,6 +86,9 @@ class GenerateRecipe(Recipe):
     """Where to compute: "auto", "cpu", "cuda" …"""
     images_outside: bool = False
     """Accept images outside of the folder that holds the prompts."""
+    template: TemplateRecipe | None = None
+    """System message and options of the model's chat template. Left out: those that the model was
+    trained with; others are used, and the difference is said."""
     trust_remote_code: bool = False
     """Run code that the model's repository carries. Only after reading it."""
 
@@ -201,13 +204,7 @@ def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
     faults: list[Fault] = []
     for row in rows[: recipe.limit or None]:
         message = row.fault
-        if row.record is not None and row.record.history:
-            message = (
-                f"the prompt has {len(row.record.history)} earlier turns, and `generate` answers"
-                " single questions. Put what matters of them into the question, or leave the row"
-                " out."
-            )
-        elif row.record is not None:
+        if row.record is not None:
             try:
                 _open(recipe, row.record)
             except RowError as fault:
@@ -232,13 +229,10 @@ def _read_prompts(recipe: GenerateRecipe, *, skip_bad: bool) -> list[Prompt]:
     return good
 
 
-def _open(recipe: GenerateRecipe, prompt: Prompt) -> "Image | None":
-    """The prompt's image; None if it is asked without one."""
-    if prompt.image == NO_IMAGE:
-        return None
-    return open_image(
-        prompt.image, root=recipe.prompts.absolute().parent, outside=recipe.images_outside
-    )
+def _open(recipe: GenerateRecipe, prompt: Prompt) -> list["Image"]:
+    """The prompt's images."""
+    root = recipe.prompts.absolute().parent
+    return [open_image(ref, root=root, outside=recipe.images_outside) for ref in prompt.images]
 
 
 def _load(recipe: GenerateRecipe) -> tuple["VisionLanguageModel", str]:
@@ -251,6 +245,7 @@ def _load(recipe: GenerateRecipe) -> tuple["VisionLanguageModel", str]:
         dtype=recipe.dtype,
         device=recipe.device,
         trust_remote_code=recipe.trust_remote_code,
+        template=recipe.template,
     )
     return vlm, model_hash(vlm.model)
 
@@ -264,6 +259,8 @@ def _answer(
         vlm,
         [prompt.question for prompt in prompts],
         [_open(recipe, prompt) for prompt in prompts],
+        histories=[prompt.history for prompt in prompts],
+        systems=[prompt.system for prompt in prompts],
         num_samples=recipe.num_samples,
         temperature=recipe.temperature,
         top_p=recipe.top_p,

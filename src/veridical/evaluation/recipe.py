@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from veridical.config import Recipe
 from veridical.judges.settings import JudgeSettings, check_address
+from veridical.models.prompts.template import TemplateRecipe
 from veridical.names import name_problem, safe_name
 
 _OWN_NAMES = frozenset(
@@ -42,6 +43,9 @@ class ModelSettings(Recipe):
     """Type of the weights; "auto" is the checkpoint's (float32 on a CPU)."""
     device: str = "auto"
     """Where to compute: "auto", "cpu", "cuda" …"""
+    template: TemplateRecipe | None = None
+    """System message and options of the model's chat template. Left out: those that the model was
+    trained with; others are used, and the difference is said."""
     trust_remote_code: bool = False
     """Run code that the model's repository carries. Only after reading it."""
 

@@ -20,6 +20,7 @@ from veridical.models.decoding.decoder import Decoder
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.encoding import Images, encode_prompts
+from veridical.models.prompts.rendering import History
 from veridical.models.prompts.responses import decode_responses
 from veridical.progress import track
 from veridical.seeding import child_seed
@@ -42,6 +43,8 @@ def generate_responses(
     questions: Sequence[str],
     images: Sequence[Images],
     *,
+    histories: Sequence[History] | None = None,
+    systems: Sequence[str] | None = None,
     num_samples: int = 1,
     temperature: float = 0.0,
     top_p: float = 1.0,
@@ -62,6 +65,8 @@ def generate_responses(
         vlm: The model.
         questions: What is asked.
         images: The image or images of each question; None where it is asked without one.
+        histories: The turns before each question.
+        systems: System messages; empty ones take that of the model's template settings.
         num_samples: Responses per question.
         temperature: 0 is greedy; then `num_samples` must be 1.
         top_p: Sample from the smallest set of tokens that holds this much probability.
@@ -98,13 +103,20 @@ def generate_responses(
         raise ModelError(
             f"One image per question is needed, got {len(questions)} and {len(images)}."
         )
+    histories = histories if histories is not None else [()] * len(questions)
+    systems = systems if systems is not None else [""] * len(questions)
     answers: dict[int, list[GeneratedText]] = {}
     batches = _batches(images, batch_size)
     decoder = Decoder(vlm, general=general)
     for numbers in track(batches, label=label) if label else batches:
-        shown = images[numbers[0]] is not None
-        asked = [questions[number] for number in numbers]
-        prompt = encode_prompts(vlm, asked, [images[number] for number in numbers])
+        prompt = encode_prompts(
+            vlm,
+            [questions[number] for number in numbers],
+            [images[number] for number in numbers],
+            histories=[histories[number] for number in numbers],
+            systems=[systems[number] for number in numbers],
+        )
+        shown = "pixel_values" in prompt
         ids = generate_tokens(
             vlm,
             {key: value.to(vlm.device) for key, value in prompt.items()},
@@ -126,9 +138,9 @@ def generate_responses(
 
 def _batches(images: Sequence[Images], size: int) -> list[list[int]]:
     """Numbers of the questions that are answered together, those without an image one by one."""
-    shown = [number for number, image in enumerate(images) if image is not None]
+    shown = [number for number, image in enumerate(images) if image]
     together = [shown[start : start + size] for start in range(0, len(shown), size)]
-    return together + [[number] for number, image in enumerate(images) if image is None]
+    return together + [[number] for number, image in enumerate(images) if not image]
 
 
 @torch.inference_mode()

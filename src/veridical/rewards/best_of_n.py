@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from veridical.errors import ConfigError, ModelError
+from veridical.errors import ConfigError
 from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_responses
 from veridical.models.loading import VisionLanguageModel
@@ -84,15 +84,8 @@ def sample_and_reward(
         outside: Accept images outside of `root`.
 
     Raises:
-        ModelError: Settings that contradict each other, a prompt with earlier turns, or a reward
-            that is not a finite number.
+        ModelError: Settings that contradict each other, or a reward that is not a finite number.
     """
-    with_history = next((prompt.id for prompt in prompts if prompt.history), None)
-    if with_history is not None:
-        raise ModelError(
-            f"Prompt {with_history!r} has earlier turns, and responses after those are not"
-            " sampled. Leave it out."
-        )
     found: list[RewardedSamples] = []
     for start in track(
         range(0, len(prompts), _PROMPTS_AT_ONCE),
@@ -102,7 +95,12 @@ def sample_and_reward(
         sampled = generate_responses(
             vlm,
             [prompt.question for prompt in some],
-            [open_image(prompt.image, root=root, outside=outside) for prompt in some],
+            [
+                [open_image(ref, root=root, outside=outside) for ref in prompt.images]
+                for prompt in some
+            ],
+            histories=[prompt.history for prompt in some],
+            systems=[prompt.system for prompt in some],
             num_samples=num_samples,
             temperature=temperature,
             top_p=top_p,
@@ -230,8 +228,13 @@ def threshold_of_share(samples: Sequence[RewardedSamples], share: float) -> floa
 def _conversation(prompt: Prompt, response: Response) -> Conversation:
     return Conversation(
         id=response.id,
-        image=prompt.image,
-        turns=(Turn(role="user", text=prompt.question), Turn(role="assistant", text=response.text)),
+        image=prompt.images[0] if prompt.images else None,
+        more_images=prompt.more_images,
+        system=prompt.system,
+        turns=tuple(
+            Turn(role="assistant" if number % 2 else "user", text=text)
+            for number, text in enumerate((*prompt.turns, response.text))
+        ),
         source="model",
         origin=f"rejection sampling: {response.model}",
     )

@@ -13,7 +13,6 @@ from pydantic import Field, ValidationError, field_validator
 from veridical.config import Recipe
 from veridical.errors import ModelError
 from veridical.files import write_json_atomically
-from veridical.models.processors import read_repository_json
 from veridical.progress import log
 
 TEMPLATE_FILE = "chat_template_options.json"
@@ -84,6 +83,8 @@ def read_template(place: str) -> TemplateRecipe | None:
     Raises:
         ModelError: The file does not hold that.
     """
+    from veridical.models.processors import read_repository_json  # recipes load no model code
+
     saved = read_repository_json(place, TEMPLATE_FILE)
     try:
         return TemplateRecipe.model_validate(saved) if saved else None
