@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from studio_client import Annotator
-from studio_projects import ANSWER, make_project
+from studio_projects import ANSWER, make_project, picture, write_run
 from veridical.errors import ConfigError
 from veridical.feedback.comparisons import ReadSettings, read_compared_pairs
 from veridical.feedback.datasets import check_dataset, find_dataset
@@ -14,9 +14,10 @@ from veridical.feedback.record_files import read_corrections
 from veridical.feedback.registry import read_pairs
 from veridical.formats.importing import import_dataset
 from veridical.formats.registry import detect_format
-from veridical.records import Marking, Prompt, Rating, Response, read_records
+from veridical.records import Marking, Prompt, Rating, Response, read_records, write_records
 from veridical.studio.export.folder import export_format, export_studio
 from veridical.studio.lead.differences import differences, settle
+from veridical.studio.start import SourceOptions, init_studio
 from veridical.studio.store.people import find_person
 from veridical.studio.store.schema import judgement
 
@@ -228,3 +229,34 @@ def test_comparisons_go_out_as_llava_rlhf_reads_them(tmp_path):
     assert row["hallucination"] is True
     assert row["conversations"][-1]["from"] == "gpt"
     studio.database.close()
+
+
+def test_pictures_and_turns_are_shown_and_come_out_as_they_went_in(tmp_path):
+    run = write_run(tmp_path / "run", [ANSWER, f"{ANSWER} Two."])
+    first, second = read_records(run / "prompts.jsonl", Prompt)
+    asked = first.model_copy(
+        update={
+            "question": "And here? <image>",
+            "history": (("<image> What is it?", "A kitchen."),),
+            "more_images": (second.image,),
+            "system": "Be brief.",
+        }
+    )
+    write_records(run / "prompts.jsonl", [asked, second], kind="Prompt")
+    studio, _ = init_studio(tmp_path / "project", run, SourceOptions(task="correct"))
+    ann = Annotator(studio, "ann")
+    for _ in range(2):
+        item = ann.next()["item"]
+        if item["history"]:
+            assert item["history"] == [["[picture 1] What is it?", "A kitchen."]]
+            assert item["question"] == "And here? [picture 2]"
+            assert len(item["images"]) == 2
+        assert ann.correct(item, item["texts"][0].replace("knives", "cups")).status_code == 200
+    out = export_studio(studio, tmp_path / "out").folder
+    studio.database.close()
+    rows = {row.prompt_id: row for row in read_corrections(out / "corrections.jsonl")}
+    made = rows["p0"]
+    assert (made.turns, made.system) == (asked.turns, "Be brief.")
+    assert [(out / ref.path).read_bytes() for ref in made.images] == [picture(0), picture(1)]
+    assert rows["p1"].images == made.images[1:]
+    assert read_records(out / "prompts.jsonl", Prompt)[0].turns in (asked.turns, second.turns)

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from itertools import count
 from typing import Final
 
 IMAGE_MARKER: Final = "<image>"
@@ -97,6 +98,22 @@ def marker_fault(turns: Sequence[str], images: int, *, system: str = "") -> str 
         f"{markers} {IMAGE_MARKER} markers in the user turns for {images} images: give one for each"
         " image where it stands, or none if all stand before the first turn"
     )
+
+
+def number_pictures(turns: Sequence[str]) -> list[str]:
+    """Turns for people to read: each marker says which picture stands there.
+
+    >>> number_pictures(["What is <image>?", "A cat.", "And <image>?"])
+    ['What is [picture 1]?', 'A cat.', 'And [picture 2]?']
+    """
+    numbers = count(1)
+    return [
+        "".join(
+            piece if not place else f"[picture {next(numbers)}]{piece}"
+            for place, piece in enumerate(text.split(IMAGE_MARKER))
+        )
+        for text in turns
+    ]
 
 
 def count_shown_images(turns: Sequence[str], images: int, *, first: int) -> int:

@@ -18,6 +18,7 @@ from veridical.records.folders import (
     RESPONSES_FILE,
     find_run_prompts,
 )
+from veridical.records.prompts import asked_fields
 
 Judged = Correction | Comparison | Rating
 _KINDS: dict[SheetTask, tuple[str, type[Judged]]] = {
@@ -128,7 +129,7 @@ def _alone(judged: list[Judged], known: dict[str, SheetItem]) -> Iterator[SheetI
     texts = {(one.prompt.id, one.responses[0].text) for one in known.values()}
     for row in judged:
         if isinstance(row, Correction) and (row.prompt_id, row.rejected) not in texts:
-            prompt = Prompt(id=row.prompt_id, image=row.image, question=row.question)
+            prompt = Prompt(**asked_fields(row), id=row.prompt_id)
             answer = Response(
                 id=row.id, prompt_id=row.prompt_id, text=row.rejected, model=row.origin
             )

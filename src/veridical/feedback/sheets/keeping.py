@@ -23,9 +23,10 @@ def write_judged(out: Path, found: SheetItems, made: list[tuple[SheetItem, Judge
     refs: dict[str, ImageRef] = {}
     used = {item.id: item for item, _ in made}.values()
     for item in used:
-        if item.prompt.image.path not in refs:
-            refs[item.prompt.image.path] = _keep_image(out, found, item.prompt.image)
-    prompts = {item.prompt.id: _with_image(item.prompt, refs) for item in used}
+        for image in item.prompt.images:
+            if image.path not in refs:
+                refs[image.path] = _keep_image(out, found, image)
+    prompts = {item.prompt.id: _with_images(item.prompt, refs) for item in used}
     rows = [row for _, row in made]
     write_contents(
         out,
@@ -33,7 +34,7 @@ def write_judged(out: Path, found: SheetItems, made: list[tuple[SheetItem, Judge
             prompts=tuple(prompts.values()),
             responses=tuple({one.id: one for item in used for one in item.responses}.values()),
             corrections=tuple(
-                _with_image(row, refs) for row in rows if isinstance(row, Correction)
+                _with_images(row, refs) for row in rows if isinstance(row, Correction)
             ),
             comparisons=tuple(row for row in rows if isinstance(row, Comparison)),
             ratings=tuple(row for row in rows if isinstance(row, Rating)),
@@ -43,8 +44,6 @@ def write_judged(out: Path, found: SheetItems, made: list[tuple[SheetItem, Judge
 
 def _keep_image(out: Path, found: SheetItems, image: ImageRef) -> ImageRef:
     """Copy a picture: under its own path, or by its hash where that leads out of the folder."""
-    if not image.path:
-        return image
     data = read_image(found.root, image.path, outside=found.outside)
     if (out / image.path).resolve().is_relative_to(out.resolve()):
         write_bytes_atomically(out / image.path, data)
@@ -55,5 +54,5 @@ def _keep_image(out: Path, found: SheetItems, image: ImageRef) -> ImageRef:
     return ref
 
 
-def _with_image(record: T, refs: dict[str, ImageRef]) -> T:
-    return record.model_copy(update={"image": refs[record.image.path]})
+def _with_images(record: T, refs: dict[str, ImageRef]) -> T:
+    return record.with_images([refs[image.path] for image in record.images])

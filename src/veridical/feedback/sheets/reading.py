@@ -35,6 +35,7 @@ from veridical.records import (
     Source,
 )
 from veridical.records.manifests import build_manifest
+from veridical.records.prompts import asked_fields
 
 
 class SheetRead(NamedTuple):
@@ -192,8 +193,7 @@ def _correction(
         shared
         | {
             "id": known.id if known is not None else shared["id"],
-            "image": item.prompt.image,
-            "question": item.prompt.question,
+            **asked_fields(item.prompt),
             "rejected": restored.rejected,
             "chosen": restored.chosen,
             "segments": restored.segments,

@@ -8,6 +8,7 @@ from veridical.feedback.sheets.items import Judged, SheetItem, SheetItems, find_
 from veridical.feedback.sheets.rows import COLUMNS, SheetTask, show_preferred
 from veridical.feedback.sheets.tables import write_table
 from veridical.records import Comparison, Correction
+from veridical.records.texts import number_pictures
 
 
 def write_sheet(
@@ -55,7 +56,8 @@ def _rows(found: SheetItems) -> Iterator[list[str]]:
     for item in found.items.values():
         known: list[Judged | None] = [*judged.get(item.id, [])]
         for given in known or [None]:
-            shared = [item.id, item.prompt.image.path, item.prompt.question]
+            paths = "\n".join(image.path for image in item.prompt.images)
+            shared = [item.id, paths, "\n".join(number_pictures(item.prompt.turns))]
             texts = [one.text for one in item.responses]
             yield [*shared, *texts, *_said(found.task, item, given), *_after(given)]
 

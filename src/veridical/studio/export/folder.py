@@ -93,9 +93,8 @@ def export_studio(studio: Studio, out: Path, *, keep: Keep = "one") -> Exported:
         raise ConfigError("Nothing is judged yet, so there is nothing to export.")
     used = [items[number] for number in dict.fromkeys(row.item_id for row in chosen)]
     for one in used:
-        if one.image.path:
-            data = read_bytes(studio.folder / one.image.path)
-            write_bytes_atomically(out / one.image.path, data)
+        for ref in one.prompt.images:
+            write_bytes_atomically(out / ref.path, read_bytes(studio.folder / ref.path))
     written = _write(project, out, chosen, items, counts)
     _write_prompts(out, used)
     files = {path.name: hash_file(path) for path in sorted(out.glob("*.jsonl"))}
@@ -120,13 +119,11 @@ def export_format(folder: Path, name: str) -> Path:
 
 
 def _item(row: Any, responses: list[Any], suffixes: dict[str, str]) -> ItemExport:
-    first = row.images[0] if row.images else None
-    ref = ImageRef(path="")
-    if first is not None:
-        ref = ImageRef(path=f"images/{first}.{suffixes[first]}", sha256=first)
+    refs = [ImageRef(path=f"images/{sha}.{suffixes[sha]}", sha256=sha) for sha in row.images]
     prompt = Prompt.model_validate(row.prompt)
     known = prompt.known_image if prompt.image.path else prompt.image_id
-    return ItemExport(prompt.model_copy(update={"image": ref, "image_id": known}), responses, ref)
+    named = prompt.model_copy(update={"image_id": known})
+    return ItemExport(named.with_images(refs), responses)
 
 
 def _left_out(rows: Iterable[Judged]) -> dict[str, int]:

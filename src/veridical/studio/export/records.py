@@ -6,13 +6,13 @@ from veridical.feedback.texts.line_ends import RestoredCorrection, raw_span
 from veridical.records import (
     Comparison,
     Correction,
-    ImageRef,
     Mark,
     Marking,
     Prompt,
     Rating,
     Segment,
 )
+from veridical.records.prompts import asked_fields
 from veridical.studio.lead.agreement import preferred
 from veridical.studio.lead.judged import Judged
 
@@ -21,11 +21,9 @@ class ItemExport(NamedTuple):
     """An item as the export sees it."""
 
     prompt: Prompt
-    """Its prompt, the image as it lies in the exported folder."""
+    """Its prompt, images as they lie in the exported folder."""
     responses: list[Any]
     """Rows of its responses, in the item's own order."""
-    image: ImageRef
-    """The image, as it lies in the exported folder; no path where there is none."""
 
 
 def correction_of(row: Judged, one: ItemExport) -> Correction:
@@ -44,8 +42,7 @@ def correction_of(row: Judged, one: ItemExport) -> Correction:
     restored = RestoredCorrection(given.raw, body["text"], segments)
     return Correction(
         **_shared(row, one),
-        image=one.image,
-        question=one.prompt.question,
+        **asked_fields(one.prompt),
         rejected=restored.rejected,
         chosen=restored.chosen,
         segments=restored.segments,

@@ -40,13 +40,16 @@ class _Prompts:
             message = f"there is no prompt {name!r}, which response {responses[0].id!r} answers."
             raise DataError([Fault(self.file, None, message)])
         where = Fault(self.file, self.lines[name], "")
-        images: tuple[NewImage, ...] = ()
-        if prompt.image.path:
-            try:
-                data = find_picture(self.file.parent, prompt.image.path, outside=self.outside)
-            except RowError as fault:
-                raise DataError([where._replace(message=str(fault))]) from fault
-            images = (NewImage(data, Path(prompt.image.path).name),)
+        try:
+            images = tuple(
+                NewImage(
+                    find_picture(self.file.parent, ref.path, outside=self.outside),
+                    Path(ref.path).name,
+                )
+                for ref in prompt.images
+            )
+        except RowError as fault:
+            raise DataError([where._replace(message=str(fault))]) from fault
         texts = tuple(response.model_dump(mode="json") for response in responses)
         return NewItem(key, images, prompt.model_dump(mode="json"), texts, where=where)
 

@@ -6,7 +6,7 @@ in by the hundred, the write lock is free in between, so people go on working du
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, select
 from veridical.errors import DataError, Fault
 from veridical.feedback.texts.line_ends import shown_text
 from veridical.files import hash_bytes, write_bytes_atomically
+from veridical.records.texts import number_pictures
 from veridical.studio.store.database import Database
 from veridical.studio.store.pictures import examine_picture
 from veridical.studio.store.projects import Project, load_project
@@ -156,7 +157,8 @@ def _prepare(project: Project, folder: Path, new: NewItem) -> _Prepared:
             source = new.where or Fault(Path(new.key), None, "")
             raise DataError([source._replace(message=f"the text {text[:40]!a} {fault}")])
     kept = [_keep(folder, one, new) for one in new.images]
-    content = "\0".join([*(one.sha256 for one in kept), str(new.prompt["question"]), *texts])
+    *earlier, question = number_pictures(_turns(new.prompt))
+    content = "\0".join([*(one.sha256 for one in kept), *_turns(new.prompt), *texts])
     settings, secret = project.settings, f"{project.settings.seed}"
     shared = chance(secret, "overlap", new.key) < settings.overlap_share
     premarked = chance(secret, "premarked", new.key) < settings.premarked_share
@@ -164,8 +166,11 @@ def _prepare(project: Project, folder: Path, new: NewItem) -> _Prepared:
         "key": new.key,
         "content": hashlib.sha256(content.encode()).hexdigest(),
         "images": [one.sha256 for one in kept],
-        "question": shown_text(str(new.prompt["question"])),
-        "history": [[shown_text(said) for said in turn] for turn in new.prompt.get("history", ())],
+        "question": shown_text(question),
+        "history": [
+            [shown_text(asked), shown_text(answered)]
+            for asked, answered in zip(earlier[::2], earlier[1::2], strict=True)
+        ],
         "reference": new.prompt.get("reference"),
         "prompt": new.prompt,
         "wanted": 0 if new.gold is not None else settings.overlap if shared else 1,
@@ -177,6 +182,12 @@ def _prepare(project: Project, folder: Path, new: NewItem) -> _Prepared:
         "gold_note": new.gold_note,
     }
     return _Prepared(new, kept, values)
+
+
+def _turns(prompt: Mapping[str, Any]) -> list[str]:
+    """What user and assistant said, up to the question."""
+    earlier = [str(said) for turn in prompt.get("history", ()) for said in turn]
+    return [*earlier, str(prompt["question"])]
 
 
 def _unknown(connection: Connection, prepared: Sequence[_Prepared]) -> list[_Prepared]:
