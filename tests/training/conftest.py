@@ -1,6 +1,7 @@
 """A small file of corrections, and a recipe over it."""
 
 import pytest
+import torch
 
 from correction_files import write_corrections
 from prompt_files import write_prompts
@@ -73,3 +74,12 @@ def make_ppo_recipe(tiny_llava_path, prompts_path, tmp_path):
         return resolve_recipe(data, PpoRecipe)
 
     return make
+
+
+@pytest.fixture
+def one_thread():
+    """Sums are added up in the same order in every process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

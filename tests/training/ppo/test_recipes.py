@@ -1,21 +1,20 @@
 """Every shipped PPO recipe runs a rollout on a miniature; presets hold the original's values."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-import veridical
 from prompt_files import Letters
+from shipped_recipes import check_head, recipes_of, with_settings
 from veridical.config import load_recipe, resolve_recipe, write_recipe
 from veridical.errors import ConfigError
 from veridical.models.architectures.parts import language_model, vision_tower
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.train import train_ppo
 
-RECIPES = sorted((Path(veridical.__file__).parent / "recipes").rglob("ppo-*.toml"))
+RECIPES = recipes_of("ppo")
 LEAST = {"model": {"base": "somewhere"}, "data": {"prompts": "prompts.jsonl"}}
 
 
@@ -30,24 +29,13 @@ def test_all_are_found():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_says_what_it_was_run_on_how_to_run_it_and_what_it_takes(path):
-    head = path.read_text(encoding="utf-8").split("\n[model]")[0]
-    for word in (
-        "Tested",
-        f"veridical train ppo {path.stem} ",
-        "One override",
-        "AdamW",
-        "ctivations",
-    ):
-        assert word in head, word
+    check_head(path, "ppo")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_trains(path, tiny_llava_path, prompts_path, tmp_path):
-    asked = load_recipe(path, PpoRecipe)
     mine = {
         "model.base": tiny_llava_path,
-        "model.device": "cpu",
-        "model.quantization": "none",
         "data.prompts": prompts_path,
         "data.held_out_fraction": 0.2,
         "rollout.prompts": 8,
@@ -58,14 +46,7 @@ def test_it_trains(path, tiny_llava_path, prompts_path, tmp_path):
         "train.evaluation_iterations": 0,
         "train.save_steps": 0,
     }
-    recipe = load_recipe(
-        path, PpoRecipe, overrides=[f"{name}={value}" for name, value in mine.items()]
-    )
-    for section in ("model", "data", "rollout", "objective", "kl", "value", "reward", "train"):
-        ours = {name.split(".")[1] for name in mine if name.startswith(section)}
-        assert getattr(recipe, section).model_dump(exclude=ours) == getattr(
-            asked, section
-        ).model_dump(exclude=ours)
+    recipe = with_settings(path, PpoRecipe, mine)
     result = train_ppo(recipe, tmp_path / "run", judge=Letters())
     assert (result.weights / "adapter_model.safetensors").is_file()
     assert result.manifest.notes["prompts"] == {"train": 6, "held out": 2}

@@ -1,48 +1,20 @@
 """Killed at any moment (SIGKILL) and resumed, PPO ends with an uninterrupted run's weights."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-import torch
-
+from killed_runs import POSIX, kill_runs
 from prompt_files import Letters, write_prompts
-from veridical.config import write_recipe
 from veridical.training.ppo.train import train_ppo
 from veridical.training.run.checkpoints import find_resume_point, is_complete
 
 KILLED = """
-import os, signal, sys
-import torch
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[3])
 from prompt_files import Letters
 from veridical.config import load_recipe
 from veridical.training.ppo import engines as rollout_engines, roles as ppo_roles
 from veridical.training.ppo import rollouts, train as ppo, trainer as ppo_trainer
 from veridical.training.ppo.config import PpoRecipe
 
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def die_at_call(owner, name, number, last_words=lambda *arguments: None):
-    inner, calls = getattr(owner, name), [0]
-    def counting(*arguments, **more):
-        calls[0] += 1
-        if calls[0] == number:
-            last_words(*arguments)
-            die()
-        return inner(*arguments, **more)
-    setattr(owner, name, counting)
-
-def half_a_file(value, path, *rest):
-    whole(value, path)
-    os.truncate(path, os.path.getsize(path) // 2)
-
-whole = torch.save
 MOMENTS = {
     # held-out prompts are being answered after the first rollout; two batches there, two a rollout
     "measuring": lambda: die_at_call(rollout_engines.HfEngine, "_sample", 6),
@@ -57,27 +29,12 @@ MOMENTS = {
     # the result is being written
     "result": lambda: die_at_call(ppo_roles, "save_weights", 1),
 }
-recipe = load_recipe(sys.argv[1], PpoRecipe)
-for moment, prepare in MOMENTS.items():
-    child = os.fork()
-    if child == 0:
-        prepare()
-        ppo.train_ppo(recipe, sys.argv[2] + "/" + moment, reward=Letters(), judge=Letters())
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (moment, status)
+
+def train(recipe, run_dir):
+    ppo.train_ppo(load_recipe(recipe, PpoRecipe), run_dir, reward=Letters(), judge=Letters())
 """
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX")
-
-
-@pytest.fixture
-def one_thread():
-    """Sums are added up in the same order in every process."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = POSIX
 
 
 def metrics(run_dir: Path) -> list[dict]:
@@ -99,22 +56,7 @@ def test_killed_at_six_moments(make_ppo_recipe, tmp_path, one_thread):
         },
     )
     untouched = train_ppo(recipe, tmp_path / "untouched", reward=Letters(), judge=Letters())
-    file = write_recipe(recipe, tmp_path / "recipe.toml")
-    subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-c",
-            KILLED,
-            str(file),
-            str(tmp_path),
-            str(Path(__file__).parents[2]),
-        ],
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=240,
-    )
+    kill_runs(KILLED, recipe, tmp_path, timeout=240)
 
     points = {
         "measuring": 3,

@@ -1,45 +1,18 @@
 """Killed at any moment (SIGKILL) and resumed, a run ends with an uninterrupted run's weights."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-import torch
-
-from veridical.config import write_recipe
+from killed_runs import POSIX, kill_runs
 from veridical.training.preference import references
 from veridical.training.preference.train import train_dpo
 from veridical.training.run.checkpoints import find_resume_point, is_complete
 
 KILLED = """
-import os, signal, sys
-import torch
-torch.set_num_threads(1)
 from veridical.config import load_recipe
 from veridical.training.preference import train as preference, references
 from veridical.training.preference.config import PreferenceRecipe
 
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def die_at_call(owner, name, number, last_words=lambda *arguments: None):
-    inner, calls = getattr(owner, name), [0]
-    def counting(*arguments, **more):
-        calls[0] += 1
-        if calls[0] == number:
-            last_words(*arguments)
-            die()
-        return inner(*arguments, **more)
-    setattr(owner, name, counting)
-
-def half_a_file(value, path, *rest):
-    whole(value, path)
-    os.truncate(path, os.path.getsize(path) // 2)
-
-whole = torch.save
 references._PAIRS_PER_FILE = 4
 MOMENTS = {
     # the second piece of the reference's scores is being made
@@ -49,27 +22,12 @@ MOMENTS = {
     # the optimiser's state at step 6 is half on disk; torch.save writes three files a resume point
     "saving": lambda: die_at_call(torch, "save", 4, half_a_file),
 }
-recipe = load_recipe(sys.argv[1], PreferenceRecipe)
-for moment, prepare in MOMENTS.items():
-    child = os.fork()
-    if child == 0:
-        prepare()
-        preference.train_dpo(recipe, sys.argv[2] + "/" + moment)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (moment, status)
+
+def train(recipe, run_dir):
+    preference.train_dpo(load_recipe(recipe, PreferenceRecipe), run_dir)
 """
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX")
-
-
-@pytest.fixture
-def one_thread():
-    """Sums are added up in the same order in every process."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = POSIX
 
 
 def losses(run_dir: Path) -> list[tuple[int, str, float]]:
@@ -86,13 +44,7 @@ def test_killed_at_three_moments(make_recipe, tmp_path, one_thread, monkeypatch,
         train={"batch_size": 2, "micro_batch_size": 1, "epochs": 2, "evaluation_steps": 3},
     )
     untouched = train_dpo(recipe, tmp_path / "untouched")
-    file = write_recipe(recipe, tmp_path / "recipe.toml")
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", KILLED, str(file), str(tmp_path)],
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=120,
-    )
+    kill_runs(KILLED, recipe, tmp_path)
 
     reference, mid_epoch, saving = (
         tmp_path / name for name in ("reference", "mid-epoch", "saving")

@@ -1,18 +1,16 @@
 """Every shipped recipe of a reward model is loaded and taken for two steps on a miniature."""
 
-from pathlib import Path
-
 import pytest
 
-import veridical
 from comparison_files import write_comparisons
+from shipped_recipes import check_head, recipes_of, with_settings
 from veridical.config import load_recipe, resolve_recipe, write_recipe
 from veridical.errors import ConfigError
 from veridical.rewards.model import RewardModel
 from veridical.training.reward.config import RewardRecipe
 from veridical.training.reward.train import train_reward_model
 
-RECIPES = sorted((Path(veridical.__file__).parent / "recipes").rglob("reward-*.toml"))
+RECIPES = recipes_of("reward")
 LEAST = {"model": {"base": "somewhere"}, "data": {"comparisons": "comparisons"}}
 
 
@@ -27,43 +25,24 @@ def test_all_are_found():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_says_what_it_was_run_on_how_to_run_it_and_what_it_takes(path):
-    head = path.read_text(encoding="utf-8").split("\n\n[model]")[0]
-    for word in (
-        "Tested",
-        f"veridical train reward {path.stem} ",
-        "One override",
-        "AdamW",
-        "ctivations",
-    ):
-        assert word in head, word
+    check_head(path, "reward")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_trains(path, tiny_llava_path, tmp_path):
-    asked = load_recipe(path, RewardRecipe)
-    folder = write_comparisons(tmp_path / "data", count=9)
     mine = {
         "model.base": tiny_llava_path,
-        "model.device": "cpu",
-        "model.quantization": "none",
-        "data.comparisons": folder,
+        "data.comparisons": write_comparisons(tmp_path / "data", count=9),
         "data.validation_fraction": 0.3,
         "train.max_steps": 2,
     }
-    recipe = load_recipe(
-        path, RewardRecipe, overrides=[f"{name}={value}" for name, value in mine.items()]
-    )
-    for section in ("model", "data", "train"):
-        ours = {name.split(".")[1] for name in mine if name.startswith(section)}
-        assert getattr(recipe, section).model_dump(exclude=ours) == getattr(
-            asked, section
-        ).model_dump(exclude=ours)
+    recipe = with_settings(path, RewardRecipe, mine)
     if "llava-rlhf" in path.stem:
         # 13B reads longer prompts than the miniature's 512 tokens; the published layout still has
         # to fit here
-        assert asked.data.max_tokens == 2048
+        assert recipe.data.max_tokens == 2048
     result = train_reward_model(recipe, tmp_path / "run")
-    assert RewardModel.load(result.weights, device="cpu").template == asked.template
+    assert RewardModel.load(result.weights, device="cpu").template == recipe.template
 
 
 def test_llava_rlhf_says_what_the_original_says():

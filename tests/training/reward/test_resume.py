@@ -1,46 +1,20 @@
 """Killed at any moment (SIGKILL) and resumed, training ends with an uninterrupted run's weights."""
 
 import json
-import os
-import subprocess
-import sys
-
-import pytest
-import torch
 
 from comparison_files import write_comparisons
-from veridical.config import resolve_recipe, write_recipe
+from killed_runs import POSIX, kill_runs
+from veridical.config import resolve_recipe
 from veridical.training.reward.config import RewardRecipe
 from veridical.training.reward.train import train_reward_model
 from veridical.training.run.checkpoints import find_resume_point
 
 KILLED = """
-import os, signal, sys
-import torch
-torch.set_num_threads(1)
 from veridical.config import load_recipe
 from veridical.rewards.model import RewardModel
 from veridical.training.reward import train as reward, trainer
 from veridical.training.reward.config import RewardRecipe
 
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def die_at_call(owner, name, number, last_words=lambda *arguments: None):
-    inner, calls = getattr(owner, name), [0]
-    def counting(*arguments, **more):
-        calls[0] += 1
-        if calls[0] == number:
-            last_words(*arguments)
-            die()
-        return inner(*arguments, **more)
-    setattr(owner, name, counting)
-
-def half_a_file(value, path, *rest):
-    whole(value, path)
-    os.truncate(path, os.path.getsize(path) // 2)
-
-whole = torch.save
 MOMENTS = {
     # within the fourth step, after one of two micro-batches; the last checkpoint is at step 3
     "mid-epoch": lambda: die_at_call(trainer, "pairwise_loss", 18),
@@ -48,27 +22,12 @@ MOMENTS = {
     # all is learnt, and the reward model is not written yet
     "before-the-end": lambda: die_at_call(RewardModel, "save", 1),
 }
-recipe = load_recipe(sys.argv[1], RewardRecipe)
-for moment, prepare in MOMENTS.items():
-    child = os.fork()
-    if child == 0:
-        prepare()
-        reward.train_reward_model(recipe, sys.argv[2] + "/" + moment)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (moment, status)
+
+def train(recipe, run_dir):
+    reward.train_reward_model(load_recipe(recipe, RewardRecipe), run_dir)
 """
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX")
-
-
-@pytest.fixture
-def one_thread():
-    """Sums are added up in the same order in every process."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = POSIX
 
 
 def losses(run_dir):
@@ -99,13 +58,7 @@ def test_killed_at_three_moments(tiny_llava_path, tmp_path, one_thread):
         RewardRecipe,
     )
     untouched = train_reward_model(recipe, tmp_path / "untouched")
-    file = write_recipe(recipe, tmp_path / "recipe.toml")
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", KILLED, str(file), str(tmp_path)],
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=120,
-    )
+    kill_runs(KILLED, recipe, tmp_path)
     for name in ("mid-epoch", "saving"):
         assert find_resume_point(tmp_path / name / "resume").name == "checkpoint-3", name
     for name in ("mid-epoch", "saving", "before-the-end"):

@@ -1,17 +1,15 @@
 """Every shipped recipe of fine-tuning runs two steps on a miniature of its model."""
 
-from pathlib import Path
-
 import pytest
 from safetensors.torch import load_file
 
-import veridical
 from conversation_files import write_conversations
+from shipped_recipes import check_head, recipes_of, with_settings
 from veridical.config import load_recipe
 from veridical.training.sft.config import SftRecipe
 from veridical.training.sft.train import train_sft
 
-RECIPES = sorted((Path(veridical.__file__).parent / "recipes").rglob("sft-*.toml"))
+RECIPES = recipes_of("sft")
 
 
 def test_all_are_found():
@@ -25,41 +23,18 @@ def test_all_are_found():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_says_what_it_was_run_on_how_to_run_it_and_what_it_takes(path):
-    head = path.read_text(encoding="utf-8").split("\n\n[model]")[0]
-    for word in (
-        "Tested",
-        f"veridical train sft {path.stem} ",
-        "One override",
-        "AdamW",
-        "ctivations",
-    ):
-        assert word in head, word
+    check_head(path, "sft")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_trains(path, tiny_llava_path, tmp_path):
-    asked = load_recipe(path, SftRecipe)
-    conversations = write_conversations(tmp_path)
-    recipe = load_recipe(
-        path,
-        SftRecipe,
-        overrides=[
-            f"model.base={tiny_llava_path}",
-            "model.device=cpu",
-            "model.quantization=none",
-            f"data.conversations={conversations}",
-            "data.validation_fraction=0.34",
-            "train.max_steps=2",
-        ],
-    )
-    for section, mine in (
-        ("model", {"base", "device", "quantization"}),
-        ("data", {"conversations", "validation_fraction"}),
-        ("train", {"max_steps"}),
-    ):
-        assert getattr(recipe, section).model_dump(exclude=mine) == getattr(
-            asked, section
-        ).model_dump(exclude=mine)
+    mine = {
+        "model.base": tiny_llava_path,
+        "data.conversations": write_conversations(tmp_path),
+        "data.validation_fraction": 0.34,
+        "train.max_steps": 2,
+    }
+    recipe = with_settings(path, SftRecipe, mine)
     result = train_sft(recipe, tmp_path / "run")
     (file,) = result.weights.glob("*.safetensors")
     assert load_file(file)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from veridical.benchmarks.chair.card import CARD
-from veridical.benchmarks.coco.captions import DESCRIBE, read_caption_rows, read_captions
+from veridical.benchmarks.coco.captions import caption_prompts, read_caption_rows, read_captions
 from veridical.benchmarks.coco.mentions import Reader
 from veridical.benchmarks.coco.readings import (
     own_words_reader,
@@ -60,15 +60,7 @@ class Chair(Benchmark[list[ChairItem]]):
         else:
             rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
         faults.stop()
-        return [
-            BenchmarkPrompt(
-                image,
-                str(row.get("image", image)),
-                str(row.get("text", DESCRIBE)),
-                {"image_id": image},
-            )
-            for image, row in rows
-        ]
+        return caption_prompts(rows)
 
     def read(self, files: Files, *, variant: str) -> Loaded[list[ChairItem]]:
         """Read captions, and what is in their images as the variant reads COCO's own captions."""

@@ -1,12 +1,12 @@
 """Rows of captions about COCO's images, in every form that published code reads and writes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from veridical.scoring.answers import read_responses
-from veridical.scoring.protocol import Files
+from veridical.scoring.protocol import BenchmarkPrompt, Files
 from veridical.scoring.reading.names import ID_NAMES, IMAGE_NAMES
 from veridical.scoring.rows import Faults, Row, id_text, index_rows, names_of, read_rows, shown
 
@@ -42,6 +42,24 @@ def read_caption_rows(path: Path, faults: Faults) -> list[CaptionRow]:
 def read_captions(files: Files, faults: Faults) -> list[CaptionRow]:
     """Rows of the responses with their images."""
     return name_rows(read_responses(files, faults), faults)
+
+
+def caption_prompts(images: Iterable[tuple[str, Mapping[str, Any]]]) -> list[BenchmarkPrompt]:
+    """Ask for a description of each image.
+
+    Args:
+        images: Id of each image with its row, which may give a file name (`image`) and other words
+            to ask with (`text`).
+    """
+    return [
+        BenchmarkPrompt(
+            image,
+            str(row.get("image", image)),
+            str(row.get("text", DESCRIBE)),
+            {"image_id": image},
+        )
+        for image, row in images
+    ]
 
 
 def name_rows(rows: Sequence[Row], faults: Faults) -> list[CaptionRow]:

@@ -8,12 +8,13 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from veridical.benchmarks.coco.vocabulary import vocabulary
 from veridical.errors import ConfigError
 from veridical.judges.protocol import Case, Message
-from veridical.judges.templates import PromptFile
+from veridical.judges.templates import FileTemplate, PromptFile
 
 OFFICIAL_PROMPTS = {
     "9d732f9b73a3cc965bee6eb163b8e5248e58bd9d382eb583e9ece59933e2b580": (
@@ -39,26 +40,12 @@ Analyse = Callable[[str], Sequence[TaggedWord]]
 """Tells lemma and part of speech of each word of a phrase."""
 
 
-class ExtractionTemplate(NamedTuple):
-    """The judge's prompt: one system message with the places `{question}` and `{answer}`."""
+@dataclass(frozen=True)
+class ExtractionTemplate(FileTemplate):
+    """The judge's prompt: one system message with the places `{question}` and `{answer}`.
 
-    prompt: PromptFile
-    """Its text."""
-
-    @property
-    def name(self) -> str:
-        """Which prompt it is."""
-        return self.prompt.name
-
-    @property
-    def sha256(self) -> str:
-        """Hash of its text."""
-        return self.prompt.sha256
-
-    @property
-    def temperature(self) -> float:
-        """The official code leaves it to the endpoint, whose default is 1; 0 can be repeated."""
-        return 0.0
+    The official code leaves the temperature to the endpoint, whose default is 1; 0 can be repeated.
+    """
 
     def messages(self, case: Case) -> tuple[Message, ...]:
         """Fill it in as the official code does: the question first, then the answer."""

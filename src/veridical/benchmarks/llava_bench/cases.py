@@ -6,13 +6,14 @@ the last section is the template.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from veridical.benchmarks.judged import Cases
 from veridical.errors import ConfigError
 from veridical.judges.protocol import Case, Message
-from veridical.judges.templates import PromptFile, read_prompt
+from veridical.judges.templates import FileTemplate, read_prompt
 from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.protocol import Files
 from veridical.scoring.rows import Faults, Row, field, id_text, index_rows, read_rows
@@ -32,23 +33,12 @@ SYSTEM = "You grade answers to questions about pictures. Be exact, and fair to b
 judge."""
 
 
-class LlavaBenchTemplate(NamedTuple):
-    """The judge's prompt: LLaVA's layout with an instruction by category."""
+@dataclass(frozen=True)
+class LlavaBenchTemplate(FileTemplate):
+    """LLaVA's layout with an instruction by category; `prompt` is one for all, or the rules."""
 
-    prompt: PromptFile
-    """Text of the instruction, or of the file of rules."""
     rules: dict[str, str] | None
     """Instruction by category; None: one for all."""
-
-    @property
-    def name(self) -> str:
-        """Which instruction it is."""
-        return self.prompt.name
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the file."""
-        return self.prompt.sha256
 
     @property
     def temperature(self) -> float:

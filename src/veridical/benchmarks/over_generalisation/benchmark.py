@@ -10,7 +10,7 @@ for the world.
 
 from collections.abc import Mapping, Sequence
 
-from veridical.benchmarks.coco.captions import DESCRIBE, read_captions
+from veridical.benchmarks.coco.captions import caption_prompts, read_captions
 from veridical.benchmarks.coco.readings import reader_of, reading_versions
 from veridical.benchmarks.coco.reference import listed_images, read_truth
 from veridical.benchmarks.coco.scenes import (
@@ -55,15 +55,7 @@ class OverGeneralisation(Benchmark[list[SceneItem]]):
         else:
             rows = [(image, {}) for image in listed_images(files.path("reference"), faults)]
         faults.stop()
-        return [
-            BenchmarkPrompt(
-                image,
-                str(row.get("image", image)),
-                str(row.get("text", DESCRIBE)),
-                {"image_id": image},
-            )
-            for image, row in rows
-        ]
+        return caption_prompts(rows)
 
     def read(self, files: Files, *, variant: str) -> Loaded[list[SceneItem]]:
         """Read captions, what is in their images, and which scenes those show."""

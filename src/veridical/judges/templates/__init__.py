@@ -5,6 +5,7 @@ scores; the hash shows whether the file is the published one, to the letter.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -75,13 +76,12 @@ def fill_slots(text: str, values: tuple[str, ...]) -> str:
     return parts[0] + "".join(value + part for value, part in zip(values, parts[1:], strict=True))
 
 
-class SlotTemplate(NamedTuple):
-    """A judge's prompt: one user message, a place `{}` for each field of a case, temperature 0."""
+@dataclass(frozen=True)
+class FileTemplate:
+    """A judge's prompt that stands in a file; what it does with a case is left to subclasses."""
 
     prompt: PromptFile
     """Its text."""
-    fields: tuple[str, ...]
-    """Which field of the case goes into which place, in order."""
 
     @property
     def name(self) -> str:
@@ -90,13 +90,21 @@ class SlotTemplate(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """Hash of its text."""
+        """Hash of the file."""
         return self.prompt.sha256
 
     @property
     def temperature(self) -> float:
         """0, so that asking again gives the same answer where the endpoint allows it."""
         return 0.0
+
+
+@dataclass(frozen=True)
+class SlotTemplate(FileTemplate):
+    """One user message, a place `{}` for each field of a case, temperature 0."""
+
+    fields: tuple[str, ...]
+    """Which field of the case goes into which place, in order."""
 
     def messages(self, case: Case) -> tuple[Message, ...]:
         """Fill it in.

@@ -1,18 +1,17 @@
 """The lead's pages."""
 
+from collections.abc import Callable
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Connection, select
 
 from veridical.studio.lead.agreement import agreement_report
 from veridical.studio.lead.counts import Reports
-from veridical.studio.lead.differences import (
-    Difference,
-    differences,
-    different_item,
-    settlements,
-)
+from veridical.studio.lead.differences import Difference, differences, different_item, settlements
 from veridical.studio.lead.progress import overview
+from veridical.studio.opening import Studio
 from veridical.studio.store.database import now_ms
 from veridical.studio.store.people import Person, list_people
 from veridical.studio.store.projects import Project, current_guidelines, load_project
@@ -24,16 +23,42 @@ from veridical.studio.web.signing import ReportsOf, StudioOf, Visitor
 
 router = APIRouter()
 Page = HTMLResponse | RedirectResponse
+Values = dict[str, Any]
+"""What a template is filled with."""
+
+
+def _page(
+    template: str,
+    visitor: Person | None,
+    studio: Studio,
+    values: Callable[[Connection, Project], Values],
+    *,
+    here: str = "",
+) -> Page:
+    """A page for leads; who is not signed in is sent to sign in.
+
+    Args:
+        template: Name of the page.
+        visitor: Who asks for it.
+        studio: The project.
+        values: Reads what the template needs.
+        here: Which tab is the current one; by default the template's.
+    """
+    if visitor is None:
+        return RedirectResponse("/login", 303)
+    if visitor.role != "lead":
+        raise Problem(403, "Only leads see this.")
+    with studio.database.reading() as connection:
+        project = load_project(connection)
+        found = values(connection, project)
+    return render(f"lead/{template}.html.j2", project, visitor, here=here or template, **found)
 
 
 @router.get("/lead", response_model=None)
 def overview_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """How far the work is."""
-    who = _lead(visitor)
-    if who is None:
-        return RedirectResponse("/login", 303)
-    with studio.database.reading() as connection:
-        project = load_project(connection)
+
+    def values(connection: Connection, project: Project) -> Values:
         settings = project.settings
         found = reports.get(
             "overview",
@@ -41,106 +66,73 @@ def overview_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Pag
             lambda: overview(connection, settings, reports.counts),
             settings,
         )
-    charts = [
-        columns("Judgements per day", [(day.date, day.judgements) for day in found.days]),
-        columns("Median seconds per judgement", [(d.date, d.median_seconds) for d in found.days]),
-    ]
-    return render(
-        "lead/overview.html.j2", project, who, found=found, charts=charts, here="overview"
-    )
+        seconds = [(day.date, day.median_seconds) for day in found.days]
+        charts = [
+            columns("Judgements per day", [(day.date, day.judgements) for day in found.days]),
+            columns("Median seconds per judgement", seconds),
+        ]
+        return {"found": found, "charts": charts}
+
+    return _page("overview", visitor, studio, values)
 
 
 @router.get("/lead/people", response_model=None)
 def people_page(visitor: Visitor, studio: StudioOf) -> Page:
     """Who takes part, and who is invited."""
-    who = _lead(visitor)
-    if who is None:
-        return RedirectResponse("/login", 303)
-    with studio.database.reading() as connection:
-        project = load_project(connection)
-        people = list_people(connection)
-        invitations = connection.execute(
-            select(token)
-            .where(token.c.kind == "invitation", token.c.uses_left > 0, token.c.expires > now_ms())
-            .order_by(token.c.id.desc())
-        ).all()
-    return render(
-        "lead/people.html.j2", project, who, people=people, invitations=invitations, here="people"
-    )
+    return _page("people", visitor, studio, _people)
+
+
+def _people(connection: Connection, project: Project) -> Values:
+    del project
+    invitations = connection.execute(
+        select(token)
+        .where(token.c.kind == "invitation", token.c.uses_left > 0, token.c.expires > now_ms())
+        .order_by(token.c.id.desc())
+    ).all()
+    return {"people": list_people(connection), "invitations": invitations}
 
 
 @router.get("/lead/agreement", response_model=None)
 def agreement_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """How well people agree."""
-    who = _lead(visitor)
-    if who is None:
-        return RedirectResponse("/login", 303)
-    with studio.database.reading() as connection:
-        project = load_project(connection)
+
+    def values(connection: Connection, project: Project) -> Values:
         report = reports.get(
             "agreement", connection, lambda: agreement_report(connection, project.task)
         )
-    return render("lead/agreement.html.j2", project, who, report=report, here="agreement")
+        return {"report": report}
+
+    return _page("agreement", visitor, studio, values)
 
 
 @router.get("/lead/differences", response_model=None)
 def differences_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """Where people differ."""
-    who = _lead(visitor)
-    if who is None:
-        return RedirectResponse("/login", 303)
-    with studio.database.reading() as connection:
-        project = load_project(connection)
-        rows = _differences(connection, project, reports)
-    return render("lead/differences.html.j2", project, who, rows=rows, here="differences")
+    return _page(
+        "differences",
+        visitor,
+        studio,
+        lambda connection, project: {"rows": _differences(connection, project, reports)},
+    )
 
 
 @router.get("/lead/differences/{item_id}", response_model=None)
 def difference_page(item_id: int, visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """One item, all that was said of it side by side."""
-    who = _lead(visitor)
-    if who is None:
-        return RedirectResponse("/login", 303)
-    if item_id >= 2**31:
-        raise Problem(404, "There is no such item.")
-    with studio.database.reading() as connection:
-        project = load_project(connection)
-        found = different_item(connection, item_id)
-        rows = _differences(connection, project, reports) if found is not None else []
-    if found is None:
-        raise Problem(404, "There is no such item.")
-    waiting = [row.item_id for row in rows if not row.settled and row.item_id != item_id]
-    return render(
-        "lead/difference.html.j2",
-        project,
-        who,
-        found=found,
-        views=[parts_of(found.texts, row.body) for row in found.judged],
-        following=waiting[0] if waiting else None,
-        here="differences",
-    )
 
+    def values(connection: Connection, project: Project) -> Values:
+        found = different_item(connection, item_id) if item_id < 2**31 else None
+        if found is None:
+            raise Problem(404, "There is no such item.")
+        rows = _differences(connection, project, reports)
+        waiting = [row.item_id for row in rows if not row.settled and row.item_id != item_id]
+        return {
+            "found": found,
+            "views": [parts_of(found.texts, row.body) for row in found.judged],
+            "following": waiting[0] if waiting else None,
+        }
 
-@router.get("/lead/settings", response_model=None)
-def settings_page(visitor: Visitor, studio: StudioOf) -> Page:
-    """How work is shared out, and the guidelines."""
-    who = _lead(visitor)
-    if who is None:
-        return RedirectResponse("/login", 303)
-    with studio.database.reading() as connection:
-        project = load_project(connection)
-        version, text = current_guidelines(connection)
-    fields = type(project.settings).model_fields
-    return render(
-        "lead/settings.html.j2",
-        project,
-        who,
-        values=project.settings.model_dump(mode="json"),
-        explained={name: field.description for name, field in fields.items()},
-        guidelines=text,
-        version=version,
-        here="settings",
-    )
+    return _page("difference", visitor, studio, values, here="differences")
 
 
 def _differences(connection: Connection, project: Project, reports: Reports) -> list[Difference]:
@@ -151,7 +143,18 @@ def _differences(connection: Connection, project: Project, reports: Reports) -> 
     return sorted(fresh, key=lambda one: (one.settled, one.agreement, one.item_id))
 
 
-def _lead(visitor: Person | None) -> Person | None:
-    if visitor is not None and visitor.role != "lead":
-        raise Problem(403, "Only leads see this.")
-    return visitor
+@router.get("/lead/settings", response_model=None)
+def settings_page(visitor: Visitor, studio: StudioOf) -> Page:
+    """How work is shared out, and the guidelines."""
+    return _page("settings", visitor, studio, _settings)
+
+
+def _settings(connection: Connection, project: Project) -> Values:
+    version, text = current_guidelines(connection)
+    fields = type(project.settings).model_fields
+    return {
+        "values": project.settings.model_dump(mode="json"),
+        "explained": {name: field.description for name, field in fields.items()},
+        "guidelines": text,
+        "version": version,
+    }

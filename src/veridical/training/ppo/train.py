@@ -94,9 +94,7 @@ def train_ppo(
         weights=weights_name(recipe.model),
         prepare=lambda run: _prepare(run, reward=reward, judge=judge, engine=engine, choose=choose),
         data_field="prompts",
-        place=None
-        if data is None
-        else place_in_memory(data, field="prompts", file="prompts.jsonl", judged_by="human"),
+        place=place_in_memory(data, field="prompts", file="prompts.jsonl", judged_by="human"),
     )
     return run_training(recipe, run_dir, method, resume=resume)
 

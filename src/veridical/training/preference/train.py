@@ -78,9 +78,7 @@ def train_dpo(
         weights=weights_name(recipe.model),
         prepare=lambda run: _prepare(run, evaluate=evaluate, choose=choose),
         data_field="corrections",
-        place=None
-        if data is None
-        else place_in_memory(
+        place=place_in_memory(
             data, field="corrections", file="corrections.jsonl", judged_by=judged_by
         ),
     )

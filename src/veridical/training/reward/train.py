@@ -95,9 +95,7 @@ def train_reward_model(
         weights=WEIGHTS,
         prepare=lambda run: _prepare(run, choose=choose),
         data_field="comparisons",
-        place=None
-        if data is None
-        else place_in_memory(data, field="comparisons", file="", judged_by=judged_by),
+        place=place_in_memory(data, field="comparisons", file="", judged_by=judged_by),
     )
     return run_training(recipe, run_dir, method, resume=resume)
 

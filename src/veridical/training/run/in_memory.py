@@ -34,16 +34,18 @@ _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}
 
 
 def place_in_memory(
-    examples: Examples, *, field: str, file: str, judged_by: Source
-) -> Callable[[R, Path], R]:
+    examples: Examples | None, *, field: str, file: str, judged_by: Source
+) -> Callable[[R, Path], R] | None:
     """Give the function that writes data into a run directory and names it in the recipe.
 
     Args:
-        examples: The data.
+        examples: The data; None: the recipe names it, and there is nothing to write.
         field: The setting of the recipe's `data` section that names it.
         file: The file of records that is named; empty: the folder.
         judged_by: Who judged, or wrote the answers, where records do not say so themselves.
     """
+    if examples is None:
+        return None
 
     def place(recipe: R, run_dir: Path) -> R:
         folder = write_examples(examples, run_dir, judged_by=judged_by)

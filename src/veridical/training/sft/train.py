@@ -82,9 +82,7 @@ def train_sft(
         weights=weights_name(recipe.model),
         prepare=lambda run: _prepare(run, evaluate=evaluate, choose=choose),
         data_field="conversations",
-        place=None
-        if data is None
-        else place_in_memory(
+        place=place_in_memory(
             data, field="conversations", file="conversations.jsonl", judged_by=judged_by
         ),
     )
