@@ -156,7 +156,7 @@ def test_a_missing_file_says_so(tmp_path):
         files.read_bytes(tmp_path / "a.jsonl")
 
 
-def test_bad_rows_are_kept_and_counted_aloud(tmp_path, capsys):
+def test_bad_rows_are_kept_and_their_number_is_logged(tmp_path, capsys):
     path = tmp_path / "a.jsonl"
     target = files.quarantine_rows(path, [(3, '{"ä"', "no JSON."), (5, "", "empty.")])
     assert target == tmp_path / "a.bad.jsonl"

@@ -342,12 +342,12 @@ def test_answers_of_the_other_task_are_said_to_be_unused(folder):
         (["Yes"], r"must be a JSON object"),
     ],
 )
-def test_malformed_responses_are_told_with_their_place(folder, rows, message):
+def test_malformed_responses_are_reported_with_their_place(folder, rows, message):
     with pytest.raises(DataError, match=message):
         scored(folder, rows)
 
 
-def test_malformed_annotations_are_told(folder):
+def test_malformed_annotations_are_reported(folder):
     wrong = [
         *ANNOTATIONS[:2],
         {"id": 3, "type": "odd", "truth": "yes"},
@@ -363,7 +363,7 @@ def test_malformed_annotations_are_told(folder):
     assert "holds 'unicorn', which relation.json lacks" in text
 
 
-def test_a_folder_without_annotations_is_told(folder):
+def test_a_folder_without_annotations_is_reported(folder):
     with pytest.raises(DataError, match=r"annotations\.json"):
         score(
             "amber", Files(responses=folder / "relation.json", reference=folder.parent / "nothing")

@@ -127,7 +127,7 @@ def test_the_same_captions_give_the_same_files_numbers(tmp_path):
         ),
     ],
 )
-def test_faults_are_told_with_file_and_line(tmp_path, rows, message):
+def test_faults_are_reported_with_file_and_line(tmp_path, rows, message):
     (tmp_path / "truth.json").write_text(json.dumps(TRUTH))
     given = Files(write_lines(tmp_path / "captions.jsonl", rows), reference=tmp_path / "truth.json")
     with pytest.raises(DataError, match=re.escape(message)) as told:

@@ -164,7 +164,7 @@ def test_what_nobody_could_check_is_no_score_and_leaves_its_figure_out(tmp_path)
     assert compared["a_acc"].difference.n == 1  # one set of figures
 
 
-def test_an_answer_without_review_and_a_file_without_checks_are_told(tmp_path):
+def test_an_answer_without_review_and_a_file_without_checks_are_reported(tmp_path):
     with pytest.raises(DataError, match=r"rows\.jsonl:5: answer VS/chart/0/1/4 has no review"):
         reviewed(tmp_path, "official", REVIEWS[:4])
     bare = {key: value for key, value in row().items() if key != "gpt4v_output_gpt_check"}
@@ -217,7 +217,7 @@ def test_a_perfect_model_has_no_errors_to_share_out_rather_than_a_division_by_ze
     )
 
 
-def test_errors_that_cannot_be_told_apart_are_counted_and_said(tmp_path):
+def test_errors_that_cannot_be_distinguished_are_counted_and_said(tmp_path):
     scored = hallusion(
         tmp_path, [row("0"), {**row("1", check="0"), "same": None}, row("1", "1", check="0")]
     )
@@ -257,14 +257,14 @@ def test_a_part_of_the_benchmark_says_that_it_is_one(tmp_path):
         ({"model_prediction": ["Yes", "No"]}, "`model_prediction` must be text"),
     ],
 )
-def test_malformed_rows_are_told_with_their_line(changed, message, tmp_path):
+def test_malformed_rows_are_reported_with_their_line(changed, message, tmp_path):
     with pytest.raises(DataError) as caught:
         hallusion(tmp_path, [row(), {**row("1"), **changed}])
     assert "rows.jsonl:2:" in str(caught.value)
     assert message in str(caught.value)
 
 
-def test_a_question_that_stands_twice_is_told(tmp_path):
+def test_a_question_that_stands_twice_is_reported(tmp_path):
     with pytest.raises(
         DataError, match=r"rows\.jsonl:2: id 'VS/chart/0/0/0' stands in line 1 already"
     ):

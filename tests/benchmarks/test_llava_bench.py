@@ -137,7 +137,7 @@ def test_questions_give_intervals_by_image(tmp_path):
     assert not by_image.total.warnings
 
 
-def test_faults_are_told_with_their_lines(tmp_path):
+def test_faults_are_reported_with_their_lines(tmp_path):
     rows = [
         review(0, "8 9"),
         review(0, "8 9"),
@@ -195,7 +195,7 @@ def test_rules_that_do_not_fit_are_refused(bench, tmp_path):
         LlavaBench().cases(bench._replace(reference=tmp_path))
 
 
-def test_missing_answers_are_told(bench, tmp_path):
+def test_missing_answers_are_reported(bench, tmp_path):
     other = write_lines(tmp_path / "b.jsonl", [{"question_id": 8, "text": "x"}])
     with pytest.raises(DataError, match="question 7 has no answer"):
         LlavaBench().cases(bench._replace(responses=other))

@@ -67,7 +67,7 @@ def test_the_studios_corrections_are_read(tmp_path):
     assert "give --questions" in " ".join(alone.warnings)
 
 
-def test_faults_are_told_with_their_lines(tmp_path):
+def test_faults_are_reported_with_their_lines(tmp_path):
     rows = [
         {"id": 1, "segments": ["colour"]},
         {"id": 1, "segments": []},

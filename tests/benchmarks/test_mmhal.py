@@ -98,7 +98,7 @@ def test_long_texts_are_read_fast():
         assert strict_rating(text) is None
 
 
-def test_informativeness_is_what_is_told_beside_the_hallucination():
+def test_informativeness_is_what_is_reported_beside_the_hallucination():
     assert [informativeness(value) for value in range(7)] == [0, 1, 2, 0, 1, 2, 3]
 
 
@@ -181,7 +181,7 @@ def test_unequal_numbers_are_no_silent_cut(tmp_path):
         score("mmhal", files)
 
 
-def test_malformed_reviews_are_told_with_their_place(tmp_path):
+def test_malformed_reviews_are_reported_with_their_place(tmp_path):
     values = [completion("Rating: 1") for _ in range(96)]
     values[4], values[7], values[9] = (
         3,

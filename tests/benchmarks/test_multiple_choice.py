@@ -138,7 +138,7 @@ def test_answers_that_choose_nothing_are_counted_and_not_drawn_at_random(tmp_pat
     ) == (0.0, 1.0)
 
 
-def test_passes_that_are_missing_are_told(tmp_path):
+def test_passes_that_are_missing_are_reported(tmp_path):
     scored = choose(tmp_path, passes(["B"]), variant="circular")
     assert scored.total.warnings == (
         "1 of 1 questions have fewer passes than options: they are easier than they should be.",
@@ -165,7 +165,7 @@ def test_options_may_stand_in_a_list_or_an_object(options, tmp_path):
         ({"options": [["dog"], "cat"]}, "options must be two to ten texts"),
     ],
 )
-def test_malformed_questions_are_told(changed, message, tmp_path):
+def test_malformed_questions_are_reported(changed, message, tmp_path):
     asked = [{"question_id": 1, "options": ["dog", "cat"], "answer": "A", **changed}]
     with pytest.raises(DataError) as caught:
         choose(tmp_path, (asked, [{"question_id": 1, "answer": "A"}]))

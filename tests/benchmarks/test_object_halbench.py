@@ -220,6 +220,6 @@ def test_rows_without_images_take_them_from_the_questions_by_order(tmp_path):
         ({"image_id": 1, "objs": [], "answer": 3}, "must be text"),
     ],
 )
-def test_faults_are_told(tmp_path, row, message):
+def test_faults_are_reported(tmp_path, row, message):
     with pytest.raises(DataError, match=message):
         halbench(tmp_path, [row])

@@ -291,7 +291,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_scenes_at_fault_are_told(kind, tmp_path):
+def test_scenes_at_fault_are_reported(kind, tmp_path):
     scenes, message = BAD[kind]
     with pytest.raises(DataError, match=re.escape(message)):
         score("over-generalisation", files(tmp_path, scenes=scenes))
@@ -306,7 +306,7 @@ def test_scenes_at_fault_are_told(kind, tmp_path):
         ({"zoo": ["zebre"]}, "'zebre' is none of COCO's 80 kinds of object. Did you mean 'zebra'?"),
     ],
 )
-def test_objects_at_fault_are_told(objects, message, tmp_path):
+def test_objects_at_fault_are_reported(objects, message, tmp_path):
     path = tmp_path / "objects.json"
     path.write_text(json.dumps(objects))
     with pytest.raises(DataError, match=re.escape(message)):

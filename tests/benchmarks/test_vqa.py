@@ -108,7 +108,7 @@ def test_answer_types_and_question_types_have_their_own_numbers(tmp_path):
     assert set(total.metrics) == {"accuracy", "accuracy/what", "accuracy/what (question)"}
 
 
-def test_an_answer_too_few_is_told(tmp_path):
+def test_an_answer_too_few_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"annotations\.json:2: question 1 has no answer"):
         vqa(tmp_path, ["cat"], [["cat"] * 10, ["dog"] * 10])
 
@@ -143,7 +143,7 @@ def test_questions_tell_what_is_left_out_of_both(tmp_path):
         ),
     ],
 )
-def test_malformed_annotations_are_told(annotations, message, tmp_path):
+def test_malformed_annotations_are_reported(annotations, message, tmp_path):
     (tmp_path / "annotations.json").write_text(json.dumps(annotations))
     results = write_lines(tmp_path / "results.jsonl", [{"question_id": 0, "answer": "cat"}])
     with pytest.raises(DataError) as caught:

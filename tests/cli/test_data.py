@@ -193,7 +193,7 @@ def test_the_verbs_on_llava_rlhf_files(tmp_path):
     assert "3 good rows" in run("check", tmp_path / "out", "--skip-bad").output
 
 
-def test_bad_rows_of_llava_rlhf_files_are_told_and_put_aside(tmp_path):
+def test_bad_rows_of_llava_rlhf_files_are_reported_and_put_aside(tmp_path):
     images = write_images(tmp_path / "coco", range(1, 3))
     source = write_json(tmp_path / "p.json", [prompt_row(1), prompt_row(2, caption_type=9)])
     result = run("check", source, "--images", images)

@@ -170,7 +170,7 @@ def test_a_missing_optional_package_comes_with_the_line_that_installs_it(capsys,
     assert install_line("train") in capsys.readouterr().err
 
 
-def test_a_missing_module_of_nobody_we_know_is_a_bug_and_shows_itself(verb):
+def test_a_missing_module_of_no_extra_is_a_bug_and_shows_its_traceback(verb):
     def broken():
         raise ModuleNotFoundError("No module named 'nowhere'", name="nowhere")
 

@@ -44,7 +44,7 @@ def test_the_page_leads_to_a_score(folder, capsys):
     assert total.counts == {"items": 3, "scored": 2, "unparsed": 1}
 
 
-def test_its_faults_are_told_like_those_of_ours(folder, capsys):
+def test_its_faults_are_reported_like_those_of_ours(folder, capsys):
     follow(blocks(PAGE), folder, capsys)
     (folder / "answers.jsonl").write_text('{"id": 1, "text": 3}\n{"id": 9, "text": "2"}\n')
     with pytest.raises(DataError) as caught:

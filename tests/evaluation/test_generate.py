@@ -135,7 +135,7 @@ def spoil(recipe):
     recipe.prompts.write_text("\n".join(lines))
 
 
-def test_all_bad_prompts_are_told_at_once_before_the_model_is_loaded(recipe, monkeypatch):
+def test_all_bad_prompts_are_reported_at_once_before_the_model_is_loaded(recipe, monkeypatch):
     spoil(recipe)
     monkeypatch.setattr(generating, "_load", lambda _: pytest.fail("loaded a model for bad data"))
     with pytest.raises(DataError) as caught:

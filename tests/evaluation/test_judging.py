@@ -174,7 +174,7 @@ def test_dry_run_then_batch_then_score_and_people_on_the_command_line(responses,
         ([], "needs --reviews"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_asked(responses, capsys, arguments, message):
+def test_what_is_wrong_is_reported_before_anything_is_asked(responses, capsys, arguments, message):
     assert run("mmhal", "--responses", responses, *arguments) == 1
     assert message in capsys.readouterr().err
 

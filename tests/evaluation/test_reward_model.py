@@ -127,7 +127,7 @@ def test_nothing_held_out_is_reported_as_nothing():
     assert "0 held-out comparisons" in summary_line(report)
 
 
-def test_the_file_is_read_and_its_faults_told(tmp_path):
+def test_the_file_is_read_and_its_faults_are_reported(tmp_path):
     path = tmp_path / "held_out.jsonl"
     path.write_text("".join(item.model_dump_json() + "\n" for item in ROWS))
     assert read_held_out(path) == ROWS

@@ -379,7 +379,7 @@ def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path
         ({"judge": {"model": "m", "cache": "c"}, "world_items": "i"}, ConfigError, "two judges"),
     ],
 )
-def test_what_is_wrong_is_told_before_a_model_is_loaded(folder, change, error, message):
+def test_what_is_wrong_is_reported_before_a_model_is_loaded(folder, change, error, message):
     with pytest.raises(error, match=f"(?s){message}"):
         evaluate(recipe(folder, models=[{"model": "no/such-model", "name": "x"}], benchmark=change))
 
@@ -389,7 +389,7 @@ def test_two_models_of_one_name_are_refused(folder):
         recipe(folder, models=[{"model": "a", "name": "tiny"}, {"model": "b/tiny"}])
 
 
-def test_an_adapter_that_is_not_there_is_told(folder, tiny_llava_path):
+def test_an_adapter_that_is_not_there_is_reported(folder, tiny_llava_path):
     with pytest.raises(ModelError, match="no adapter folder"):
         evaluate(recipe(folder, models=[local(tiny_llava_path, adapter="/nowhere")]))
 

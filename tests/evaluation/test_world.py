@@ -139,7 +139,7 @@ def test_silence_says_nothing_wrong_and_nothing(items):
     assert (nothing.value, nothing.low, nothing.high) == (0, 0, 1)
 
 
-def test_the_relative_score_halves_what_is_told_for_the_first_invention(items):
+def test_the_relative_score_halves_for_the_first_invention(items):
     """A full description and one absent object more: told 1, so 1 + 9/2 = 5.5 of 10."""
 
     def invents(item):

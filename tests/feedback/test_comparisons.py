@@ -61,7 +61,7 @@ def test_each_pair_comes_with_its_prompt_its_responses_and_its_facts(folder):
         ),
     ],
 )
-def test_each_fault_is_told_with_its_file(folder, file, changes, told):
+def test_each_fault_is_reported_with_its_file(folder, file, changes, told):
     change_row(folder / f"{file}.jsonl", 2 if file == "responses" else 1, **changes)
     with pytest.raises(DataError) as caught:
         read_compared_pairs(folder)
@@ -96,7 +96,7 @@ def test_missing_facts_are_a_fault_unless_none_are_needed(folder):
         read_compared_pairs(folder, skip_bad=True)
 
 
-def test_all_faults_of_all_files_are_told_at_once_and_bad_rows_put_aside(folder):
+def test_all_faults_of_all_files_are_reported_at_once_and_bad_rows_put_aside(folder):
     change_row(folder / "comparisons.jsonl", 0, preferred=3)
     change_row(folder / "prompts.jsonl", 1, question="")
     (folder / "images" / "scene2.png").write_bytes(b"no picture")

@@ -54,7 +54,7 @@ def test_an_import_has_no_fault(records):
         ),
     ],
 )
-def test_each_fault_is_told_with_its_line(records, changes, told):
+def test_each_fault_is_reported_with_its_line(records, changes, told):
     change_row(records, 2, **changes)
     (fault,) = check_records(records, Correction)
     assert (fault.file, fault.line) == (records, 3)

@@ -47,7 +47,7 @@ def test_image_paths_become_absolute_beside_the_file(tmp_path):
     assert pair.image.path == "/elsewhere/a.png"
 
 
-def test_all_unusable_corrections_are_told_at_once():
+def test_all_unusable_corrections_are_reported_at_once():
     rows = [
         correction("same", "A cat.", "A cat."),
         correction("empty", "A cat.", " "),
@@ -109,6 +109,6 @@ def test_shares_must_make_a_whole(fractions):
         split_by_image([correction()], fractions, seed=0)
 
 
-def test_too_few_images_are_told():
+def test_too_few_images_are_reported():
     with pytest.raises(ConfigError, match="'test' would get none"):
         split_by_image([correction()], {"train": 0.9, "test": 0.1}, seed=0)

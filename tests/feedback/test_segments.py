@@ -151,7 +151,7 @@ def test_long_texts_are_compared_like_short_ones():
         ([((6, 9), (6, 9))], "the text before segment 1 differs: 'a cat ' (rejected)"),
     ],
 )
-def test_wrong_segments_are_told_with_place_and_remedy(segments, fault):
+def test_wrong_segments_are_reported_with_place_and_remedy(segments, fault):
     made = [Segment(rejected_span=a, chosen_span=b) for a, b in segments]
     assert any(fault in message for message in check_segments("a cat ran", "a dog ran", made))
 

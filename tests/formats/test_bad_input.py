@@ -76,13 +76,13 @@ def plain_faults(folder, **changes):
         ({"id": True}, "the id must be a number or a text, got True"),
     ],
 )
-def test_each_fault_is_told_with_its_line(tmp_path, changes, told):
+def test_each_fault_is_reported_with_its_line(tmp_path, changes, told):
     (fault,) = plain_faults(tmp_path, **changes)
     assert fault.startswith("a.jsonl:2: ")
     assert told in fault
 
 
-def test_all_faults_of_a_row_and_of_a_file_are_told_at_once(tmp_path):
+def test_all_faults_of_a_row_and_of_a_file_are_reported_at_once(tmp_path):
     assert len(plain_faults(tmp_path, image="none.png", chosen="", rejected=3, id=[])) == 4
     rows = [
         plain_row(tmp_path, 1, chosen=""),
@@ -186,7 +186,7 @@ def test_faults_of_parquet_files(tmp_path):
     )
 
 
-def test_damage_inside_a_parquet_file_is_told_with_the_last_good_row(tmp_path):
+def test_damage_inside_a_parquet_file_is_reported_with_the_last_good_row(tmp_path):
     source = write_parquet(
         tmp_path / "a.parquet",
         [rlhf_v_row(n) for n in range(64)],
@@ -224,7 +224,7 @@ def test_faults_of_tsv_rows(tmp_path, line, told):
     assert told in fault.message
 
 
-def test_a_tsv_that_broke_off_is_told_by_its_name(tmp_path):
+def test_a_tsv_that_broke_off_is_reported_by_its_name(tmp_path):
     source = tmp_path / "RLHF-V-Dataset-1401.tsv"
     source.write_text(tsv_line(0) + "\n")
     (fault,) = check_data(source, format_name="rlhf-v-tsv")
@@ -337,7 +337,7 @@ def test_who_judged_must_be_known(tmp_path):
     assert read_records(path, Correction)[0].source == "simulated"
 
 
-def test_unknown_formats_and_untold_files_are_refused(tmp_path):
+def test_unknown_formats_and_unrecognised_files_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"no format 'coco'\. Formats: rlhf-v, "):
         import_dataset(tmp_path, tmp_path / "out", format_name="coco")
     with pytest.raises(ConfigError, match="There is no file or folder"):

@@ -149,7 +149,7 @@ def test_facts_join_what_stands_in_the_folder(tmp_path, images):
 
 
 @pytest.mark.parametrize("label", [0, 3, "tie", "1", None, True])
-def test_labels_that_the_format_does_not_know_are_told(tmp_path, images, label):
+def test_labels_that_the_format_does_not_know_are_reported(tmp_path, images, label):
     ((_, line, message),) = faults_of(
         tmp_path, [preference_row(1), preference_row(2, preference=label)], "preference", images
     )
@@ -189,7 +189,7 @@ def test_labels_that_the_format_does_not_know_are_told(tmp_path, images, label):
         ({"id": ""}, "the id must be a number or a text"),
     ],
 )
-def test_each_fault_of_a_preference_is_told_with_its_row(tmp_path, images, changes, told):
+def test_each_fault_of_a_preference_is_reported_with_its_row(tmp_path, images, changes, told):
     ((file, line, message),) = faults_of(
         tmp_path, [preference_row(1), preference_row(2, **changes)], "preference", images
     )
@@ -197,7 +197,7 @@ def test_each_fault_of_a_preference_is_told_with_its_row(tmp_path, images, chang
     assert told in message
 
 
-def test_all_faults_of_a_row_are_told_at_once(tmp_path, images):
+def test_all_faults_of_a_row_are_reported_at_once(tmp_path, images):
     row = preference_row(
         1, preference=3, image="none.jpg", output_1={"value": ""}, conversations=None
     )
@@ -215,7 +215,7 @@ def test_all_faults_of_a_row_are_told_at_once(tmp_path, images):
         ({"captions": captions(1)}, "row and image do not belong together"),
     ],
 )
-def test_each_fault_of_a_prompt_is_told_with_its_row(tmp_path, images, changes, told):
+def test_each_fault_of_a_prompt_is_reported_with_its_row(tmp_path, images, changes, told):
     facts = {name_of(n): captions(n) for n in (1, 2)}
     found = faults_of(
         tmp_path, [prompt_row(1), prompt_row(2, **changes)], "prompts", images, facts=facts
@@ -223,7 +223,7 @@ def test_each_fault_of_a_prompt_is_told_with_its_row(tmp_path, images, changes, 
     assert [(line, told in message) for _, line, message in found] == [(2, True)]
 
 
-def test_rows_shifted_against_their_images_are_told(tmp_path, images):
+def test_rows_shifted_against_their_images_are_reported(tmp_path, images):
     """The released loader drops long prompts from one list only, so it mixes up the images."""
     shifted = [prompt_row(n) | {"image": name_of(n + 1)} for n in (1, 2, 3)]
     facts = {name_of(n): captions(n) for n in range(1, 5)}
@@ -234,7 +234,7 @@ def test_rows_shifted_against_their_images_are_told(tmp_path, images):
     assert (line, "differ from those of row 1" in message) == (2, True)
 
 
-def test_rationales_that_collide_are_told_and_given_to_no_question(tmp_path, images):
+def test_rationales_that_collide_are_reported_and_given_to_no_question(tmp_path, images):
     rows = [
         prompt_row(1, caption_type=2),
         prompt_row(1, caption_type=3),
@@ -293,7 +293,7 @@ def test_faults_of_the_facts_file(tmp_path):
             check_data(path, format_name="llava-rlhf-facts")
 
 
-def test_a_row_without_facts_is_told_where_facts_are_given(tmp_path, images):
+def test_a_row_without_facts_is_reported_where_facts_are_given(tmp_path, images):
     found = faults_of(
         tmp_path,
         [preference_row(1), preference_row(2)],
@@ -306,7 +306,7 @@ def test_a_row_without_facts_is_told_where_facts_are_given(tmp_path, images):
     ] == [(2, True)]
 
 
-def test_repeated_rows_are_told_and_repeated_ids_told_apart(tmp_path, images):
+def test_repeated_rows_are_reported_and_repeated_ids_made_unique(tmp_path, images):
     ((_, line, message),) = faults_of(
         tmp_path, [preference_row(1), preference_row(1)], "preference", images
     )
@@ -330,7 +330,7 @@ def test_a_failed_import_leaves_nothing_behind_and_bad_rows_can_be_left_out(tmp_
     assert json.loads(json.loads(aside)["row"])["preference"] == "tie"
 
 
-def test_what_the_format_cannot_say_is_told_on_the_way_out(tmp_path, images):
+def test_what_the_format_cannot_hold_is_reported_on_export(tmp_path, images):
     read_in(tmp_path, [preference_row(1), preference_row(2)], "preference", images)
     path = tmp_path / "out" / "comparisons.jsonl"
     path.write_text(path.read_text().replace('"preferred":"first"', '"preferred":"tie"', 1))

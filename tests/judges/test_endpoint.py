@@ -137,7 +137,7 @@ def test_an_endpoint_that_asks_for_an_hour_is_not_waited_for_and_not_hurried(set
     assert reviews[2].problem.startswith("not asked")
 
 
-def test_who_is_told_to_wait_waits_and_so_do_the_others(settings):
+def test_a_client_asked_to_wait_waits_and_so_do_the_others(settings):
     with judge_endpoint(
         lambda text, attempt: "wait 0.5" if text == "item 0" and not attempt else "ok"
     ) as server:
@@ -158,7 +158,7 @@ def test_without_the_package_it_says_what_to_install(settings, monkeypatch):
         EndpointJudge(settings()).review(cases(1), Plain())
 
 
-def test_another_models_answer_is_no_judgement_and_is_paid_once(settings):
+def test_another_models_answer_is_not_a_judgement_and_is_paid_once(settings):
     with judge_endpoint(
         lambda text, attempt: "wrong-model" if text == "item 1" else "ok"
     ) as server:
@@ -223,7 +223,7 @@ def test_two_runs_do_not_judge_with_one_cache(settings):
         EndpointJudge(settings()).review(cases(1), Plain())
 
 
-def test_a_changed_answer_file_is_told_and_not_paid_again(settings):
+def test_a_changed_answer_file_is_reported_and_not_paid_again(settings):
     with judge_endpoint() as server:
         made = settings(server.url)
         EndpointJudge(made).review(cases(1), Plain())
@@ -245,13 +245,13 @@ def test_it_works_where_an_event_loop_is_running(settings):
         assert [review.text for review in asyncio.run(notebook(server.url))] == ["Rating: 4"] * 2
 
 
-def test_answers_that_were_cut_are_told(settings, capsys):
+def test_answers_that_were_cut_are_reported(settings, capsys):
     with judge_endpoint(lambda text, attempt: "cut" if text == "item 1" else "ok") as server:
         EndpointJudge(settings(server.url, max_tokens=7)).review(cases(3), Plain())
     assert "1 answer was cut at 7 tokens" in capsys.readouterr().err
 
 
-def test_nobody_listens(settings):
+def test_a_server_that_does_not_listen(settings):
     judge = EndpointJudge(settings(attempts=2))
     reviews = judge.review(cases(2), Plain())
     assert all("connection failed" in review.problem for review in reviews)

@@ -47,7 +47,7 @@ def test_a_sound_model_passes_and_says_what_it_is(tiny_llava_path, capsys):
     assert text.count(" ok ") == len(CHECKS)
 
 
-def test_what_a_model_cannot_do_is_named_and_is_no_fault(paligemma):
+def test_what_a_model_cannot_do_is_named_and_is_not_a_fault(paligemma):
     result = check_model(str(paligemma))
     assert result.passed
     impossible = {check.name: check.detail for check in result.checks if check.passed is None}

@@ -160,7 +160,7 @@ def test_top_p_keeps_the_smallest_set_that_holds_it():
 
 @pytest.mark.parametrize("general", [False, True])
 @pytest.mark.parametrize("settings", [{}, SAMPLED])
-def test_placeholders_are_never_said_however_likely(own_llava, general, settings):
+def test_placeholders_are_never_generated_however_likely(own_llava, general, settings):
     token = own_llava.placeholder_token_ids[0]
     head = own_llava.model.lm_head.weight
     with torch.no_grad():

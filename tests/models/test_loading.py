@@ -127,7 +127,7 @@ def test_an_adapter_is_put_on_top(own_llava, tiny_llava_path, tmp_path):
     assert all(p.requires_grad for name, p in trained.model.named_parameters() if "lora_" in name)
 
 
-def test_a_folder_that_is_no_adapter_is_said(tiny_llava_path, tmp_path):
+def test_a_folder_that_is_not_an_adapter_is_reported(tiny_llava_path, tmp_path):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
     with pytest.raises(ModelError, match="Cannot put the adapter"):
         load_model(tiny_llava_path, device="cpu", adapter=tmp_path)

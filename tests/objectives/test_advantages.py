@@ -81,7 +81,7 @@ def test_what_stands_behind_the_end_is_ignored_by_gae():
     )
 
 
-def test_gae_refuses_what_is_no_discount():
+def test_gae_refuses_what_is_not_a_discount():
     with pytest.raises(ValueError, match="discount and gae_lambda"):
         gae(*example(), discount=1.1, gae_lambda=1.0)
 

@@ -48,7 +48,7 @@ def test_a_cut_off_image_is_a_fault(tmp_path):
         open_image(ImageRef(path="a.jpg"), root=tmp_path)
 
 
-def test_no_path_is_told_as_such(tmp_path):
+def test_an_empty_path_is_reported_as_such(tmp_path):
     with pytest.raises(
         RowError, match=r"^no image is named, got an empty path, and one is needed here\. Name it"
     ):

@@ -84,7 +84,7 @@ BAD_LINES = [
 GOOD_LINE = '{"id": "a", "prompt_id": "p", "source": "human", "response_id": "r", "score": 5}'
 
 
-def test_every_fault_of_a_file_is_told_at_once_with_its_line(tmp_path):
+def test_every_fault_of_a_file_is_reported_at_once_with_its_line(tmp_path):
     path = tmp_path / "ratings.jsonl"
     path.write_text("\n".join([GOOD_LINE, "", *(line for line, _ in BAD_LINES)]))
     with pytest.raises(DataError) as caught:

@@ -266,7 +266,7 @@ def test_the_same_inputs_make_the_same_page_also_by_way_of_disk(html, report, tm
     assert path.read_text("utf-8") == html
 
 
-def test_a_missing_arm_is_told(report):
+def test_a_missing_arm_is_reported(report):
     with pytest.raises(ConfigError, match="fact_rlhf"):
         render_fact_rlhf_report(report.model_copy(update={"arms": report.arms[:2]}))
     stranger = report.arms[0].model_copy(update={"key": "stranger"})
@@ -308,7 +308,7 @@ def test_files_that_are_no_results_are_refused(tmp_path, change, message):
         read_fact_rlhf_results(path)
 
 
-def test_no_file_and_no_json_are_told(tmp_path):
+def test_no_file_and_no_json_are_reported(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_fact_rlhf_results(tmp_path)
     (tmp_path / "results.json").write_text("[1, 2")

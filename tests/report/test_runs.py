@@ -33,7 +33,7 @@ def test_a_run_that_measured_nothing_is_sent_on(tmp_path, verb, advice, capsys):
 
 
 @pytest.mark.parametrize("manifest", [None, "[", "[]", '{"verb": 3}', "[" * 100_000])
-def test_a_folder_that_is_no_run_is_refused(tmp_path, manifest):
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path, manifest):
     if manifest is not None:
         (tmp_path / "manifest.json").write_text(manifest)
     with pytest.raises(ConfigError, match=r"holds neither results\.json nor scores.json"):

@@ -162,7 +162,7 @@ def finished(rows):
     ]
 
 
-def test_rewards_that_are_no_numbers_are_told(asked):
+def test_rewards_that_are_not_numbers_are_reported(asked):
     vlm, prompts, folder = asked
 
     class Broken:

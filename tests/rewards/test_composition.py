@@ -111,7 +111,7 @@ def test_what_one_response_gets_does_not_depend_on_the_others():
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_is_refused_with_the_names_of_term_and_prompt(wrong):
+def test_what_is_not_a_number_is_refused_with_the_names_of_term_and_prompt(wrong):
     reward = compose_rewards(RewardSection(), learned=learned(1.0, wrong, wrong))
     rows = [candidate(prompt_id=f"p{number}") for number in range(3)]
     with pytest.raises(

@@ -120,7 +120,7 @@ def test_missing_facts_are_an_error_or_counted(model, capsys):
         reward(model, None)
 
 
-def test_prompts_that_could_not_be_judged_are_told_before_anything_is_said_to_them(model):
+def test_prompts_that_could_not_be_judged_are_reported_before_anything_is_said_to_them(model):
     told = {
         2: Facts(image_id="scene2", prompt_id="p2", kind="answer", texts=("Red.",)),
         3: Facts(image_id="scene9", prompt_id="p3", kind="answer", texts=("Blue.",)),

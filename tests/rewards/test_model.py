@@ -275,7 +275,7 @@ def test_a_prompt_longer_than_the_window_is_refused_by_name(path):
         model.encode([query()], max_tokens=20)
 
 
-def test_a_reward_that_is_no_number_is_refused_by_name(path):
+def test_a_reward_that_is_not_a_number_is_refused_by_name(path):
     model = make(path)
     with torch.no_grad():
         model.head.weight[0, 0] = torch.nan

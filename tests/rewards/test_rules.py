@@ -79,7 +79,7 @@ def test_other_tasks_and_prompts_without_truth_are_not_checked():
         ("multiple_choice", "a cat", "must say a letter, got 'a cat'"),
     ],
 )
-def test_a_prompt_that_could_never_be_rewarded_is_told(task, reference, told):
+def test_a_prompt_that_could_never_be_rewarded_is_reported(task, reference, told):
     prompt = candidate(task=task, reference=reference).prompt
     faults = {
         "yes_no": rules.yes_no_fault(prompt),
@@ -96,7 +96,7 @@ def test_length_is_a_share_of_the_window_times_the_prompts_multiplier():
     assert rules.length(candidate(tokens=448, length_bonus=0.0), window=896) == 0
 
 
-def test_an_unfinished_response_is_told_by_its_end_token_alone():
+def test_an_unfinished_response_is_recognised_by_its_end_token_alone():
     assert rules.unfinished(candidate("A dog", finished=False)) == 1
     assert rules.unfinished(candidate("A dog", finished=True)) == 0
 

@@ -139,7 +139,7 @@ def test_there_are_twenty_kinds():
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_malformed_answers_are_told_with_their_place_and_remedy(kind, tmp_path):
+def test_malformed_answers_are_reported_with_their_place_and_remedy(kind, tmp_path):
     text, messages = BAD[kind]
     with pytest.raises(DataError) as caught:
         score_text(tmp_path, text)
@@ -148,7 +148,7 @@ def test_malformed_answers_are_told_with_their_place_and_remedy(kind, tmp_path):
     assert str(caught.value).endswith("Nothing was scored. Fix these rows and score again.")
 
 
-def test_gzip_by_name_only_is_told(tmp_path):
+def test_gzip_by_name_only_is_reported(tmp_path):
     with pytest.raises(
         DataError,
         match=r"answers\.jsonl\.gz: named \.gz but not gzipped\. Rename it, or compress it",
@@ -156,7 +156,7 @@ def test_gzip_by_name_only_is_told(tmp_path):
         score_text(tmp_path, text_of(ANSWERS), name="answers.jsonl.gz")
 
 
-def test_a_folder_and_a_missing_file_are_told_together(tmp_path):
+def test_a_folder_and_a_missing_file_are_reported_together(tmp_path):
     with pytest.raises(DataError) as caught:
         score("pope", Files(responses=tmp_path, questions=tmp_path / "none.jsonl"))
     assert [fault.message for fault in caught.value.faults] == [
@@ -173,14 +173,14 @@ def test_a_folder_and_a_missing_file_are_told_together(tmp_path):
         ({"image": 3}, "`image` or `image_source` must be text, got 3"),
     ],
 )
-def test_malformed_questions_are_told_too(question, message, tmp_path):
+def test_malformed_questions_are_reported_too(question, message, tmp_path):
     asked = [*QUESTIONS[:3], {**QUESTIONS[3], **question}]
     with pytest.raises(DataError) as caught:
         score_text(tmp_path, text_of(ANSWERS), questions=asked)
     assert f"questions.jsonl:4: {message}" in str(caught.value)
 
 
-def test_all_faults_of_both_files_are_told_at_once(tmp_path):
+def test_all_faults_of_both_files_are_reported_at_once(tmp_path):
     answers = [
         {**ANSWERS[0], "answer": 1},
         ANSWERS[0],

@@ -52,7 +52,7 @@ def test_records_of_ratings_are_read_and_the_lower_median_of_several_people_coun
     assert total.versions["people"] == "human"
 
 
-def test_faults_are_told_with_their_lines(tmp_path):
+def test_faults_are_reported_with_their_lines(tmp_path):
     rows = [
         {"id": "0", "score": 7},
         {"id": "0", "score": "three"},

@@ -81,7 +81,7 @@ def test_an_unknown_name_says_what_there_is():
         registry.find_benchmark("popo")
 
 
-def test_an_unknown_variant_and_files_too_few_or_too_many_are_told(tmp_path):
+def test_an_unknown_variant_and_files_too_few_or_too_many_are_reported(tmp_path):
     there = write_lines(tmp_path / "a.jsonl", [{"question_id": 1, "answer": "No"}])
     with pytest.raises(ConfigError, match=r"has no variant 'best'\. It has: official, strict"):
         score("pope", Files(responses=there, questions=there), variant="best")
@@ -106,7 +106,7 @@ def install(folder, monkeypatch, *, body, name="mine"):
     monkeypatch.delitem(sys.modules, "theirs", raising=False)
 
 
-def test_an_entry_point_that_is_no_benchmark_is_told(tmp_path, monkeypatch):
+def test_an_entry_point_that_is_no_benchmark_is_reported(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, body="Theirs = 3\n")
     assert registry.benchmark_names()[-1] == "mine"
     with pytest.raises(
@@ -131,7 +131,7 @@ def test_the_list_goes_on_after_a_foreign_benchmark_that_cannot_be_had(tmp_path,
     assert "is not a Benchmark class" in listed[-1]
 
 
-def test_a_foreign_benchmark_that_cannot_be_imported_is_told(tmp_path, monkeypatch):
+def test_a_foreign_benchmark_that_cannot_be_imported_is_reported(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, body="import no_such_package_at_all\n")
     with pytest.raises(
         ConfigError, match=r"'mine' \(theirs:Theirs\) cannot be loaded: No module named 'no_such"

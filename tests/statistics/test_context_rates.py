@@ -64,7 +64,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     assert 51 <= held <= 60
 
 
-def test_equal_models_are_seldom_told_apart_and_others_are():
+def test_equal_models_seldom_differ_and_others_do():
     same = [compare_contexts(drawn(n), drawn(n), seed=n, resamples=200).mean.gap for n in range(3)]
     assert all(one.difference == 0 and one.p == 1 for one in same)
     alike = [

@@ -116,7 +116,7 @@ def test_people_who_find_nothing_leave_no_correction(demo, tmp_path):
 
 
 @pytest.mark.parametrize("system", ["rlhf-v", "llava-rlhf"])
-def test_a_file_is_no_place_for_a_demo(tmp_path, system, capsys):
+def test_a_demo_needs_a_folder_not_a_file(tmp_path, system, capsys):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(SystemExit) as left:
         main(["demo", "--out", str(tmp_path / "file"), "--system", system])

@@ -9,7 +9,9 @@ import typer
 def demo(
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Settings, for instance corrections=700."),
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="Settings to change, for instance corrections=700."
+        ),
     ] = None,
     *,
     out: Annotated[

@@ -23,18 +23,16 @@ def doctor(
     *,
     model: Annotated[
         str | None,
-        typer.Option(
-            metavar="ID", help="A folder or hub id of a vision-language model to try out."
-        ),
+        typer.Option(metavar="ID", help="Folder or hub id of a vision-language model to check."),
     ] = None,
     adapter: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="A PEFT adapter to put on the model.")
+        str | None, typer.Option(metavar="FOLDER", help="Folder of a PEFT adapter to apply.")
     ] = None,
     dtype: Annotated[
         str, typer.Option(help="auto, float32, bfloat16 or float16; auto is the checkpoint's.")
     ] = "auto",
     trust_remote_code: Annotated[
-        bool, typer.Option(help="Run code that the model's repository carries.")
+        bool, typer.Option(help="Run code from the model's repository.")
     ] = False,
 ) -> None:
     """Show versions, devices, folders and packages; with --model, prove that a model works.

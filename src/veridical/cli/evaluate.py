@@ -11,12 +11,12 @@ def evaluate(
     ],
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file."),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that override the file's."),
     ] = None,
 ) -> None:
-    """Let models answer benchmarks, score the answers, and compare the models pair by pair.
+    """Run models on benchmarks, score their answers, and compare the models pair by pair.
 
-    A recipe lists `[[models]]` and `[[benchmarks]]`, the embedded world being one of them. Run the
+    A recipe lists `[[models]]` and `[[benchmarks]]`; the embedded world is one of these. Run the
     same command again after an interruption: it resumes where it stopped.
     """
     from veridical.config import load_recipe

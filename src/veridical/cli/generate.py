@@ -11,14 +11,14 @@ def generate(
     ],
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file."),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that override the file's."),
     ] = None,
     *,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out bad prompts, and list them.")
+        bool, typer.Option("--skip-bad", help="Leave bad prompts out, and list them.")
     ] = False,
 ) -> None:
-    """Let a model answer a file of prompts: PROMPTS.jsonl to OUT/responses.jsonl.
+    """Generate responses to a file of prompts: PROMPTS.jsonl to OUT/responses.jsonl.
 
     Run the same command again after an interruption: it resumes where it stopped.
     """

@@ -33,7 +33,7 @@ def score(
     answer_field: Annotated[
         str,
         typer.Option(
-            help="Field of a response that is the answer, if several may be.", show_default=False
+            help="Field of a response that holds the answer, if several could.", show_default=False
         ),
     ] = "",
     variant: Annotated[
@@ -58,7 +58,7 @@ def score(
         Path | None, typer.Option(help="File with its prompt.", show_default=False)
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(help="Most that judging may cost, USD.", show_default=False)
+        float | None, typer.Option(help="Most that judging may cost, in USD.", show_default=False)
     ] = None,
     judge: Annotated[
         list[str] | None,
@@ -67,13 +67,13 @@ def score(
         ),
     ] = None,
     dry_run: Annotated[
-        Path | None, typer.Option(help="Write the requests as a batch, ask none.")
+        Path | None, typer.Option(help="Write the requests as a batch file; send none.")
     ] = None,
     batch_output: Annotated[
-        Path | None, typer.Option(help="Take a batch's answers, ask none.")
+        Path | None, typer.Option(help="Read a batch's answers; send no request.")
     ] = None,
     people: Annotated[
-        Path | None, typer.Option(help="People's ratings, to compare the judge.")
+        Path | None, typer.Option(help="People's ratings, to compare the judge with.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
 ) -> None:

@@ -34,13 +34,13 @@ Source = Annotated[
 ]
 Second = Annotated[
     Path | None,
-    typer.Option("--second", help="Another run over the same prompts, to compare with, blind."),
+    typer.Option("--second", help="Another run over the same prompts, to compare blindly."),
 ]
 Task = Annotated[
     str | None,
     typer.Option(help="compare, correct, rate or mark; by default what fits the source."),
 ]
-Prompts = Annotated[Path | None, typer.Option(help="The prompts, where the run does not say.")]
+Prompts = Annotated[Path | None, typer.Option(help="The prompts, if the run does not name them.")]
 Outside = Annotated[
     bool, typer.Option("--images-outside", help="Accept pictures outside of the data's folder.")
 ]
@@ -80,7 +80,7 @@ def start(
     port: Port = 8765,
     public: Public = "",
 ) -> None:
-    """Make a project of SOURCE where there is none yet, and open it."""
+    """Create a project from SOURCE unless it exists, and open it."""
     from veridical.studio.opening import is_studio
     from veridical.studio.serving import Address, serve_studio
 
@@ -100,7 +100,7 @@ def init(
     project: Project,
     source: Source,
     *,
-    name: Annotated[str | None, typer.Option(help="Title that people see.")] = None,
+    name: Annotated[str | None, typer.Option(help="Title shown to annotators.")] = None,
     database: Annotated[
         str | None, typer.Option(help="URL of a PostgreSQL database; by default SQLite.")
     ] = None,
@@ -113,7 +113,7 @@ def init(
     gold: Gold = None,
     settings: Settings = None,
 ) -> None:
-    """Make a project and bring its first items in."""
+    """Create a project and import its first items."""
     options = _options(second, task, prompts, images_outside, suspects, scores, gold)
     _make(project, source, options, name=name, settings=settings, database=database)
 
@@ -130,7 +130,7 @@ def import_(
     scores: Scores = None,
     gold: Gold = None,
 ) -> None:
-    """Bring more items in; people may go on working meanwhile."""
+    """Import more items; people can keep working meanwhile."""
     from veridical.progress import log
     from veridical.studio.start import import_into_studio
 
@@ -165,11 +165,11 @@ def export(
     formats: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", help="Write OUT/FORMAT/ in a public format, too; may be given repeatedly."
+            "--format", help="Also write OUT/FORMAT/ in a public format; can be repeated."
         ),
     ] = None,
 ) -> None:
-    """Write the judgements as records; the folder goes to `veridical train` as it is."""
+    """Export the judgements as records, in a folder that `veridical train` reads as it is."""
     from veridical.progress import log
     from veridical.studio.export.folder import export_format, export_studio
     from veridical.studio.opening import open_studio
@@ -194,7 +194,7 @@ def user(
     port: Port = 8765,
     public: Public = "",
 ) -> None:
-    """Add somebody, or give them a new link; prints a link that signs them in once."""
+    """Add a person, or renew their link; prints a link that signs them in once."""
     from veridical.progress import echo
     from veridical.studio.opening import open_studio
     from veridical.studio.serving import Address, login_link
@@ -216,7 +216,7 @@ def agreement(project: Project) -> None:
 
 @app.command()
 def backup(project: Project, file: Annotated[Path, typer.Argument(help="A new file.")]) -> None:
-    """Copy the database while people work; the pictures lie beside it, unchanged."""
+    """Copy the database while people work; the pictures beside it never change."""
     from veridical.progress import log
     from veridical.studio.opening import open_studio
 

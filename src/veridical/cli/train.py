@@ -17,14 +17,14 @@ RecipeName = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the recipe."),
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings that override the recipe's."),
 ]
 Out = Annotated[Path | None, typer.Option(help="Run directory; by default runs/RECIPE.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")]
 SkipBad = Annotated[
     bool,
     typer.Option(
-        "--skip-bad", help="Leave bad rows out, and keep them in a file in the run directory."
+        "--skip-bad", help="Leave bad rows out, and collect them in a file in the run directory."
     ),
 ]
 

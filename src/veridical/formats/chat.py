@@ -63,8 +63,8 @@ def _read_prompt(messages: list[_Message], row: RowFields, reader: RowReader) ->
         question = clean_question(question)
     image = reader.image(_image(row))
     reader.stop_on_faults()
-    told = {name: row[name] for name in ("reference", "task", "image_id") if row.get(name)}
-    prompt = Prompt(id=record_id, image=image, question=question, **told)
+    known = {name: row[name] for name in ("reference", "task", "image_id") if row.get(name)}
+    prompt = Prompt(id=record_id, image=image, question=question, **known)
     return Contents(prompts=(prompt,), facts=_facts(row, record_id, image))
 
 

@@ -23,7 +23,7 @@ def write_run(run_dir, measured):
     (run_dir / "curves.jsonl").write_text("\n".join(curve) + "\n")
 
 
-def test_a_judge_that_falls_while_the_proxy_rises_is_told_with_its_step(tmp_path):
+def test_a_judge_that_falls_while_the_proxy_rises_is_reported_with_its_step(tmp_path):
     write_run(tmp_path, {0: (1.0, 3.0), 4: (2.0, 4.0), 8: (3.0, 2.0), 12: (9.0, 9.0)})
     found = hacking_at(tmp_path, 8, kl=7.5, looks=2)
     assert (found.since_step, found.until_step) == (4, 8)

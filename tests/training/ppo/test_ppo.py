@@ -267,7 +267,7 @@ def test_an_end_that_never_comes_is_said(make_ppo_recipe, tmp_path, capfd):
     assert "no response of this rollout reached its end token" in capfd.readouterr().err
 
 
-def test_bad_prompts_are_told_all_at_once_or_put_aside(make_ppo_recipe, tmp_path):
+def test_bad_prompts_are_reported_all_at_once_or_put_aside(make_ppo_recipe, tmp_path):
     path = write_prompts(tmp_path / "data")
     lines = path.read_text().splitlines()
     good = json.loads(lines[3])
@@ -402,7 +402,7 @@ def test_the_penalty_may_stand_in_the_loss(make_ppo_recipe, tmp_path):
     assert moved[50.0] < 0.3 * moved[0.0]
 
 
-def test_prompts_that_the_rules_could_never_reward_are_told_by_line_or_put_aside(
+def test_prompts_that_the_rules_could_never_reward_are_reported_by_line_or_put_aside(
     make_ppo_recipe, tmp_path
 ):
     path = write_prompts(tmp_path / "data", count=5)

@@ -160,7 +160,7 @@ def test_facts_and_reward_model_must_go_together(
         train_ppo(make_recipe(comparisons), tmp_path / "d")
 
 
-def test_prompts_without_facts_or_with_those_of_another_image_are_told_before_the_first_rollout(
+def test_prompts_without_facts_or_with_those_of_another_image_are_reported_before_the_first_rollout(
     make_recipe, reward_model, comparisons, tmp_path, capfd
 ):
     known = [

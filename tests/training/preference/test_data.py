@@ -162,7 +162,7 @@ def test_a_batch_holds_chosen_then_rejected(vlm, pairs):
             assert batch["changed_mask"][b, k, :length].tolist() == row.changed[k]
 
 
-def test_pixels_are_let_go_where_features_are_kept(vlm, pairs):
+def test_pixels_are_dropped_where_features_are_kept(vlm, pairs):
     prepared, _ = encode(vlm, pairs)
     batch = collate(
         [(row, torch.zeros(2, 1)) for row in prepared[:4]], pad_token_id=vlm.tokenizer.pad_token_id
@@ -175,7 +175,7 @@ def test_pixels_are_let_go_where_features_are_kept(vlm, pairs):
         assert batch["image_keys"] is None
 
 
-def test_texts_with_the_models_own_tokens_are_told_with_their_lines(vlm, tmp_path):
+def test_texts_with_the_models_own_tokens_are_reported_with_their_lines(vlm, tmp_path):
     path = write_corrections(tmp_path, count=6)
     lines = path.read_text().splitlines()
     token = vlm.tokenizer.eos_token

@@ -222,7 +222,7 @@ def test_a_run_directory_is_not_overwritten(make_recipe, tmp_path):
     assert train_dpo(recipe, tmp_path / "run", resume=True).manifest == first.manifest
 
 
-def test_bad_rows_are_told_all_at_once_or_put_aside(make_recipe, tmp_path):
+def test_bad_rows_are_reported_all_at_once_or_put_aside(make_recipe, tmp_path):
     path = write_corrections(tmp_path / "data")
     lines = path.read_text().splitlines()
     good = json.loads(lines[3])
@@ -271,7 +271,7 @@ def test_a_prompt_that_the_model_cannot_read_is_a_fault_of_its_row(make_recipe, 
     assert json.loads(kept)["line"] == 4
 
 
-def test_a_full_disk_while_saving_is_told_and_the_run_goes_on_from_before(
+def test_a_full_disk_while_saving_is_reported_and_the_run_goes_on_from_before(
     make_recipe, tmp_path, monkeypatch
 ):
     recipe = make_recipe(train={"epochs": 4})
@@ -310,7 +310,7 @@ def test_a_kill_while_the_result_is_written_loses_nothing(make_recipe, tmp_path,
     assert same_weights(whole, train_dpo(recipe, tmp_path / "run", resume=True))
 
 
-def test_a_training_that_runs_away_is_stopped_and_told(make_recipe, tmp_path):
+def test_a_training_that_runs_away_is_stopped_and_reported(make_recipe, tmp_path):
     recipe = make_recipe(train={"learning_rate": 1e30, "warmup_ratio": 0.0, "epochs": 4})
     with pytest.raises(ModelError, match=r"diverged at step \d+: .*smaller train.learning_rate"):
         train_dpo(recipe, tmp_path / "run")

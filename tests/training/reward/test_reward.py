@@ -276,6 +276,6 @@ def test_comparisons_that_do_not_fit_are_refused_by_line_or_put_aside(make, tmp_
     assert len((tmp_path / "run" / "bad_texts_train.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_says_so(make, tmp_path):
+def test_a_loss_that_is_not_a_number_stops_the_run_and_says_so(make, tmp_path):
     with pytest.raises(ModelError, match="diverged at step"):
         train_reward_model(make(train={"learning_rate": 1e30, "epochs": 9}), tmp_path / "run")

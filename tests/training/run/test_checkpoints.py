@@ -51,7 +51,7 @@ def test_flipped_bytes_are_found_and_named(tmp_path):
     assert find_resume_point(tmp_path) == earlier
 
 
-def test_a_mark_that_is_no_mark_counts_for_nothing(tmp_path):
+def test_a_damaged_mark_of_completion_does_not_count(tmp_path):
     point = resume_point(tmp_path, 1)
     (point / "complete.json").write_text("{")
     assert not is_complete(point)

@@ -160,7 +160,7 @@ def test_what_is_wrong_with_rows_is_reported_all_at_once(sections, tmp_path):
         ([{"prompt": QUESTION, "image": picture(0)}, 7], "Item 2 of the data must be a dictionary"),
     ],
 )
-def test_data_that_is_no_rows(examples, message, tmp_path):
+def test_data_that_is_not_rows(examples, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         write_examples(examples, tmp_path, judged_by="human")
 

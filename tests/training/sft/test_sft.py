@@ -272,7 +272,7 @@ def test_scenes_choose_the_checkpoint_where_they_are_measured(make_recipe, tmp_p
     assert result.manifest.notes["chosen_step"] == 2
 
 
-def test_bad_rows_are_told_all_at_once_or_put_aside(make_recipe, tmp_path, tiny_llava_path):
+def test_bad_rows_are_reported_all_at_once_or_put_aside(make_recipe, tmp_path, tiny_llava_path):
     path = write_conversations(tmp_path / "data", count=6)
     lines = path.read_text().splitlines()
     good = json.loads(lines[1])
@@ -303,7 +303,7 @@ def test_bad_rows_are_told_all_at_once_or_put_aside(make_recipe, tmp_path, tiny_
     assert len((tmp_path / "run" / "bad_rows.jsonl").read_text().splitlines()) == 4
 
 
-def test_texts_with_the_models_own_tokens_are_told_with_their_line(make_recipe, tmp_path):
+def test_texts_with_the_models_own_tokens_are_reported_with_their_line(make_recipe, tmp_path):
     said = (Turn(role="user", text="What?"), Turn(role="assistant", text="A <image> cat."))
     evil = talk(0, id="evil").model_copy(update={"turns": said})
     path = write_conversations(tmp_path / "data", count=4, rows=[evil])

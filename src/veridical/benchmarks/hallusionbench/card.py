@@ -74,7 +74,7 @@ CARD = Card(
             "JSON array of the official rows: `category`, `subcategory`, `set_id`, `figure_id`,"
             " `question_id`, `visual_input`, `gt_answer`, `model_prediction`,"
             " `gpt4v_output_gpt_check` (official and strict, without --reviews), and `same` where"
-            " errors shall be told apart; a judge also reads `question` and `gt_answer_details`;"
+            " the kind of an error matters; a judge also reads `question` and `gt_answer_details`;"
             " or a folder that veridical generate wrote"
         ),
         "questions": InputSpec(
@@ -108,12 +108,12 @@ CARD = Card(
             "Wrong answers whose truth is 'no' / wrong answers; 0.5 is unbiased", "neither"
         ),
         "error/language": MetricSpec(
-            "Errors that ignore the figure (LH) / errors told apart", "neither"
+            "Errors that ignore the figure (LH) / errors of known kind", "neither"
         ),
         "error/vision": MetricSpec(
-            "Errors that misread the figure (VI) / errors told apart", "neither"
+            "Errors that misread the figure (VI) / errors of known kind", "neither"
         ),
-        "error/mixed": MetricSpec("Errors that may be either / errors told apart", "neither"),
+        "error/mixed": MetricSpec("Errors that may be either / errors of known kind", "neither"),
     },
     faults=(
         KnownFault(

@@ -58,14 +58,14 @@ def template(vlm: VisionLanguageModel) -> Found:
 
 
 def parts(vlm: VisionLanguageModel) -> Found:
-    """Tower, projector and decoder are told apart."""
+    """Vision tower, projector and language model are identified."""
     tower = {id(parameter) for parameter in vision_tower(vlm.model).parameters()}
     projector, spoken = projector_parameters(vlm.model), language_parameters(vlm.model)
     if not projector:
         return Found(False, "no weights found that turn image features into the decoder's width")
     if not tower - projector or projector & spoken:
         return Found(False, "the projector's modules take in the vision tower or the decoder")
-    return Found(True, "vision tower, projector and language model are told apart")
+    return Found(True, "vision tower, projector and language model are identified")
 
 
 def sizes(vlm: VisionLanguageModel) -> Found:
