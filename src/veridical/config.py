@@ -92,7 +92,7 @@ def load_recipe(
     Args:
         path: A TOML file, or the name of a shipped recipe (`veridical recipes` lists them).
         recipe_type: The recipe's model.
-        settings: Settings that win over the file, sections as inner mappings; this is how code
+        settings: Settings that override the file, sections as inner mappings; this is how code
             changes a recipe.
         overrides: Settings that win over both, as people type them; values are TOML
             (`train.learning_rate=1e-5`), a bare word is taken as a string.

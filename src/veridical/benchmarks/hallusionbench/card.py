@@ -82,7 +82,7 @@ CARD = Card(
             required=False,
         ),
         "reviews": InputSpec(
-            "Rows of `id` and `review`, as a judge's run writes them; they win over the rows' own"
+            "Rows of `id` and `review`, as a judge's run writes them; they override the rows' own"
             " checks",
             required=False,
         ),

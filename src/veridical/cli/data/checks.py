@@ -30,14 +30,12 @@ def check(
     images: ImagesOption = None,
     outside: Annotated[
         bool,
-        typer.Option(
-            "--allow-outside", help="Accept images of records outside of the records' folder."
-        ),
+        typer.Option("--allow-outside", help="Accept images outside of the records' folder."),
     ] = False,
     decode: DecodeOption = True,
     skip_bad: SkipBadOption = False,
 ) -> None:
-    """Look for everything that is wrong with a data set; end with 1 if anything is."""
+    """Report everything that is wrong with a dataset; exit with 1 if anything is."""
     from veridical.feedback.datasets import check_dataset, find_dataset, quarantine_bad_rows
 
     source = find_dataset(
@@ -64,7 +62,7 @@ def check(
 
 @app.command("stats")
 def stats(path: PathArgument, *, format_name: FormatOption = None) -> None:
-    """Show what is in a data set: segments, preferences, kinds, lengths, who judged."""
+    """Count what is in a dataset: segments, preferences, kinds, lengths, who judged."""
     from veridical.feedback.datasets import dataset_statistics, find_dataset
 
     _show(path, dataset_statistics(find_dataset(path, format_name=format_name)))

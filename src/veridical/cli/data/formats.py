@@ -60,7 +60,7 @@ def import_(
     decode: DecodeOption = True,
     skip_bad: SkipBadOption = False,
 ) -> None:
-    """Turn a public data set into records with their images."""
+    """Import a public dataset as records, with its images."""
     import time
 
     from veridical.files import hash_file, write_json_atomically
@@ -109,10 +109,10 @@ def export(
     *,
     skip_bad: Annotated[
         bool,
-        typer.Option("--skip-bad", help="Leave out what the format cannot say, and count it."),
+        typer.Option("--skip-bad", help="Leave out what the format cannot hold, and count it."),
     ] = False,
 ) -> None:
-    """Write records with their images in a public format."""
+    """Export records, with their images, in a public format."""
     from veridical.feedback.datasets import export_dataset
 
     written = export_dataset(records, out, format_name=format_name, skip_bad=skip_bad)

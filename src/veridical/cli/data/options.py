@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from veridical.records import Source
 
 app = typer.Typer(
-    help="Turn public data sets into records and back; check them.",
+    help="Import, export, check and count datasets.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -18,14 +18,14 @@ FormatOption = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="Format of PATH (`veridical data formats` lists them; records); recognised if left"
-        " out.",
+        help="Format of PATH: `records`, or one that `veridical data formats` lists; detected if "
+        "omitted.",
     ),
 ]
 ImagesOption = Annotated[
     Path | None,
     typer.Option(
-        "--images", help="Folder that image paths start from, if not the data's own folder."
+        "--images", help="Folder that image paths are relative to; by default the data's own."
     ),
 ]
 FactsOption = Annotated[
@@ -37,7 +37,7 @@ FactsOption = Annotated[
 SkipBadOption = Annotated[
     bool,
     typer.Option(
-        "--skip-bad", help="Leave bad rows out, keep them in a file NAME.bad.jsonl and count them."
+        "--skip-bad", help="Leave bad rows out, collect them in NAME.bad.jsonl, and count them."
     ),
 ]
 DecodeOption = Annotated[

@@ -24,7 +24,7 @@ def sheet(
     read: Annotated[
         Path | None,
         typer.Option(
-            "--read", metavar="OUT", help="Read the filled TABLE, and write records into OUT."
+            "--read", metavar="OUT", help="Read the filled-in TABLE, and write records into OUT."
         ),
     ] = None,
     task: Annotated[
@@ -34,16 +34,16 @@ def sheet(
         ),
     ] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="The prompts, where FOLDER does not say.")
+        Path | None, typer.Option(help="The prompts, if FOLDER does not name them.")
     ] = None,
     annotator: Annotated[
-        str, typer.Option(help="Who filled the rows that name nobody; a pseudonym.")
+        str, typer.Option(help="Who filled in the rows without a name; a pseudonym.")
     ] = "",
     judged_by: Annotated[
         str, typer.Option("--source", help="Who judged: human, model or simulated.")
     ] = "human",
 ) -> None:
-    """Write a spreadsheet that people fill without a server; with --read, take it back."""
+    """Write a spreadsheet for people to fill in; with --read, turn it into records."""
     from veridical.errors import ConfigError
     from veridical.feedback.sheets.reading import read_sheet
     from veridical.feedback.sheets.rows import sheet_tasks

@@ -28,7 +28,7 @@ class DemoRecipe(Recipe):
     person: PersonModel = Field(default_factory=PersonModel)
     """The simulated people: their rates of misses and slips."""
     training: dict[str, Any] = Field(default_factory=dict)
-    """Settings that win over the recipe `dpo-world`, by section: `training.train.epochs=2`."""
+    """Settings that override the recipe `dpo-world`, by section: `training.train.epochs=2`."""
 
 
 QUICK = DemoRecipe(

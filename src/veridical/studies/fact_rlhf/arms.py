@@ -42,7 +42,7 @@ def train_policy(
     """Train a policy by PPO against a reward model, its last checkpoint kept.
 
     Args:
-        changes: Settings that win over the recipe `ppo-world`.
+        changes: Settings that override the recipe `ppo-world`.
         run_dir: Its run directory.
         base: The model that it starts from.
         prompts: Folder with `train` and `held_out` prompts.

@@ -59,11 +59,11 @@ class FactRlhfRecipe(Recipe):
     questions: QuestionMix = Field(default_factory=QuestionMix)
     """What people compare answers to, and what PPO asks."""
     reward: dict[str, Any] = Field(default_factory=dict)
-    """Settings that win over the recipe `reward-world`, by section: `reward.train.epochs=2`."""
+    """Settings that override the recipe `reward-world`, by section: `reward.train.epochs=2`."""
     ppo: dict[str, Any] = Field(default_factory=dict)
-    """Settings that win over the recipe `ppo-world`, by section: `ppo.train.iterations=6`."""
+    """Settings that override the recipe `ppo-world`, by section: `ppo.train.iterations=6`."""
     dpo: dict[str, Any] = Field(default_factory=dict)
-    """Settings that win over the recipe `dpo-world`, by section."""
+    """Settings that override the recipe `dpo-world`, by section."""
 
     @property
     def corrections(self) -> int:

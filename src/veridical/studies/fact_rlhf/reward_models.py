@@ -89,7 +89,7 @@ def train_reward_models(
     """Train a reward model without facts and one with, on the same comparisons.
 
     Args:
-        changes: Settings that win over the recipe `reward-world`.
+        changes: Settings that override the recipe `reward-world`.
         out: Folder of the loop, with `comparisons/`.
         base: The model that both start from.
         seed: Seed of training.
