@@ -1,4 +1,4 @@
-"""Five ways of learning from the same corrections, three seeds each, with paired tests.
+"""Seven ways of learning from the same corrections, three seeds each, with paired tests.
 
     veridical demo --out demo
     python benchmarks/objectives/run.py demo/2-corrections/corrections.jsonl runs/objectives

@@ -52,9 +52,11 @@ ARMS: tuple[Arm, ...] = (
     Arm("dense DPO, original, sum", {"beta": 0.1, "normalize": "sum", **_ORIGINAL}),
     Arm("dense DPO, original, normalised", {"normalize": "weighted_mean", **_ORIGINAL}),
     Arm("dense DPO, ours, sum", {"beta": 0.1, "normalize": "sum"}),
-    Arm("dense DPO, ours, normalised", {"normalize": "weighted_mean"}),
+    Arm("dense DPO, γ 1, normalised", {"normalize": "weighted_mean", "segment_weight": 1.0}),
+    Arm("dense DPO, γ 2, normalised", {"normalize": "weighted_mean", "segment_weight": 2.0}),
+    Arm("dense DPO, ours, normalised", {"normalize": "weighted_mean", "segment_weight": 5.0}),
 )
-"""The last one is the demo's."""
+"""The last one is the demo's. With γ = 1 every token counts alike: DPO on means per token."""
 
 
 class _Measured(NamedTuple):
