@@ -248,6 +248,28 @@ def test_rates_of_misses_and_slips_are_as_stated():
     assert slipped / right == pytest.approx(0.1, abs=0.03)
 
 
+def test_people_who_err_by_rule_miss_what_stands_late():
+    """With a late miss of 1, a fault that stands at a share x of the text is missed with x."""
+    early = "A cow. There are two red apples on the left. A blue umbrella is on the right."
+    late = "There are two red apples on the left. A blue umbrella is on the right. A cow."
+    found = {early: 0, late: 0}
+    for text in found:
+        for seed in range(300):
+            person = PersonModel(miss=0, slip=0, replace_absent=0, late_miss=1)
+            found[text] += correct(KITCHEN, PROMPT, text, person, seed=seed) is not None
+    assert found[early] / 300 > 0.93
+    assert found[late] / 300 == pytest.approx(1 - late.index("cow") / len(late), abs=0.05)
+
+
+def test_people_who_err_by_rule_prefer_the_longer_response():
+    wrong, right = response("Two red apples on the left. A cow.", "a"), response("Apples.", "b")
+    person = EXACT.model_copy(update={"prefers_longer": 0.3})
+    rows = [compare(KITCHEN, PROMPT, wrong, right, person, seed=seed) for seed in range(400)]
+    assert sum(row.preferred == "first" for row in rows) / 400 == pytest.approx(0.3, abs=0.06)
+    turned = compare(KITCHEN, PROMPT, right, wrong, EXACT, seed=0)
+    assert turned.preferred == "first"
+
+
 def test_same_seed_same_judgement_other_person_other_errors():
     scene = sample_scene(0, "same", 5)
     texts = [caption_with_noise(scene, random.Random(number)) for number in range(60)]

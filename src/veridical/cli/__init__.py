@@ -24,6 +24,7 @@ from veridical.progress import log
 
 VERBS = {
     "demo": "Run the whole loop on the embedded world and write a report.",
+    "reproduce": "Test a paper's claims by a plan fixed before the runs.",
     "doctor": "Show versions, devices and folders; try out a model.",
     "world": "Make scenes of the embedded world; train its base model.",
     "data": "Convert public data sets to records and back; check them.",

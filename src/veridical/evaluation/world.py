@@ -13,7 +13,7 @@ from veridical.benchmarks.world.evaluation import WorldEvaluation, score_world, 
 from veridical.benchmarks.world.items import WorldItem, describe_items
 from veridical.benchmarks.world.metrics import description_measures, judge_description_row
 from veridical.records import Metric, Response
-from veridical.world.scenes import Scene, render
+from veridical.world.scenes import Scene, render, sample_scenes
 
 if TYPE_CHECKING:
     from veridical.models.features import FeatureCache
@@ -121,6 +121,31 @@ def hallucination_and_coverage(
         measures["hallucination_rate"].metric(seed=seed),
         measures["object_coverage"].metric(seed=seed),
     )
+
+
+def validation_rates(
+    seed: int, count: int
+) -> "Callable[[VisionLanguageModel, int], dict[str, float]]":
+    """What measures a model during training: hallucination and coverage, with intervals.
+
+    Args:
+        seed: Root seed of the world.
+        count: How many validation scenes; no other set has them.
+    """
+    scenes = list(sample_scenes(seed, "validation", count))
+
+    def evaluate(vlm: "VisionLanguageModel", _step: int) -> dict[str, float]:
+        measured: dict[str, float] = {}
+        rates = hallucination_and_coverage(vlm, scenes, seed=seed)
+        for name, metric in rates._asdict().items():
+            measured |= {
+                name: metric.value,
+                f"{name}/low": metric.low,
+                f"{name}/high": metric.high,
+            }
+        return measured
+
+    return evaluate
 
 
 def _answers(

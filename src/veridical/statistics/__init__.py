@@ -21,7 +21,14 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from veridical.records import Difference
-from veridical.statistics.intervals import mean_metric, newcombe_paired, same_length, vector, wilson
+from veridical.statistics.intervals import (
+    mean_metric,
+    newcombe_paired,
+    paired_t,
+    same_length,
+    vector,
+    wilson,
+)
 from veridical.statistics.power import (
     detectable_difference,
     minimum_detectable_difference,
@@ -51,6 +58,7 @@ __all__ = [
     "needed_pairs",
     "paired_permutation",
     "paired_ratio_difference",
+    "paired_t",
     "power_sentence",
     "wilson",
 ]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from veridical.errors import ConfigError
-from veridical.records import Metric
+from veridical.records import Difference, Metric
 
 _Floats = NDArray[np.float64]
 _Z = float(stats.norm.ppf(0.975))
@@ -57,6 +57,26 @@ def mean_metric(values: ArrayLike, *, bounds: tuple[float, float] | None = None)
         half = float(stats.t.ppf(0.975, n - 1)) * float(x.std(ddof=1)) / math.sqrt(n)
         low, high = within(mean - half, mean + half, bounds)
     return Metric(value=mean, n=n, low=low, high=high, method="student t")
+
+
+def paired_t(first: ArrayLike, second: ArrayLike) -> Difference:
+    """Student's t test of pairs of which each is one independent run: seeds of training.
+
+    Args:
+        first: One number per run.
+        second: The other number of the same runs.
+
+    Returns:
+        Second minus first. Fewer than two pairs show nothing: p = 1.
+    """
+    x = vector(second, "second") - vector(first, "first")
+    metric = mean_metric(x)
+    p = 1.0
+    if len(x) > 1:
+        p = float(stats.ttest_1samp(x, 0.0).pvalue) if np.ptp(x) else float(x[0] == 0)
+    return Difference(
+        difference=metric.value, low=metric.low, high=metric.high, p=p, test="paired t", n=len(x)
+    )
 
 
 def wilson_interval(rate: float, n: int) -> tuple[float, float]:

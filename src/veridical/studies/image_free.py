@@ -29,6 +29,49 @@ _SHOWN = (*_COMPARED, "mean_length")
 _HALVINGS = 8
 
 
+def edit_without_looking(
+    base: WorldEvaluation,
+    corrections: Sequence[Correction],
+    *,
+    coverage: float,
+    seed: int,
+) -> dict[str, WorldEvaluation]:
+    """Edit the base's descriptions without their pictures, and judge what comes of it.
+
+    Args:
+        base: The base model's answers.
+        corrections: What the text-only model learns from.
+        coverage: What the last baseline must still cover: the trained model's coverage.
+        seed: Seed of the resampling.
+    """
+    items = [item for item in base.items if item.question is None]
+    texts = {response.prompt_id: response for response in base.responses}
+    answered = [texts[item.prompt.id] for item in items]
+    model = SentenceModel(corrections)
+    described = [(item.scene, one.text) for item, one in zip(items, answered, strict=True)]
+    edits: dict[str, Callable[[str], str]] = {
+        "last sentence cut": cut_last_sentence,
+        "text-only rule: expected objects cut": cut_expected,
+        "text-only model": model.edit,
+        "text-only model at the trained model's coverage": _at_coverage(model, described, coverage),
+    }
+    return {
+        name: score_world(
+            items,
+            [one.model_copy(update={"text": edit(one.text)}) for one in answered],
+            seed=seed,
+        )
+        for name, edit in edits.items()
+    }
+
+
+def descriptions_of(evaluation: WorldEvaluation, *, seed: int) -> WorldEvaluation:
+    """The part of an evaluation that is about descriptions."""
+    items = [item for item in evaluation.items if item.question is None]
+    answers = {response.prompt_id: response for response in evaluation.responses}
+    return score_world(items, [answers[item.prompt.id] for item in items], seed=seed)
+
+
 def compare_with_image_free(
     base: WorldEvaluation,
     method: WorldEvaluation,
@@ -36,7 +79,7 @@ def compare_with_image_free(
     *,
     seed: int,
 ) -> list[ImageFreeRow]:
-    """Edit the base's descriptions without their pictures, and test a method against that.
+    """Test a trained model against baselines that never look.
 
     Differences are the trained model's minus the baseline's, paired by scene, with p adjusted by
     Holm over all of them.
@@ -47,35 +90,31 @@ def compare_with_image_free(
         corrections: What the method learnt from; the text-only model learns from the same.
         seed: Seed of the resampling.
     """
-    items = [item for item in base.items if item.question is None]
-    texts = {response.prompt_id: response for response in base.responses}
-    answered = [texts[item.prompt.id] for item in items]
-    own = {response.prompt_id: response for response in method.responses}
-    trained = score_world(items, [own[item.prompt.id] for item in items], seed=seed)
-    model = SentenceModel(corrections)
-    edits: dict[str, Callable[[str], str]] = {
-        "last sentence cut": cut_last_sentence,
-        "text-only rule: expected objects cut": cut_expected,
-        "text-only model": model.edit,
-        "text-only model at the trained model's coverage": _at_coverage(
-            model,
-            [(item.scene, one.text) for item, one in zip(items, answered, strict=True)],
-            trained.metrics["object_coverage"].value,
-        ),
-    }
+    trained = descriptions_of(method, seed=seed)
+    coverage = trained.metrics["object_coverage"].value
+    found = edit_without_looking(base, corrections, coverage=coverage, seed=seed)
     rows = []
-    for name, edit in edits.items():
-        edited = [one.model_copy(update={"text": edit(one.text)}) for one in answered]
-        found = score_world(items, edited, seed=seed)
-        differences = compare_world(found, trained, seed=seed)
+    for name, one in found.items():
+        differences = compare_world(one, trained, seed=seed, metrics=_COMPARED)
         rows.append(
             ImageFreeRow(
                 name=name,
-                metrics={one: found.metrics[one] for one in _SHOWN},
-                trained={one: differences[one] for one in _COMPARED},
+                metrics={metric: one.metrics[metric] for metric in _SHOWN},
+                trained={metric: differences[metric] for metric in _COMPARED},
             )
         )
-    return _adjusted(rows)
+    adjusted = iter(holm([test.p for row in rows for test in row.trained.values()]))
+    return [
+        row.model_copy(
+            update={
+                "trained": {
+                    name: test.model_copy(update={"p": next(adjusted)})
+                    for name, test in row.trained.items()
+                }
+            }
+        )
+        for row in rows
+    ]
 
 
 def _at_coverage(
@@ -99,21 +138,6 @@ def _at_coverage(
         middle = (low + high) / 2
         low, high = (low, middle) if covers(middle) >= coverage else (middle, high)
     return partial(model.edit, threshold=high)
-
-
-def _adjusted(rows: Sequence[ImageFreeRow]) -> list[ImageFreeRow]:
-    adjusted = iter(holm([test.p for row in rows for test in row.trained.values()]))
-    return [
-        row.model_copy(
-            update={
-                "trained": {
-                    name: test.model_copy(update={"p": next(adjusted)})
-                    for name, test in row.trained.items()
-                }
-            }
-        )
-        for row in rows
-    ]
 
 
 def cut_last_sentence(text: str) -> str:

@@ -1,6 +1,6 @@
 """Answers to the world's benchmark: judged, measured, pooled over seeds, compared in pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,9 +121,19 @@ def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> Wo
 
 
 def compare_world(
-    base: WorldEvaluation, aligned: WorldEvaluation, *, seed: int = 0
+    base: WorldEvaluation,
+    aligned: WorldEvaluation,
+    *,
+    seed: int = 0,
+    metrics: Container[str] | None = None,
 ) -> dict[str, Difference]:
-    """Test two runs on the same items against each other: aligned minus base for every metric.
+    """Test two runs on the same items against each other: aligned minus base.
+
+    Args:
+        base: One run.
+        aligned: The other.
+        seed: Seed of the resampling.
+        metrics: What is tested; by default every metric that both have.
 
     Raises:
         ConfigError: The runs answered different items.
@@ -136,9 +146,9 @@ def compare_world(
     differences = {
         name: first[name].difference(second[name], seed=child_seed(seed, "difference", name))
         for name in first
-        if name in second
+        if name in second and (metrics is None or name in metrics)
     }
-    if base.descriptions:
+    if base.descriptions and (metrics is None or "over_generalisation" in metrics):
         differences |= compare_over_generalisation(
             base.descriptions,
             aligned.descriptions,

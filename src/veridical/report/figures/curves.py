@@ -36,8 +36,14 @@ class Series(NamedTuple):
     """Step, value, and the ends of its interval where it has one."""
 
 
-def curve(series: Series, *, chosen_step: int | None) -> Markup:
-    """One measure by optimizer step, with its interval as a band and the kept checkpoint marked."""
+def curve(series: Series, *, chosen_step: int | None, axis: str = "step") -> Markup:
+    """One measure by optimizer step, with its interval as a band and the kept checkpoint marked.
+
+    Args:
+        series: The measure.
+        chosen_step: The step that was kept.
+        axis: What is counted along the axis, where it is not steps.
+    """
     steps = [point[0] for point in series.points]
     values = [shown(v, series.unit) for _, *rest in series.points for v in rest if v is not None]
     width, height, left, right, top, bottom = 270.0, 182.0, 36.0, 260.0, 28.0, 150.0
@@ -51,7 +57,7 @@ def curve(series: Series, *, chosen_step: int | None) -> Markup:
         ]
     for tick in x.ticks(4):
         parts.append(text(x(tick), bottom + 16, tick_text(tick), "tick", anchor="middle"))
-    parts.append(text(right, height - 2, "step", "tick", anchor="end"))
+    parts.append(text(right, height - 2, axis, "tick", anchor="end"))
     places = [(x(step), y(shown(value, series.unit))) for step, value, *_ in series.points]
     band = [p for p in series.points if p[2] is not None and p[3] is not None]
     if band:
@@ -72,7 +78,7 @@ def curve(series: Series, *, chosen_step: int | None) -> Markup:
     first, last = (
         tick_text(round(shown(series.points[end][1], series.unit), 3)) for end in (0, -1)
     )
-    title = f"{series.label} by step{unit}, from {first} to {last}"
+    title = f"{series.label} by {axis}{unit}, from {first} to {last}"
     return figure_svg(width, height, title, *parts)
 
 

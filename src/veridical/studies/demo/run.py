@@ -9,10 +9,10 @@ from pathlib import Path
 from veridical.benchmarks.world.evaluation import compare_world
 from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.config import load_recipe, merge_settings, write_recipe
-from veridical.evaluation.world import evaluate_world, hallucination_and_coverage
+from veridical.evaluation.world import evaluate_world, validation_rates
 from veridical.files import write_json_atomically
 from veridical.models.hashing import model_hash
-from veridical.models.loading import VisionLanguageModel, load_model
+from veridical.models.loading import load_model
 from veridical.progress import log
 from veridical.records import Metric
 from veridical.records.manifests import build_manifest, library_versions
@@ -26,9 +26,7 @@ from veridical.studies.stages import Stages, claim_folder
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.train import train_dpo
 from veridical.training.run.choice import least_hallucination
-from veridical.training.run.loop import Evaluate
 from veridical.world.base import base_model_path
-from veridical.world.scenes import sample_scenes
 
 
 def run_demo(recipe: DemoRecipe, out: Path) -> Results:
@@ -74,7 +72,12 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
     with stages.stage("align", "3 of 5 · align: dense DPO on the corrections"):
         training = _training_recipe(recipe, collected.path)
         rule = least_hallucination(coverage_tolerance=training.train.coverage_tolerance)
-        run = train_dpo(training, out / "3-dpo", evaluate=_validation(recipe), choose=rule)
+        run = train_dpo(
+            training,
+            out / "3-dpo",
+            evaluate=validation_rates(recipe.seed, recipe.validation_scenes),
+            choose=rule,
+        )
     with stages.stage(
         "measure again", "4 of 5 · measure again: the aligned model on the same scenes"
     ):
@@ -134,24 +137,6 @@ def _training_recipe(recipe: DemoRecipe, corrections: Path) -> PreferenceRecipe:
     return load_recipe(
         "dpo-world", PreferenceRecipe, settings=merge_settings(settings, recipe.training)
     )
-
-
-def _validation(recipe: DemoRecipe) -> Evaluate:
-    """Measure hallucination and coverage, with intervals, on scenes of their own."""
-    scenes = list(sample_scenes(recipe.seed, "validation", recipe.validation_scenes))
-
-    def evaluate(vlm: VisionLanguageModel, _step: int) -> dict[str, float]:
-        measured: dict[str, float] = {}
-        rates = hallucination_and_coverage(vlm, scenes, seed=recipe.seed)
-        for name, metric in rates._asdict().items():
-            measured |= {
-                name: metric.value,
-                f"{name}/low": metric.low,
-                f"{name}/high": metric.high,
-            }
-        return measured
-
-    return evaluate
 
 
 def _write_report(run: DemoRun) -> None:

@@ -83,7 +83,7 @@ def _correct_description(
         scene,
         text,
         verdict,
-        notices=lambda: rng.random() >= person.miss,
+        notices=lambda place: rng.random() >= person.miss + person.late_miss * place / len(text),
         replaces=lambda: rng.random() < person.replace_absent,
     )
     edits += _slips(text, verdict, edits, person, rng)

@@ -43,6 +43,9 @@ def compare(
             "second": ("first",),
         }
         preferred = rng.choice(others.get(preferred, ("first", "second")))
+    lengths = len(first.text), len(second.text)
+    if lengths[0] != lengths[1] and rng.random() < person.prefers_longer:
+        preferred = "first" if lengths[0] > lengths[1] else "second"
     return Comparison(
         id=judgement_id(prompt, person, first.id, second.id),
         prompt_id=prompt.id,

@@ -22,7 +22,7 @@ def plan_edits(
     text: str,
     verdict: Verdict,
     *,
-    notices: Callable[[], bool],
+    notices: Callable[[int], bool],
     replaces: Callable[[], bool],
 ) -> list[Edit]:
     """Decide how a description is made true.
@@ -31,15 +31,16 @@ def plan_edits(
         scene: The truth.
         text: The description.
         verdict: What the judge finds in it.
-        notices: Asked once for each fault and each repetition: whether the person sees it.
+        notices: Asked once for each fault and each repetition, given where it begins: whether the
+            person sees it.
         replaces: Asked once for each absent object: whether it gives way to an object that was left
             out (where there is one) instead of being deleted.
 
     Returns:
         Edits without overlap; none where the person notices nothing.
     """
-    seen = [fault for fault in verdict.faults if notices()]
-    repetitions = [claim for claim in _repetitions(verdict) if notices()]
+    seen = [fault for fault in verdict.faults if notices(fault.span[0])]
+    repetitions = [claim for claim in _repetitions(verdict) if notices(claim.noun_span[0])]
     left_out = [group for group in scene.groups if group.noun in verdict.missed]
     deleted: dict[Span, SegmentKind] = {}
     edits: list[Edit] = []

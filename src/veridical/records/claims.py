@@ -1,0 +1,86 @@
+"""What a study says of a paper's claims: verdicts with the numbers that they rest on."""
+
+from typing import Literal
+
+from veridical.records.base import Record
+from veridical.records.runs import Difference, Metric
+
+
+class ArmSummary(Record):
+    """An arm of the grid, over its seeds."""
+
+    arm: str
+    """Its name."""
+    metrics: dict[str, Metric]
+    """Means over seeds, with Student's interval; n is the number of seeds."""
+
+
+class ClaimVerdict(Record):
+    """What came of a hypothesis."""
+
+    hypothesis: str
+    """Its id."""
+    claim: str
+    """What was claimed."""
+    source: str
+    """Where it comes from."""
+    metric: str
+    """The primary metric."""
+    first: Metric
+    """The arm that it is compared with, over seeds."""
+    second: Metric
+    """The arm that is claimed to be better, over seeds."""
+    by_seed: tuple[float, ...]
+    """The difference of each seed, on the scale of the hypothesis."""
+    seeds: Difference
+    """Their mean with Student's interval: the test of the method."""
+    scenes: Difference
+    """The same runs pooled and paired by scene: the test of these policies."""
+    kept: Difference | None
+    """What had to be kept, second minus first, over seeds."""
+    p: float
+    """One-sided p of the claim, adjusted; the larger of two where something had to be kept."""
+    p_reversed: float
+    """One-sided p of the contrary, adjusted."""
+    verdict: Literal["shown", "not shown", "reversed"]
+    """What may be said."""
+
+
+class CurveRow(Record):
+    """A point of the curve over corrections."""
+
+    corrections: int
+    """How many."""
+    arm: str
+    """The arm that learnt from them."""
+
+
+class ClaimsReport(Record):
+    """Everything that a study leaves."""
+
+    title: str
+    """Its headline."""
+    note: str
+    """What a reader must know about the test bench."""
+    plan: str
+    """Hash of the plan's file."""
+    fixed: str
+    """Date on which the plan was fixed."""
+    seeds: int
+    """Seeds per arm."""
+    scenes: int
+    """Test scenes."""
+    claims: tuple[ClaimVerdict, ...]
+    """The verdicts, in the plan's order."""
+    arms: tuple[ArmSummary, ...]
+    """What every arm measured."""
+    curve: tuple[CurveRow, ...]
+    """The curve over corrections."""
+    cells: int
+    """How many stage runs the study has."""
+    hours: float
+    """How long they took, in all."""
+    machine: dict[str, str | int | float]
+    """What they ran on."""
+    base: str
+    """Hash of the base model's weights."""

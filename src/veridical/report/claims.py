@@ -1,0 +1,100 @@
+"""A study's claims with their verdicts: a table for the docs, and a page."""
+
+from pathlib import Path
+
+from veridical.records import Difference, Metric
+from veridical.records.claims import ArmSummary, ClaimsReport, ClaimVerdict
+from veridical.report.figures.changes import forest
+from veridical.report.figures.curves import Series, curve
+from veridical.report.figures.trade_off import TradeOff, trade_off
+from veridical.report.page import write_page
+from veridical.report.wording import (
+    difference_text,
+    interval_text,
+    metric_info,
+    p_text,
+    value_text,
+)
+
+_RATE, _COVERAGE = "hallucination_rate", "object_coverage"
+
+
+def render_claims(report: ClaimsReport, out: Path | str) -> Path:
+    """Write a study's report as one self-contained HTML file and return its path."""
+    arms = {one.arm: one for one in report.arms}
+    return write_page(
+        out,
+        "claims.html.j2",
+        report=report,
+        sentence=_sentence(report),
+        forest_figure=forest(
+            [(claim.claim, claim.seeds) for claim in report.claims],
+            unit="%",
+            title="Difference of each claim over seeds, with 95 % intervals, in points",
+        ),
+        trade_off_figure=trade_off(
+            [_point(one) for one in report.arms if one.arm != "base"],
+            base=_point(arms["base"]),
+            title="Hallucination against coverage of every arm, means over seeds",
+        ),
+        curves=[
+            curve(_series(report, arms, name), chosen_step=None, axis="corrections")
+            for name in (_RATE, _COVERAGE)
+        ],
+    )
+
+
+def claims_table(report: ClaimsReport) -> str:
+    """The verdicts as a Markdown table."""
+    head = (
+        f"{report.seeds} seeds per arm, {report.scenes:,} unseen scenes, plan of {report.fixed}"
+        f" (`{report.plan[:12]}`); one-sided tests over seeds at 2.5 %, adjusted by Holm.\n\n"
+        "| claim | from | to | change over seeds | p (Holm) | paired by scene | verdict |\n"
+        "|---|---|---|---|---|---|---|\n"
+    )
+    return head + "".join(f"{_row(claim)}\n" for claim in report.claims)
+
+
+def _row(claim: ClaimVerdict) -> str:
+    unit = metric_info(claim.metric).unit
+    cells = (
+        f"{claim.claim} ({claim.source})",
+        value_text(claim.first, unit),
+        value_text(claim.second, unit),
+        f"{_change(claim.seeds, unit)}{_kept(claim)}",
+        p_text(claim.p if claim.verdict != "reversed" else claim.p_reversed),
+        f"{_change(claim.scenes, unit)}, p {p_text(claim.scenes.p)}",
+        f"**{claim.verdict}**",
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _change(found: Difference, unit: str) -> str:
+    return f"{difference_text(found, unit)} [{interval_text(found, unit)}]"
+
+
+def _kept(claim: ClaimVerdict) -> str:
+    if claim.kept is None:
+        return ""
+    return f"; coverage {difference_text(claim.kept, '%')}"
+
+
+def _sentence(report: ClaimsReport) -> str:
+    counts = [
+        f"{sum(claim.verdict == verdict for claim in report.claims)} {verdict}"
+        for verdict in ("shown", "not shown", "reversed")
+    ]
+    return f"{len(report.claims)} claims tested: {', '.join(counts)}"
+
+
+def _point(one: ArmSummary) -> TradeOff:
+    return TradeOff(one.arm, "mean over seeds", one.metrics[_COVERAGE], one.metrics[_RATE])
+
+
+def _series(report: ClaimsReport, arms: dict[str, ArmSummary], name: str) -> Series:
+    def point(corrections: int, metric: Metric) -> tuple[int, float, float, float]:
+        return corrections, metric.value, metric.low, metric.high
+
+    info = metric_info(name)
+    points = [point(row.corrections, arms[row.arm].metrics[name]) for row in report.curve]
+    return Series(f"{info.label}, {info.unit}", info.unit, tuple(points))

@@ -1,0 +1,244 @@
+"""The grid of RLHF-V's study in the world: corrections, comparisons, arms by seed, habits.
+
+Every seed draws its own scenes and judgements and trains its own policies; all are measured on the
+same unseen scenes. Checkpoints are chosen by one rule for all arms: least hallucination among those
+that keep coverage within two points of the base, on validation scenes.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from veridical.benchmarks.world.evaluation import write_evaluation
+from veridical.benchmarks.world.items import WorldItem, build_world_benchmark
+from veridical.config import load_recipe
+from veridical.evaluation.world import evaluate_world, validation_rates
+from veridical.files import JsonObject
+from veridical.models.loading import load_model
+from veridical.records import Comparison, Correction, read_records, write_records
+from veridical.studies.collection import collect_corrections
+from veridical.studies.comparisons import collect_comparisons
+from veridical.studies.image_free import edit_without_looking
+from veridical.studies.reproduce.grid import Cell
+from veridical.studies.reproduce.measured import load_evaluation
+from veridical.studies.reproduce.plan import Plan
+from veridical.studies.world_prompts import QuestionMix
+from veridical.training.preference.config import PreferenceRecipe
+from veridical.training.preference.train import train_dpo
+from veridical.training.run.choice import least_hallucination
+from veridical.world.base import WORLD_MODEL, base_model_path
+from veridical.world.people.person import BY_RULE, PersonModel
+
+COVERAGE_TOLERANCE = 0.02
+"""How much coverage a chosen checkpoint may lose on validation scenes; the same for all arms."""
+
+_TEMPERATURE = 0.7
+_OBJECTIVES: dict[str, JsonObject] = {
+    "dense": {},
+    "dpo": {"name": "dpo", "beta": 0.1},
+    "weight-1": {"segment_weight": 1.0},
+    "weight-2": {"segment_weight": 2.0},
+    "original-diff": {"diff": "original", "one_sided": "ignore"},
+}
+"""Objectives by arm, as they differ from the recipe `dpo-world` (dense DPO, γ = 5)."""
+HABITS = {
+    "habit-last-sentence": "last sentence cut",
+    "habit-rule": "text-only rule: expected objects cut",
+    "habit-model": "text-only model",
+    "habit-matched": "text-only model at the trained model's coverage",
+}
+"""Arms that never look, by what `edit_without_looking` calls them."""
+
+
+def rlhf_v_cells(plan: Plan, *, base: str = WORLD_MODEL, seed: int = 0) -> list[Cell]:
+    """All cells of the study, in order.
+
+    Args:
+        plan: How large.
+        base: The model that is aligned.
+        seed: Root seed of test and validation scenes.
+    """
+    grid = _Grid(plan, base, seed)
+    cells = [grid.measured_base()]
+    for number in range(plan.seeds):
+        cells += grid.judgements(number)
+        cells += grid.policies(number)
+        cells.append(grid.habits(number))
+    return cells
+
+
+class _Grid:
+    """Builds the cells; what they do is bound to the plan."""
+
+    def __init__(self, plan: Plan, base: str, seed: int) -> None:
+        self._plan = plan
+        self._base = base
+        self._seed = seed
+        self._shared: JsonObject = {
+            "base": base,
+            "seed": seed,
+            "scenes": [plan.test_scenes, plan.probe_scenes, plan.validation_scenes],
+        }
+
+    def measured_base(self) -> Cell:
+        """The base on the test scenes."""
+
+        def work(folder: Path, _needs: Mapping[str, Path]) -> None:
+            self._measure(self._model_path(), folder)
+
+        return Cell("base", self._shared, (), work)
+
+    def judgements(self, number: int) -> list[Cell]:
+        """What people say, by chance wrong and by rule wrong."""
+        plan = self._plan
+        counts = {"": plan.corrections, "-by-rule": (plan.standard,)}
+        people = {"": PersonModel(), "-by-rule": BY_RULE}
+        cells = []
+        for kind, sizes in counts.items():
+            settings = {**self._shared, "sizes": list(sizes), "number": number}
+            cells.append(
+                Cell(
+                    f"corrections{kind}/seed-{number}",
+                    settings,
+                    (),
+                    self._correcting(sizes, people[kind], number),
+                )
+            )
+            budgets = plan.comparisons() if not kind else plan.comparisons()[:1]
+            settings = {**self._shared, "sizes": list(budgets), "number": number}
+            cells.append(
+                Cell(
+                    f"comparisons{kind}/seed-{number}",
+                    settings,
+                    (),
+                    self._comparing(budgets, people[kind], number),
+                )
+            )
+        return cells
+
+    def policies(self, number: int) -> list[Cell]:
+        """Every arm that is trained, from this seed's judgements."""
+        plan = self._plan
+        cells = [
+            self._policy(f"dense-{size}", _OBJECTIVES["dense"], number, "corrections", size)
+            for size in plan.corrections
+        ]
+        cells += [
+            self._policy(f"{name}-{plan.standard}", changes, number, "corrections", plan.standard)
+            for name, changes in _OBJECTIVES.items()
+            if name != "dense"
+        ]
+        cells.append(
+            self._policy("dense-by-rule", {}, number, "corrections-by-rule", plan.standard)
+        )
+        compared = _OBJECTIVES["dpo"]
+        cells += [
+            self._policy(f"compared-{size}", compared, number, "comparisons", size)
+            for size in dict.fromkeys(plan.comparisons())
+        ]
+        size = plan.comparisons()[0]
+        cells.append(
+            self._policy("compared-by-rule", compared, number, "comparisons-by-rule", size)
+        )
+        return cells
+
+    def habits(self, number: int) -> Cell:
+        """What can be had without looking, from the same corrections."""
+        policy = f"dense-{self._plan.standard}/seed-{number}"
+        source = f"corrections/seed-{number}"
+
+        def work(folder: Path, needs: Mapping[str, Path]) -> None:
+            trained = load_evaluation(needs[policy])
+            found = edit_without_looking(
+                load_evaluation(needs["base"]),
+                read_records(_part(needs[source], self._plan.standard), Correction),
+                coverage=trained.metrics["object_coverage"].value,
+                seed=self._seed,
+            )
+            for arm, name in HABITS.items():
+                write_evaluation(folder / arm, found[name])
+
+        return Cell(f"habits/seed-{number}", self._shared, ("base", source, policy), work)
+
+    def _policy(self, arm: str, changes: JsonObject, number: int, source: str, size: int) -> Cell:
+        judgements = f"{source}/seed-{number}"
+
+        def work(folder: Path, needs: Mapping[str, Path]) -> None:
+            recipe = load_recipe(
+                "dpo-world",
+                PreferenceRecipe,
+                settings={
+                    "model": {"base": self._base},
+                    "data": {"corrections": str(_part(needs[judgements], size))},
+                    "objective": changes,
+                    "train": {"seed": number},
+                },
+            )
+            run = train_dpo(
+                recipe,
+                folder / "run",
+                evaluate=validation_rates(self._seed, self._plan.validation_scenes),
+                choose=least_hallucination(coverage_tolerance=COVERAGE_TOLERANCE),
+            )
+            self._measure(str(run.weights), folder)
+
+        settings = {**self._shared, "objective": changes, "size": size, "number": number}
+        return Cell(f"{arm}/seed-{number}", settings, (judgements,), work)
+
+    def _correcting(
+        self, sizes: tuple[int, ...], person: PersonModel, number: int
+    ) -> Callable[[Path, Mapping[str, Path]], None]:
+        def work(folder: Path, _needs: Mapping[str, Path]) -> None:
+            collected = collect_corrections(
+                load_model(self._model_path()),
+                folder,
+                count=max(sizes),
+                split="train",
+                seed=self._seed_of(number),
+                temperature=_TEMPERATURE,
+                person=person,
+            )
+            for size in sizes:
+                write_records(_part(folder, size), collected.corrections[:size], kind="Correction")
+
+        return work
+
+    def _comparing(
+        self, sizes: tuple[int, ...], person: PersonModel, number: int
+    ) -> Callable[[Path, Mapping[str, Path]], None]:
+        def work(folder: Path, _needs: Mapping[str, Path]) -> None:
+            collected = collect_comparisons(
+                load_model(self._model_path()),
+                folder,
+                count=max(sizes),
+                split="train",
+                seed=self._seed_of(number),
+                temperature=_TEMPERATURE,
+                person=person,
+                questions=QuestionMix(yes_no=0, other=0),
+            )
+            for size in sizes:
+                some: list[Comparison] = collected.comparisons[:size]
+                write_records(_part(folder, size), some, kind="Comparison")
+
+        return work
+
+    def _measure(self, model: str, folder: Path) -> None:
+        items: list[WorldItem] = build_world_benchmark(
+            self._seed,
+            "test",
+            n_scenes=self._plan.test_scenes,
+            n_probe_scenes=self._plan.probe_scenes,
+            n_per_type=0,
+        )
+        evaluate_world(load_model(model), items, seed=self._seed, out=folder)
+
+    def _model_path(self) -> str:
+        return str(base_model_path()) if self._base == WORLD_MODEL else self._base
+
+    def _seed_of(self, number: int) -> int:
+        """Root seed of a seed's judgements; never that of the test scenes."""
+        return self._seed + 1 + number
+
+
+def _part(folder: Path, size: int) -> Path:
+    return folder / f"first-{size}.jsonl"

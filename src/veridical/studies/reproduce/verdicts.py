@@ -1,0 +1,103 @@
+"""From measured arms to verdicts: shown, not shown, or reversed.
+
+The unit is the seed: each pair of runs gives one difference, and Student's t asks whether their
+mean lies beyond the margin. Tests are one-sided at 2.5 %, adjusted by Holm over the plan's
+hypotheses; "reversed" is the same test for the other side of 0. The comparison of the same runs
+paired by scene stands next to it: it says how sure one can be of these very policies, not of the
+method.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from veridical.benchmarks.world.evaluation import WorldEvaluation, compare_world, pool_evaluations
+from veridical.records.claims import ArmSummary, ClaimVerdict
+from veridical.statistics import holm, mean_metric, paired_t
+from veridical.studies.reproduce.measured import load_arm, on_shared_items
+from veridical.studies.reproduce.plan import Hypothesis, Plan
+
+LEVEL = 0.025
+"""Of each one-sided test, after Holm."""
+
+
+def judge_claims(plan: Plan, out: Path, *, seed: int = 0) -> tuple[ClaimVerdict, ...]:
+    """Test every hypothesis of a plan on a finished grid."""
+    names = {arm for one in plan.hypotheses for arm in (one.first, one.second)}
+    arms = {arm: load_arm(out, arm, seeds=plan.seeds, seed=seed) for arm in sorted(names)}
+    found = [_test(one, arms[one.first], arms[one.second], seed) for one in plan.hypotheses]
+    adjusted = zip(
+        holm([one.p for one in found]), holm([one.p_reversed for one in found]), strict=True
+    )
+    return tuple(
+        one.model_copy(
+            update={
+                "p": p,
+                "p_reversed": contrary,
+                "verdict": _verdict(p, contrary),
+            }
+        )
+        for one, (p, contrary) in zip(found, adjusted, strict=True)
+    )
+
+
+def summarise_arm(plan: Plan, out: Path, arm: str, metrics: Sequence[str]) -> ArmSummary:
+    """An arm's metrics over its seeds."""
+    runs = load_arm(out, arm, seeds=plan.seeds)
+    return ArmSummary(
+        arm=arm,
+        metrics={name: mean_metric(_values(runs, name)) for name in metrics},
+    )
+
+
+def _verdict(p: float, contrary: float) -> Literal["shown", "not shown", "reversed"]:
+    if p < LEVEL:
+        return "shown"
+    return "reversed" if contrary < LEVEL else "not shown"
+
+
+def _test(
+    one: Hypothesis,
+    runs_of_first: Sequence[WorldEvaluation],
+    runs_of_second: Sequence[WorldEvaluation],
+    seed: int,
+) -> ClaimVerdict:
+    first, second = on_shared_items(runs_of_first, runs_of_second, seed=seed)
+    before, after = (_values(runs, one.metric) for runs in (first, second))
+    scale = before if one.scale == "relative" else np.ones_like(before)
+    gains = (after - before) / scale
+    sign = 1.0 if one.claimed == "higher" else -1.0
+    p = _one_sided(sign * gains - one.by_at_least)
+    kept = None
+    if one.keeps is not None:
+        columns = [_values(runs, one.keeps.metric) for runs in (first, second)]
+        kept = paired_t(*columns)
+        p = max(p, _one_sided(columns[1] - columns[0] + one.keeps.loses_at_most))
+    pooled = (pool_evaluations(runs, seed=seed) for runs in (first, second))
+    return ClaimVerdict(
+        hypothesis=one.id,
+        claim=one.claim,
+        source=one.source,
+        metric=one.metric,
+        first=mean_metric(before),
+        second=mean_metric(after),
+        by_seed=tuple(float(gain) for gain in gains),
+        seeds=paired_t(np.zeros_like(gains), gains),
+        scenes=compare_world(*pooled, seed=seed, metrics=[one.metric])[one.metric],
+        kept=kept,
+        p=p,
+        p_reversed=_one_sided(-sign * gains),
+        verdict="not shown",
+    )
+
+
+def _one_sided(values: np.ndarray) -> float:
+    """The p-value of "the mean is greater than 0"."""
+    found = paired_t(np.zeros_like(values), values)
+    return found.p / 2 if found.difference > 0 else 1 - found.p / 2
+
+
+def _values(runs: Sequence[WorldEvaluation], metric: str) -> np.ndarray:
+    return np.array([run.metrics[metric].value for run in runs])

@@ -1,0 +1,37 @@
+"""Cells of RLHF-V's grid, in small: what they leave can be judged, and is never of one seed."""
+
+from veridical.records import Correction, read_records
+from veridical.studies.reproduce.grid import run_grid
+from veridical.studies.reproduce.measured import load_arm
+from veridical.studies.reproduce.plan import load_plan
+from veridical.studies.reproduce.rlhf_v import HABITS, rlhf_v_cells
+
+SMALL = {
+    "seeds": 2,
+    "test_scenes": 20,
+    "probe_scenes": 5,
+    "validation_scenes": 20,
+    "corrections": (32, 48),
+    "standard": 32,
+    "hypotheses": (),
+}
+
+
+def test_a_policy_and_the_habits_are_measured_on_the_same_scenes(tmp_path):
+    plan = load_plan("rlhf-v", quick=True)[0].model_copy(update=SMALL)
+    wanted = {"base", "corrections/seed-0", "dense-32/seed-0", "habits/seed-0"}
+    cells = [cell for cell in rlhf_v_cells(plan) if cell.name in wanted]
+    run_grid(cells, tmp_path, seed=0)
+    base = load_arm(tmp_path, "base", seeds=1)[0]
+    trained = load_arm(tmp_path, "dense-32", seeds=1)[0]
+    assert base.items == trained.items
+    assert base.responses != trained.responses
+    assert trained.metrics["hallucination_rate"].n == 20
+    for arm in HABITS:
+        habit = load_arm(tmp_path, arm, seeds=1)[0]
+        assert {item.prompt.id for item in habit.items} < {item.prompt.id for item in base.items}
+    first, all_of_them = (
+        read_records(tmp_path / "corrections" / "seed-0" / f"first-{size}.jsonl", Correction)
+        for size in (32, 48)
+    )
+    assert first == all_of_them[:32]

@@ -1,0 +1,131 @@
+"""Verdicts over seeds: shown, not shown, reversed, and what must be kept."""
+
+import random
+
+import pytest
+
+from veridical.benchmarks.world.evaluation import score_world, write_evaluation
+from veridical.benchmarks.world.items import build_world_benchmark
+from veridical.config import resolve_recipe
+from veridical.records import Response
+from veridical.records.claims import ClaimsReport, CurveRow
+from veridical.report.claims import claims_table, render_claims
+from veridical.studies.reproduce.plan import Plan
+from veridical.studies.reproduce.verdicts import judge_claims, summarise_arm
+from veridical.world.descriptions import Mention, describe_mentions, true_mentions
+
+ITEMS = build_world_benchmark(5, "test", n_scenes=60, n_probe_scenes=0, n_per_type=0)
+
+
+def write_arm(out, arm, *, faulty, silent=0.0, seeds=3):
+    """Write an arm of which each seed hallucinates about so often, and leaves so much out."""
+    for number in range(seeds):
+        rng = random.Random(f"{arm}{number}")
+        answers = []
+        for item in ITEMS:
+            mentions = true_mentions(item.scene)
+            if rng.random() < silent and len(mentions) > 1:
+                mentions = mentions[:-1]
+            if rng.random() < faulty + 0.01 * number:
+                noun = item.scene.typical_absent()[0]
+                mentions = [*mentions, Mention(noun, "red", 1, "left")]
+            text = describe_mentions(item.scene.context, mentions, rng)
+            name = item.prompt.id
+            answers.append(Response(id=f"{name}#0", prompt_id=name, text=text, model=arm))
+        write_evaluation(out / arm / f"seed-{number}", score_world(ITEMS, answers, seed=0))
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    out = tmp_path_factory.mktemp("grid")
+    write_arm(out, "bad", faulty=0.6)
+    write_arm(out, "good", faulty=0.1)
+    write_arm(out, "same", faulty=0.6)
+    write_arm(out, "mute", faulty=0.1, silent=0.9)
+    return out
+
+
+def plan_of(*hypotheses):
+    stated = {
+        "study": "rlhf-v",
+        "fixed": "2026-01-01",
+        "note": "made up",
+        "seeds": 3,
+        "test_scenes": 60,
+        "probe_scenes": 5,
+        "validation_scenes": 20,
+        "corrections": [100],
+        "standard": 100,
+        "hypotheses": [
+            {"id": f"h{n}", "claim": f"claim {n}", "source": "ours", **one}
+            for n, one in enumerate(hypotheses)
+        ],
+    }
+    return resolve_recipe(stated, Plan)
+
+
+def verdicts(grid, *hypotheses):
+    return [one.verdict for one in judge_claims(plan_of(*hypotheses), grid)]
+
+
+def test_a_large_difference_is_shown_its_contrary_reversed_and_none_not_shown(grid):
+    assert verdicts(
+        grid,
+        {"first": "bad", "second": "good"},
+        {"first": "good", "second": "bad"},
+        {"first": "bad", "second": "same"},
+        {"first": "good", "second": "bad", "claimed": "higher"},
+    ) == ["shown", "reversed", "not shown", "shown"]
+
+
+def test_a_margin_must_be_passed_on_the_scale_of_the_claim(grid):
+    """Some five sixths of the hallucinations are gone."""
+    relative = {"first": "bad", "second": "good", "scale": "relative"}
+    assert verdicts(grid, {**relative, "by_at_least": 0.5}) == ["shown"]
+    assert verdicts(grid, {**relative, "by_at_least": 0.95}) == ["not shown"]
+
+
+def test_what_must_be_kept_is_a_part_of_the_claim(grid):
+    keeps = {"metric": "object_coverage", "loses_at_most": 0.02}
+    mute = {"first": "bad", "second": "mute"}
+    assert verdicts(grid, mute, {**mute, "keeps": keeps}) == ["shown", "not shown"]
+    assert verdicts(grid, {"first": "bad", "second": "good", "keeps": keeps}) == ["shown"]
+
+
+def test_the_seed_is_the_unit_and_p_is_adjusted(grid):
+    one = {"first": "bad", "second": "good"}
+    (alone,) = judge_claims(plan_of(one), grid)
+    assert alone.seeds.n == 3
+    assert alone.scenes.n > 3
+    assert len(alone.by_seed) == 3
+    assert sum(alone.by_seed) / 3 == pytest.approx(alone.seeds.difference)
+    several = judge_claims(plan_of(one, *[{"first": "bad", "second": "same"}] * 3), grid)
+    assert several[0].p == pytest.approx(4 * alone.p)
+
+
+def test_the_page_and_the_table_state_every_claim(grid, tmp_path):
+    plan = plan_of({"first": "bad", "second": "good"}, {"first": "good", "second": "bad"})
+    metrics = ("hallucination_rate", "object_coverage", "mean_length")
+    arms = [summarise_arm(plan, grid, arm, metrics) for arm in ("bad", "good")]
+    report = ClaimsReport(
+        title="What holds",
+        note="<b>made up</b>",
+        plan="0123456789abcdef",
+        fixed=plan.fixed,
+        seeds=3,
+        scenes=60,
+        claims=judge_claims(plan, grid),
+        arms=(arms[0].model_copy(update={"arm": "base"}), arms[1]),
+        curve=(CurveRow(corrections=100, arm="base"), CurveRow(corrections=200, arm="good")),
+        cells=4,
+        hours=0.1,
+        machine={"processor": "made up"},
+        base="fedcba9876543210",
+    )
+    page = render_claims(report, tmp_path / "report.html").read_text()
+    assert "2 claims tested: 1 shown, 0 not shown, 1 reversed" in page
+    assert "&lt;b&gt;made up" in page
+    assert "✗ reversed" in page
+    table = claims_table(report)
+    assert table.count("\n| claim ") == 3
+    assert "**reversed**" in table
