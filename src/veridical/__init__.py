@@ -69,6 +69,10 @@ if TYPE_CHECKING:
     from veridical.studies.demo.run import run_demo as run_demo
     from veridical.studies.fact_rlhf.recipe import FactRlhfRecipe as FactRlhfRecipe
     from veridical.studies.fact_rlhf.run import run_fact_rlhf as run_fact_rlhf
+    from veridical.studies.reproduce.plan import Plan as Plan
+    from veridical.studies.reproduce.plan import load_plan as load_plan
+    from veridical.studies.reproduce.run import Study as Study
+    from veridical.studies.reproduce.run import reproduce as reproduce
     from veridical.studio.export.folder import export_studio as export_studio
     from veridical.studio.opening import open_studio as open_studio
     from veridical.studio.serving import serve_studio as serve_studio
@@ -172,6 +176,8 @@ _HOMES = {
     "veridical.studies.demo.run": ("run_demo",),
     "veridical.studies.fact_rlhf.recipe": ("FactRlhfRecipe",),
     "veridical.studies.fact_rlhf.run": ("run_fact_rlhf",),
+    "veridical.studies.reproduce.plan": ("Plan", "load_plan"),
+    "veridical.studies.reproduce.run": ("Study", "reproduce"),
     "veridical.studio.export.folder": ("export_studio",),
     "veridical.studio.opening": ("open_studio",),
     "veridical.studio.serving": ("serve_studio",),

@@ -43,6 +43,7 @@ def test_every_public_name_can_be_had_and_is_documented(name):
 
 VERBS = {
     "demo": ("run_demo", "run_fact_rlhf"),
+    "reproduce": ("reproduce",),
     "doctor": ("check_model",),
     "world": ("write_scenes", "write_world_benchmarks", "pretrain"),
     "data": ("import_dataset", "export_dataset", "check_dataset", "dataset_statistics"),

@@ -60,7 +60,7 @@ def mean_metric(values: ArrayLike, *, bounds: tuple[float, float] | None = None)
 
 
 def paired_t(first: ArrayLike, second: ArrayLike) -> Difference:
-    """Student's t test of pairs of which each is one independent run: seeds of training.
+    """Student's t test of pairs that are independent runs: seeds of training.
 
     Args:
         first: One number per run.

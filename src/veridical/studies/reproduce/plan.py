@@ -109,7 +109,7 @@ def load_plan(study: Paper, *, quick: bool = False) -> tuple[Plan, str]:
 
 
 def read_plan(path: Path) -> tuple[Plan, str]:
-    """Read a plan of one's own."""
+    """Read the plan in a file."""
     return parse_plan(path.read_bytes(), where=str(path))
 
 
