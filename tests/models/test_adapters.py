@@ -6,7 +6,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from miniatures import picture
 from veridical.errors import ModelError
-from veridical.models.adapters import adapter_names, load_adapter, use_adapter
+from veridical.models.adapters import (
+    adapter_names,
+    leave_casts_to_autocast,
+    load_adapter,
+    use_adapter,
+)
 from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora, save_lora
 from veridical.models.prompts.encoding import encode_prompts
@@ -121,3 +126,29 @@ def test_an_adapter_of_another_shape_is_refused(base, tiny_llava_path, tmp_path)
     (tmp_path / "adapter" / "adapter_config.json").write_text(text.replace('"r": 2', '"r": 3'))
     with pytest.raises(ModelError, match="Cannot put the adapter"):
         load_adapter(base, tmp_path / "adapter", name="reward")
+
+
+def test_under_autocast_no_input_is_kept_in_float32_for_an_adapter(tiny_llava_path):
+    """The backward pass keeps the input itself and no copy; gradients stay in float32."""
+    vlm = add_lora(load_model(tiny_llava_path, device="cpu", dtype="bfloat16"), LoraRecipe(rank=2))
+    layer = vlm.model.get_base_model().get_decoder().layers[0].self_attn.q_proj
+    states = torch.randn(7, 32, dtype=torch.bfloat16, requires_grad=True)
+
+    def keep(active):
+        kept = []
+        with (
+            leave_casts_to_autocast(vlm.model, active=active),
+            torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x),
+            torch.autocast("cpu", dtype=torch.bfloat16),
+        ):
+            out = layer(states)
+        (gradient,) = torch.autograd.grad(out.sum(), [layer.lora_B["default"].weight])
+        return out, gradient, {x.data_ptr() for x in kept if x.shape == states.shape}
+
+    cast, left = keep(False), keep(True)
+    assert torch.equal(cast[0], left[0])
+    assert torch.equal(cast[1], left[1])
+    assert left[1].dtype == torch.float32
+    assert left[2] == {states.data_ptr()}
+    assert cast[2].isdisjoint(left[2])
+    assert layer.cast_input_dtype_enabled

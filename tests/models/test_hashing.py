@@ -1,5 +1,6 @@
 import torch
 
+from veridical.models import hashing
 from veridical.models.hashing import model_hash, tensor_hash
 from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora
@@ -38,3 +39,44 @@ def test_tensors_differ_by_bytes_dtype_and_shape():
     assert tensor_hash(ones) == tensor_hash(torch.ones(3, 2).T)
     assert len({tensor_hash(ones), *map(tensor_hash, others)}) == 5
     assert tensor_hash(ones.bfloat16())
+
+
+def test_every_weight_counts_and_so_does_its_place():
+    """More than one row of 8,192 bytes, and one that is not full."""
+    torch.manual_seed(0)
+    weights = torch.randn(300, 71)
+    layer = torch.nn.Linear(71, 300, bias=False)
+
+    def fingerprint(values):
+        layer.weight.data = values
+        return model_hash(layer)
+
+    before = fingerprint(weights)
+    assert fingerprint(weights.clone()) == before
+    assert fingerprint(weights.T.contiguous().T) == before
+    seen = {before}
+    for row, column in [(0, 0), (28, 60), (299, 70)]:
+        flipped = weights.clone()
+        flipped[row, column] *= -1  # the highest bit of one byte
+        seen.add(fingerprint(flipped))
+    rows = weights.clone()
+    rows[[0, 299]] = rows[[299, 0]]
+    pair = weights.clone()
+    pair[0, :2] *= -1
+    swapped = weights.roll(2048)  # whole rows of 8,192 bytes change places
+    seen |= {
+        fingerprint(x) for x in (rows, pair, swapped, weights.half(), weights.reshape(71, 300))
+    }
+    assert len(seen) == 9
+
+
+def test_a_fingerprint_is_the_definition():
+    """Sums of products with the table, worked without a product of matrices."""
+    values = torch.arange(-60, 60, dtype=torch.int8)
+    table = hashing._table(torch.device("cpu")).long()
+    row = torch.zeros(8192, dtype=torch.long)
+    row[:120] = values
+    sums = (row.unsqueeze(1) * table).sum(0).to(torch.int32)
+    expected = hashing._scrambled(sums.unsqueeze(0))
+    assert torch.equal(hashing._sums(values), expected)
+    assert bool((table != 0).all())

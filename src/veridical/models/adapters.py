@@ -106,6 +106,29 @@ def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> 
     return replace(vlm, model=wrapped, template=read_template(str(folder)) or vlm.template)
 
 
+@contextmanager
+def leave_casts_to_autocast(model: nn.Module, *, active: bool = True) -> Iterator[None]:
+    """Keep PEFT from turning a layer's input into float32 for its adapter.
+
+    Under autocast the product is in half precision all the same, so that PEFT's cast only doubles
+    the bytes of every activation that the backward pass keeps. The adapter's own weights stay in
+    float32, as do their gradients: what the optimiser adds up loses nothing.
+
+    Args:
+        model: A model, PEFT-wrapped or not; forwards within must run under autocast.
+        active: Whether to do anything.
+    """
+    layers = _tuned_layers(model) if active else []
+    before = [layer.cast_input_dtype_enabled for layer in layers]
+    try:
+        for layer in layers:
+            layer.cast_input_dtype_enabled = False
+        yield
+    finally:
+        for layer, enabled in zip(layers, before, strict=True):
+            layer.cast_input_dtype_enabled = enabled
+
+
 class _AdapterState(NamedTuple):
     """Which adapters a layer uses."""
 

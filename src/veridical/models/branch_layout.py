@@ -93,7 +93,7 @@ def lay_out_plain(
     images, whatever their layout.
     """
     B, K, T = mask.shape
-    copies = {key: value.repeat(K, 1) for key, value in prompt.items() if _is_sequence(prompt, key)}
+    copies = {key: value.repeat(K, 1) for key, value in prompt.items() if is_sequence(prompt, key)}
     tokens, token_mask = (x.transpose(0, 1).reshape(K * B, T) for x in (ids, mask))
     rows = _extend(model, copies, tokens)
     attention = torch.cat(
@@ -129,7 +129,8 @@ def _tree_mask(model: Model, segments: Tensor) -> Tensor:
     return torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)
 
 
-def _is_sequence(prompt: Mapping[str, Tensor], key: str) -> bool:
+def is_sequence(prompt: Mapping[str, Tensor], key: str) -> bool:
+    """Whether a prompt's tensor goes token by token."""
     return prompt[key].shape == prompt["input_ids"].shape
 
 
@@ -142,7 +143,7 @@ def _extend(model: Model, prompt: Mapping[str, Tensor], ids: Tensor) -> dict[str
     continuation = architecture_of(unwrap(model).config).continuation
     extended = {}
     for key, value in prompt.items():
-        if _is_sequence(prompt, key) and key != "attention_mask":
+        if is_sequence(prompt, key) and key != "attention_mask":
             more = ids if key == "input_ids" else torch.full_like(ids, continuation.get(key, 0))
             extended[key] = torch.cat([value, more.to(value.dtype)], dim=-1)
     return extended

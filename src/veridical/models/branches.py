@@ -27,8 +27,19 @@ from veridical.models.architectures.images import ImageOutputs, image_arguments
 from veridical.models.architectures.positions import log_once, no_fast_path_reason
 from veridical.models.branch_layout import Layout, lay_out_branches, lay_out_plain
 from veridical.models.checks.first_batch import check_first_batch
+from veridical.models.kernels.packed_layout import lay_out_packed, no_packing_reason
 from veridical.models.loading import Model, unwrap
+from veridical.models.sending import send
 from veridical.models.token_scores import Sampling, score_logits, score_tokens
+
+
+class HostMasks(NamedTuple):
+    """Masks of a batch on the host, so that nobody has to wait for the device to read them."""
+
+    prompt: Tensor
+    """True at the prompts' tokens (B L)."""
+    response: Tensor
+    """True at the responses' tokens (B K T)."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,8 @@ class BranchBatch:
     """Token ids (B K T)."""
     response_mask: Tensor
     """True at the responses' tokens (B K T), which fill T from the left; a branch may be empty."""
+    host_masks: HostMasks | None = None
+    """Both masks on the host, where they are known there; else they are fetched."""
 
     def __post_init__(self) -> None:
         """Check shapes, and that masks have no holes: a token after one would lack its context."""
@@ -63,7 +76,16 @@ class BranchBatch:
     def to(self, device: torch.device | str) -> "BranchBatch":
         """Move all tensors."""
         prompt = {key: value.to(device, non_blocking=True) for key, value in self.prompt.items()}
-        return BranchBatch(prompt, self.response_ids.to(device), self.response_mask.to(device))
+        known = self.on_host()
+        return BranchBatch(
+            prompt, self.response_ids.to(device), self.response_mask.to(device), known
+        )
+
+    def on_host(self) -> HostMasks:
+        """Both masks on the host."""
+        if self.host_masks is not None:
+            return self.host_masks
+        return HostMasks(self.prompt["attention_mask"].bool().cpu(), self.response_mask.cpu())
 
 
 def stack_responses(responses: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor]:
@@ -159,10 +181,11 @@ def _evaluate(
     entropies: bool,
 ) -> BranchOutputs:
     layout, mask = _lay_out(model, batch, image_outputs, plain=plain), batch.response_mask
+    # Indexing by the mask itself would wait for the device to count it.
+    tokens = send(batch.on_host().response.reshape(-1).nonzero().squeeze(-1), mask.device)
     rows, columns, ids = (
-        layout.rows.expand_as(mask)[mask],
-        layout.before[mask],
-        batch.response_ids[mask],
+        values.reshape(-1)[tokens]
+        for values in (layout.rows.expand_as(mask), layout.before, batch.response_ids)
     )
     if no_fast_path_reason(model) is None:
         hidden = unwrap(model).base_model(**layout.arguments, use_cache=False).last_hidden_state
@@ -236,6 +259,10 @@ def _lay_out(
     reason = None if plain else no_branches_reason(model)
     if reason is not None:
         log_once(f"Each response is scored after its own copy of the prompt: {reason}.")
-    lay_out = lay_out_plain if plain or reason is not None else lay_out_branches
     images = image_arguments(batch.prompt, image_outputs)
+    if reason is None and not plain and no_packing_reason(model) is None:
+        return lay_out_packed(
+            model, batch.prompt, batch.response_ids, *batch.on_host(), images=images
+        )
+    lay_out = lay_out_plain if plain or reason is not None else lay_out_branches
     return lay_out(model, batch.prompt, batch.response_ids, batch.response_mask, images)

@@ -29,6 +29,7 @@ from veridical.models.architectures.parts import language_model, language_parame
 from veridical.models.architectures.table import architecture_of, is_listed
 from veridical.models.hashing import model_hash, tensor_hash
 from veridical.models.loading import Model, unwrap
+from veridical.models.sending import send
 
 Kept = Mapping[str, Tensor]
 """What is kept of a prompt's images, by name."""
@@ -152,7 +153,7 @@ class BeforeProjector:
     def join(self, kept: Sequence[Kept]) -> ImageOutputs:
         """Run the projector, in which gradients flow where it is trained."""
         inner = unwrap(self._model)
-        blocks = [one["feature"].to(inner.device) for one in kept]
+        blocks = [send(one["feature"], inner.device) for one in kept]
         stacked = torch.cat([block.reshape(-1, *block.shape[-2:]) for block in blocks])
         projected: Any = list(inner.base_model.multi_modal_projector(stacked))
         return {"image": KeptImages(pooler_output=projected)}
@@ -223,7 +224,7 @@ class AfterProjector:
     def join(self, kept: Sequence[Kept]) -> ImageOutputs:
         """Put the images of several prompts one after the other."""
         device = unwrap(self._model).device
-        here = [{name: value.to(device) for name, value in one.items()} for one in kept]
+        here = [{name: send(value, device) for name, value in one.items()} for one in kept]
         found: dict[str, Any] = {"pooler_output": _joined("pooler_output", here)}
         deep = "deepstack_features."
         layers = {int(name.split(".")[1]) for name in here[0] if name.startswith(deep)}

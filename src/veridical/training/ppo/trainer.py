@@ -40,6 +40,7 @@ from veridical.training.ppo.prompts import PpoPrompt, rows_of_iteration
 from veridical.training.ppo.roles import Roles
 from veridical.training.ppo.rollouts import Rollout, RolloutCollector
 from veridical.training.run.loop import Course, Measure, RunTrainer, TrainerInputs
+from veridical.training.run.steps.trainer import branches_of
 
 _ROLLOUT = "rollout.safetensors"
 _STATE = "ppo.json"
@@ -167,7 +168,7 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
 
     # A step.
 
-    def training_step(
+    def learn(
         self,
         model: nn.Module,
         inputs: TrainerInputs,
@@ -179,7 +180,7 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
             self.settings.gradient_checkpointing
         )  # dropout stays off: the ratio compares probabilities
         items = float(num_items_in_batch or 1)
-        branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
+        branches = branches_of(batch)
         roles, warming = self.roles, self._iteration < self.recipe.value.warmup_iterations
         with self.accelerator.autocast():
             images = roles.images(branches.prompt, batch["image_keys"])

@@ -41,6 +41,7 @@ def reference_logprobs(
     features: FeatureCache,
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     autocast_name: str = "",
+    fingerprint: str | None = None,
 ) -> list[Tensor]:
     """Score both responses of each pair with the model as it is now, or read known scores.
 
@@ -53,12 +54,13 @@ def reference_logprobs(
         features: Where the images' features come from.
         autocast: Makes the context of mixed precision that the policy will be scored in.
         autocast_name: Its name; part of the key.
+        fingerprint: `model_hash` of the reference, where it is known already.
 
     Returns:
         For each pair token log-probabilities (2 T) in nats, chosen first, 0 after a response's
         end.
     """
-    keys = pair_keys(vlm, pairs, autocast_name=autocast_name)
+    keys = pair_keys(vlm, pairs, autocast_name=autocast_name, fingerprint=fingerprint)
     where = {key: number for number, key in enumerate(keys)}
     ordered = sorted(where)
     chunks = [
@@ -99,10 +101,14 @@ def reference_logprobs(
 
 
 def pair_keys(
-    vlm: VisionLanguageModel, pairs: Sequence[PreparedPair], *, autocast_name: str = ""
+    vlm: VisionLanguageModel,
+    pairs: Sequence[PreparedPair],
+    *,
+    autocast_name: str = "",
+    fingerprint: str | None = None,
 ) -> list[str]:
     """Keys of the pairs' scores under a model: equal where all that they depend on is equal."""
-    weights = model_hash(vlm.model)
+    weights = fingerprint or model_hash(vlm.model)
     known: dict[int, str] = {}
     keys = []
     for pair in pairs:

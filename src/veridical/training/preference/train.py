@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from veridical.feedback.registry import find_judgements
-from veridical.models.branches import BranchBatch, score_branches
+from veridical.models.branches import score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
@@ -30,6 +30,7 @@ from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunRes
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
+from veridical.training.run.steps.trainer import branches_of
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -93,7 +94,8 @@ def _prepare(
     _split(pairs, recipe)  # too few images show before the model is loaded
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
-    run.check_base(recipe.model.base, model_hash(vlm.model))
+    fingerprint = model_hash(vlm.model)
+    run.check_base(recipe.model.base, fingerprint)
     clock.lap("loading")
     pairs = reject_texts(vlm, pairs, recipe.data, quarantine=run.folder / "bad_texts.jsonl")
     train, validation = _split(pairs, recipe)
@@ -123,6 +125,7 @@ def _prepare(
         features=features,
         autocast=autocast,
         autocast_name=precision,
+        fingerprint=fingerprint,
     )
     clock.lap("reference")
     vlm = make_trainable(
@@ -184,7 +187,7 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
         """Loss of each pair, with its reward margin, accuracy and log-probabilities."""
         keys = batch["image_keys"]
         image_outputs = None if keys is None else self._features.load(keys)
-        branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
+        branches = branches_of(batch)
         policy = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
         return preference_losses(
             policy,

@@ -16,7 +16,6 @@ from veridical.errors import DataError, Fault, ModelError
 from veridical.feedback.comparisons import ComparedPair, ReadSettings
 from veridical.feedback.registry import find_judgements
 from veridical.files import quarantine_rows
-from veridical.models.branches import BranchBatch
 from veridical.models.features import FeatureCache
 from veridical.progress import log, track
 from veridical.records import ImageRef, scan_records
@@ -24,6 +23,7 @@ from veridical.rewards.model import RewardModel
 from veridical.rewards.queries import EncodedQuery, RewardBatch, RewardQuery, collate_queries
 from veridical.training.reward.config import ComparisonSection, FactsSection
 from veridical.training.run.loss_trainer import BranchTensors
+from veridical.training.run.steps.trainer import branches_of
 
 _AT_ONCE = 32
 _LABELS = {"first": 1.0, "second": 0.0, "tie": 0.5}
@@ -294,5 +294,5 @@ def collate_comparisons(
 
 def reward_batch(batch: ComparisonBatch) -> RewardBatch:
     """Give what a reward model reads of a batch made by `collate_comparisons`."""
-    branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
+    branches = branches_of(batch)
     return RewardBatch(branches, batch["own_mask"], batch["image_keys"])

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer
+from transformers import PrinterCallback
 
 from veridical.errors import ModelError, StorageError
 from veridical.models.loading import VisionLanguageModel
@@ -43,6 +43,7 @@ from veridical.training.run.flow import (
 )
 from veridical.training.run.read_ahead import ReadAhead
 from veridical.training.run.settings import TrainSection
+from veridical.training.run.steps.trainer import StepTrainer
 
 RESUME_FOLDER = "resume"
 """Where in the run directory resume points lie."""
@@ -74,7 +75,7 @@ class Course(NamedTuple):
     """How the checkpoint is chosen."""
 
 
-class RunTrainer(Trainer, Generic[Row, Batch], ABC):  # type: ignore[misc, unused-ignore]
+class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
     """A trainer whose run directory lets the run be followed, resumed and judged."""
 
     def __init__(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import final
 
 from veridical.feedback.record_files import read_conversations
-from veridical.models.branches import BranchBatch, score_branches
+from veridical.models.branches import score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
@@ -22,6 +22,7 @@ from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunRes
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
+from veridical.training.run.steps.trainer import branches_of
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -187,7 +188,7 @@ class SftTrainer(LossTrainer[PreparedConversation, ConversationBatch]):
         """Negative log-likelihood (nats) of each conversation's answers, summed over tokens."""
         keys = batch["image_keys"]
         image_outputs = None if keys is None else self._features.load(keys)
-        branches = BranchBatch(batch["prompt"], batch["response_ids"], batch["response_mask"])
+        branches = branches_of(batch)
         logprobs = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
         return RowLosses(-(logprobs * batch["learnt_mask"]).sum((1, 2)), {})
 

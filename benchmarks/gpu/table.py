@@ -1,0 +1,59 @@
+"""A record as tables in Markdown: `python benchmarks/gpu/table.py results/FILE.json`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+Entries = dict[str, dict[str, Any]]
+
+
+def show(record: dict[str, Any]) -> str:
+    """All parts, one table each."""
+    machine = record["machine"]
+    lines = [f"{machine['card']}, {record['date']}, torch {machine['torch']}"]
+    everything: Entries = {}
+    for name, part in record["parts"].items():
+        if part["ended"] != 0:
+            lines.append(f"{name}: ended with {part['ended']} after {part['seconds']} s")
+        everything |= part["found"]
+    rate = everything.get("rate", {}).get("matrix_tflops")
+    lines += _steps(everything, rate)
+    for name, values in everything.items():
+        if "seconds" not in values or "pairs" not in values:
+            lines.append(f"{name}: {json.dumps(values)[:600]}")
+    return "\n".join(lines)
+
+
+def _steps(entries: Entries, rate: float | None) -> list[str]:
+    rows = [
+        "",
+        "| step | pairs | seconds | times TRL | share of the card's rate | peak GiB |"
+        " beyond the weights | share of TRL's | loss |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, one in entries.items():
+        if "pairs" not in one:
+            if name.count(" ") == 2 and "error" in one:
+                rows.append(f"| {name} | | {one['error'][:60]} | | | | | | |")
+            continue
+        shape, side, pairs = name.split()
+        trl = entries.get(f"{shape} trl {pairs}", {})
+        beyond = one["peak_gib"] - one["weights_gib"]
+        theirs = trl.get("peak_gib", 0) - trl.get("weights_gib", 0)
+        speed = f"{trl['seconds'] / one['seconds']:.2f}" if "seconds" in trl else ""
+        work = one.get("tera_operations")
+        share = f"{work / one['seconds'] / rate:.0%}" if work and rate else ""
+        rows.append(
+            f"| {shape} {side} | {pairs} | {one['seconds']:.3f} | {speed} | {share} |"
+            f" {one['peak_gib']:.1f} | {beyond:.1f} |"
+            f" {beyond / theirs:.2f} | {one['loss']:.4f} |"
+            if theirs
+            else f"| {shape} {side} | {pairs} | {one['seconds']:.3f} | {speed} | {share} |"
+            f" {one['peak_gib']:.1f} | {beyond:.1f} | | {one['loss']:.4f} |"
+        )
+    return [*rows, ""]
+
+
+if __name__ == "__main__":
+    print(show(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
