@@ -20,7 +20,8 @@ from veridical.rewards.head import new_head
 from veridical.rewards.model import RewardModel
 from veridical.rewards.template import RewardTemplate
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.ppo.engines import HfEngine, Sampled
+from veridical.training.ppo.engines.hf import HfEngine
+from veridical.training.ppo.engines.protocol import Sampled
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import POLICY, Roles, build_roles
 from veridical.training.run.checkpoints import save_trainable, trainable_parameters

@@ -33,7 +33,8 @@ from veridical.rewards.learned import LearnedReward
 from veridical.rewards.model import RewardModel
 from veridical.rewards.protocol import RewardFunction
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.ppo.engines import HfEngine, RolloutEngine, Sampled
+from veridical.training.ppo.engines.hf import HfEngine
+from veridical.training.ppo.engines.protocol import RolloutEngine, Sampled
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import POLICY, VALUE, Roles, build_roles
 from veridical.training.run.checkpoints import load_trainable

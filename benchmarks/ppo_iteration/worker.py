@@ -25,7 +25,7 @@ from sides import make_side
 
 from veridical.config import load_recipe
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.ppo.engines import Sampled
+from veridical.training.ppo.engines.protocol import Sampled
 from veridical.training.ppo.prompts import PpoPrompt, rows_of_iteration
 from veridical.training.ppo.rollouts import Rewards, RolloutCollector, Scored
 from veridical.training.ppo.trainer import PpoTrainer

@@ -344,11 +344,11 @@ def test_an_endpoint_that_fails_leaves_what_it_answered(folder):
 
 
 def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path, monkeypatch):
-    from veridical.evaluation.engines import LocalEngine
+    from veridical.evaluation.engines.hf import HfEngine
 
     made = recipe(folder, models=[local(tiny_llava_path)], save_every=3)
     whole = evaluate(made.model_copy(update={"out": folder / "whole"}))
-    answer, counts = LocalEngine.answer, []
+    answer, counts = HfEngine.answer, []
 
     def breaks(self, prompts, preset, *, seed):
         counts.append(len(prompts))
@@ -356,7 +356,7 @@ def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path
             raise KeyboardInterrupt
         return answer(self, prompts, preset, seed=seed)
 
-    monkeypatch.setattr(LocalEngine, "answer", breaks)
+    monkeypatch.setattr(HfEngine, "answer", breaks)
     with pytest.raises(KeyboardInterrupt):
         evaluate(made)
     runs = evaluate(made).runs

@@ -9,12 +9,16 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from veridical.config import Recipe, write_recipe
+from veridical.config import write_recipe
 from veridical.errors import ConfigError, DataError, Fault, RowError
+from veridical.evaluation.engines.hf import HfEngine
+from veridical.evaluation.engines.make import make_engine
+from veridical.evaluation.engines.protocol import Decoding, Engine
+from veridical.evaluation.engines.settings import EngineSettings
 from veridical.evaluation.shards import Shards
 from veridical.files import (
     hash_bytes,
@@ -25,7 +29,6 @@ from veridical.files import (
     write_text_atomically,
 )
 from veridical.locks import locked
-from veridical.models.prompts.template import TemplateRecipe
 from veridical.progress import log
 from veridical.records import (
     ImageRef,
@@ -42,27 +45,20 @@ from veridical.seeding import child_seed
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from veridical.models.loading import VisionLanguageModel
-
 
 _CLAIMS = "rests_on.json"
 """Hashes of what the folder's answers rest on: recipe with prompts, and the model's weights."""
 
 
-class GenerateRecipe(Recipe):
+class GenerateRecipe(EngineSettings):
     """Which model answers which prompts, and how."""
 
-    model: str = Field(min_length=1)
-    """Folder or hub id of the model; "world" is the embedded world's base model."""
-    adapter: str = ""
-    """Folder of a LoRA adapter to put on the model. Empty: none."""
     prompts: Path
     """JSONL file of `Prompt` records; image paths in it are relative to its folder, an empty one
     asks without an image."""
     out: Path
-    """Folder for `responses.jsonl`, `manifest.json` and `recipe.toml`."""
-    engine: Literal["hf"] = "hf"
-    """What generates: "hf" is `transformers` in this process."""
+    """Folder for `responses.jsonl`, `manifest.json` and `recipe.toml`; a server's answers are kept
+    in its folder `endpoint`."""
     num_samples: int = Field(default=1, ge=1)
     """Responses per prompt. RLAIF-V draws 10 (arXiv 2405.17220)."""
     temperature: float = Field(default=0.0, ge=0)
@@ -80,17 +76,8 @@ class GenerateRecipe(Recipe):
     """Answer only the first so many prompts; 0 answers all."""
     seed: int = 0
     """Root seed of the sampling."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Type of the weights; "auto" is the checkpoint's (float32 on a CPU)."""
-    device: str = "auto"
-    """Where to compute: "auto", "cpu", "cuda" …"""
     images_outside: bool = False
     """Accept images outside of the folder that holds the prompts."""
-    template: TemplateRecipe | None = None
-    """System message and options of the model's chat template. Left out: those that the model was
-    trained with; others are used, and the difference is said."""
-    trust_remote_code: bool = False
-    """Run code that the model's repository carries. Only after reading it."""
 
     @model_validator(mode="after")
     def _samples_differ(self) -> Self:
@@ -143,11 +130,14 @@ def _generate(recipe: GenerateRecipe, *, skip_bad: bool) -> Generated:
     _keep_prompts(recipe, prompts)
     started = time.perf_counter()
     shards = Shards(recipe.out, prompts, save_every=recipe.save_every)
+    used: Mapping[str, object] = {}
     if shards.missing:
-        vlm, inputs["model"] = _load(recipe)
+        engine, inputs["model"] = _load(recipe)
         claims = _check_claims(recipe.out, hashes | {"model": inputs["model"]})
         write_json_atomically(recipe.out / _CLAIMS, claims)
-        shards.fill(partial(_answer, vlm, recipe))
+        shards.fill(partial(_answer, engine, recipe))
+        used = engine.notes()
+        engine.close()
     responses = shards.collect()
     cut = sum(response.finish == "length" for response in responses)
     manifest = build_manifest(
@@ -156,7 +146,12 @@ def _generate(recipe: GenerateRecipe, *, skip_bad: bool) -> Generated:
         recipe=recipe,
         inputs=inputs,
         seconds={"generate": time.perf_counter() - started},
-        notes={"prompts": len(prompts), "responses": len(responses), "cut_at_length_limit": cut},
+        notes={
+            "prompts": len(prompts),
+            "responses": len(responses),
+            "cut_at_length_limit": cut,
+            **used,
+        },
     )
     write_json_atomically(recipe.out / "manifest.json", manifest.model_dump(mode="json"))
     shards.finish(responses)
@@ -235,49 +230,16 @@ def _open(recipe: GenerateRecipe, prompt: Prompt) -> list["Image"]:
     return [open_image(ref, root=root, outside=recipe.images_outside) for ref in prompt.images]
 
 
-def _load(recipe: GenerateRecipe) -> tuple["VisionLanguageModel", str]:
-    from veridical.models.hashing import model_hash
-    from veridical.models.loading import load_model
-
-    vlm = load_model(
-        recipe.model,
-        adapter=recipe.adapter or None,
-        dtype=recipe.dtype,
-        device=recipe.device,
-        trust_remote_code=recipe.trust_remote_code,
-        template=recipe.template,
-    )
-    return vlm, model_hash(vlm.model)
+def _load(recipe: GenerateRecipe) -> tuple[Engine, str]:
+    """Make the engine; give what its answers rest on too."""
+    engine = make_engine(recipe, batch_size=recipe.batch_size, cache=recipe.out / "endpoint")
+    return engine, engine.weights_hash() if isinstance(engine, HfEngine) else engine.identity
 
 
 def _answer(
-    vlm: "VisionLanguageModel", recipe: GenerateRecipe, prompts: Sequence[Prompt], start: int
+    engine: Engine, recipe: GenerateRecipe, prompts: Sequence[Prompt], start: int
 ) -> list[Response]:
-    from veridical.models.generation import generate_responses
-
-    answers = generate_responses(
-        vlm,
-        [prompt.question for prompt in prompts],
-        [_open(recipe, prompt) for prompt in prompts],
-        histories=[prompt.history for prompt in prompts],
-        systems=[prompt.system for prompt in prompts],
-        num_samples=recipe.num_samples,
-        temperature=recipe.temperature,
-        top_p=recipe.top_p,
-        max_new_tokens=recipe.max_new_tokens,
-        seed=child_seed(recipe.seed, "generate", start),
-        batch_size=recipe.batch_size,
-    )
-    return [
-        Response(
-            id=f"{prompt.id}#{sample}",
-            prompt_id=prompt.id,
-            text=answer.text,
-            model=vlm.name,
-            sample=sample,
-            temperature=recipe.temperature,
-            finish=answer.finish,
-        )
-        for prompt, samples in zip(prompts, answers, strict=True)
-        for sample, answer in enumerate(samples)
-    ]
+    decoding = Decoding(recipe.max_new_tokens, recipe.temperature, recipe.top_p, recipe.num_samples)
+    root = recipe.prompts.absolute().parent
+    placed = [prompt.with_absolute_images(root) for prompt in prompts]
+    return engine.answer(placed, decoding, seed=child_seed(recipe.seed, "generate", start))

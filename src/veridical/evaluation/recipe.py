@@ -3,13 +3,13 @@
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe
-from veridical.judges.settings import JudgeSettings, check_address
-from veridical.models.prompts.template import TemplateRecipe
+from veridical.evaluation.engines.settings import EngineSettings
+from veridical.judges.settings import JudgeSettings
 from veridical.names import name_problem, safe_name
 
 _OWN_NAMES = frozenset(
@@ -18,36 +18,11 @@ _OWN_NAMES = frozenset(
 """What an evaluation writes into its folder in addition to a folder per model."""
 
 
-class ModelSettings(Recipe):
-    """A model: a checkpoint, an adapter on one, or an endpoint."""
+class ModelSettings(EngineSettings):
+    """A model: a checkpoint, an adapter on one, or what a server runs."""
 
-    model: str = Field(min_length=1)
-    """Folder or hub id of the model; "world" is the embedded world's base model; at an endpoint its
-    name there."""
     name: str = ""
     """Its name in tables and its folder in `out`. Empty: the last part of the adapter or model."""
-    adapter: str = ""
-    """Folder of a LoRA adapter to put on the model. Empty: none."""
-    url: str = ""
-    """Base address of an OpenAI-compatible endpoint that runs the model. Empty: it is loaded
-    here."""
-    key_variable: str = "OPENAI_API_KEY"
-    """Environment variable that holds the endpoint's key; a local endpoint needs none."""
-    concurrency: int = Field(default=8, ge=1, le=256)
-    """Requests to the endpoint at a time."""
-    timeout: float = Field(default=120.0, gt=0)
-    """Longest wait for one answer of the endpoint, in seconds."""
-    attempts: int = Field(default=6, ge=1)
-    """How often one request to the endpoint is tried."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Type of the weights; "auto" is the checkpoint's (float32 on a CPU)."""
-    device: str = "auto"
-    """Where to compute: "auto", "cpu", "cuda" …"""
-    template: TemplateRecipe | None = None
-    """System message and options of the model's chat template. Left out: those that the model was
-    trained with; others are used, and the difference is said."""
-    trust_remote_code: bool = False
-    """Run code that the model's repository carries. Only after reading it."""
 
     @property
     def label(self) -> str:
@@ -55,12 +30,7 @@ class ModelSettings(Recipe):
         return self.name or safe_name(Path(self.adapter or self.model).name, otherwise="model")
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
-        if self.url and self.adapter:
-            raise ValueError(
-                "an endpoint runs its own weights: leave out `adapter`, or serve the model with it"
-            )
-        check_address(self.url)
+    def _has_a_name(self) -> Self:
         _check_name(self.name)
         return self
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from veridical.benchmarks.judged import AnnotatedBenchmark, JudgedBenchmark
+from veridical.benchmarks.judged import AnnotatedBenchmark
 from veridical.benchmarks.world.items import WorldItem
 from veridical.benchmarks.world.judge import WorldJudge
 from veridical.config import write_recipe
 from veridical.errors import ConfigError
 from veridical.evaluation.card import write_card
-from veridical.evaluation.engines import Engine, make_engine
+from veridical.evaluation.engines.make import make_engine
+from veridical.evaluation.engines.protocol import Decoding, Engine
 from veridical.evaluation.judging import judge_and_score, judge_at_endpoint
 from veridical.evaluation.questions import (
     Trial,
@@ -24,6 +25,7 @@ from veridical.evaluation.questions import (
 )
 from veridical.evaluation.recipe import BenchmarkSettings, EvaluateRecipe
 from veridical.evaluation.shards import Shards
+from veridical.evaluation.variants import choose_variants, needs_judge
 from veridical.files import hash_bytes, remove_leftovers, write_json_atomically
 from veridical.locks import locked
 from veridical.progress import log
@@ -101,8 +103,10 @@ def _evaluate(recipe: EvaluateRecipe) -> Evaluation:
     runs: list[ScoredRun] = []
     seconds: dict[str, float] = {}
     identities: dict[str, str] = {}
+    used: dict[str, object] = {}
     for model in recipe.models:
-        engine = make_engine(model, batch_size=recipe.batch_size, cache=recipe.out / "endpoint")
+        cache = recipe.out / "endpoint"
+        engine = make_engine(model, batch_size=recipe.batch_size, cache=cache, name=model.label)
         identities[model.label] = engine.identity
         for plan in plans:
             started = time.monotonic()
@@ -111,13 +115,14 @@ def _evaluate(recipe: EvaluateRecipe) -> Evaluation:
                 folder = _answer(engine, plan, trial, prompts, recipe, parent)
                 runs += _score(plan, trial, model.label, engine.identity, folder, seed=recipe.seed)
             seconds[f"{model.label} · {plan.settings.label}"] = time.monotonic() - started
+        used[model.label] = dict(engine.notes())
         engine.close()
     asked = {run.key for run in runs}
     baselines = [run for key, run in earlier.items() if key in asked]
     done = Evaluation(
         runs, compare_runs([*baselines, *runs], seed=recipe.seed), baselines, recipe.out
     )
-    _write(done, recipe, identities, seconds)
+    _write(done, recipe, identities, seconds, used)
     return done
 
 
@@ -134,6 +139,7 @@ def _write(
     recipe: EvaluateRecipe,
     identities: dict[str, str],
     seconds: dict[str, float],
+    used: dict[str, object],
 ) -> None:
     entries = [run_entry(run, done.out) for run in done.runs]
     write_json_atomically(done.out / SCORES, {"veridical": "evaluation", "scores": entries})
@@ -143,14 +149,19 @@ def _write(
         write_json_atomically(done.out / "comparison.json", value)
     write_recipe(recipe, done.out / "recipe.toml")
     manifest = build_manifest(
-        verb="evaluate", seed=recipe.seed, recipe=recipe, inputs=identities, seconds=seconds
+        verb="evaluate",
+        seed=recipe.seed,
+        recipe=recipe,
+        inputs=identities,
+        seconds=seconds,
+        notes={"engines": {name: notes for name, notes in used.items() if notes}},
     )
     write_json_atomically(done.out / "manifest.json", manifest.model_dump(mode="json"))
 
 
 def _plan(settings: BenchmarkSettings, recipe: EvaluateRecipe) -> Plan:
     benchmark = find_benchmark(settings.benchmark, options=settings.options)
-    variants = _choose_variants(settings, benchmark)
+    variants = choose_variants(settings, benchmark)
     trials = plan_trials(settings, benchmark, recipe.seeds)
     questions = read_questions(settings, benchmark)
     images = find_images(questions, settings)
@@ -159,29 +170,6 @@ def _plan(settings: BenchmarkSettings, recipe: EvaluateRecipe) -> Plan:
         for trial in trials
     ]
     return Plan(settings, benchmark, questions, asked, variants)
-
-
-def _choose_variants(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> tuple[str, ...]:
-    known = benchmark.card.variants
-    variants = settings.variants or (next(iter(known)),)
-    unknown = [variant for variant in variants if variant not in known]
-    if unknown:
-        raise ConfigError(
-            f"{settings.benchmark!r} has no variant {unknown[0]!r}. It has: {', '.join(known)}."
-        )
-    judged = any(_needs_judge(benchmark, variant) for variant in variants)
-    if judged and settings.judge is None and settings.world_items is None:
-        without = benchmark.without_judge if isinstance(benchmark, JudgedBenchmark) else ()
-        way_out = f", or count without one: variants = {', '.join(sorted(without))}."
-        raise ConfigError(
-            f"{settings.label!r} needs a judge. Add a table `judge` with the endpoint's `url`,"
-            f" `model` and `cache`{way_out if without else '.'}"
-        )
-    return variants
-
-
-def _needs_judge(benchmark: AnyBenchmark, variant: str) -> bool:
-    return isinstance(benchmark, JudgedBenchmark) and variant not in benchmark.without_judge
 
 
 def _answer(
@@ -211,9 +199,11 @@ def _answer(
     log(f"{name}: {len(prompts)} questions")
     write_json_atomically(folder / "rests_on.json", rests_on)
     write_records(folder / "prompts.jsonl", prompts, kind="Prompt")
+    preset = trial.preset
+    decoding = Decoding(preset.max_new_tokens, preset.temperature, preset.top_p)
     shards.fill(
         lambda some, start: engine.answer(
-            some, trial.preset, seed=child_seed(trial.seed, "generate", start)
+            some, decoding, seed=child_seed(trial.seed, "generate", start)
         )
     )
     responses = shards.collect()
@@ -270,7 +260,7 @@ def _scored(plan: Plan, folder: Path, variant: str, *, seed: int) -> Scored:
     answers = SHEET if isinstance(plan.benchmark, AnnotatedBenchmark) else "answers.jsonl"
     files = Files(folder / answers, roles.get("questions"), roles.get("reference"))
     options = settings.options
-    if not _needs_judge(plan.benchmark, variant):
+    if not needs_judge(plan.benchmark, variant):
         return score(settings.benchmark, files, variant=variant, options=options, seed=seed)
     if settings.world_items is not None:
         judge = WorldJudge(read_records(settings.world_items, WorldItem))

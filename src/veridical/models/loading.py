@@ -7,6 +7,7 @@ score) is checked here, once, so that a model that cannot work fails at the door
 """
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import logging
 
@@ -172,6 +173,26 @@ def load_model(
             f"`{name}` has no image placeholder token in its config. Veridical needs one."
         )
     return loaded
+
+
+def load_without_weights(
+    name_or_path: str | Path,
+    *,
+    adapter: str | None = None,
+    trust_remote_code: bool = False,
+    template: TemplateRecipe | None = None,
+) -> VisionLanguageModel:
+    """Load all of a model but its weights, to ask another engine the same; see `load_model`."""
+    name = resolve_model(str(name_or_path))
+    config = _load_config(name, trust_remote_code=trust_remote_code)
+    loader: Any = AutoModelForImageTextToText
+    with torch.device("meta"):
+        model = loader.from_config(config, trust_remote_code=trust_remote_code)
+    with suppress(OSError):  # where there is none, the config's own end tokens count
+        model.generation_config = GenerationConfig.from_pretrained(name)  # type: ignore[no-untyped-call, unused-ignore]
+    processor = load_processor(name, config, trust_remote_code=trust_remote_code)
+    given = pick_template(template, name, adapter=adapter)
+    return VisionLanguageModel(model.eval(), processor, name, given)
 
 
 def unwrap(model: Model) -> Model:

@@ -15,7 +15,7 @@ from veridical.errors import ConfigError, DataError, ModelError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.ppo.engines import Sampled
+from veridical.training.ppo.engines.protocol import Sampled
 from veridical.training.ppo.train import train_ppo
 
 

@@ -11,7 +11,8 @@ from veridical.training.run.checkpoints import find_resume_point, is_complete
 KILLED = """
 from prompt_files import Letters
 from veridical.config import load_recipe
-from veridical.training.ppo import engines as rollout_engines, roles as ppo_roles
+from veridical.training.ppo import roles as ppo_roles
+from veridical.training.ppo.engines import hf as rollout_engines
 from veridical.training.ppo import rollouts, train as ppo, trainer as ppo_trainer
 from veridical.training.ppo.config import PpoRecipe
 

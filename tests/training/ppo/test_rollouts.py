@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from prompt_files import Letters
-from veridical.training.ppo.engines import HfEngine, Sampled
+from veridical.training.ppo.engines.hf import HfEngine
+from veridical.training.ppo.engines.protocol import Sampled
 from veridical.training.ppo.prompts import encode_prompts, read_prompts
 from veridical.training.ppo.roles import build_roles
 from veridical.training.ppo.rollouts import RolloutCollector

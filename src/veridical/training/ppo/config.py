@@ -124,6 +124,11 @@ class PpoRecipe(TrainingRecipe):
                 "`lora.dropout` must be 0: the clipped ratio compares probabilities, which dropout"
                 " blurs"
             )
+        if self.model.tuning == "full" and self.rollout.engine != "hf":
+            raise ValueError(
+                f'`rollout.engine` "{self.rollout.engine}" takes over adapters, and tuning = "full"'
+                ' trains none; take "hf"'
+            )
         if self.has_value and self.model.tuning == "full" and self.value.kind == "adapter":
             raise ValueError(
                 '`value.kind` "adapter" needs tuning = "lora"; take "detached" or "shared"'

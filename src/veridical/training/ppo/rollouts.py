@@ -25,7 +25,8 @@ from veridical.rewards.protocol import AnyReward, Candidate, call_reward, reward
 from veridical.rewards.rules import repetition
 from veridical.seeding import child_seed
 from veridical.training.ppo.config import PpoRecipe
-from veridical.training.ppo.engines import RolloutEngine, Sampled
+from veridical.training.ppo.engines.importance import weigh
+from veridical.training.ppo.engines.protocol import RolloutEngine, Sampled
 from veridical.training.ppo.losses import Credit, assign_credit, value_slots, values_of_slots
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles
@@ -50,7 +51,8 @@ class Rollout(NamedTuple):
     values: Tensor
     """What was expected (N K T), in a window (N K T+2); 0 where no value is learnt."""
     advantages: Tensor
-    """How much better than expected each token was (N K T)."""
+    """How much better than expected each token was (N K T), times its importance where another
+    engine sampled it."""
     returns: Tensor
     """What the value should have predicted, as wide as `values`."""
 
@@ -139,6 +141,12 @@ class RolloutCollector:
             self._recipe,
             kl_coefficient=kl_coefficient,
         )
+        weighed = weigh(
+            scored.sampled,
+            scored.logprobs,
+            scored.response_mask,
+            cap=self._recipe.rollout.importance_cap,
+        )
         rollout = Rollout(
             torch.tensor(rows),
             scored.response_ids,
@@ -146,13 +154,14 @@ class RolloutCollector:
             scored.logprobs,
             scored.reference,
             scored.values,
-            credit.advantages,
+            credit.advantages * weighed.weights,
             pad(credit.returns, (0, scored.values.shape[-1] - credit.returns.shape[-1])),
         )
         metrics = self.describe(some, scored, rewards)
         metrics |= {
             "kl_coefficient": kl_coefficient,
             "excluded": float(excluded),
+            **weighed.metrics,
             **self._fit(scored, mask, credit),
         }
         if not metrics["finished"]:

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe
+from veridical.evaluation.engines.settings import VllmSection
 from veridical.models.lora import LoraRecipe
 from veridical.training.run.paths import AdapterPath, DataPath, WorkPath
 from veridical.training.run.settings import FeatureSection, TrainSection
@@ -46,9 +47,16 @@ class PpoDataSection(Recipe):
 class RolloutSection(Recipe):
     """How responses are sampled."""
 
-    engine: Literal["hf"] = "hf"
+    engine: Literal["hf", "vllm"] = "hf"
     """Who generates: "hf" decodes with the model that is trained, its key-value cache shared by a
-    prompt's samples."""
+    prompt's samples; "vllm" holds a second copy of the base in this process and takes the policy's
+    adapter over before every rollout."""
+    vllm: VllmSection = Field(default_factory=VllmSection)
+    """How vLLM runs, where it generates."""
+    importance_cap: float = Field(default=2.0, gt=0)
+    """Highest weight of a token that another engine sampled: its probability under the policy by
+    the probability that the engine gave it (truncated importance sampling, Yao et al. 2025).
+    "hf" samples with the policy itself, and every weight is 1."""
     prompts: int = Field(default=128, ge=1)
     """Prompts per rollout. Original: 512."""
     samples: int = Field(default=4, ge=1)
@@ -66,6 +74,15 @@ class RolloutSection(Recipe):
     """Prompts that are answered at once."""
     score_batch_size: int = Field(default=16, ge=1)
     """Prompts whose responses are scored at once. Original: 16 responses per device."""
+
+    @model_validator(mode="after")
+    def _engine_fits(self) -> Self:
+        if self.engine == "vllm" and self.top_p < 1:
+            raise ValueError(
+                '`engine = "vllm"` needs `top_p` = 1: its probabilities are compared with the'
+                " policy's, over all tokens"
+            )
+        return self
 
 
 class PpoObjectiveSection(Recipe):

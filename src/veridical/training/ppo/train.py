@@ -17,7 +17,8 @@ from veridical.records import Prompt
 from veridical.rewards.protocol import AnyReward, reward_name
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.diagnostics import find_warnings, hacking_warning
-from veridical.training.ppo.engines import HfEngine, RolloutEngine
+from veridical.training.ppo.engines.hf import HfEngine
+from veridical.training.ppo.engines.protocol import RolloutEngine
 from veridical.training.ppo.held_out import (
     HELD_OUT,
     HeldOutPrompt,
@@ -121,9 +122,8 @@ def _prepare(
     iterations = _count_rollouts(recipe, len(prompts["train"]))
     clock.lap("encoding")
     _report_memory(roles, recipe, prompts["train"], run.folder)
-    collector = RolloutCollector(
-        roles, engine or HfEngine(roles, recipe.rollout, bf16=recipe.train.bf16), reward, recipe
-    )
+    engine = engine or _make_engine(roles, recipe, run.folder)
+    collector = RolloutCollector(roles, engine, reward, recipe)
     looks = measurements_of(iterations, every=recipe.train.evaluation_iterations)
 
     def measure(step: int) -> dict[str, float]:
@@ -170,6 +170,14 @@ def _prepare(
         }
 
     return Prepared(trainer, finish)
+
+
+def _make_engine(roles: Roles, recipe: PpoRecipe, folder: Path) -> RolloutEngine:
+    if recipe.rollout.engine == "vllm":
+        from veridical.training.ppo.engines.vllm import VllmRollouts
+
+        return VllmRollouts(roles, recipe, folder / "rollout_adapter")
+    return HfEngine(roles, recipe.rollout, bf16=recipe.train.bf16)
 
 
 def _count_rollouts(recipe: PpoRecipe, prompts: int) -> int:

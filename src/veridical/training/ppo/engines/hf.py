@@ -1,51 +1,17 @@
-"""Who samples the responses that PPO learns from: by default the trained model's own decoder.
+"""The trained model's own decoder, by which PPO samples where nothing else is asked for."""
 
-An engine that holds weights of its own (a server for fast decoding) takes the policy's over in
-`follow`; everything else about a rollout (scores, rewards, advantages) does not depend on who
-sampled.
-"""
-
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Sequence
 
 import torch
 
 from veridical.models.decoding.decoder import Decoder
 from veridical.models.generation import generate_tokens
 from veridical.models.prompts.encoding import EncodedPrompt, image_keys, stack_prompts
+from veridical.training.ppo.engines.protocol import Sampled
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles
 from veridical.training.ppo.sections import RolloutSection
 from veridical.training.run.trained_model import mixed_precision
-
-
-class Sampled(NamedTuple):
-    """What was sampled for one prompt."""
-
-    responses: list[list[int]]
-    """Token ids of K responses, the end token included where it came."""
-    finished: list[bool]
-    """Whether the end token came."""
-
-
-class RolloutEngine(Protocol):
-    """Samples responses from the policy."""
-
-    def follow(self, roles: Roles) -> None:
-        """Take over the policy's weights; called before every rollout."""
-        ...
-
-    def sample(
-        self, prompts: Sequence[PpoPrompt], streams: Sequence[Sequence[int]]
-    ) -> list[Sampled]:
-        """Sample responses.
-
-        Args:
-            prompts: What is asked.
-            streams: For each prompt the seeds of its K responses; equal seeds and weights give
-                equal responses.
-        """
-        ...
 
 
 class HfEngine:
@@ -56,7 +22,7 @@ class HfEngine:
         self._roles = roles
         self._settings = settings
         self._autocast = mixed_precision(roles.vlm, bf16=bf16)
-        self._cuts = _tokens_of(roles, settings.cut_after)
+        self._cuts = cut_tokens(roles, settings.cut_after)
 
     def follow(self, roles: Roles) -> None:
         """Nothing to do: the weights are the policy's own."""
@@ -98,17 +64,17 @@ class HfEngine:
                 decoder=decoder,
             )
         ends = set(roles.vlm.end_token_ids)
-        cut = [[self._cut(ids) for ids in row] for row in answers]
+        cut = [[cut_after(ids, self._cuts) for ids in row] for row in answers]
         return [Sampled(row, [ids[-1] in ends for ids in row]) for row in cut]
 
-    def _cut(self, ids: list[int]) -> list[int]:
-        if not self._cuts:
-            return ids
-        end = next((place for place, token in enumerate(ids) if token in self._cuts), len(ids) - 1)
-        return ids[: end + 1]
+
+def cut_after(ids: list[int], cuts: Collection[int]) -> list[int]:
+    """A response up to the first token that cuts it, that token included."""
+    end = next((place for place, token in enumerate(ids) if token in cuts), len(ids) - 1)
+    return ids[: end + 1]
 
 
-def _tokens_of(roles: Roles, texts: Sequence[str]) -> set[int]:
+def cut_tokens(roles: Roles, texts: Sequence[str]) -> set[int]:
     """Ids of the tokens that say one of these texts, with or without a space before it."""
     if not texts:
         return set()

@@ -1,0 +1,1 @@
+"""Who samples the responses that PPO learns from, and how much their tokens count."""
