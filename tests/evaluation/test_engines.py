@@ -40,7 +40,7 @@ def prompts(tmp_path):
 
 
 def kept(folder):
-    return {file.stem for file in folder.glob("endpoint/*/*.json")}
+    return {file.stem for file in folder.glob("endpoint/*/[!.]*.json")}
 
 
 def test_a_run_through_a_server_that_is_killed_asks_nothing_twice_and_loses_nothing(
