@@ -238,7 +238,7 @@ def test_a_tsv_that_broke_off_is_reported_by_its_name(tmp_path):
         ({"images": None}, "`images` must hold one image, got 0"),
         (
             {"prompt": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
-            "must be one question",
+            "must end with a question of the user",
         ),
         (
             {"prompt": "x", "chosen": [{"role": "user", "content": "a"}]},

@@ -179,7 +179,7 @@ def test_image_bytes_are_kept_as_they_are(tmp_path):
     assert row.image.path.endswith(".jpg")  # what it is, not what it was called
 
 
-def test_a_system_message_stands_before_the_question(tmp_path):
+def test_a_system_message_is_kept_as_one(tmp_path):
     prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What?"}]
     (tmp_path / "0.jpg").write_bytes(image_bytes(kind="JPEG"))
     row = {"images": ["0.jpg"], "prompt": prompt, "chosen": CHOSEN, "rejected": REJECTED}
@@ -188,4 +188,5 @@ def test_a_system_message_stands_before_the_question(tmp_path):
         import_dataset(source, tmp_path / "out", format_name="chat", judged_by="human").path
         / "corrections.jsonl"
     )
-    assert read_records(path, Correction)[0].question == "Be brief.\n\nWhat?"
+    (found,) = read_records(path, Correction)
+    assert (found.system, found.question) == ("Be brief.", "What?")

@@ -154,7 +154,7 @@ VICUNA = (
         ),
         (
             "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhat?<|im_end|>\n",
-            "Be brief.\n\nWhat?",
+            "What?",
         ),
         ("###Human: What is there?###Assistant:", "What is there?"),
         ("Which USER is logged in?", "Which USER is logged in?"),
@@ -196,9 +196,11 @@ def test_text_without_template_stays(text):
 )
 def test_what_the_system_says_is_kept(folder, row):
     both = row | {"images": ["0.jpg"], "rejected_response": REJECTED}
-    assert corrections(folder, both)[0].question == f"Be brief.\n\n{QUESTION}"
+    (found,) = corrections(folder, both)
+    assert (found.system, found.question) == ("Be brief.", QUESTION)
     path = brought_in(folder, row | {"images": ["0.jpg"]}).path / "conversations.jsonl"
-    assert read_records(path, Conversation)[0].turns[0].text == f"Be brief.\n\n{QUESTION}"
+    (found,) = read_records(path, Conversation)
+    assert (found.system, found.turns[0].text) == ("Be brief.", QUESTION)
 
 
 OUTPUTS = {
@@ -293,7 +295,7 @@ def test_what_a_record_can_hold_arrives_and_the_rest_is_listed(folder, capsys):
         ),
         (
             {"messages": messages(ASKED, CHOSEN), "images": ["0.jpg", "1.jpg"]},
-            "must hold one image",
+            "nothing says where the others go",
         ),
         ({"conversations": human(ASKED, CHOSEN, ASKED, CHOSEN), "image": "0.jpg"}, "2 turns"),
         ({"conversations": human(QUESTION, f"{CHOSEN} <image>"), "image": "0.jpg"}, "placeholder"),

@@ -11,6 +11,7 @@ from foreign_data import image_bytes, rlhf_v_row, write_parquet
 from veridical.errors import ConfigError, DataError
 from veridical.feedback.datasets import export_dataset
 from veridical.formats.importing import import_dataset
+from veridical.formats.registry import find_format
 from veridical.formats.text import join_origin, split_origin
 from veridical.records import Correction, ImageRef, Segment, read_records, write_records
 
@@ -104,3 +105,60 @@ def test_origin_columns_come_back(dataset, meta, with_own):
 )
 def test_any_origin_text_survives(origin):
     assert join_origin(*split_origin(origin, {}))[0] == origin
+
+
+_SAID = st.text(st.sampled_from("ab é.\U0001f600 "), min_size=1, max_size=8).map(str.strip)
+_WORDS = _SAID.filter(bool)
+
+
+@st.composite
+def _asked(draw, *, images):
+    """What may be asked: earlier turns, a system message, pictures before the first turn."""
+    turns = draw(st.lists(st.tuples(_WORDS, _WORDS), max_size=2))
+    return {
+        "history": tuple(turns),
+        "system": draw(st.just("") | _WORDS),
+        "question": draw(_WORDS),
+        "image": ImageRef(path="0.png"),
+        "more_images": tuple(ImageRef(path="1.png") for _ in range(draw(st.integers(0, images)))),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [("rlhf-v", 0), ("label-studio", 0), ("trl", 1), ("llama-factory", 1), ("ms-swift", 1)],
+)
+def test_every_written_format_gives_back_what_it_can_hold(tmp_path_factory, name, images):
+    folder = tmp_path_factory.mktemp("round")
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes(image_bytes(number))
+
+    @settings(max_examples=15, deadline=None)
+    @given(_asked(images=images), _WORDS, _WORDS)
+    def check(asked, rejected, chosen):
+        if chosen.split() == rejected.split():
+            return
+        made = {"id": "7", "prompt_id": "p", "source": "human"}
+        row = Correction(**made, **asked, rejected=rejected, chosen=chosen)
+        records = write_records(folder / "corrections.jsonl", [row], kind="Correction")
+        out = folder / "out" / f"a{find_format(name).suffix}"
+        export_dataset(records, out, format_name=name)
+        back = import_dataset(out, folder / "back", format_name=name, judged_by="human").path
+        (found,) = read_records(back / "corrections.jsonl", Correction)
+        for field in ("history", "system", "question", "rejected", "chosen"):
+            assert getattr(found, field) == getattr(row, field), field
+        assert len(found.images) == len(row.images)
+
+    check()
+
+
+def test_what_a_row_cannot_say_is_a_fault(tmp_path):
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(image_bytes(number))
+    images = {"image": ImageRef(path="0.png"), "more_images": (ImageRef(path="1.png"),)}
+    made = {"id": "7", "prompt_id": "p", "source": "human", "question": "What differs?"}
+    row = Correction(**made, **images, rejected="A.", chosen="B.")
+    records = write_records(tmp_path / "corrections.jsonl", [row], kind="Correction")
+    for name in ("rlhf-v", "label-studio"):
+        with pytest.raises(DataError, match="it is about 2 images"):
+            export_dataset(records, tmp_path / f"a{find_format(name).suffix}", format_name=name)

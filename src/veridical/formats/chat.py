@@ -8,35 +8,44 @@
 - ms-swift: `messages` whose last one is the preferred answer (or `query` and `response`), and
   `rejected_response` (a text) or `rejected_messages`, `images`. POVID and others: `conversations`
   and `rejected_conversations`.
+- `chosen` and `rejected` alone, as texts: what they begin with alike is the prompt (TRL).
 - Messages or conversations without anything rejected are for fine-tuning, as are `prompt` and
   `completion`. A `prompt` alone is a question to be answered, with `reference`, `task` and
   `image_id` where there are some.
+- One answer with `label` or `kto_tag`, true or false, is an unpaired preference (KTO), see
+  `formats.trainers.kto`; `instruction` begins Alpaca's rows, see `formats.trainers.alpaca`.
 
-Statements in `facts` are kept as what is known of the image.
+Several pictures, earlier turns and the system message are kept. Statements in `facts` are kept as
+what is known of the image.
 One image per row is read. A system message, or a field `system`, is put before the first question.
 """
 
-from collections.abc import Mapping
 from pathlib import PurePath
-from typing import NamedTuple
 
 from veridical.errors import RowError, gather_row_errors
 from veridical.formats.format import Format, RowFields, RowReader, Sample
+from veridical.formats.messages import (
+    ASSISTANT,
+    Message,
+    Talk,
+    last_answer,
+    one_answer,
+    read_messages,
+    read_talk,
+    row_images,
+)
 from veridical.formats.pairs import PairFields, own_fields, pair_reader
-from veridical.formats.text import clean_question, first_of, join_origin
-from veridical.records import Conversation, Facts, ImageRef, Prompt, Turn
+from veridical.formats.text import join_origin
+from veridical.records import NO_IMAGE, Conversation, Facts, ImageRef, Prompt, Turn
 from veridical.records.folders import Contents
-from veridical.records.texts import MISSING, clean_text, count_images, shown, text_fault
+from veridical.records.texts import MISSING, clean_text, shown, text_fault
 
-_USER = ("user", "human")
-_ASSISTANT = ("assistant", "gpt", "model")
-_TALK = ("prompt", "conversations", "messages")
-_REJECTED = ("rejected_messages", "rejected_conversations", "rejected_response")
-
-
-class _Message(NamedTuple):
-    role: str
-    text: str
+TALK = ("prompt", "conversations", "messages")
+"""Fields that hold a conversation."""
+REJECTED = ("rejected_messages", "rejected_conversations", "rejected_response")
+"""Fields that hold what was not preferred, the preferred answer being the conversation's last."""
+LABELS = ("label", "kto_tag")
+"""Fields with a judgement of a single answer."""
 
 
 def read(row: RowFields, reader: RowReader) -> Contents:
@@ -45,27 +54,58 @@ def read(row: RowFields, reader: RowReader) -> Contents:
     Raises:
         RowError: All that is wrong with it.
     """
-    if any(name in row for name in ("chosen", "rejected", *_REJECTED)):
+    if "instruction" in row:
+        from veridical.formats.trainers import alpaca
+
+        return alpaca.read(row, reader)
+    if any(name in row for name in ("chosen", "rejected", *REJECTED)):
         found = _read_pair(row, reader)
         (asked,) = ((pair.prompt_id, pair.image) for pair in found.corrections)
         return found._replace(facts=_facts(row, *asked))
-    messages = _talk(row)
-    if messages and all(message.role not in _ASSISTANT for message in messages):
+    if any(isinstance(row.peek().get(name), bool) for name in LABELS):
+        from veridical.formats.trainers import kto
+
+        return kto.read(row, reader)
+    messages = find_messages(row)
+    if messages and all(message.role not in ASSISTANT for message in messages):
         return _read_prompt(messages, row, reader)
-    return _read_conversation(row, reader)
+    return _read_conversation(messages, row, reader)
 
 
-def _read_prompt(messages: list[_Message], row: RowFields, reader: RowReader) -> Contents:
-    record_id = reader.id(row["id"] if "id" in row else row.get("idx"))
-    question = _question(messages, row)
-    reader.check(text_fault(question, "prompt", response=False))
-    with gather_row_errors(reader.faults):
-        question = clean_question(question)
-    image = reader.image(_image(row))
+def row_id(row: RowFields) -> object:
+    """The id of a row, or None."""
+    return row["id"] if "id" in row else row.get("idx")
+
+
+def _read_prompt(messages: list[Message], row: RowFields, reader: RowReader) -> Contents:
+    record_id = reader.id(row_id(row))
+    talk = asked_talk(messages, row)
+    reader.check(text_fault(talk.turns[-1], "prompt", response=False))
+    prompt = asked_prompt(talk, record_id, reader)
+    told = {name: row[name] for name in ("reference", "task", "image_id") if row.get(name)}
+    return Contents(
+        prompts=(Prompt.model_validate(prompt.model_dump() | told),),
+        facts=_facts(row, record_id, prompt.image),
+    )
+
+
+def asked_prompt(talk: Talk, record_id: str, reader: RowReader) -> Prompt:
+    """The prompt that a conversation up to a question is.
+
+    Raises:
+        RowError: What was found wrong with the row so far, and with its pictures.
+    """
+    refs = [reader.image(image) for image in talk.images]
     reader.stop_on_faults()
-    known = {name: row[name] for name in ("reference", "task", "image_id") if row.get(name)}
-    prompt = Prompt(id=record_id, image=image, question=question, **known)
-    return Contents(prompts=(prompt,), facts=_facts(row, record_id, image))
+    first, *more = refs or [NO_IMAGE]
+    return Prompt(
+        id=record_id,
+        image=first,
+        question=talk.turns[-1],
+        history=talk.history,
+        more_images=tuple(more),
+        system=talk.system,
+    )
 
 
 def _facts(row: RowFields, prompt_id: str, image: ImageRef) -> tuple[Facts, ...]:
@@ -79,201 +119,156 @@ def _facts(row: RowFields, prompt_id: str, image: ImageRef) -> tuple[Facts, ...]
 
 
 def _pair_fields(row: RowFields) -> PairFields:
-    name = next((name for name in _REJECTED if name in row), None)
-    prompt = _talk(row)
+    name = next((name for name in REJECTED if name in row), None)
+    prompt = find_messages(row)
     if name is not None:
         prompt = prompt or []
-        chosen: object = _last_answer(prompt, _talk_name(row))
+        chosen: object = last_answer(prompt, _talk_name(row))
         prompt = prompt[:-1]
-        rejected = _answer(row[name], name, prompt)
+        rejected = one_answer(row[name], name, prompt)
+    elif prompt is None and all(isinstance(row.peek().get(s), str) for s in ("chosen", "rejected")):
+        question, chosen, rejected = _implicit_prompt(row["chosen"], row["rejected"])
+        prompt = [Message("user", question)]
     else:
         head = prompt
         if prompt is None:  # the prompt stands at the head of both answers
-            prompt = head = _messages(row.get("chosen", MISSING), "chosen")[:-1]
+            prompt = head = read_messages(row.get("chosen", MISSING), "chosen")[:-1]
         elif not isinstance(row.peek().get(_talk_name(row)), str):
             head = []
         chosen, rejected = (
-            _answer(row.get(side, MISSING), side, head or []) for side in ("chosen", "rejected")
+            one_answer(row.get(side, MISSING), side, head or []) for side in ("chosen", "rejected")
         )
+    _require_images(prompt, row)
+    talk = asked_talk(prompt, row)
     origin, own = join_origin(row.get("origin"), None)
     return PairFields(
-        id=row["id"] if "id" in row else row.get("idx"),
-        image=_image(row),
-        question=_question(prompt, row),
+        id=row_id(row),
+        image=list(talk.images),
+        question=talk.turns[-1],
         chosen=chosen,
         rejected=rejected,
         origin=origin,
         own={**own, **own_fields(row)},
+        history=talk.history,
+        system=talk.system,
+        placed=True,
     )
 
 
 _read_pair = pair_reader(_pair_fields)
 
 
-def _read_conversation(row: RowFields, reader: RowReader) -> Contents:
-    record_id = reader.id(row["id"] if "id" in row else row.get("idx"))
-    messages = _talk(row)
-    if messages is None:
-        raise RowError(f"none of {', '.join(f'`{name}`' for name in _TALK)} is there. Add one.")
-    images = _images(row)
-    markers = sum(count_images(message.text) for message in messages if message.role in _USER)
-    if markers > len(images):
-        reader.check(
-            f"the row has {len(images)} images and {markers} image markers: a question about an"
-            " image that is not there teaches answering blind. Name the images, or take the"
-            " markers out."
+def _implicit_prompt(chosen: str, rejected: str) -> tuple[str, str, str]:
+    """Prompt and answers of two texts that begin alike, as TRL takes them apart."""
+    same = 0
+    while same < min(len(chosen), len(rejected)) and chosen[same] == rejected[same]:
+        same += 1
+    place = max(chosen.rfind(blank, 0, same) for blank in " \n\t")
+    if place < 1:
+        raise RowError(
+            f"there is no `prompt`, and `chosen` and `rejected` begin with nothing alike, got"
+            f" {shown(chosen)} and {shown(rejected)}. Add a `prompt`."
         )
-    image: ImageRef | None = None
+    return chosen[:place], chosen[place:], rejected[place:]
+
+
+def _require_images(prompt: list[Message], row: RowFields) -> None:
+    """Refuse a preference that shows no picture.
+
+    Raises:
+        RowError: It shows none.
+    """
+    if row_images(row) or any(message.images for message in prompt):
+        return
+    if "images" not in row and "image" not in row:
+        raise RowError("`images` is missing. Add it or leave the row out.")
+    raise RowError("`images` must hold one image, got 0. Name one or more, or leave the row out.")
+
+
+def _read_conversation(
+    messages: list[Message] | None, row: RowFields, reader: RowReader
+) -> Contents:
+    record_id = reader.id(row_id(row))
+    if messages is None:
+        raise RowError(f"none of {', '.join(f'`{name}`' for name in TALK)} is there. Add one.")
+    talk = Talk("", (), ())
     with gather_row_errors(reader.faults):
-        image = reader.image(_image(row)) if images else None
-    turns = _turns(_with_system(messages, row), reader)
+        talk = read_talk(messages, row)
+    for number, text in enumerate(talk.turns):
+        said = number % 2 == 1
+        reader.check(text_fault(text, f"message {number + 1}", response=said))
+    refs = [reader.image(image) for image in talk.images]
     reader.stop_on_faults()
+    turns = [
+        Turn(role="assistant" if number % 2 else "user", text=clean_text(text))
+        for number, text in enumerate(talk.turns)
+    ]
     origin, _ = join_origin(row.get("origin"), None)
     conversation = Conversation(
-        id=record_id, image=image, turns=tuple(turns), source=reader.judged_by, origin=origin
+        id=record_id,
+        image=refs[0] if refs else None,
+        turns=tuple(turns),
+        source=reader.judged_by,
+        origin=origin,
+        more_images=tuple(refs[1:]),
+        system=talk.system,
     )
     return Contents(conversations=(conversation,))
 
 
-def _turns(messages: list[_Message], reader: RowReader) -> list[Turn]:
-    turns = []
-    for number, (role, text) in enumerate(messages, start=1):
-        response = role in _ASSISTANT
-        reader.check(text_fault(text, f"message {number}", response=response))
-        with gather_row_errors(reader.faults):
-            said = clean_text(text) if response else clean_question(text)
-            turns.append(Turn(role="assistant" if response else "user", text=said))
-    return turns
+def asked_talk(prompt: list[Message], row: RowFields) -> Talk:
+    """A conversation up to the question that is to be answered.
 
-
-def _with_system(messages: list[_Message], row: RowFields) -> list[_Message]:
-    """The messages, what the system says put before the first question."""
-    system = [message.text for message in messages if message.role == "system"]
-    if isinstance(row.peek().get("system"), str):
-        system.insert(0, row["system"])
-    talk = [message for message in messages if message.role != "system"]
-    strangers = sorted({message.role for message in talk} - {*_USER, *_ASSISTANT})
-    if strangers:
+    Raises:
+        RowError: It does not end with a question.
+    """
+    talk = read_talk(prompt, row)
+    if len(talk.turns) % 2 == 0:
         raise RowError(
-            f"the role {strangers[0]!r} is neither user nor assistant. Leave such turns out."
+            "the prompt must end with a question of the user, got the turns"
+            f" {[message.role for message in prompt]}. Fix the row."
         )
-    if talk and (said := "\n\n".join(text.strip() for text in system if text.strip())):
-        talk[0] = _Message(talk[0].role, f"{said}\n\n{clean_question(talk[0].text)}")
     return talk
 
 
 def _talk_name(row: RowFields) -> str:
-    names = _TALK if not any(name in row for name in _REJECTED) else _TALK[::-1]
+    names = TALK if not any(name in row for name in REJECTED) else TALK[::-1]
     return next((name for name in names if name in row), "messages")
 
 
-def _talk(row: RowFields) -> list[_Message] | None:
-    if "query" in row and "response" in row:  # ms-swift's short form
-        said = [("user", row["query"]), ("assistant", row["response"])]
-        return _messages([{"role": role, "content": text} for role, text in said], "query")
+def find_messages(row: RowFields) -> list[Message] | None:
+    """The conversation of a row, whichever field it stands in; None where there is none."""
+    if "query" in row:  # ms-swift's short form
+        earlier = row.get("history") or []
+        said = [("user", "assistant")[n % 2] for n in range(2 * len(earlier))]
+        texts = [text for exchange in earlier for text in exchange]
+        talk = [*zip(said, texts, strict=True), ("user", row["query"])]
+        talk += [("assistant", row["response"])] if "response" in row else []
+        return read_messages([{"role": role, "content": text} for role, text in talk], "query")
     if "prompt" in row and "completion" in row:
         return _completed(row)
     name = _talk_name(row)
     value = row.get(name)
     if value is None:
         return None
-    return [_Message("user", value)] if isinstance(value, str) else _messages(value, name)
+    return [Message("user", value)] if isinstance(value, str) else read_messages(value, name)
 
 
-def _completed(row: RowFields) -> list[_Message]:
+def _completed(row: RowFields) -> list[Message]:
     prompt = row["prompt"]
-    asked = [_Message("user", prompt)] if isinstance(prompt, str) else _messages(prompt, "prompt")
-    said = _answer(row["completion"], "completion", [])
-    return [*asked, _Message("assistant", said if isinstance(said, str) else "")]
-
-
-def _images(row: RowFields) -> list[object]:
-    found = first_of(row, "images", "image")
-    if found is MISSING or found in (None, "", []):
-        return []
-    return list(found) if isinstance(found, list) else [found]
-
-
-def _image(row: RowFields) -> object:
-    images = _images(row)
-    if len(images) == 1:
-        return images[0]
-    if not images and "images" not in row and "image" not in row:
-        raise RowError("`images` is missing. Add it or leave the row out.")
-    raise RowError(f"`images` must hold one image, got {len(images)}. One image per row is read.")
-
-
-def _question(prompt: list[_Message], row: RowFields) -> str:
-    talk = _with_system(prompt, row)
-    if len(talk) != 1 or talk[0].role not in _USER:
-        raise RowError(
-            f"the prompt must be one question, got the turns {[role for role, _ in prompt]}. Leave"
-            " several turns out."
-        )
-    return talk[0].text
-
-
-def _last_answer(messages: list[_Message], name: str) -> str:
-    if not messages or messages[-1].role not in _ASSISTANT:
-        raise RowError(f"`{name}` must end with the assistant's answer. Fix the row.")
-    return messages[-1].text
-
-
-def _answer(value: object, name: str, head: list[_Message]) -> object:
-    """The answer of one side; `head` is what may stand before it."""
-    if value is MISSING or isinstance(value, str):
-        return value
-    messages = _messages([value] if isinstance(value, Mapping) else value, name)
-    if len(messages) > 1 and messages[:-1] == head:
-        messages = messages[-1:]
-    if len(messages) != 1 or messages[0].role not in _ASSISTANT:
-        raise RowError(
-            f"`{name}` must be one answer of the assistant after the prompt, got the turns "
-            f"{[role for role, _ in messages]}. Fix the row."
-        )
-    return messages[0].text
-
-
-def _messages(value: object, name: str) -> list[_Message]:
-    if value is MISSING:
-        raise RowError(f"`{name}` is missing. Add it or leave the row out.")
-    if not isinstance(value, list):
-        raise RowError(f"`{name}` must be a list of messages, got {shown(value)}. Fix the row.")
-    return [_message(item, name) for item in value]
-
-
-def _message(message: object, name: str) -> _Message:
-    if isinstance(message, Mapping):
-        role = message.get("role") or message.get("from")
-        content = (
-            message.get("content") if message.get("content") is not None else message.get("value")
-        )
-        if isinstance(role, str) and isinstance(content, str):
-            return _Message(role, content)
-        if isinstance(role, str) and isinstance(content, list):
-            return _Message(role, "".join(_part(part, name) for part in content))
-    raise RowError(
-        f"`{name}` must hold messages with role and content, got {shown(message)}. Fix the row."
+    asked = (
+        [Message("user", prompt)] if isinstance(prompt, str) else read_messages(prompt, "prompt")
     )
-
-
-def _part(part: object, name: str) -> str:
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind == "image":
-        return "<image>"
-    if isinstance(part, Mapping) and kind == "text" and isinstance(part.get("text"), str):
-        return str(part["text"])
-    raise RowError(
-        f"`{name}` holds a part that is neither text nor image, got {shown(part)}. Fix the row."
-    )
+    said = one_answer(row["completion"], "completion", [])
+    return [*asked, Message("assistant", said if isinstance(said, str) else "")]
 
 
 def _detects(sample: Sample) -> bool:
-    return bool(sample.keys & {"messages", "conversations", "images", "query"})
+    return bool(sample.keys & {"messages", "conversations", "images", "query", "instruction"})
 
 
 FORMAT = Format(
-    describes="messages and images (TRL, LLaMA-Factory, ms-swift, POVID), Parquet or JSON",
+    describes="messages and images (TRL, LLaMA-Factory, ms-swift), Parquet or JSON",
     read=read,
     detects=_detects,
 )

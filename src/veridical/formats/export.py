@@ -9,7 +9,7 @@ from typing import TypeVar
 from veridical.errors import DataError, Fault, RowError
 from veridical.files import JsonObject, write_bytes_atomically, write_text_atomically
 from veridical.progress import log, track
-from veridical.records import ImageRef, Pair
+from veridical.records import Asked, Conversation, ImageRef, Pair
 from veridical.records.folders import Contents
 from veridical.records.images import plain_image
 
@@ -62,6 +62,19 @@ class Export:
             self._good += 1
         except RowError as error:
             self.faults.append(Fault(self._root, None, f"row {record_id!r}: {error}"))
+
+    def only_image(self, record: Asked | Conversation) -> ImageRef:
+        """The one image that a record is about.
+
+        Raises:
+            RowError: It is about none or several, which the format cannot say.
+        """
+        if len(record.images) != 1:
+            raise RowError(
+                f"it is about {len(record.images)} images, and a row of the format shows one. Leave"
+                " it out, or write another format."
+            )
+        return record.images[0]
 
     def image_bytes(self, ref: ImageRef) -> bytes:
         """The image as every reader shows it.

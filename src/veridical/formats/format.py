@@ -126,8 +126,11 @@ class RowReader:
         self.faults: list[str] = []
         self.images: list[tuple[ImageRef, bytes]] = []
         self._paths: list[tuple[str, ImageRef]] = []
+        self.left_out: Counter[str] = Counter()
+        """What a good row holds that no record is made of, by reason."""
+        self.images_root = images_root or row.file.parent
+        """Folder that image paths start from."""
         self._store = store
-        self._root = images_root or row.file.parent
         self._counts = counts
 
     def id(self, value: object) -> str:
@@ -151,10 +154,13 @@ class RowReader:
         if self._store is None:
             return _unread_image(value)
         path = value.get("path") if isinstance(value, Mapping) and not value.get("bytes") else value
-        if isinstance(path, str) and (known := self._store.known(self._root, path)) is not None:
+        if (
+            isinstance(path, str)
+            and (known := self._store.known(self.images_root, path)) is not None
+        ):
             return known
         with gather_row_errors(self.faults):
-            data = read_row_image(value, root=self._root)
+            data = read_row_image(value, root=self.images_root)
             ref = self._store.refer(data)
             self.images.append((ref, data))
             if isinstance(path, str):
@@ -167,7 +173,11 @@ class RowReader:
         if self._store is not None:
             self._store.keep_all(self.images)
             for path, ref in self._paths:
-                self._store.note_path(self._root, path, ref)
+                self._store.note_path(self.images_root, path, ref)
+
+    def leave_out(self, reason: str, *, count: int = 1) -> None:
+        """Count what no record is made of although nothing is wrong with it."""
+        self.left_out[reason] += count
 
     def check(self, *faults: str | None) -> None:
         """Note faults; None is none."""

@@ -7,7 +7,6 @@ file, stay in memory. All faults are gathered before anything is raised, and the
 behind. What a row has and a record cannot hold is listed, never dropped in silence.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from veridical.formats.format import (
     quarantine_bad_rows,
     reject_bad_rows,
 )
-from veridical.formats.reading import open_source, read_rows
+from veridical.formats.reading import ReadRows, open_source, read_rows
 from veridical.formats.registry import find_format
 from veridical.formats.sources import Row, SourceRow
 from veridical.progress import log
@@ -133,7 +132,7 @@ def _import(
         store.remove_written()
         raise
     quarantine_bad_rows(read.bad, out)
-    _log_losses(read.not_kept, store)
+    _log_losses(read, store)
     counts = {name: writer.counts[name] for name in Contents._fields if writer.counts[name]}
     images = {"images": len(store)} if len(store) else {}
     return Imported(out, counts | images, len(read.bad), dict(read.not_kept))
@@ -152,7 +151,7 @@ def check_data(
     form = find_format(format_name)
     reading = open_source(Path(source), form, store, facts=facts, images_root=images_root)
     read = read_rows(reading, lambda _: None)
-    _log_losses(read.not_kept, store)
+    _log_losses(read, store)
     return faults_of_bad_rows(read.bad)
 
 
@@ -188,9 +187,12 @@ def quarantine_data(
     return read.good
 
 
-def _log_losses(not_kept: Counter[str], store: ImageStore) -> None:
+def _log_losses(read: ReadRows, store: ImageStore) -> None:
+    not_kept = read.not_kept
     if not_kept:
         fields = ", ".join(f"`{name}` ({count} rows)" for name, count in sorted(not_kept.items()))
         log(f"Not kept, since records have no place for it: {fields}")
+    for reason, count in sorted(read.left_out.items()):
+        log(f"No record of {count}: {reason}")
     for note, count in store.notes.items():
         log(f"{count} {'image' if count == 1 else 'images'}: {note}")

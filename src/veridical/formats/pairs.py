@@ -1,6 +1,6 @@
 """Rows of two responses to one question about one image, in any format → `Correction`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from veridical.errors import RowError, gather_row_errors
 from veridical.files import JsonObject, hash_bytes
 from veridical.formats.format import RowFields, RowReader
-from veridical.formats.text import OWN_FIELDS, clean_question
-from veridical.records import Correction, Source
+from veridical.formats.messages import place_markers
+from veridical.formats.text import OWN_FIELDS, split_template
+from veridical.records import NO_IMAGE, Correction, ImageRef, Source
 from veridical.records.folders import Contents
 from veridical.records.storage import describe_validation
 from veridical.records.texts import clean_text, same_text, shown, text_fault
@@ -24,7 +25,7 @@ class PairFields(NamedTuple):
     id: object
     """Id of the row; None where the format has none."""
     image: object
-    """Bytes, a path, or {"bytes": …, "path": …}."""
+    """Bytes, a path, or {"bytes": …, "path": …}; a list where there may be several."""
     question: object
     """What was asked."""
     chosen: object
@@ -37,6 +38,12 @@ class PairFields(NamedTuple):
     """Fields of our own records that the row has."""
     names: tuple[str, str, str] = ("question", "chosen", "rejected")
     """What the row calls question and responses."""
+    history: Sequence[tuple[str, str]] = ()
+    """Earlier turns; their markers of images are placed already."""
+    system: str = ""
+    """The system message."""
+    placed: bool = False
+    """Whether the question's markers of images are placed already."""
 
 
 def pair_reader(
@@ -65,31 +72,56 @@ def read_pair(pair: PairFields, reader: RowReader, *, already_right: bool = Fals
         RowError: All that is wrong with it.
     """
     record_id = reader.id(pair.id)
-    question = ""
     reader.check(*_text_faults(pair, already_right=already_right))
+    asked = _Asked("", pair.system)
     if isinstance(pair.question, str):
         with gather_row_errors(reader.faults):
-            question = clean_question(pair.question)
-    image = reader.image(pair.image)
+            asked = _asked(pair)
+    images = [reader.image(image) for image in _as_list(pair.image)]
     reader.stop_on_faults()
     own = {name: pair.own[name] for name in OWN_FIELDS if name in pair.own}
     texts = {"chosen": str(pair.chosen), "rejected": str(pair.rejected)}
     if not own.get("segments"):  # their offsets are those of the texts as they stand
         texts = {name: clean_text(text) for name, text in texts.items()}
-    key = f"{image.sha256 or image.path} {question}".encode("utf-8", "surrogatepass")
-    settings = {
+    first, *more = images or [NO_IMAGE]
+    settings: dict[str, Any] = {
         "id": record_id,
-        "prompt_id": f"prompt-{hash_bytes(key)[:16]}",
         "source": reader.judged_by,
-        "image": image,
-        "question": question,
+        "image": first,
+        "question": asked.question,
         "origin": pair.origin,
     }
+    further = {"more_images": more, "history": tuple(pair.history), "system": asked.system}
+    settings |= {name: value for name, value in further.items() if value}
+    settings["prompt_id"] = _prompt_id(images, asked.question, pair.history, asked.system)
     judged = {"source": reader.judged_by} if reader.overrule else {}
     try:
         return Contents(corrections=(Correction.model_validate(settings | texts | own | judged),))
     except ValidationError as error:
         raise RowError(f"{describe_validation(error)}. Fix the row.") from error
+
+
+class _Asked(NamedTuple):
+    question: str
+    system: str
+
+
+def _asked(pair: PairFields) -> _Asked:
+    """Question and system message, out of a template where they stand in one."""
+    if pair.placed or pair.own.get("history"):
+        return _Asked(str(pair.question), pair.system)
+    split = split_template(str(pair.question))
+    (question,) = place_markers([split.question], len(_as_list(pair.image)))
+    return _Asked(question, pair.system or split.system)
+
+
+def _prompt_id(
+    images: Sequence[ImageRef], question: str, history: Sequence[tuple[str, str]], system: str
+) -> str:
+    names = " ".join(image.sha256 or image.path for image in images)
+    said = [system, *(text for exchange in history for text in exchange)]
+    key = " ".join([names, *filter(None, said), question]).encode("utf-8", "surrogatepass")
+    return f"prompt-{hash_bytes(key)[:16]}"
 
 
 def own_fields(row: RowFields) -> JsonObject:
@@ -125,7 +157,7 @@ def _other_image_fault(row: RowFields) -> str | None:
 
 
 def _as_list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list) else [value]
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _text_faults(pair: PairFields, *, already_right: bool) -> list[str]:

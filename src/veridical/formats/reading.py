@@ -36,6 +36,8 @@ class ReadRows(NamedTuple):
     """The others."""
     not_kept: Counter[str]
     """Fields that no record has a place for."""
+    left_out: Counter[str]
+    """What no record is made of although nothing is wrong with it, by reason."""
 
 
 class Reading(NamedTuple):
@@ -55,6 +57,8 @@ class Reading(NamedTuple):
     """Folder that image paths start from."""
     not_kept: Counter[str]
     """Gets the fields that no record has a place for."""
+    left_out: Counter[str]
+    """Gets what no record is made of although nothing is wrong with it, by reason."""
 
 
 def open_source(
@@ -85,7 +89,7 @@ def open_source(
     if facts is not None and not form.takes_facts:
         raise ConfigError(f"{form.describes} takes no facts. Leave --facts out.")
     known = read_facts_file(facts) if facts is not None else None
-    return Reading(form, source, store, known, judged_by, images_root, Counter())
+    return Reading(form, source, store, known, judged_by, images_root, Counter(), Counter())
 
 
 def read_rows(reading: Reading, take: Callable[[Contents], None]) -> ReadRows:
@@ -97,7 +101,10 @@ def read_rows(reading: Reading, take: Callable[[Contents], None]) -> ReadRows:
     waiting: list[GoodRow] = []
     bad: list[BadRow] = []
     good = 0
+    asked: dict[str, str] = {}
     for row in _source_rows(reading):
+        if isinstance(row, GoodRow) and row.contents.prompts:
+            row = _with_new_prompts(row, asked)  # noqa: PLW2901 (the same row)
         if isinstance(row, BadRow):
             bad.append(row)
         elif clashes := own.add(row):
@@ -115,7 +122,23 @@ def read_rows(reading: Reading, take: Callable[[Contents], None]) -> ReadRows:
         good, facts, bad = len(joined.rows), tuple(joined.facts), [*bad, *joined.bad]
     if facts:
         take(Contents(facts=facts))
-    return ReadRows(good, bad, reading.not_kept)
+    return ReadRows(good, bad, reading.not_kept, reading.left_out)
+
+
+def _with_new_prompts(row: GoodRow, asked: dict[str, str]) -> GoodRow | BadRow:
+    """A row without prompts that another row has brought; two prompts of one id are a fault."""
+    new = []
+    for prompt in row.contents.prompts:
+        content = prompt.content_hash()
+        if prompt.id not in asked:
+            asked[prompt.id] = content
+            new.append(prompt)
+        elif asked[prompt.id] != content:
+            message = (
+                f"another row asks something else under the id {prompt.id!r}. Make ids unique."
+            )
+            return BadRow(row.file, row.line, row.raw, (message,))
+    return row._replace(contents=row.contents._replace(prompts=tuple(new)))
 
 
 def _source_rows(reading: Reading) -> Iterator[GoodRow | BadRow]:
@@ -140,6 +163,7 @@ def _source_rows(reading: Reading) -> Iterator[GoodRow | BadRow]:
             yield BadRow(row.file, row.line, show_row(row), tuple(reader.faults))
             continue
         reading.not_kept.update(fields.unread)
+        reading.left_out.update(reader.left_out)
         reader.keep_images()
         raw = show_row(row) if form.takes_facts else ""  # facts may find the row at fault later
         yield GoodRow(row.file, row.line, raw, contents)

@@ -25,11 +25,23 @@ _OWN = {
     "llava-rlhf-prompts": "llava_rlhf.prompts",
     "llava-rlhf-conversations": "llava_rlhf.conversations",
     "llava-rlhf-facts": "llava_rlhf.facts",
+    "vlfeedback": "published.vlfeedback",
+    "bpo": "published.bpo",
+    "ha-dpo": "published.ha_dpo",
+    "mdpo": "published.mdpo",
+    "spa-vl": "published.spa_vl",
+    "vti": "published.vti",
+    "povid": "published.povid",
+    "csr": "published.csr",
+    "mmpr": "published.mmpr",
+    "argilla": "trainers.argilla",
+    "label-studio": "trainers.label_studio",
+    "kto": "trainers.kto",
+    "alpaca": "trainers.alpaca",
     "chat": "chat",
     "trl": "trainers.trl",
     "llama-factory": "trainers.llama_factory",
     "ms-swift": "trainers.ms_swift",
-    "label-studio": "trainers.label_studio",
     "plain": "plain",
 }
 """Formats of this package: name → module with a `FORMAT`, in the order in which they are asked
@@ -89,10 +101,14 @@ def detect_format(path: Path | str) -> str:
     )
 
 
+_NOT_ASKED = {"chosen", "rejected", "text", "h_value", "completions", "class1"}
+"""Fields of public rows beside the id, image and question that prompts of ours have too."""
+
+
 def _is_record(keys: Set[str]) -> bool:
     """Whether these are the fields of a record of ours; a file need not have a header line."""
     judged = keys & {"veridical", "prompt_id"}
-    asked = {"id", "image", "question"} <= keys and not keys & {"chosen", "rejected", "text"}
+    asked = {"id", "image", "question"} <= keys and not keys & _NOT_ASKED
     return bool(judged) or asked or {"turns", "source"} <= keys or {"image_id", "texts"} <= keys
 
 

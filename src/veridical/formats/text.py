@@ -3,14 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from veridical.errors import RowError
 from veridical.files import JsonObject, describe_json_error
 from veridical.records.texts import MISSING, count_images, shown, without_placeholders
 
 _OWN_KEY = "veridical"
-OWN_FIELDS = ("prompt_id", "source", "annotator", "seconds", "segments")
+OWN_FIELDS = ("prompt_id", "source", "annotator", "seconds", "segments", "history", "system")
 """Fields of our own records that a written file carries along."""
 
 _DEFAULT_SYSTEM = re.compile(
@@ -59,6 +59,34 @@ def clean_question(question: str) -> str:
     return bare
 
 
+class Unwrapped(NamedTuple):
+    """A prompt that was wrapped in a chat template."""
+
+    system: str
+    """What the template says before the question, unless it is the usual introduction."""
+    question: str
+    """The question."""
+
+
+def split_template(text: str) -> Unwrapped:
+    """System message and question inside a prompt template of one turn.
+
+    Raises:
+        RowError: Several turns in one text, or a template that is not known.
+    """
+    if _TEMPLATE_SIGNS.search(text) is None:
+        return Unwrapped("", text)
+    for template in _TEMPLATES:
+        found = template.fullmatch(text)
+        if found is not None and _TEMPLATE_SIGNS.search(found["question"]) is None:
+            system = _DEFAULT_SYSTEM.sub("", found["system"] or "").strip()
+            return Unwrapped(system, found["question"].strip())
+    raise RowError(
+        f"the question is wrapped in a chat template, got {text[:60]!r}. Give the bare question,"
+        " and earlier turns as messages."
+    )
+
+
 def unwrap_template(text: str) -> str:
     """The question inside a prompt template of one turn; a text without template as it is.
 
@@ -67,17 +95,7 @@ def unwrap_template(text: str) -> str:
     Raises:
         RowError: Several turns in one text, or a template that is not known.
     """
-    if _TEMPLATE_SIGNS.search(text) is None:
-        return text
-    for template in _TEMPLATES:
-        found = template.fullmatch(text)
-        if found is not None and _TEMPLATE_SIGNS.search(found["question"]) is None:
-            system = _DEFAULT_SYSTEM.sub("", found["system"] or "").strip()
-            return "\n\n".join(part for part in (system, found["question"].strip()) if part)
-    raise RowError(
-        f"the question is wrapped in a chat template, got {text[:60]!r}. Give the bare question,"
-        " and earlier turns as messages."
-    )
+    return "\n\n".join(part for part in split_template(text) if part)
 
 
 def first_of(row: Mapping[str, Any], *names: str) -> Any:

@@ -42,7 +42,12 @@ def import_(
         ),
     ],
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A file, or a folder of Parquet files.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A file, a folder of Parquet or Arrow files, or a data set of the hub: ORG/NAME,"
+            " ORG/NAME:FILE.",
+        ),
     ],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="Folder to write records and images/ into.")
@@ -65,11 +70,14 @@ def import_(
 
     from veridical.files import hash_file, write_json_atomically
     from veridical.formats.importing import import_dataset
+    from veridical.formats.sources import table_files
+    from veridical.formats.sources.hub import fetch_dataset, is_hub_id
     from veridical.records.manifests import build_manifest
 
     started = time.monotonic()
+    path = fetch_dataset(source) if is_hub_id(source) else Path(source)
     found = import_dataset(
-        source,
+        path,
         out,
         format_name=format_name,
         facts=facts,
@@ -78,9 +86,10 @@ def import_(
         skip_bad=skip_bad,
         decode=decode,
     )
-    files = [source] if source.is_file() else sorted(source.rglob("*.parquet"))
+    files = [path] if path.is_file() else table_files(path)
     files += [facts] if facts is not None else []
-    notes = {"format": format_name, **found.counts, "bad_rows": found.bad_rows}
+    fetched = {"hub": source} if str(path) != source else {}
+    notes = {"format": format_name, **fetched, **found.counts, "bad_rows": found.bad_rows}
     manifest = build_manifest(
         verb="data import",
         seed=0,

@@ -71,7 +71,7 @@ def _rows(export: Export) -> Iterator[JsonObject]:
             row: JsonObject = {"id": extras.pop("id", conversation.id)}
             if conversation.image is not None:
                 name = named if isinstance(named, str) else None
-                row["image"] = export.copy_image(conversation.image, name)
+                row["image"] = export.copy_image(export.only_image(conversation), name)
             texts = [turn.text for turn in conversation.turns]
             row["conversations"] = written_turns(texts, marker=conversation.image is not None)
             yield row | extras
@@ -93,5 +93,6 @@ FORMAT = Format(
     ids_repeat=True,
     write=write,
     suffix=".json",
+    cannot_hold=("system",),
 )
 """The format."""

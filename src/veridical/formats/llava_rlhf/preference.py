@@ -120,7 +120,7 @@ def _rows(export: Export) -> Iterator[JsonObject]:
                 _known(responses, name, "response") for name in comparison.response_ids
             )
             row = _row(comparison, prompt, shown_first, second)
-            row["image"] = export.copy_image(prompt.image, file_name(prompt))
+            row["image"] = export.copy_image(export.only_image(prompt), file_name(prompt))
             yield row
 
 
@@ -159,6 +159,6 @@ FORMAT = Format(
     ids_repeat=True,
     write=write,
     suffix=".json",
-    cannot_hold=("annotator", "seconds", "sample", "temperature"),
+    cannot_hold=("annotator", "seconds", "sample", "temperature", "system"),
 )
 """The format."""

@@ -97,7 +97,7 @@ def _rows(export: Export) -> Iterator[JsonObject]:
     for prompt in export.each(export.contents.prompts):
         with export.row(prompt.id):
             row = _row(prompt, captions.get(prompt.known_image, ()))
-            row["image"] = export.copy_image(prompt.image, file_name(prompt))
+            row["image"] = export.copy_image(export.only_image(prompt), file_name(prompt))
             yield row
 
 
@@ -148,5 +148,6 @@ FORMAT = Format(
     ids_repeat=True,
     write=write,
     suffix=".json",
+    cannot_hold=("system",),
 )
 """The format."""

@@ -77,7 +77,7 @@ def _write_parquet(path: Path, export: Export) -> None:
 def _with_images(export: Export) -> Iterable[tuple[Correction, bytes]]:
     for correction in export.each(export.contents.corrections):
         with export.row(correction.id):
-            yield correction, export.image_bytes(correction.image)
+            yield correction, export.image_bytes(export.only_image(correction))
 
 
 def _schema() -> Any:

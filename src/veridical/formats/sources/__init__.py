@@ -12,7 +12,15 @@ from veridical.formats.sources.sheets import EXCEL, delimiter_of, sheet_rows
 from veridical.formats.sources.tables import arrow_rows, parquet_rows
 from veridical.formats.sources.tsv import tsv_rows
 
-__all__ = ["Row", "SourceRow", "read_head", "show_row", "table_rows", "tsv_rows"]
+__all__ = [
+    "Row",
+    "SourceRow",
+    "read_head",
+    "show_row",
+    "table_files",
+    "table_rows",
+    "tsv_rows",
+]
 
 _TABLES = {".parquet": parquet_rows, ".arrow": arrow_rows}
 

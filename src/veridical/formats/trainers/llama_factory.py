@@ -11,8 +11,8 @@ from veridical.files import JsonObject, parse_json, read_text, write_json_atomic
 from veridical.formats import chat
 from veridical.formats.export import Export
 from veridical.formats.format import Format
+from veridical.formats.trainers.turns import marked_turns
 
-_MARKER = "<image>"
 _INFO = "dataset_info.json"
 _COLUMNS = {
     "messages": "conversations",
@@ -35,7 +35,7 @@ def write(export: Export) -> None:
         "file_name": export.out.name,
         "ranking": True,
         "formatting": "sharegpt",
-        "columns": _COLUMNS,
+        "columns": _COLUMNS | ({"system": "system"} if _has_system(export) else {}),
     }
     write_json_atomically(info_file, info)
 
@@ -54,21 +54,26 @@ def _known(export: Export) -> JsonObject:
     return found
 
 
+def _has_system(export: Export) -> bool:
+    """Whether the file has a column for system messages: all of its rows have it, or none."""
+    return any(pair.system for pair in export.pairs)
+
+
 def _rows(export: Export) -> Iterator[JsonObject]:
+    system = _has_system(export)
     for pair in export.each(export.pairs):
         with export.row(pair.id):
-            turns = [text for exchange in pair.history for text in exchange] + [pair.question]
-            turns[0] = _MARKER + turns[0]
-            yield {
+            row: JsonObject = {
                 "conversations": [
                     {"from": ("human", "gpt")[number % 2], "value": text}
-                    for number, text in enumerate(turns)
+                    for number, text in enumerate(marked_turns(pair))
                 ],
                 "chosen": {"from": "gpt", "value": pair.chosen},
                 "rejected": {"from": "gpt", "value": pair.rejected},
-                "images": [f"images/{export.copy_image(pair.image)}"],
+                "images": [f"images/{export.copy_image(image)}" for image in pair.images],
                 "id": pair.id,
             }
+            yield row | ({"system": pair.system} if system else {})
 
 
 FORMAT = Format(

@@ -10,8 +10,7 @@ from veridical.files import JsonObject
 from veridical.formats import chat
 from veridical.formats.export import Export
 from veridical.formats.format import Format
-
-_MARKER = "<image>"
+from veridical.formats.trainers.turns import said_of
 
 
 def write(export: Export) -> None:
@@ -22,16 +21,11 @@ def write(export: Export) -> None:
 def _rows(export: Export) -> Iterator[JsonObject]:
     for pair in export.each(export.pairs):
         with export.row(pair.id):
-            turns = [text for exchange in pair.history for text in exchange]
-            turns += [pair.question, pair.chosen]
-            turns[0] = _MARKER + turns[0]
+            said = [*said_of(pair), ("assistant", pair.chosen)]
             yield {
-                "messages": [
-                    {"role": ("user", "assistant")[number % 2], "content": text}
-                    for number, text in enumerate(turns)
-                ],
+                "messages": [{"role": role, "content": text} for role, text in said],
                 "rejected_response": pair.rejected,
-                "images": [f"images/{export.copy_image(pair.image)}"],
+                "images": [f"images/{export.copy_image(image)}" for image in pair.images],
                 "id": pair.id,
             }
 

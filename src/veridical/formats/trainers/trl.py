@@ -13,7 +13,8 @@ from veridical.files import JsonObject, atomic_path
 from veridical.formats import chat
 from veridical.formats.export import Export
 from veridical.formats.format import Format
-from veridical.records import Pair
+from veridical.formats.trainers.turns import said_of
+from veridical.records.texts import IMAGE_MARKER
 
 _ROWS_PER_GROUP = 100
 
@@ -41,26 +42,25 @@ def write(export: Export) -> None:
 def _rows(export: Export) -> Iterator[JsonObject]:
     for pair in export.each(export.pairs):
         with export.row(pair.id):
-            data = export.image_bytes(pair.image)
             yield {
-                "prompt": _prompt(pair),
+                "prompt": [_message(role, text) for role, text in said_of(pair)],
                 "chosen": [_message("assistant", pair.chosen)],
                 "rejected": [_message("assistant", pair.rejected)],
-                "images": [{"bytes": data, "path": Path(pair.image.path).name}],
+                "images": [
+                    {"bytes": export.image_bytes(image), "path": Path(image.path).name}
+                    for image in pair.images
+                ],
             }
 
 
-def _prompt(pair: Pair) -> list[Message]:
-    turns = [text for exchange in pair.history for text in exchange] + [pair.question]
-    messages = [
-        _message(("user", "assistant")[number % 2], text) for number, text in enumerate(turns)
-    ]
-    messages[0]["content"].insert(0, {"type": "image", "text": None})
-    return messages
-
-
 def _message(role: str, text: str) -> Message:
-    return {"role": role, "content": [{"type": "text", "text": text}]}
+    """A message; the part of a picture stands where its marker was."""
+    pieces = text.split(IMAGE_MARKER) if role == "user" else [text]
+    parts: list[JsonObject] = []
+    for number, piece in enumerate(pieces):
+        parts += [{"type": "image", "text": None}] if number else []
+        parts += [{"type": "text", "text": piece}] if piece else []
+    return {"role": role, "content": parts}
 
 
 def _schema() -> Any:
