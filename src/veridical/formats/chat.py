@@ -82,9 +82,9 @@ def _read_prompt(messages: list[Message], row: RowFields, reader: RowReader) -> 
     talk = asked_talk(messages, row)
     reader.check(text_fault(talk.turns[-1], "prompt", response=False))
     prompt = asked_prompt(talk, record_id, reader)
-    told = {name: row[name] for name in ("reference", "task", "image_id") if row.get(name)}
+    known = {name: row[name] for name in ("reference", "task", "image_id") if row.get(name)}
     return Contents(
-        prompts=(Prompt.model_validate(prompt.model_dump() | told),),
+        prompts=(Prompt.model_validate(prompt.model_dump() | known),),
         facts=_facts(row, record_id, prompt.image),
     )
 
