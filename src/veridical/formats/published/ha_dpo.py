@@ -1,9 +1,9 @@
 """HA-DPO (arXiv 2311.16839): descriptions and POPE-like questions about Visual Genome pictures.
 
 `juliozhao/hadpo-data`: `desc_data.json` has `image_id` and lists of `chosen` and `rejected`
-descriptions, of which the original draws one each, under one of four questions; the first of both
-lists is the pair here, the question is drawn by the picture's number, and further ones are listed
-as not kept. `pope_data.json` has `question`, `chosen`, `rejected` and `correct`; where the model's
+descriptions; the original draws one of each, under one of four questions. Here the first of both
+lists is the pair, the picture's number picks the question, and further ones are listed as not
+kept. `pope_data.json` has `question`, `chosen`, `rejected` and `correct`; where the model's
 answer was correct the original learns nothing, and neither is a record made. Pictures lie in
 `VG_100K` and `VG_100K_2` below the folder of images.
 """
