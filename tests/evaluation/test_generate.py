@@ -11,7 +11,7 @@ from veridical.evaluation.generate import GenerateRecipe, generate
 from veridical.files import hash_file
 from veridical.models.generation import generate_responses
 from veridical.models.loading import load_model
-from veridical.models.prompts.template import TemplateRecipe
+from veridical.models.prompts.settings import ProcessorRecipe
 from veridical.records import (
     NO_IMAGE,
     ImageRef,
@@ -237,9 +237,9 @@ def test_earlier_turns_pictures_and_the_system_message_are_read(recipe, prompts)
         }
     )
     talked = write_records(prompts.parent / "talked.jsonl", [asked], kind="Prompt")
-    template = TemplateRecipe(system="Say no.")
+    processor = ProcessorRecipe(system="Say no.")
     greedy = {"num_samples": 1, "temperature": 0.0}
-    made = recipe.model_copy(update={"prompts": talked, "template": template} | greedy)
+    made = recipe.model_copy(update={"prompts": talked, "processor": processor} | greedy)
     (found,) = generate(made).responses
     vlm = load_model(recipe.model, device="cpu")
     pictures = [open_image(ref, root=prompts.parent) for ref in asked.images]
@@ -252,8 +252,8 @@ def test_earlier_turns_pictures_and_the_system_message_are_read(recipe, prompts)
         max_new_tokens=made.max_new_tokens,
     )
     assert found.text == expected.text
-    saved = json.loads((made.out / "manifest.json").read_text())["recipe"]["template"]
-    assert saved == {"system": "Say no.", "options": {}}
+    saved = json.loads((made.out / "manifest.json").read_text())["recipe"]["processor"]
+    assert saved == {"system": "Say no.", "template": {}, "images": {}}
 
 
 def test_the_worlds_model_answers_by_its_name(tmp_path):

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 
-from veridical.models.prompts.template import TemplateRecipe
+from veridical.models.prompts.settings import ProcessorRecipe
 from veridical.records import ImageRef, Prompt
 from veridical.records.images import plain_image
 from veridical.records.texts import IMAGE_MARKER
@@ -12,17 +12,17 @@ from veridical.records.texts import IMAGE_MARKER
 Message = dict[str, object]
 
 
-def chat_messages(prompt: Prompt, template: TemplateRecipe | None = None) -> list[Message]:
+def chat_messages(prompt: Prompt, settings: ProcessorRecipe | None = None) -> list[Message]:
     """Say what a prompt asks; its pictures stand where the records' rule puts them.
 
     Args:
         prompt: The prompt; paths of its images are absolute.
-        template: Its system message is taken where the prompt brings none.
+        settings: Their system message is taken where the prompt brings none.
     """
     pictures = iter([_picture(ref) for ref in prompt.images])
     placed = any(IMAGE_MARKER in text for text in prompt.turns)
     messages: list[Message] = []
-    system = prompt.system or (template.system if template is not None else "")
+    system = prompt.system or (settings.system if settings is not None else "")
     if system:
         messages.append({"role": "system", "content": system})
     for number, text in enumerate(prompt.turns):

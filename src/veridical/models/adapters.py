@@ -18,7 +18,7 @@ from torch import nn
 
 from veridical.errors import ModelError
 from veridical.models.loading import VisionLanguageModel, unwrap
-from veridical.models.prompts.template import read_template
+from veridical.models.prompts.settings import read_settings
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> 
         if f".{name}." in parameter_name:
             parameter.requires_grad_(requires_grad=False)
     wrapped.train(mode=vlm.model.training)
-    return replace(vlm, model=wrapped, template=read_template(str(folder)) or vlm.template)
+    return replace(vlm, model=wrapped, settings=read_settings(str(folder)) or vlm.settings)
 
 
 @contextmanager

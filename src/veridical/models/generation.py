@@ -66,7 +66,7 @@ def generate_responses(
         questions: What is asked.
         images: The image or images of each question; None where it is asked without one.
         histories: The turns before each question.
-        systems: System messages; empty ones take that of the model's template settings.
+        systems: System messages; empty ones take that of the model's settings.
         num_samples: Responses per question.
         temperature: 0 is greedy; then `num_samples` must be 1.
         top_p: Sample from the smallest set of tokens that holds this much probability.

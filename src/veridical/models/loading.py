@@ -23,7 +23,7 @@ from transformers.utils import logging
 from veridical.errors import MissingPackageError, ModelError
 from veridical.models.architectures.table import unsupported_reason
 from veridical.models.processors import Processor, first_line, load_processor
-from veridical.models.prompts.template import TemplateRecipe, pick_template
+from veridical.models.prompts.settings import ProcessorRecipe, apply_image_settings, pick_settings
 from veridical.plugins import resolve_model
 
 Quantization = Literal["none", "4bit"]
@@ -42,8 +42,8 @@ class VisionLanguageModel:
     """Its processor: image processor, fast tokenizer and chat template."""
     name: str
     """Folder or hub id that it was loaded from, followed by the adapter's if it has one."""
-    template: TemplateRecipe = field(default_factory=TemplateRecipe)
-    """What its chat template is given beside the turns."""
+    settings: ProcessorRecipe = field(default_factory=ProcessorRecipe)
+    """What its processor is given beside texts and pictures."""
 
     @property
     def tokenizer(self) -> Any:
@@ -107,7 +107,7 @@ def load_model(
     device: str | torch.device = "auto",
     quantization: Quantization = "none",
     trust_remote_code: bool = False,
-    template: TemplateRecipe | None = None,
+    settings: ProcessorRecipe | None = None,
 ) -> VisionLanguageModel:
     """Load a vision-language model, ready to score (`eval` mode).
 
@@ -122,8 +122,8 @@ def load_model(
         quantization: "4bit" holds the base in NF4 (bitsandbytes, CUDA).
         trust_remote_code: Run code that the model's repository carries. Off unless you have read
             that code.
-        template: System message and options of the chat template; by default those that the model
-            was trained with.
+        settings: System message, options of the chat template, sizes of images; by default those
+            that the model was trained with.
 
     Raises:
         ModelError: It is not a VLM, its architecture is not supported, files or packages are
@@ -162,7 +162,8 @@ def load_model(
     if quantization == "none":
         model.to(target)
     processor = load_processor(name, config, trust_remote_code=trust_remote_code)
-    given = pick_template(template, name, adapter=None if adapter is None else str(adapter))
+    given = pick_settings(settings, name, adapter=None if adapter is None else str(adapter))
+    apply_image_settings(name, processor, given.images)
     if adapter is not None:
         name = f"{name}+{adapter}"
         model = _load_adapter(model, str(adapter), trainable=adapter_trainable)
@@ -180,7 +181,7 @@ def load_without_weights(
     *,
     adapter: str | None = None,
     trust_remote_code: bool = False,
-    template: TemplateRecipe | None = None,
+    settings: ProcessorRecipe | None = None,
 ) -> VisionLanguageModel:
     """Load all of a model but its weights, to ask another engine the same; see `load_model`."""
     name = resolve_model(str(name_or_path))
@@ -191,7 +192,8 @@ def load_without_weights(
     with suppress(OSError):  # where there is none, the config's own end tokens count
         model.generation_config = GenerationConfig.from_pretrained(name)  # type: ignore[no-untyped-call, unused-ignore]
     processor = load_processor(name, config, trust_remote_code=trust_remote_code)
-    given = pick_template(template, name, adapter=adapter)
+    given = pick_settings(settings, name, adapter=adapter)
+    apply_image_settings(name, processor, given.images)
     return VisionLanguageModel(model.eval(), processor, name, given)
 
 

@@ -28,7 +28,7 @@ from veridical.models.architectures.parts import (
     vision_tower,
 )
 from veridical.models.loading import Model, VisionLanguageModel, unwrap
-from veridical.models.prompts.template import save_template
+from veridical.models.prompts.settings import save_settings
 
 
 class LoraRecipe(Recipe):
@@ -101,8 +101,8 @@ def add_lora(
 def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None = None) -> Path:
     """Write an adapter for `PeftModel.from_pretrained` to read.
 
-    The files are adapter_config.json and adapter_model.safetensors, and next to them what the chat
-    template was given (`prompts.template`).
+    The files are adapter_config.json and adapter_model.safetensors, and next to them what the
+    processor was given (`prompts.settings`).
 
     Args:
         vlm: The model that has it.
@@ -126,15 +126,15 @@ def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None 
             file.replace(folder / file.name)
         shutil.rmtree(folder / chosen)
     (folder / "README.md").unlink(missing_ok=True)  # an empty card that names a local path
-    save_template(vlm.template, folder)
+    save_settings(vlm.settings, folder)
     return folder
 
 
 def save_model(vlm: VisionLanguageModel, folder: Path | str) -> None:
-    """Write a whole model with its processor, and what its chat template was given."""
+    """Write a whole model with its processor, and what that was given."""
     vlm.model.save_pretrained(folder)
     vlm.processor.save_pretrained(folder)
-    save_template(vlm.template, Path(folder))
+    save_settings(vlm.settings, Path(folder))
 
 
 def set_trainable_adapters(model: Model, names: Collection[str], *, trainable: bool = True) -> None:

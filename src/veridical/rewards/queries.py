@@ -60,7 +60,7 @@ class RewardQuery(NamedTuple):
     name: str = ""
     """What to call it in errors: the prompt's id."""
     system: str = ""
-    """The system message; empty: that of the model's template settings."""
+    """The system message; empty: that of the model's settings."""
 
     @property
     def images(self) -> tuple[Picture, ...]:

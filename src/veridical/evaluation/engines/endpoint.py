@@ -146,7 +146,7 @@ class EndpointEngine:
     def _request(self, prompt: Prompt, sample: int, decoding: Decoding, seed: int) -> ChatRequest:
         body: dict[str, object] = {
             "model": self.model,
-            "messages": chat_messages(prompt, self.settings.template),
+            "messages": chat_messages(prompt, self.settings.processor),
             "max_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
         }

@@ -97,6 +97,6 @@ class HfEngine:
                 dtype=settings.dtype,
                 device=settings.device,
                 trust_remote_code=settings.trust_remote_code,
-                template=settings.template,
+                settings=settings.processor,
             )
         return self._vlm

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from veridical.config import Recipe
 from veridical.judges.settings import check_address
-from veridical.models.prompts.template import TemplateRecipe
+from veridical.models.prompts.settings import ProcessorRecipe
 
 
 class VllmSection(Recipe):
@@ -61,9 +61,9 @@ class EngineSettings(Recipe):
     """Type of the weights; "auto" is the checkpoint's (float32 on a CPU)."""
     device: str = "auto"
     """Where "hf" computes: "auto", "cpu", "cuda" …"""
-    template: TemplateRecipe | None = None
-    """System message and options of the model's chat template. Left out: those that the model was
-    trained with; others are used, and the difference is said."""
+    processor: ProcessorRecipe | None = None
+    """System message, options of the chat template, sizes of images. Left out: those that the model
+    was trained with; others are used, and the difference is reported."""
     trust_remote_code: bool = False
     """Run code that the model's repository carries. Only after reading it."""
 

@@ -111,7 +111,7 @@ class VllmEngine:
                 self._path,
                 adapter=self._settings.adapter or None,
                 trust_remote_code=self._settings.trust_remote_code,
-                template=self._settings.template,
+                settings=self._settings.processor,
             )
             model = VllmModel(self._settings, path=self._path, vlm=vlm, max_rank=self._rank)
             self._loaded = model, vlm

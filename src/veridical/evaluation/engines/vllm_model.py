@@ -98,6 +98,8 @@ class VllmModel:
             "logprobs_mode": "processed_logprobs",
             "seed": 0,
         }
+        if vlm.settings.images:  # what vLLM then reads is compared with what transformers reads
+            options["mm_processor_kwargs"] = vlm.settings.images
         if section.max_model_len:
             options["max_model_len"] = section.max_model_len
         if max_rank:

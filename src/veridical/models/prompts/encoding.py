@@ -71,7 +71,7 @@ def encode_prompts(
         images: The image or images of each question; None where it is asked without one. They stand
             before the first turn, or at the markers of user turns (see `records.prompts`).
         histories: The turns before each question.
-        systems: System messages; empty ones take that of the model's template settings.
+        systems: System messages; empty ones take that of the model's settings.
 
     Returns:
         Every tensor that the processor gives, on the CPU.

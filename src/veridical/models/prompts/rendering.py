@@ -53,7 +53,7 @@ def render_turns(
             markers, see `records.prompts`.
         generate: End with what precedes the assistant's next turn.
         num_images: How many images it is about.
-        system: The system message; empty: that of the model's template settings.
+        system: The system message; empty: that of the model's settings.
 
     Raises:
         ModelError: A text holds a placeholder, markers are not as many as images, or the template
@@ -68,7 +68,7 @@ def render_turns(
     if not placed:
         pieces[0] = [*("" for _ in range(num_images)), texts[0]]
     messages = [_message(("user", "assistant")[n % 2], *turn) for n, turn in enumerate(pieces)]
-    said = system or vlm.template.system
+    said = system or vlm.settings.system
     if said:
         messages.insert(0, _message("system", said))
     rendered = _render(vlm, messages, generate=generate)
@@ -135,7 +135,7 @@ def _message(role: str, *pieces: str) -> dict[str, Any]:
 
 def _render(vlm: VisionLanguageModel, conversation: list[dict[str, Any]], *, generate: bool) -> str:
     owner = vlm.processor if getattr(vlm.processor, "chat_template", None) else vlm.tokenizer
-    options = {**vlm.template.options, "add_generation_prompt": generate, "tokenize": False}
+    options = {**vlm.settings.template, "add_generation_prompt": generate, "tokenize": False}
     try:
         return str(owner.apply_chat_template(conversation, **options))
     except (TemplateError, TypeError, ValueError, AttributeError) as error:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from veridical.config import Recipe
 from veridical.models.lora import LoraRecipe
-from veridical.models.prompts.template import TemplateRecipe
+from veridical.models.prompts.settings import ProcessorRecipe
 from veridical.training.run.paths import AdapterPath, ModelPath, WorkPath
 
 Part = Literal["language_model", "projector", "vision"]
@@ -41,9 +41,9 @@ class ModelSection(Recipe):
     bitsandbytes."""
     device: str = "auto"
     """Where to train: "auto", "cpu", "cuda" …"""
-    template: TemplateRecipe | None = None
-    """What the chat template is given beside the turns, saved with the weights. Left out: what the
-    base or its adapter was trained with."""
+    processor: ProcessorRecipe | None = None
+    """System message, options of the chat template, sizes of images; saved with the weights. Left
+    out: those that the base or its adapter was trained with."""
     trust_remote_code: bool = False
     """Run code that the model's repository carries. Only after reading it."""
 

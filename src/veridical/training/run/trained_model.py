@@ -25,7 +25,7 @@ def load_for_training(settings: ModelSection) -> VisionLanguageModel:
         device=settings.device,
         quantization=settings.quantization,
         trust_remote_code=settings.trust_remote_code,
-        template=settings.template,
+        settings=settings.processor,
     )
     # Frozen at once: only the features of a frozen tower and projector can be kept.
     learnt = () if settings.tuning == "lora" else settings.trainable
