@@ -3,8 +3,8 @@
 python benchmarks/studio/loop.py OUT [--items 60]
 
 Scenes of the embedded world → `generate` → studio → a robot at the keyboard of a real Chromium →
-export → `train dpo` → measured again on unseen scenes, in pairs. The robot's judgements are marked
-simulated. Prints JSON; OUT keeps every stage.
+export → `train dpo` → measured again on unseen scenes, in pairs → OUT/report.html. The robot's
+judgements are marked simulated, and the report says so. Prints JSON; OUT keeps every stage.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import json
 import sys
 import threading
 import time
+from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +24,8 @@ from veridical.evaluation.generate import GenerateRecipe, generate
 from veridical.evaluation.world import evaluate_world
 from veridical.models.loading import load_model
 from veridical.records import KINDS, Correction, Prompt, read_records
+from veridical.records.results import Results, write_results
+from veridical.report.runs import write_report
 from veridical.studio.export.folder import export_studio
 from veridical.studio.serving import Address, login_link
 from veridical.studio.settings import StudioSettings
@@ -35,6 +39,7 @@ from veridical.world.people.correcting import correct
 from veridical.world.people.person import EXACT
 
 ROBOT = "robot"
+READY = '#work:not([hidden], [aria-busy="true"]), #nothing:not([hidden])'
 
 
 def main() -> None:
@@ -68,6 +73,7 @@ def main() -> None:
         settings=StudioSettings(overlap_share=0.0, gold_share=0.0, repeat_share=0.0),
     )
     seconds = work(studio, truth)
+    clock = {"correcting": sum(seconds)}
     exported = export_studio(studio, out / "mine")
     rows = read_records(out / "mine" / "corrections.jsonl", Correction)
     known = {row.rejected: row for row in truth.values() if row is not None}
@@ -75,6 +81,7 @@ def main() -> None:
     exact = sum(
         row.chosen == known[row.rejected].chosen for row in changed if row.rejected in known
     )
+    training = time.perf_counter()
     run = train_dpo(
         load_recipe(
             "dpo-world",
@@ -86,9 +93,25 @@ def main() -> None:
     items = build_world_benchmark(
         0, "test", n_scenes=options.test_scenes, n_probe_scenes=20, n_per_type=5
     )
+    clock["training"] = time.perf_counter() - training
+    measuring = time.perf_counter()
     before = evaluate_world(load_model(str(base_model_path())), items, out=out / "1-base")
     after = evaluate_world(load_model(str(run.weights)), items, out=out / "2-aligned")
-    change = compare_world(before, after)["hallucination_rate"]
+    compared = compare_world(before, after)
+    change = compared["hallucination_rate"]
+    write_results(
+        out / "results.json",
+        Results(
+            base=before.metrics,
+            aligned=after.metrics,
+            comparison=compared,
+            judgements=dict(Counter(row.source for row in rows)),
+            seconds=clock | {"measuring": time.perf_counter() - measuring},
+            seed=0,
+            versions={"veridical": version("veridical"), "torch": version("torch")},
+        ),
+    )
+    report = write_report([out], out / "report.html")
     print(
         json.dumps(
             {
@@ -103,6 +126,7 @@ def main() -> None:
                     after.metrics["hallucination_rate"].value,
                 ],
                 "change": change.model_dump(),
+                "report": str(report),
             },
             indent=2,
         )
@@ -139,7 +163,7 @@ def work(studio, truth):
         page.wait_for_url("**/work")
         done = 0
         while True:
-            page.wait_for_selector("#work:not([hidden]), #nothing:not([hidden])")
+            page.wait_for_selector(READY)
             if page.is_visible("#nothing"):
                 break
             started = time.perf_counter()

@@ -121,8 +121,10 @@ def find_run_prompts(folder: Path | str, prompts: Path | None = None) -> RunProm
     manifest = folder / "manifest.json"
     said = json.loads(read_bytes(manifest)) if manifest.is_file() else {}
     recipe = said.get("recipe", {}) if isinstance(said, dict) else {}
-    named = Path(str(recipe.get("prompts") or PROMPTS_FILE))
-    places = [folder / PROMPTS_FILE, named, folder / named, folder.parent / named]
+    own = folder / PROMPTS_FILE
+    named = Path(str(recipe.get("prompts") or own))
+    # What the run keeps itself names pictures by absolute paths: the file it read is better.
+    places = [folder / named, folder.parent / named, named, own]
     found = prompts or next((place for place in places if place.is_file()), None)
     if found is None:
         raise ConfigError(

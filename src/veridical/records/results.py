@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from veridical.errors import DataError, Fault
 from veridical.files import JsonObject, write_json_atomically
-from veridical.records import Difference, Metric, Record
+from veridical.records import Difference, Metric, Record, Source
 from veridical.records.storage import describe_validation
 
 REQUIRED_METRICS = (
@@ -60,6 +60,8 @@ class Results(Record):
     """Aligned minus base, paired, for each metric."""
     image_free: tuple[ImageFreeRow, ...] = ()
     """Baselines that never look at the picture."""
+    judgements: dict[Source, int] = Field(default_factory=dict)
+    """How many judgements the aligned model learned from, by who made them; empty: not noted."""
     seconds: dict[str, float]
     """Wall-clock seconds by stage, in order."""
     seed: int
@@ -104,6 +106,7 @@ def write_results(path: Path | str, results: Results) -> Path:
             for name, row in results.comparison.items()
         },
         "image_free": [row.model_dump() for row in results.image_free],
+        **({"judgements": results.judgements} if results.judgements else {}),
         "seconds": results.seconds,
         "seed": results.seed,
         "versions": results.versions,

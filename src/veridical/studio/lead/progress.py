@@ -53,6 +53,8 @@ class Progress(NamedTuple):
 class PersonProgress(NamedTuple):
     """One person."""
 
+    id: int
+    """Number in the database."""
     name: str
     """Who."""
     role: str
@@ -156,6 +158,7 @@ def _person(who: Row[Any], mine: list[Counted]) -> PersonProgress:
     if len(judged) >= 40 and median(judged[:20]) > 0:
         drift = median(judged[-20:]) / median(judged[:20])
     return PersonProgress(
+        id=int(who.id),
         name=str(who.name),
         role=str(who.role),
         active=bool(who.active),

@@ -4,8 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from veridical.errors import DataError, Fault
 from veridical.records import ImageRef, Prompt, Response
+from veridical.records.prompts import NO_IMAGE
+from veridical.records.storage import describe_validation
 from veridical.studio.store.items import NewImage, NewItem
 from veridical.studio.store.pictures import RowError, find_picture
 
@@ -60,8 +64,13 @@ def make_item(
             faults.append(str(fault))
     if faults:
         raise DataError([where._replace(message=message) for message in faults])
-    ref = ImageRef(path=images[0] if images else "")
-    prompt = Prompt(id=key, image=ref, question=question, reference=reference)
+    first, *more = [ImageRef(path=path) for path in images] or [NO_IMAGE]
+    try:
+        prompt = Prompt(
+            id=key, image=first, more_images=tuple(more), question=question, reference=reference
+        )
+    except ValidationError as error:
+        raise DataError([where._replace(message=describe_validation(error))]) from error
     responses = [
         Response(id=key if len(texts) == 1 else f"{key}-{n}", prompt_id=key, text=text, model=model)
         for n, (text, model) in enumerate(zip(texts, models, strict=True), start=1)

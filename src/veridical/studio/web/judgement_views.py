@@ -106,7 +106,7 @@ def columns(title: str, values: Sequence[tuple[str, float]]) -> Chart:
     """Lay out the last sixty values."""
     values = values[-60:]
     top = max((value for _, value in values), default=0) or 1
-    step = min(WIDTH / max(len(values), 1), 48)
+    step = min(WIDTH / max(len(values), 1), 56)
     made = [
         Column(
             round(number * step, 1),

@@ -18,6 +18,7 @@ from veridical.studio.store.projects import Project, current_guidelines, load_pr
 from veridical.studio.store.schema import token
 from veridical.studio.web.errors import Problem
 from veridical.studio.web.judgement_views import columns, parts_of
+from veridical.studio.web.pages import judged_rows
 from veridical.studio.web.rendering import render
 from veridical.studio.web.signing import ReportsOf, StudioOf, Visitor
 
@@ -25,6 +26,15 @@ router = APIRouter()
 Page = HTMLResponse | RedirectResponse
 Values = dict[str, Any]
 """What a template is filled with."""
+
+_GROUPS = (
+    ("Who judges what", ("overlap", "overlap_share", "queue", "seed")),
+    ("Training", ("training_items", "training_pass")),
+    ("Checks", ("gold_share", "repeat_share", "repeat_after", "premarked_share")),
+    ("Time and cost", ("lease_minutes", "idle_seconds", "wage", "currency")),
+    ("Pictures", ("as_model_sees_it",)),
+)
+"""Settings as they stand on their page."""
 
 
 def _page(
@@ -83,13 +93,30 @@ def people_page(visitor: Visitor, studio: StudioOf) -> Page:
 
 
 def _people(connection: Connection, project: Project) -> Values:
-    del project
     invitations = connection.execute(
         select(token)
         .where(token.c.kind == "invitation", token.c.uses_left > 0, token.c.expires > now_ms())
         .order_by(token.c.id.desc())
     ).all()
-    return {"people": list_people(connection), "invitations": invitations}
+    return {
+        "people": list_people(connection),
+        "invitations": invitations,
+        "training": project.settings.training_items > 0,
+    }
+
+
+@router.get("/lead/people/{person_id}", response_model=None)
+def person_page(person_id: int, visitor: Visitor, studio: StudioOf) -> Page:
+    """What one person judged, newest first."""
+
+    def values(connection: Connection, project: Project) -> Values:
+        del project
+        somebody = next((one for one in list_people(connection) if one.id == person_id), None)
+        if somebody is None:
+            raise Problem(404, "There is nobody of that number.")
+        return {"somebody": somebody, "rows": judged_rows(connection, person_id)}
+
+    return _page("person", visitor, studio, values, here="people")
 
 
 @router.get("/lead/agreement", response_model=None)
@@ -154,6 +181,7 @@ def _settings(connection: Connection, project: Project) -> Values:
     fields = type(project.settings).model_fields
     return {
         "values": project.settings.model_dump(mode="json"),
+        "groups": _GROUPS,
         "explained": {name: field.description for name, field in fields.items()},
         "guidelines": text,
         "version": version,

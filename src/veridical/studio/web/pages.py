@@ -81,7 +81,7 @@ def history_page(visitor: Visitor, studio: StudioOf) -> HTMLResponse | RedirectR
         return RedirectResponse("/login", 303)
     with studio.database.reading() as connection:
         project = load_project(connection)
-        rows = _history(connection, visitor.id)
+        rows = judged_rows(connection, visitor.id)
     return render("history.html.j2", project, visitor, rows=rows)
 
 
@@ -96,11 +96,14 @@ def _judged(connection: Connection, person_id: int) -> int:
     )
 
 
-def _history(connection: Connection, person_id: int) -> list[dict[str, Any]]:
+def judged_rows(connection: Connection, person_id: int) -> list[dict[str, Any]]:
+    """The last hundred judgements of somebody, newest first, each in a few words."""
     rows = connection.execute(
         select(
             slot.c.id,
             slot.c.state,
+            slot.c.purpose,
+            slot.c.item_id,
             judgement.c.outcome,
             judgement.c.payload,
             judgement.c.submitted,

@@ -18,10 +18,10 @@ def upgrade() -> None:
     op.create_table(
         "returned",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
-        sa.Column("slot_id", sa.BigInteger(), nullable=False),
+        sa.Column("slot_id", _ID, nullable=False),
         sa.Column("judgement_id", sa.String(length=36), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("person_id", sa.BigInteger(), nullable=False),
+        sa.Column("person_id", _ID, nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["slot_id"], ["slot.id"]),

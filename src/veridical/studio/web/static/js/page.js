@@ -155,9 +155,14 @@ function keepDraft() {
 
 // ---- judging
 
+function busy(now) {
+  leaving = now;
+  byId("work").ariaBusy = String(now);
+}
+
 async function finish(outcome, reason = "") {
   if (!item || leaving) return;
-  leaving = true;
+  busy(true);
   try {
     const judged = outcome === "judged";
     const problem = judged ? await task.problem() : null;
@@ -178,7 +183,7 @@ async function finish(outcome, reason = "") {
     if (outcome !== "skipped") count(1);
     await next();
   } finally {
-    leaving = false;
+    busy(false);
   }
 }
 
@@ -189,7 +194,7 @@ function count(by) {
 
 async function undo() {
   if (leaving) return;
-  leaving = true;
+  busy(true);
   try {
     if (!(await outbox.drain())) throw new Error("No connection: taking back waits until it returns.");
     const answer = await post("/api/undo", { key: newKey() });
@@ -201,7 +206,7 @@ async function undo() {
   } catch (error) {
     say(error.message);
   } finally {
-    leaving = false;
+    busy(false);
   }
 }
 
