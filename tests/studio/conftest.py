@@ -117,8 +117,8 @@ class Desk:
             with self.served.studio.database.reading() as connection:
                 found = connection.execute(select(judgement).order_by(judgement.c.submitted)).all()
             if len(found) >= count:
-                idle = "document.getElementById('work')?.ariaBusy !== 'true'"
-                self.page.wait_for_function(idle)  # the page shows the next item
+                ready = '#work:not([aria-busy="true"])'  # it shows the next item
+                self.page.wait_for_selector(ready, state="attached")
                 return found
             self.page.wait_for_timeout(50)
         raise AssertionError(
