@@ -330,3 +330,15 @@ def test_fishers_p_is_that_of_scipy():
     assert s.fisher((3, 40), (11, 38)).p == pytest.approx(
         stats.fisher_exact([[3, 37], [11, 27]]).pvalue
     )
+
+
+def test_runs_are_compared_by_students_t_and_equal_differences_by_their_signs():
+    """Differences 1, 2, 3: mean 2, t = 2√3, two degrees of freedom."""
+    found = s.paired_t([0.0, 0.0, 0.0], [1.0, 2.0, 3.0])
+    assert found.difference == 2
+    assert found.p == pytest.approx(2 * stats.t.sf(2 * 3**0.5, 2))
+    assert found.low == pytest.approx(2 - stats.t.ppf(0.975, 2) / 3**0.5)
+    assert s.paired_t([0.0] * 5, [0.1] * 5).p == pytest.approx(2 / 32)
+    assert s.paired_t([0.0] * 2, [0.1] * 2).p == pytest.approx(1 / 2)
+    assert s.paired_t([0.3] * 4, [0.3] * 4).p == 1
+    assert s.paired_t([0.0], [1.0]).p == 1

@@ -30,8 +30,10 @@ class ClaimVerdict(Record):
     """The arm that it is compared with, over seeds."""
     second: Metric
     """The arm that is claimed to be better, over seeds."""
+    scale: Literal["difference", "relative"]
+    """Whether `by_seed` and `seeds` are second − first, or that divided by first."""
     by_seed: tuple[float, ...]
-    """The difference of each seed, on the scale of the hypothesis."""
+    """The difference of each seed."""
     seeds: Difference
     """Their mean with Student's interval: the test of the method."""
     scenes: Difference

@@ -13,6 +13,7 @@ from veridical.report.wording import (
     interval_text,
     metric_info,
     p_text,
+    signed,
     value_text,
 )
 
@@ -27,8 +28,9 @@ def render_claims(report: ClaimsReport, out: Path | str) -> Path:
         "claims.html.j2",
         report=report,
         sentence=_sentence(report),
+        change=_change_over_seeds,
         forest_figure=forest(
-            [(claim.claim, claim.seeds) for claim in report.claims],
+            [(claim.hypothesis, claim.seeds) for claim in report.claims],
             unit="%",
             title="Difference of each claim over seeds, with 95 % intervals, in points",
         ),
@@ -61,12 +63,22 @@ def _row(claim: ClaimVerdict) -> str:
         f"{claim.claim} ({claim.source})",
         value_text(claim.first, unit),
         value_text(claim.second, unit),
-        f"{_change(claim.seeds, unit)}{_kept(claim)}",
+        f"{_change_over_seeds(claim)}{_kept(claim)}",
         p_text(claim.p if claim.verdict != "reversed" else claim.p_reversed),
         f"{_change(claim.scenes, unit)}, p {p_text(claim.scenes.p)}",
         f"**{claim.verdict}**",
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def _change_over_seeds(claim: ClaimVerdict) -> str:
+    if claim.scale == "difference":
+        return _change(claim.seeds, metric_info(claim.metric).unit)
+    change, low, high = (
+        f"{signed(100 * value)} %"
+        for value in (claim.seeds.difference, claim.seeds.low, claim.seeds.high)
+    )
+    return f"{change} of it [{low} to {high}]"
 
 
 def _change(found: Difference, unit: str) -> str:
@@ -88,7 +100,17 @@ def _sentence(report: ClaimsReport) -> str:
 
 
 def _point(one: ArmSummary) -> TradeOff:
-    return TradeOff(one.arm, "mean over seeds", one.metrics[_COVERAGE], one.metrics[_RATE])
+    return TradeOff(_group(one.arm), one.arm, one.metrics[_COVERAGE], one.metrics[_RATE])
+
+
+def _group(arm: str) -> str:
+    """Arms that share a mark: what they learn from, and how."""
+    if arm == "base" or arm.endswith("by-rule"):
+        return arm if arm == "base" else "people err by rule"
+    kind = arm.rpartition("-")[0]
+    return {"dense": "dense DPO, more and more corrections", "compared": "comparisons"}.get(
+        kind, "never looks (habits)" if arm.startswith("habit-") else "other objectives"
+    )
 
 
 def _series(report: ClaimsReport, arms: dict[str, ArmSummary], name: str) -> Series:

@@ -15,6 +15,8 @@ from veridical.records import Difference, Metric
 
 _Floats = NDArray[np.float64]
 _Z = float(stats.norm.ppf(0.975))
+_EQUAL = 1e-12
+"""Differences that rounding alone makes."""
 
 
 def wilson(successes: int, n: int) -> Metric:
@@ -67,13 +69,16 @@ def paired_t(first: ArrayLike, second: ArrayLike) -> Difference:
         second: The other number of the same runs.
 
     Returns:
-        Second minus first. Fewer than two pairs show nothing: p = 1.
+        Second minus first. Where all pairs differ by the same, Student's t would be certain however
+        few they are: p is then that of the sign test.
     """
     x = vector(second, "second") - vector(first, "first")
     metric = mean_metric(x)
-    p = 1.0
-    if len(x) > 1:
-        p = float(stats.ttest_1samp(x, 0.0).pvalue) if np.ptp(x) else float(x[0] == 0)
+    spread = len(x) > 1 and not np.allclose(x, x[0], rtol=0, atol=_EQUAL)
+    if spread:
+        p = float(stats.ttest_1samp(x, 0.0).pvalue)
+    else:
+        p = min(1.0, 2 * 0.5 ** len(x)) if metric.value else 1.0
     return Difference(
         difference=metric.value, low=metric.low, high=metric.high, p=p, test="paired t", n=len(x)
     )

@@ -84,6 +84,7 @@ def _test(
         first=mean_metric(before),
         second=mean_metric(after),
         by_seed=tuple(float(gain) for gain in gains),
+        scale=one.scale,
         seeds=paired_t(np.zeros_like(gains), gains),
         scenes=compare_world(*pooled, seed=seed, metrics=[one.metric])[one.metric],
         kept=kept,
