@@ -116,6 +116,13 @@ def test_the_memory_is_reckoned_from_the_models_own_shape(card):
     assert said("In all about # GB") < card
 
 
+def test_a_recipe_is_called_ppo_only_where_there_is_something_to_clip():
+    world = load_recipe("ppo-world", PpoRecipe)
+    assert world.describe().startswith("RLOO, one step per rollout")
+    original = load_recipe("ppo-llava-rlhf", PpoRecipe)
+    assert original.describe() == "PPO, 4 steps per rollout"
+
+
 def test_llava_rlhf_says_what_the_original_says():
     recipe = load_recipe(next(path for path in RECIPES if path.stem == "ppo-llava-rlhf"), PpoRecipe)
     rollout, objective, train, kl, value = (

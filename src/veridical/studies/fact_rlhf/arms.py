@@ -17,6 +17,9 @@ from veridical.training.preference.train import train_dpo
 from veridical.training.run.choice import latest
 from veridical.training.run.frame import RunResult
 
+POLICY_RECIPE = "ppo-world"
+"""The shipped recipe that the policies are trained by."""
+
 COMPARED_METRICS = (
     "hallucination_rate",
     "object_coverage",
@@ -39,7 +42,7 @@ def train_policy(
     reward_model: Path,
     reads_facts: bool,
 ) -> RunResult:
-    """Train a policy by PPO against a reward model, its last checkpoint kept.
+    """Train a policy against a reward model (`veridical train ppo`), its last checkpoint kept.
 
     Args:
         changes: Settings that override the recipe `ppo-world`.
@@ -62,7 +65,9 @@ def train_policy(
         "train": {"seed": seed},
     }
     facts = {"data": {"facts": str(_join_facts(prompts, run_dir))}} if reads_facts else {}
-    recipe = load_recipe("ppo-world", PpoRecipe, settings=merge_settings(settings, facts, changes))
+    recipe = load_recipe(
+        POLICY_RECIPE, PpoRecipe, settings=merge_settings(settings, facts, changes)
+    )
     return train_ppo(recipe, run_dir, judge=judge, choose=latest())
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from veridical.benchmarks.world.evaluation import WorldEvaluation
+from veridical.config import load_recipe
 from veridical.objectives.best_of_n import kl_bound
 from veridical.records import Manifest, Metric
 from veridical.records.fact_rlhf import FactRlhfResults
@@ -15,11 +16,13 @@ from veridical.report.fact_rlhf_inputs import (
     TrainingMeasure,
 )
 from veridical.report.inputs import Rerun, Stage
+from veridical.studies.fact_rlhf.arms import POLICY_RECIPE
 from veridical.studies.fact_rlhf.curves import RunCurve
 from veridical.studies.fact_rlhf.gallery import LABELS, describe_gallery
 from veridical.studies.fact_rlhf.recipe import FactRlhfRecipe
 from veridical.studies.fact_rlhf.reward_models import TrainedRewardModels
 from veridical.studies.fact_rlhf.reward_report import describe_reward_models
+from veridical.training.ppo.config import PpoRecipe
 
 _MEASURES = {
     "reward": ("Reward of the rollouts", ""),
@@ -40,6 +43,16 @@ _CAVEATS = (
     (
         "How long a comparison and a correction take is assumed, since neither paper reports it;"
         " the number of corrections that dense DPO learns from follows from it."
+    ),
+    (
+        "Held-out comparisons keep only pairs that differ in what is wrong with them, so that an"
+        " accuracy is about hallucination alone; pairs that differ only in what they leave out are"
+        " not in it."
+    ),
+    (
+        "Intervals and tests here cover the choice of scenes, for these trained policies. How much"
+        " another training seed changes, the differences by seed show; with few seeds they can show"
+        " little."
     ),
     (
         "Best-of-n answers n times as often as the other arms, and picks by the reward model"
@@ -94,7 +107,7 @@ def describe_fact_rlhf(run: FactRlhfRun) -> FactRlhfReport:
         gallery=gallery,
         gallery_note=(
             f"The first {len(gallery)} held-out descriptions, as they came: none was picked."
-            " Responses are samples, as PPO sees them."
+            " Responses are samples, as training sees them."
         ),
         training=tuple(
             TrainingMeasure(
@@ -142,7 +155,7 @@ def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
         f"{run.recipe.comparisons:,} comparisons",
         f"{run.recipe.corrections:,} corrections",
     )
-    seeds = run.recipe.training_seeds
+    method, seeds = _method(run), run.recipe.training_seeds
     kept = "the last checkpoint" + ("" if seeds == 1 else f" of each of {seeds} seeds")
 
     def moved(arm: str) -> Metric | None:
@@ -155,7 +168,7 @@ def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
         Arm(
             key="rlhf",
             label="RLHF",
-            does="PPO against a reward model that sees picture and response.",
+            does=f"{method} against a reward model that sees picture and response.",
             learnt_from=comparisons,
             kl=moved("rlhf"),
             chosen=kept,
@@ -163,7 +176,7 @@ def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
         Arm(
             key="fact_rlhf",
             label="Fact-RLHF",
-            does="PPO against a reward model that also reads facts of the picture.",
+            does=f"{method} against a reward model that also reads facts of the picture.",
             learnt_from=comparisons,
             kl=moved("fact_rlhf"),
             chosen=kept,
@@ -188,6 +201,12 @@ def _arms(run: FactRlhfRun) -> tuple[Arm, ...]:
     )
 
 
+def _method(run: FactRlhfRun) -> str:
+    """What the policies were trained by: the shipped recipe with the run's changes."""
+    recipe = load_recipe(POLICY_RECIPE, PpoRecipe, settings=run.recipe.ppo)
+    return recipe.describe()
+
+
 def _exactly(value: float) -> Metric:
     return Metric(value=value, n=1, low=value, high=value)
 
@@ -202,7 +221,7 @@ def _stages(run: FactRlhfRun) -> tuple[Stage, ...]:
         "reward": (
             "Two reward models learn from the same comparisons; one of them also reads facts."
         ),
-        "ppo": "PPO against each of them, from the same base, with the same settings.",
+        "ppo": f"{_method(run)} against each of them, from the same base, with the same settings.",
         "baselines": f"Dense DPO on {run.recipe.corrections:,} corrections.",
         "measure again": "Every arm on the same scenes, best-of-n among them, with paired tests.",
     }

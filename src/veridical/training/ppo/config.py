@@ -164,6 +164,14 @@ class PpoRecipe(TrainingRecipe):
         """Whether a value is learnt."""
         return self.objective.advantage == "gae"
 
+    def describe(self) -> str:
+        """What the method is called: PPO only where there is something to clip."""
+        names = {"gae": "PPO", "rloo": "RLOO", "grpo": "GRPO", "dr_grpo": "Dr. GRPO"}
+        name, steps = names[self.objective.advantage], self.steps_per_iteration
+        if steps == 1:
+            return f"{name}, one step per rollout (the ratio is 1, nothing is clipped)"
+        return f"{name}, {steps} steps per rollout"
+
     @property
     def steps_per_iteration(self) -> int:
         """Optimiser steps per rollout."""
