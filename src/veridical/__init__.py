@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from veridical.benchmarks.world.files import write_world_benchmarks as write_world_benchmarks
-    from veridical.config import load_recipe as load_recipe
     from veridical.errors import ConfigError as ConfigError
     from veridical.errors import DataError as DataError
     from veridical.errors import MissingPackageError as MissingPackageError
@@ -79,6 +78,7 @@ if TYPE_CHECKING:
     from veridical.studio.settings import StudioSettings as StudioSettings
     from veridical.studio.start import import_into_studio as import_into_studio
     from veridical.studio.start import init_studio as init_studio
+    from veridical.training.opening import load_recipe as load_recipe
     from veridical.training.ppo.config import PpoRecipe as PpoRecipe
     from veridical.training.ppo.train import train_ppo as train_ppo
     from veridical.training.preference.config import PreferenceRecipe as PreferenceRecipe
@@ -97,7 +97,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "veridical.benchmarks.world.files": ("write_world_benchmarks",),
-    "veridical.config": ("load_recipe",),
     "veridical.errors": (
         "ConfigError",
         "DataError",
@@ -186,6 +185,7 @@ _HOMES = {
         "import_into_studio",
         "init_studio",
     ),
+    "veridical.training.opening": ("load_recipe",),
     "veridical.training.ppo.config": ("PpoRecipe",),
     "veridical.training.ppo.train": ("train_ppo",),
     "veridical.training.preference.config": ("PreferenceRecipe",),

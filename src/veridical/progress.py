@@ -101,3 +101,12 @@ def track(items: Iterable[T], *, label: str, total: int | None = None) -> Iterat
     elapsed = time.monotonic() - started
     if elapsed >= _SECONDS_BETWEEN_LINES:
         log(f"{label}: done, {done} in {elapsed:.0f} s")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the singular where there is one.
+
+    >>> counted(1, "correction"), counted(1200, "image")
+    ('1 correction', '1,200 images')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

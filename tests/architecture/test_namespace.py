@@ -74,11 +74,28 @@ def test_each_verb_of_the_command_line_is_a_public_function():
             assert re.search(rf"import (?:\w+, )*{name}\b", source), (verb, name)
 
 
+def test_a_recipe_is_opened_by_its_name_or_path_alone(tmp_path):
+    for name, kind in {
+        "dpo-world": veridical.PreferenceRecipe,
+        "ppo-llava-rlhf": veridical.PpoRecipe,
+        "reward-world": veridical.RewardRecipe,
+        "sft-world": veridical.SftRecipe,
+    }.items():
+        assert type(veridical.load_recipe(name)) is kind
+    (tmp_path / "e.toml").write_text(
+        'out = "o"\n[[models]]\nmodel = "world"\n[[benchmarks]]\nbenchmark = "pope"\n'
+    )
+    assert type(veridical.load_recipe(tmp_path / "e.toml")) is veridical.EvaluateRecipe
+    (tmp_path / "x.toml").write_text("seed = 1\n")
+    with pytest.raises(veridical.ConfigError, match="does not say which verb it is for"):
+        veridical.load_recipe(tmp_path / "x.toml")
+
+
 def test_a_shipped_recipe_is_loaded_by_its_name():
     recipe = veridical.load_recipe("dpo-world", veridical.PreferenceRecipe)
     assert recipe.model
     with pytest.raises(veridical.ConfigError, match=r"There is no recipe `dpo-wrld`.*dpo-world"):
-        veridical.load_recipe("dpo-wrld", veridical.PreferenceRecipe)
+        veridical.load_recipe("dpo-wrld")
 
 
 @pytest.mark.parametrize("name", ["train_dpo", "load_model", "RewardModel", "rejection_sample"])

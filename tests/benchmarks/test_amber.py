@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from veridical.benchmarks.amber.nltk_data import nltk_is_there
 from veridical.benchmarks.amber.totals import question_metrics
 from veridical.benchmarks.amber.words import Lexicon, exact, judge_nouns, lexicon_nouns
 from veridical.errors import ConfigError, DataError
@@ -323,7 +324,7 @@ def test_one_half_alone_leaves_the_other_unmeasured(folder):
 def test_answers_of_the_other_task_are_said_to_be_unused(folder):
     rows = [*answers(["Yes"]), {"id": 1, "response": "A dog."}]
     total = scored(folder, rows, task="generative").total
-    assert any("1 responses belong to the other task" in note for note in total.warnings)
+    assert any("Not used: 1 response of the other task" in note for note in total.warnings)
     assert set(total.metrics) == {"chair", "cover", "hal", "cog"}
 
 
@@ -371,9 +372,8 @@ def test_a_folder_without_annotations_is_reported(folder):
 
 
 def test_nltk_is_asked_for_only_where_it_is(folder):
-    from veridical.benchmarks.amber import words as amber_words
 
-    if amber_words.nltk_is_there():
+    if nltk_is_there():
         pytest.skip("nltk is here")
     with pytest.raises(ConfigError, match="--nouns lexicon"):
         scored(folder, [{"id": 1, "response": "A dog."}], nouns="nltk")

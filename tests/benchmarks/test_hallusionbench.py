@@ -239,7 +239,7 @@ def test_two_runs_are_compared_answer_question_and_figure(tmp_path):
 
 def test_a_part_of_the_benchmark_says_that_it_is_one(tmp_path):
     assert (
-        "1 questions of 1,129: not the whole benchmark."
+        "1 question of 1,129: not the whole benchmark."
         in hallusion(tmp_path, [row()]).total.warnings
     )
 

@@ -235,7 +235,7 @@ def test_llavas_one_file_is_scored_split_by_split(tmp_path):
         assert total.metrics[f"accuracy/{split}"].n == 20
         one = score("pope", Files(answers, folder / f"coco_pope_{split}.json")).total
         assert one.metrics["accuracy"].value == pytest.approx(accuracy)
-        assert any("40 answers to other splits were left out" in note for note in one.warnings)
+        assert any("Left out: 40 answers to other splits" in note for note in one.warnings)
     assert total.metrics["accuracy"].value == pytest.approx(sum(truth.values()) / 3)
     assert any("3 splits" in note for note in total.warnings)
 

@@ -11,6 +11,7 @@ import pytest
 from judge_endpoint import MODEL, judge_endpoint
 from veridical.config import load_recipe, resolve_recipe, write_recipe
 from veridical.errors import ConfigError, DataError, ModelError
+from veridical.evaluation import questions
 from veridical.evaluation.recipe import EvaluateRecipe
 from veridical.evaluation.run import evaluate
 from veridical.evaluation.table import evaluation_table
@@ -83,7 +84,7 @@ def test_a_model_answers_and_is_scored_and_nothing_is_made_twice(folder, tiny_ll
     when = (cell / "responses.jsonl").stat().st_mtime_ns
     capsys.readouterr()
     second = evaluate(made)
-    assert "8 answers are there already" in capsys.readouterr().err
+    assert "8 answers there already" in capsys.readouterr().err
     assert (cell / "responses.jsonl").stat().st_mtime_ns == when
     assert [run.scored.total.metrics for run in second.runs] == [
         run.scored.total.metrics for run in first.runs
@@ -329,18 +330,50 @@ def test_what_an_interrupted_write_left_stops_no_resume(folder, tiny_llava_path)
     assert not (cell / "parts").exists()
 
 
+def test_a_picture_is_decoded_once_and_checked_again_where_it_changes(folder, monkeypatch):
+    with judge_endpoint(lambda content, attempt: "ok", says(lambda i: "No")) as s:
+        made = recipe(folder, models=[at(s, "one")])
+        evaluate(made)
+        looked = []
+        decode = questions.recorded_image_fault
+
+        def noted(image, **where):
+            looked.append(image.path)
+            return decode(image, **where)
+
+        monkeypatch.setattr(questions, "recorded_image_fault", noted)
+        evaluate(made)
+        assert looked == []
+        changed = next((folder / "images").glob("*.png"))
+        changed.write_bytes(changed.read_bytes()[:60])
+        with pytest.raises(DataError, match="cannot be decoded"):
+            evaluate(made)
+        assert looked == [str(changed)]
+
+
 def test_an_endpoint_that_fails_leaves_what_it_answered(folder):
     with judge_endpoint(
         lambda content, attempt: "500" if "7?" in content[1]["text"] else "ok", says(lambda i: "No")
     ) as s:
         made = recipe(folder, models=[at(s, "shaky")])
-        with pytest.raises(ModelError, match="left 1 of 8 prompts unanswered"):
-            evaluate(made)
+        total = evaluate(made).runs[0].scored.total
+        assert (total.counts["items"], total.counts["failed"]) == (7, 1)
+        assert total.metrics["yes_ratio"].n == 7
+        assert any("1 question got no answer; left out" in note for note in total.warnings)
         before = len(s.bodies)
         s.plan = lambda content, attempt: "ok"
         runs = evaluate(made).runs
         assert len(s.bodies) == before + 1
     assert runs[0].scored.total.metrics["yes_ratio"].value == 0
+    assert runs[0].scored.total.metrics["yes_ratio"].n == 8
+
+
+def test_an_endpoint_that_refuses_everything_gives_no_score(folder):
+    with judge_endpoint(lambda content, attempt: "400", says(lambda i: "No")) as s:
+        with pytest.raises(ModelError, match="the model answered none of 8 questions"):
+            evaluate(recipe(folder, models=[at(s, "strict")]))
+        s.plan = lambda content, attempt: "ok"
+        assert evaluate(recipe(folder, models=[at(s, "strict")])).runs[0].scored.items
 
 
 def test_an_interrupted_run_goes_on_after_the_last_share(folder, tiny_llava_path, monkeypatch):

@@ -91,7 +91,7 @@ def _folders() -> Section:
 
 
 def _packages() -> Section:
-    from veridical.benchmarks.amber.words import nltk_is_there
+    from veridical.benchmarks.amber.nltk_data import how_to_get_data, nltk_is_there
 
     lines = {}
     for extra in dict.fromkeys(requirement.extra for requirement in requirements()):
@@ -105,7 +105,7 @@ def _packages() -> Section:
             if missing
             else "complete"
         )
-    lines["nltk data"] = "complete" if nltk_is_there() else "missing; AMBER's noun finder needs it"
+    lines["nltk data"] = "complete" if nltk_is_there() else f"missing; {how_to_get_data()}"
     return Section("packages", lines)
 
 

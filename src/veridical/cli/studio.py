@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from veridical.progress import counted
+
 
 class _StudioGroup(TyperGroup):
     """Anything that is not the name of a sub-command is a folder or file to start with."""
@@ -136,7 +138,10 @@ def import_(
 
     options = _options(second, None, prompts, images_outside, suspects, scores, gold)
     done = import_into_studio(project, source, options)
-    log(f"{done.added} new items, {done.duplicates} known already; {done.slots} judgements wanted")
+    log(
+        f"{counted(done.added, 'new item')}, {done.duplicates} known already;"
+        f" {counted(done.slots, 'judgement')} wanted"
+    )
 
 
 @app.command("open")
@@ -175,7 +180,7 @@ def export(
     from veridical.studio.opening import open_studio
 
     done = export_studio(open_studio(project), out, keep="every" if every else "one")
-    log(f"{done.records} judgements in {done.folder}")
+    log(f"{counted(done.records, 'judgement')} in {done.folder}")
     for reason, count in sorted(done.counts.items()):
         log(f"  {count} {reason}")
     for name in formats or []:
@@ -266,4 +271,7 @@ def _make(
         settings=read_settings(settings or []),
         database_url=database,
     )
-    log(f"{done.added} items, {done.slots} judgements wanted; the project is {folder}")
+    log(
+        f"{counted(done.added, 'item')}, {counted(done.slots, 'judgement')} wanted; the"
+        f" project is {folder}"
+    )

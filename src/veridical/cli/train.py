@@ -1,11 +1,14 @@
 """`veridical train`: one sub-command for each method."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from veridical.recipes import shipped_recipes
+
+if TYPE_CHECKING:
+    from veridical.training.run.settings import ModelSection
 
 app = typer.Typer(no_args_is_help=True, help="Train a model: one sub-command per method.")
 
@@ -50,11 +53,13 @@ def sft(
     from veridical.config import load_recipe
     from veridical.recipes import find_recipe
     from veridical.training.sft.config import SftRecipe
-    from veridical.training.sft.train import train_sft
 
     path = find_recipe(recipe, prefix="sft")
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
     resolved = load_recipe(path, SftRecipe, overrides=overrides)
+    _check_device(resolved.model)
+    from veridical.training.sft.train import train_sft
+
     train_sft(resolved, out or Path("runs") / path.stem, resume=resume)
 
 
@@ -75,11 +80,13 @@ def reward(
     from veridical.config import load_recipe
     from veridical.recipes import find_recipe
     from veridical.training.reward.config import RewardRecipe
-    from veridical.training.reward.train import train_reward_model
 
     path = find_recipe(recipe, prefix="reward")
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
     resolved = load_recipe(path, RewardRecipe, overrides=overrides)
+    _check_device(resolved.model)
+    from veridical.training.reward.train import train_reward_model
+
     train_reward_model(resolved, out or Path("runs") / path.stem, resume=resume)
 
 
@@ -99,11 +106,13 @@ def dpo(
     from veridical.config import load_recipe
     from veridical.recipes import find_recipe
     from veridical.training.preference.config import PreferenceRecipe
-    from veridical.training.preference.train import train_dpo
 
     path = find_recipe(recipe, prefix="dpo")
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
     resolved = load_recipe(path, PreferenceRecipe, overrides=overrides)
+    _check_device(resolved.model)
+    from veridical.training.preference.train import train_dpo
+
     train_dpo(resolved, out or Path("runs") / path.stem, resume=resume)
 
 
@@ -124,9 +133,24 @@ def ppo(
     from veridical.config import load_recipe
     from veridical.recipes import find_recipe
     from veridical.training.ppo.config import PpoRecipe
-    from veridical.training.ppo.train import train_ppo
 
     path = find_recipe(recipe, prefix="ppo")
     overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
     resolved = load_recipe(path, PpoRecipe, overrides=overrides)
+    _check_device(resolved.model)
+    from veridical.training.ppo.train import train_ppo
+
     train_ppo(resolved, out or Path("runs") / path.stem, resume=resume)
+
+
+def _check_device(model: "ModelSection") -> None:
+    """Say what the machine cannot do before the libraries of training are imported.
+
+    Raises:
+        ModelError: 4-bit weights need a CUDA device.
+    """
+    if model.quantization == "none":
+        return
+    from veridical.models.devices import check_quantization
+
+    check_quantization(model.base, model.quantization, model.device)

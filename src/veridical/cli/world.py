@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from veridical.progress import counted
+
 app = typer.Typer(
     no_args_is_help=True, help="Make scenes of the embedded world; train its base model."
 )
@@ -41,7 +43,7 @@ def make(
         written = write_world_benchmarks(benchmarks, split=split, scenes=count, seed=seed)
         log(f"benchmarks in {benchmarks}; run them with: veridical evaluate {written.recipe}")
     write_scenes(out, count=count, split=split, seed=seed)
-    log(f"{count} scenes in {out}")
+    log(f"{counted(count, 'scene')} in {out}")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from veridical.config import write_recipe
-from veridical.errors import ConfigError, DataError, Fault, RowError
+from veridical.errors import ConfigError, DataError, Fault, ModelError, RowError
 from veridical.evaluation.engines.hf import HfEngine
 from veridical.evaluation.engines.make import make_engine
 from veridical.evaluation.engines.protocol import Decoding, Engine
@@ -122,14 +122,16 @@ def _generate(recipe: GenerateRecipe, *, skip_bad: bool) -> Generated:
     settings = recipe.model_dump_json(exclude={"out"})
     hashes = {"recipe": hash_bytes(f"{settings}{inputs}{skip_bad}".encode())}
     _check_claims(recipe.out, hashes)
-    if path.is_file():
+    before = read_records(path, Response) if path.is_file() else []
+    if before and not any(one.finish == "failed" for one in before):
         log(f"{path} is complete already.")
-        return Generated(path, read_records(path, Response))
+        return Generated(path, before)
     prompts = _read_prompts(recipe, skip_bad=skip_bad)
     write_recipe(recipe, recipe.out / "recipe.toml")
     _keep_prompts(recipe, prompts)
     started = time.perf_counter()
     shards = Shards(recipe.out, prompts, save_every=recipe.save_every)
+    shards.reopen_failed()
     used: Mapping[str, object] = {}
     if shards.missing:
         engine, inputs["model"] = _load(recipe)
@@ -139,7 +141,12 @@ def _generate(recipe: GenerateRecipe, *, skip_bad: bool) -> Generated:
         used = engine.notes()
         engine.close()
     responses = shards.collect()
-    cut = sum(response.finish == "length" for response in responses)
+    cut, failed = (sum(one.finish == how for one in responses) for how in ("length", "failed"))
+    if responses and failed == len(responses):
+        raise ModelError(
+            f"`{recipe.model}` answered none of {len(prompts)} prompts; see above why. Fix it and"
+            " run the same command again."
+        )
     manifest = build_manifest(
         verb="generate",
         seed=recipe.seed,
@@ -150,6 +157,7 @@ def _generate(recipe: GenerateRecipe, *, skip_bad: bool) -> Generated:
             "prompts": len(prompts),
             "responses": len(responses),
             "cut_at_length_limit": cut,
+            "failed": failed,
             **used,
         },
     )

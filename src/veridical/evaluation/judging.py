@@ -13,7 +13,7 @@ from veridical.judges.protocol import Judge, Template
 from veridical.judges.requests import build_requests
 from veridical.judges.settings import JudgeSettings
 from veridical.judges.templates import OFFICIAL_SYSTEM_MESSAGES
-from veridical.progress import log
+from veridical.progress import counted, log
 from veridical.scoring.files import Scored, check_request, score
 from veridical.scoring.protocol import Files
 from veridical.scoring.registry import find_benchmark
@@ -66,7 +66,8 @@ def judge_and_score(
     benchmark.write_reviews(reviews, cases, found)
     if found and all(review.text is None for review in found):
         raise ModelError(
-            f"The judge {judge.name!r} judged none of the {len(found)} responses, so there is no"
+            f"The judge {judge.name!r} judged none of {counted(len(found), 'response')}, so"
+            " there is no"
             f" score. The first: {found[0].problem}. Run the same command again when that is fixed;"
             " nothing is asked or paid twice."
         )
@@ -111,7 +112,8 @@ def judge_at_endpoint(
     if batch_output is not None:
         taken = read_batch(batch_output, requests, judge.cache)
         log(
-            f"{taken.taken} answers taken from {batch_output}, {taken.known} known already,"
+            f"{counted(taken.taken, 'answer')} taken from {batch_output}, {taken.known}"
+            " known already,"
             f" {len(taken.failed)} failed"
         )
         for line in taken.failed[:20]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.evaluation.recipe import BenchmarkSettings
-from veridical.files import hash_file, write_text_atomically
+from veridical.files import hash_file, write_json_atomically, write_text_atomically
 from veridical.progress import track
 from veridical.records import NO_IMAGE, ImageRef, Prompt, Response
 from veridical.records.images import recorded_image_fault
@@ -89,8 +89,43 @@ def _check_data_named(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> N
             )
 
 
+class CheckedImages:
+    """Images that were decoded whole once, by their hashes, so that a rerun need not do it again.
+
+    Args:
+        file: Where the hashes are kept.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            self._known = {one for one in kept if isinstance(one, str)}
+        except (OSError, ValueError, TypeError):
+            self._known = set()
+        self._kept = len(self._known)
+
+    def fault(self, image: ImageRef, *, folder: Path, outside: bool) -> str:
+        """What is wrong with an image; nothing where it was decoded before and may be read."""
+        if image.sha256 in self._known and (outside or _lies_in(folder, Path(image.path))):
+            return ""
+        problem = recorded_image_fault(image, root=folder, outside=outside)
+        if problem is None and image.sha256 is not None:
+            self._known.add(image.sha256)
+        return problem or ""
+
+    def save(self) -> None:
+        """Keep what was found out."""
+        if len(self._known) > self._kept:
+            write_json_atomically(self._file, sorted(self._known))
+
+
+def _lies_in(folder: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 def find_images(
-    questions: Sequence[BenchmarkPrompt], settings: BenchmarkSettings
+    questions: Sequence[BenchmarkPrompt], settings: BenchmarkSettings, checked: CheckedImages
 ) -> dict[str | None, ImageRef]:
     """Find the image of every question, by the name that the benchmark gives it.
 
@@ -108,7 +143,7 @@ def find_images(
         else:
             found[name] = ImageRef(path=str(path.absolute()), sha256=hash_file(path))
             outside = settings.images_outside
-            problem = recorded_image_fault(found[name], root=folder, outside=outside) or ""
+            problem = checked.fault(found[name], folder=folder, outside=outside)
         if problem:
             faults.append(Fault(folder, None, f"question {question.id}: {problem}"))
     if faults:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from veridical.errors import DataError, Fault
 from veridical.files import read_jsonl_rows
+from veridical.progress import counted
 from veridical.records import Metric, Source
 from veridical.records.storage import describe_validation
 from veridical.statistics import mcnemar, wilson
@@ -134,7 +135,7 @@ def summary_line(report: RewardReport) -> str:
     """Say in one line how good the reward model is and whether it reads its input."""
     metric, leak = report.accuracy, report.text["leak_check"]
     text = (
-        f"Accuracy on {metric.n} held-out comparisons {metric.value:.1%}"
+        f"Accuracy on {counted(metric.n, 'held-out comparison')} {metric.value:.1%}"
         f" ({metric.low:.1%}–{metric.high:.1%})"
     )
     for name, words in (

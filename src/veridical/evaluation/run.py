@@ -10,12 +10,13 @@ from veridical.benchmarks.judged import AnnotatedBenchmark
 from veridical.benchmarks.world.items import WorldItem
 from veridical.benchmarks.world.judge import WorldJudge
 from veridical.config import write_recipe
-from veridical.errors import ConfigError
+from veridical.errors import ConfigError, ModelError
 from veridical.evaluation.card import write_card
 from veridical.evaluation.engines.make import make_engine
 from veridical.evaluation.engines.protocol import Decoding, Engine
 from veridical.evaluation.judging import judge_and_score, judge_at_endpoint
 from veridical.evaluation.questions import (
+    CheckedImages,
     Trial,
     build_prompts,
     find_images,
@@ -28,9 +29,10 @@ from veridical.evaluation.shards import Shards
 from veridical.evaluation.variants import choose_variants, needs_judge
 from veridical.files import hash_bytes, remove_leftovers, write_json_atomically
 from veridical.locks import locked
-from veridical.progress import log
+from veridical.progress import counted, log
 from veridical.records import Prompt, Response, read_records, write_records
 from veridical.records.manifests import build_manifest
+from veridical.scoring.comparison import without_failed
 from veridical.scoring.files import Scored, score
 from veridical.scoring.protocol import AnyBenchmark, BenchmarkPrompt, Files
 from veridical.scoring.registry import find_benchmark
@@ -99,7 +101,9 @@ def evaluate(recipe: EvaluateRecipe) -> Evaluation:
 
 def _evaluate(recipe: EvaluateRecipe) -> Evaluation:
     earlier = _earlier_runs(recipe.compare_with)
-    plans = [_plan(settings, recipe) for settings in recipe.benchmarks]
+    checked = CheckedImages(recipe.out / "checked_images.json")
+    plans = [_plan(settings, recipe, checked) for settings in recipe.benchmarks]
+    checked.save()
     runs: list[ScoredRun] = []
     seconds: dict[str, float] = {}
     identities: dict[str, str] = {}
@@ -159,12 +163,12 @@ def _write(
     write_json_atomically(done.out / "manifest.json", manifest.model_dump(mode="json"))
 
 
-def _plan(settings: BenchmarkSettings, recipe: EvaluateRecipe) -> Plan:
+def _plan(settings: BenchmarkSettings, recipe: EvaluateRecipe, checked: CheckedImages) -> Plan:
     benchmark = find_benchmark(settings.benchmark, options=settings.options)
     variants = choose_variants(settings, benchmark)
     trials = plan_trials(settings, benchmark, recipe.seeds)
     questions = read_questions(settings, benchmark)
-    images = find_images(questions, settings)
+    images = find_images(questions, settings, checked)
     asked = [
         (trial, build_prompts(questions, images, settings, trial.preset.template))
         for trial in trials
@@ -193,10 +197,11 @@ def _answer(
     name = (
         f"{parent.parent.name} · {plan.settings.label}{f' · {trial.label}' if trial.label else ''}"
     )
+    shards.reopen_failed()
     if shards.path.is_file():
-        log(f"{name}: {len(prompts)} answers are there already")
+        log(f"{name}: {counted(len(prompts), 'answer')} there already")
         return folder
-    log(f"{name}: {len(prompts)} questions")
+    log(f"{name}: {counted(len(prompts), 'question')}")
     write_json_atomically(folder / "rests_on.json", rests_on)
     write_records(folder / "prompts.jsonl", prompts, kind="Prompt")
     preset = trial.preset
@@ -206,7 +211,11 @@ def _answer(
             some, decoding, seed=child_seed(trial.seed, "generate", start)
         )
     )
-    responses = shards.collect()
+    if (responses := shards.collect()) and all(one.finish == "failed" for one in responses):
+        raise ModelError(
+            f"{name}: the model answered none of {len(responses)} questions; see above why. Fix it"
+            " and run the same command again."
+        )
     write_answers(folder / "answers.jsonl", plan.benchmark, plan.questions, responses)
     shards.finish(responses)
     return folder
@@ -219,13 +228,14 @@ def _score(
     if isinstance(plan.benchmark, AnnotatedBenchmark) and not _marked(plan.benchmark, plan, folder):
         return runs
     for variant in plan.variants:
-        scored = _scored(plan, folder, variant, seed=seed)
+        responses = read_records(folder / "responses.jsonl", Response)
+        failed = {one.prompt_id for one in responses if one.finish == "failed"}
+        scored = without_failed(_scored(plan, folder, variant, seed=seed), failed, seed=seed)
         run = ScoredRun(
             model, plan.settings.label, trial.label, scored, folder / f"score-{variant}.json"
         )
         write_json_atomically(run.path, scored.total.model_dump(mode="json"))
         write_records(run.items_path, scored.items, kind="ItemScore")
-        responses = read_records(folder / "responses.jsonl", Response)
         write_card(
             folder / f"card-{variant}.md",
             plan.benchmark.card,
@@ -246,7 +256,8 @@ def _marked(benchmark: AnnotatedBenchmark[object], plan: Plan, folder: Path) -> 
     waiting = benchmark.unmarked(sheet)
     if waiting:
         log(
-            f"{plan.settings.label}: {waiting} of {len(plan.questions)} answers wait for people,"
+            f"{plan.settings.label}: {waiting} of {counted(len(plan.questions), 'answer')}"
+            " wait for people,"
             f" there is no score yet. {benchmark.how_to_mark}, in {sheet}; then run the same"
             " command again."
         )

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from veridical.progress import log, track
+from veridical.progress import counted, log, track
 from veridical.records import Prompt, Response, read_records, write_records
 
 AnswerShard = Callable[[Sequence[Prompt], int], list[Response]]
@@ -32,11 +32,24 @@ class Shards:
         """Number of the first prompt of each shard that is not there."""
         return [start for start, file in self._files.items() if not file.is_file()]
 
+    def reopen_failed(self) -> None:
+        """Remove shards in which an endpoint failed to answer, so that they are filled again.
+
+        What it did answer is in its cache and is not asked again.
+        """
+        for file in (self.path, *self._files.values()):
+            rows = read_records(file, Response) if file.is_file() else []
+            if any(row.finish == "failed" for row in rows):
+                file.unlink()
+
     def fill(self, answer: AnswerShard) -> None:
         """Answer what is missing, a shard at a time."""
         todo = self.missing
         if 0 < len(todo) < len(self._files):
-            log(f"{len(self._files) - len(todo)} of {len(self._files)} shards are there already.")
+            log(
+                f"{len(self._files) - len(todo)} of {counted(len(self._files), 'shard')}"
+                " there already."
+            )
         for start in track(todo, label="generating"):
             some = self._prompts[start : start + self._size]
             write_records(self._files[start], answer(some, start), kind="Response")

@@ -66,8 +66,17 @@ def find_dataset(
     return DataSource(path, found, facts, images_root, outside, decode)
 
 
-def check_dataset(source: DataSource) -> list[Fault]:
-    """Find everything that is wrong with a data set; empty where nothing is."""
+def check_dataset(source: DataSource | Path | str) -> list[Fault]:
+    """Find everything that is wrong with a data set; empty where nothing is.
+
+    Args:
+        source: Its path, or what `find_dataset` gives where the format, facts or the images' folder
+            are to be named.
+
+    Raises:
+        ConfigError: The format is not recognised.
+    """
+    source = _opened(source)
     if source.format_name != RECORDS:
         return check_data(
             source.path,
@@ -79,6 +88,10 @@ def check_dataset(source: DataSource) -> list[Fault]:
     if source.path.is_file():
         return _check_file(source)
     return _check_folder(source)
+
+
+def _opened(source: DataSource | Path | str) -> DataSource:
+    return source if isinstance(source, DataSource) else find_dataset(source)
 
 
 def quarantine_bad_rows(source: DataSource) -> int:
@@ -112,13 +125,13 @@ def quarantine_bad_rows(source: DataSource) -> int:
     return good
 
 
-def dataset_statistics(source: DataSource) -> DataStatistics:
-    """Count what is in a data set.
+def dataset_statistics(source: DataSource | Path | str) -> DataStatistics:
+    """Count what is in a data set, given as in `check_dataset`.
 
     Raises:
         DataError: There is no usable row.
     """
-    kinds = judgement_kinds()
+    source, kinds = _opened(source), judgement_kinds()
     if source.format_name == RECORDS:
         contents = read_contents(source.path)
         judged = {

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.feedback.comparisons import ComparedPair
 from veridical.feedback.segments import check_segments, find_segments
-from veridical.progress import log
+from veridical.progress import counted, log
 from veridical.records import Asked, Comparison, Correction, ImageRef, Pair, Prompt, Response
 from veridical.records.prompts import asked_fields
 from veridical.records.texts import IMAGE_MARKER, clean_text, placeholder_fault, same_text
@@ -80,7 +80,8 @@ def pairs_from_corrections(
             pairs.append(_pair_of_correction(row, path))
     if right:
         log(
-            f"{right} of {right + len(pairs)} responses were right already; no pair is made of them"
+            f"{right} of {counted(right + len(pairs), 'response')} right already; no pair"
+            " is made of that"
         )
         if not pairs and not faults:
             message = "every response was right already, so there is nothing to learn from."
@@ -167,7 +168,10 @@ def pairs_from_preferences(preferences: Iterable[ComparedPair]) -> list[Pair]:
             )
         )
     if ties:
-        log(f"{ties} of {ties + len(pairs)} judgements are ties; no pair is made of them")
+        log(
+            f"{ties} of {counted(ties + len(pairs), 'judgement')} undecided (ties); no pair"
+            " is made of that"
+        )
     return pairs
 
 
@@ -243,7 +247,7 @@ def split_by_image(
         end = round(total * len(images))
         if share > 0 and end == start and images:
             raise ConfigError(
-                f"{len(images)} images are too few for a split {dict(fractions)}: {name!r} would"
+                f"too few images for a split, {len(images)} for {dict(fractions)}: {name!r} would"
                 " get none. Give more images or a larger share."
             )
         part_of |= dict.fromkeys(images[start:end], name)

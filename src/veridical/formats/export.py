@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from veridical.errors import DataError, Fault, RowError
 from veridical.files import JsonObject, write_bytes_atomically, write_text_atomically
-from veridical.progress import log, track
+from veridical.progress import counted, log, track
 from veridical.records import Asked, Conversation, ImageRef, Pair
 from veridical.records.folders import Contents
 from veridical.records.images import plain_image
@@ -126,7 +126,7 @@ class Export:
             raise DataError(self.faults, advice="Fix them, or leave them out with --skip-bad.")
         if self.faults:
             examples = "; ".join(fault.message for fault in self.faults[:_SHOWN])
-            log(f"{len(self.faults)} records left out of {self.out}: {examples}")
+            log(f"{counted(len(self.faults), 'record')} left out of {self.out}: {examples}")
 
     def write_rows(self, rows: Iterable[JsonObject], *, lines: bool = False) -> None:
         """Write rows as a JSON array or, with `lines`, as one JSON object per line.

@@ -12,7 +12,7 @@ from veridical.errors import ConfigError
 from veridical.formats.export import Export
 from veridical.formats.format import Format
 from veridical.formats.registry import find_format, format_names
-from veridical.progress import log
+from veridical.progress import counted, log
 from veridical.records import Pair
 from veridical.records.folders import Contents, read_contents
 
@@ -112,4 +112,4 @@ def _lost(export: Export, form: Format) -> list[str]:
             for name in form.cannot_hold
             if getattr(record, name, None) not in (None, "", (), [])
         )
-    return [f"`{name}` ({count} records)" for name, count in sorted(counts.items())]
+    return [f"`{name}` ({counted(count, 'record')})" for name, count in sorted(counts.items())]

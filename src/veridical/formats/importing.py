@@ -22,7 +22,7 @@ from veridical.formats.format import (
 from veridical.formats.reading import ReadRows, open_source, read_rows
 from veridical.formats.registry import find_format
 from veridical.formats.sources import Row, SourceRow
-from veridical.progress import log
+from veridical.progress import counted, log
 from veridical.records import Source
 from veridical.records.folders import Contents, FolderWriter, join_contents
 from veridical.records.image_store import ImageStore
@@ -190,7 +190,9 @@ def quarantine_data(
 def _log_losses(read: ReadRows, store: ImageStore) -> None:
     not_kept = read.not_kept
     if not_kept:
-        fields = ", ".join(f"`{name}` ({count} rows)" for name, count in sorted(not_kept.items()))
+        fields = ", ".join(
+            f"`{name}` ({counted(count, 'row')})" for name, count in sorted(not_kept.items())
+        )
         log(f"Not kept, since records have no place for it: {fields}")
     for reason, count in sorted(read.left_out.items()):
         log(f"No record of {count}: {reason}")

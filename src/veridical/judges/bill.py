@@ -59,7 +59,12 @@ class Bill(NamedTuple):
         ]
         parts += [f"{cost:.2f} USD"] if cost is not None else []
         parts += (
-            [f"{self.lost} tries broke off, which the endpoint may bill too"] if self.lost else []
+            [
+                f"{self.lost} {'try' if self.lost == 1 else 'tries'} broke off, which the"
+                " endpoint may bill too"
+            ]
+            if self.lost
+            else []
         )
         return f"judge {settings.model}: " + ", ".join(parts)
 

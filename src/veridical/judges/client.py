@@ -15,7 +15,7 @@ from veridical.judges.completions import JsonObject
 from veridical.judges.requests import ChatRequest
 from veridical.judges.settings import JudgeSettings
 from veridical.judges.transport import Failure, Transport, back_off
-from veridical.progress import log
+from veridical.progress import counted, log
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -31,6 +31,8 @@ class Outcome(NamedTuple):
     """Further tries."""
     lost: int
     """Tries that the endpoint may have billed without our having the answer."""
+    not_asked: bool = False
+    """Whether asking was given up before this request was answered or refused."""
 
 
 class ChatClient:
@@ -86,7 +88,10 @@ class ChatClient:
                 outcomes[number] = await self._ask_one(transport, request)
                 if time.monotonic() - logged > _SECONDS_BETWEEN_LINES:
                     logged = time.monotonic()
-                    log(f"{self.settings.model}: {len(outcomes)} of {len(requests)} requests")
+                    log(
+                        f"{self.settings.model}: {len(outcomes)} of"
+                        f" {counted(len(requests), 'request')}"
+                    )
 
         async with Transport(self.settings) as transport:
             count = min(self.settings.concurrency, len(requests))
@@ -107,7 +112,7 @@ class ChatClient:
             await asyncio.sleep(max(0.0, self._gate - time.monotonic()))
             if self._stopped:
                 problem = problem or f"not asked: {self._stopped}"
-                return Outcome(None, problem, attempt - 1, lost)
+                return Outcome(None, problem, attempt - 1, lost, not_asked=True)
             got = await transport.post(request)
             if not isinstance(got, Failure):
                 self._in_a_row = 0
@@ -120,7 +125,8 @@ class ChatClient:
                 self._stopped = (
                     f"the endpoint asks to wait {got.wait:.0f} s. Run the same command again then."
                 )
-                return Outcome(None, f"{problem}; {self._stopped}", attempt - 1, lost)
+                problem = f"{problem}; {self._stopped}"
+                return Outcome(None, problem, attempt - 1, lost, not_asked=True)
             wait = self._wait_after(attempt, got)
             if attempt < settings.attempts:
                 await asyncio.sleep(wait)

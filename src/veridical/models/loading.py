@@ -22,6 +22,7 @@ from transformers.utils import logging
 
 from veridical.errors import MissingPackageError, ModelError
 from veridical.models.architectures.table import unsupported_reason
+from veridical.models.devices import check_quantization, pick_device
 from veridical.models.processors import Processor, first_line, load_processor
 from veridical.models.prompts.settings import ProcessorRecipe, apply_image_settings, pick_settings
 from veridical.plugins import resolve_model
@@ -132,7 +133,7 @@ def load_model(
     """
     name = resolve_model(str(name_or_path))
     config = _load_config(name, trust_remote_code=trust_remote_code)
-    target = _pick_device(device)
+    target = pick_device(device)
     options: dict[str, Any] = {"dtype": _pick_dtype(dtype, target, config)}
     if quantization == "4bit":
         options |= _four_bit_options(name, target)
@@ -239,14 +240,6 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:
     return config
 
 
-def _pick_device(device: str | torch.device) -> torch.device:
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
 def _pick_dtype(dtype: str | torch.dtype, device: torch.device, config: Any) -> torch.dtype:
     if isinstance(dtype, torch.dtype):
         return dtype
@@ -265,11 +258,7 @@ def _pick_dtype(dtype: str | torch.dtype, device: torch.device, config: Any) -> 
 
 
 def _four_bit_options(name: str, device: torch.device) -> dict[str, Any]:
-    if device.type != "cuda":
-        raise ModelError(
-            f"4-bit loading of `{name}` needs a CUDA device, got {device.type}. "
-            'Set quantization = "none", or use a machine with a CUDA device.'
-        )
+    check_quantization(name, "4bit", device)
     try:
         import_module("bitsandbytes")
     except ImportError as error:

@@ -151,8 +151,9 @@ class Response(Record):
     """Number of the sample where several were drawn for the prompt; 0 for greedy decoding."""
     temperature: float = 0.0
     """Sampling temperature; 0 means greedy."""
-    finish: Literal["stop", "length"] = "stop"
-    """Whether the end token was reached or the length limit."""
+    finish: Literal["stop", "length", "failed"] = "stop"
+    """Whether the end token was reached or the length limit; or that an endpoint gave no answer,
+    which is left out of scores and counted."""
 
 
 class Facts(Record):

@@ -1,6 +1,6 @@
 """Two runs on one benchmark: paired tests on the same items, corrected for many metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from veridical.errors import ConfigError
@@ -98,6 +98,36 @@ def correct(benchmark: AnyBenchmark, tested: Mapping[str, Tested]) -> dict[str, 
             note = power_sentence(first, second, after_holm, percent=percent, items=items)
         found[name] = Compared(first, second, difference, corrected[name], note)
     return found
+
+
+def without_failed(scored: Scored, failed: Collection[str], *, seed: int = 0) -> Scored:
+    """Leave out the items that a model failed to answer, and count them.
+
+    Args:
+        scored: A score in which they count as empty answers.
+        failed: Ids of the items.
+        seed: Of the bootstrap.
+    """
+    if not failed:
+        return scored
+    total, benchmark = scored.total, reopen(scored.total)
+    items = [item for item in scored.items if item.id not in failed]
+    count = len(failed)
+    text = f"{count} {'question' if count == 1 else 'questions'} got no answer"
+    if not items or len(items) + count != len(scored.items):  # some benchmarks name items otherwise
+        note = f"{text}; counted as empty answers. Run the same command again to ask again."
+        return scored._replace(total=total.model_copy(update={"warnings": (*total.warnings, note)}))
+    metrics = benchmark.aggregate(items, variant=total.variant, seed=seed)
+    before = benchmark.warnings(scored.items, total.metrics, variant=total.variant)
+    warnings = [warning for warning in total.warnings if warning not in before]
+    warnings += benchmark.warnings(items, metrics, variant=total.variant)
+    note = f"{text}; left out of the score. Run the same command again to ask again."
+    changes = {
+        "metrics": metrics,
+        "counts": benchmark.count(items) | {"failed": count},
+        "warnings": (*warnings, note),
+    }
+    return Scored(total.model_copy(update=changes), items)
 
 
 def reopen(total: BenchmarkScore) -> AnyBenchmark:

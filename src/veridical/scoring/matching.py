@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from veridical.progress import counted
 from veridical.scoring.reading.names import ID_NAMES
 from veridical.scoring.rows import Faults, Row, index_rows, row_id
 
@@ -45,7 +46,9 @@ def match_answers(
     """
     if bool(answers) != bool(questions) and not faults.found:
         what, rows = ("questions", answers) if answers else ("answers", questions)
-        faults.add_file(rows[0].file, f"{len(rows)} rows, but the file of {what} holds none.")
+        faults.add_file(
+            rows[0].file, f"{counted(len(rows), 'row')}, but the file of {what} holds none."
+        )
         return Matched([], ())
     names = _shared_names(answers, questions, ids)
     if names is None:
@@ -100,7 +103,8 @@ def _match_by_order(answers: list[Row], questions: list[Row], faults: Faults) ->
     if answers and questions and len(answers) != len(questions):
         faults.add_file(
             answers[0].file,
-            f"{len(answers)} answers for {len(questions)} questions, and no ids to match them by. "
+            f"{counted(len(answers), 'answer')} for {counted(len(questions), 'question')},"
+            " and no ids to match them by. "
             "Give one answer per question, or an id (`question_id`) on both sides.",
         )
     pairs = [

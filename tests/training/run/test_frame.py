@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from correction_files import write_corrections
+from miniatures import picture
 from training_runs import lines_of, same_weights
 from veridical.config import write_recipe
 from veridical.errors import ConfigError, StorageError
@@ -157,7 +158,8 @@ def test_other_base_weights_are_refused_by_their_fingerprint(own_recipe, tmp_pat
         with pytest.raises(KeyboardInterrupt):
             train_dpo(own_recipe, tmp_path / "run")
     inputs = json.loads((tmp_path / "run" / INPUTS_FILE).read_text())
-    assert inputs.keys() == {own_recipe.data.corrections, own_recipe.model.base}
+    data = own_recipe.data.corrections
+    assert inputs.keys() == {data, f"{data} (pictures)", own_recipe.model.base}
     monkeypatch.setattr(preference, "model_hash", lambda model: "f" * 64)
     with pytest.raises(ConfigError, match=f"has changed: `{own_recipe.model.base}`"):
         train_dpo(own_recipe, tmp_path / "run", resume=True)
@@ -230,3 +232,13 @@ def test_paths_are_made_absolute_by_what_the_recipe_says_they_are(
     assert absolute.reward_model == str(tmp_path / "reward")
     assert with_absolute_paths(absolute) == absolute
     assert fingerprint_inputs(absolute).keys() == {str(tmp_path / "reward" / "card.json")}
+
+
+def test_pictures_without_a_hash_are_inputs_too(make_recipe, tmp_path):
+    path = write_corrections(tmp_path / "data", count=4)
+    recipe = make_recipe(data={"corrections": str(path)})
+    before = fingerprint_inputs(recipe)
+    assert before.keys() == {str(path), f"{path} (pictures)"}
+    picture(9).save(tmp_path / "data" / "images" / "0.png")
+    after = fingerprint_inputs(recipe)
+    assert [name for name in before if before[name] != after[name]] == [f"{path} (pictures)"]

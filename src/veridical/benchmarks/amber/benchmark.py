@@ -21,6 +21,7 @@ from veridical.benchmarks.amber.files import (
     read_nouns,
 )
 from veridical.benchmarks.amber.items import AmberItems, score_answer, score_description
+from veridical.benchmarks.amber.nltk_data import nltk_is_there
 from veridical.benchmarks.amber.totals import (
     amber_measures,
     amber_score,
@@ -33,13 +34,13 @@ from veridical.benchmarks.amber.words import (
     Similarity,
     exact,
     lexicon_nouns,
-    nltk_is_there,
     nltk_nouns,
     read_similarity,
     spacy_is_there,
     spacy_similarity,
     word_versions,
 )
+from veridical.progress import counted
 from veridical.records import ItemScore, Metric
 from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure
@@ -222,7 +223,7 @@ class Amber(Benchmark[AmberItems]):
     ) -> tuple[str, ...]:
         notes = []
         if unused:
-            notes.append(f"{unused} responses belong to the other task and were not used.")
+            notes.append(f"Not used: {counted(unused, 'response')} of the other task.")
         if len(items) < asked:
             notes.append(
                 f"{len(items)} of the task's {asked} items are answered; the others count nowhere."

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from veridical.benchmarks.amber.nltk_data import how_to_get_data, nltk_is_there
 from veridical.errors import ConfigError
 from veridical.records.manifests import installed_version
 from veridical.scoring.rows import Faults, field, read_rows
@@ -151,25 +152,6 @@ def _first(noun: str, words: Sequence[tuple[str, int]]) -> int | None:
     return next((index for word, index in words if word == noun), None)
 
 
-def nltk_is_there() -> bool:
-    """Whether nltk is installed with the data that AMBER's noun finder needs."""
-    if importlib.util.find_spec("nltk") is None:
-        return False
-    nltk = importlib.import_module("nltk")
-    wanted = ("tokenizers/punkt_tab", "taggers/averaged_perceptron_tagger_eng", "corpora/wordnet")
-    return all(_has(nltk, name) for name in wanted)
-
-
-def _has(nltk: Any, name: str) -> bool:
-    for form in (name, f"{name}.zip"):
-        try:
-            nltk.data.find(form)
-        except LookupError:
-            continue
-        return True
-    return False
-
-
 def nltk_nouns() -> FindNouns:
     """AMBER's own noun finder: nltk's tokens whose tag begins with NN, as lemmas; case is kept.
 
@@ -178,9 +160,8 @@ def nltk_nouns() -> FindNouns:
     """
     if not nltk_is_there():
         raise ConfigError(
-            "nltk is not installed with punkt_tab, averaged_perceptron_tagger_eng and wordnet."
-            " Install them (set NLTK_DATA to their folder), or choose --nouns lexicon, or give"
-            " nouns with the rows."
+            f"nltk is not installed with its data: {how_to_get_data()}. Or choose --nouns lexicon,"
+            " or give nouns with the rows."
         )
     nltk = importlib.import_module("nltk")
     lemmatize = importlib.import_module("nltk.stem").WordNetLemmatizer().lemmatize

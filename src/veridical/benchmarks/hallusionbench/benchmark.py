@@ -31,6 +31,7 @@ from veridical.benchmarks.judged import Cases, JudgedBenchmark
 from veridical.files import write_json_atomically
 from veridical.judges.protocol import Case, Review
 from veridical.judges.templates import slot_template
+from veridical.progress import counted
 from veridical.records import ItemScore, Metric
 from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure
@@ -142,7 +143,9 @@ class HallusionBench(JudgedBenchmark[list[HallusionItem]]):
         faults.stop()
         warnings = []
         if len(items) != QUESTIONS:
-            warnings.append(f"{len(items)} questions of {QUESTIONS:,}: not the whole benchmark.")
+            warnings.append(
+                f"{counted(len(items), 'question')} of {QUESTIONS:,}: not the whole benchmark."
+            )
         return Loaded(items, counts, (*faults.notes, *warnings), versions)
 
     def score_items(self, items: list[HallusionItem], *, variant: str) -> list[ItemScore]:

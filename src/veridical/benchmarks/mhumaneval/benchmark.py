@@ -11,6 +11,7 @@ from veridical.benchmarks.judged import AnnotatedBenchmark
 from veridical.benchmarks.mhumaneval.card import CARD, ITEMS, PAPER_KINDS
 from veridical.feedback.segment_kinds import guess_kinds
 from veridical.feedback.segments import find_segments
+from veridical.progress import counted
 from veridical.records import KINDS, ItemScore, Metric
 from veridical.scoring.measures import Measure, means, rate_metric
 from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
@@ -143,7 +144,8 @@ class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
             )
         if len(scores) != ITEMS:
             notes.append(
-                f"{len(scores)} answers, MHumanEval has {ITEMS}: the published rates are of other"
+                f"{counted(len(scores), 'answer')}, MHumanEval has {ITEMS}: the published"
+                " rates are of other"
                 " answers."
             )
         return tuple(notes)

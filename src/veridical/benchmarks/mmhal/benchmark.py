@@ -20,6 +20,7 @@ from veridical.benchmarks.mmhal.ratings import (
 from veridical.files import write_json_atomically
 from veridical.judges.protocol import Case, Review
 from veridical.judges.templates import slot_template
+from veridical.progress import counted
 from veridical.records import ItemScore, Metric
 from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure, means
@@ -224,14 +225,16 @@ def _asked(
         if reviews and reviews != ITEMS:
             faults.add_file(
                 where,
-                f"{reviews} reviews, but MMHal-Bench has {ITEMS}, whose order gives their types."
+                f"{counted(reviews, 'review')}, but MMHal-Bench has {ITEMS}, whose order"
+                " gives their types."
                 " Give --responses too for items of your own: their `question_type` counts then.",
             )
         return [(str(number), TYPES[number % len(TYPES)], None) for number in range(reviews)]
     if rows and reviews and len(rows) != reviews:
         faults.add_file(
             where,
-            f"{reviews} reviews of {len(rows)} responses. Give one review per response, in order.",
+            f"{counted(reviews, 'review')} of {counted(len(rows), 'response')}. Give one"
+            " review per response, in order.",
         )
     answers = Answers(rows, files, faults)
     return [
@@ -285,6 +288,7 @@ def _notes(items: Sequence[MMHalItem], judges: set[str]) -> tuple[str, ...]:
         )
     if len(items) != ITEMS:
         notes.append(
-            f"{len(items)} items, MMHal-Bench has {ITEMS}: this is not a score of MMHal-Bench."
+            f"{counted(len(items), 'item')}, MMHal-Bench has {ITEMS}: this is not a score"
+            " of MMHal-Bench."
         )
     return tuple(notes)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from veridical.progress import counted
 from veridical.scoring.answers import QUESTION_NAMES
 from veridical.scoring.matching import IDS, Pair, match_answers
 from veridical.scoring.rows import Faults, Row, id_text, read_rows
@@ -145,7 +146,7 @@ def _by_blocks(answers: Sequence[Row], splits: Sequence[Split], faults: Faults) 
     if left_out and any(parts):
         names = ", ".join(map(_first_id, left_out))
         count = sum(len(blocks[block]) for block in left_out)
-        warnings = (f"{count} answers to other splits were left out (ids from {names}).",)
+        warnings = (f"Left out: {counted(count, 'answer')} to other splits (ids from {names}).",)
     return _Parts(parts, warnings)
 
 

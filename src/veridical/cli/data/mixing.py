@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from veridical.cli.data.options import app
-from veridical.progress import echo
+from veridical.progress import counted, echo
 
 if TYPE_CHECKING:
     from veridical.formats.mix.building import Mixed
@@ -145,4 +145,4 @@ def _show(found: "Mixed") -> None:
         numbers = (f"{part[key]:,}" for key in ("taken", "pictures", "answers"))
         table.add_row(name, *numbers, reasons or "–")
     echo_table(table)
-    echo(f"{found.conversations:,} conversations: {found.path}")
+    echo(f"{counted(found.conversations, 'conversation')}: {found.path}")

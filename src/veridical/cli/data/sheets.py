@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from veridical.cli.data.options import app, judged_by_option
-from veridical.progress import echo
+from veridical.progress import counted, echo
 
 
 @app.command("sheet")
@@ -65,6 +65,6 @@ def sheet(
         annotator=annotator,
         source=judged_by_option(judged_by) or "human",
     )
-    echo(f"{found.judgements} judgements: {found.path}")
+    echo(f"{counted(found.judgements, 'judgement')}: {found.path}")
     for reason, rows in sorted(found.left_out.items()):
         echo(f"  {rows} left out: {reason}")

@@ -11,10 +11,10 @@ from veridical.evaluation.messages import chat_messages
 from veridical.judges.bill import Tokens
 from veridical.judges.cache import AnswerCache
 from veridical.judges.client import ChatClient
-from veridical.judges.completions import JsonObject, read_completion
+from veridical.judges.completions import Completion, JsonObject, read_completion
 from veridical.judges.requests import ChatRequest, request_key
 from veridical.judges.settings import JudgeSettings
-from veridical.progress import log
+from veridical.progress import counted, log
 from veridical.records import Prompt, Response
 from veridical.seeding import child_seed
 
@@ -62,8 +62,12 @@ class EndpointEngine:
     def answer(self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int) -> list[Response]:
         """Ask what is not kept.
 
+        A prompt that the server refuses, or does not answer at any try, is a failed response; the
+        next run asks it again.
+
         Raises:
-            ModelError: The server gave no answer to some prompts; those that it gave are kept.
+            ModelError: Prompts were not asked any more, after many failures in a row or because the
+                server asks to wait; the answers that it gave are kept.
         """
         asked = [
             _Asked(prompt, sample, self._request(prompt, sample, decoding, seed))
@@ -71,7 +75,7 @@ class EndpointEngine:
             for sample in range(decoding.num_samples)
         ]
         answers = self._ask({one.request.key: one.request for one in asked}, decoding)
-        return [self._read(one, answers[one.request.key], decoding) for one in asked]
+        return [self._read(one, answers.get(one.request.key), decoding) for one in asked]
 
     def notes(self) -> Mapping[str, object]:
         """Tokens of all answers, those that were kept from earlier included, and what they cost."""
@@ -119,11 +123,16 @@ class EndpointEngine:
             )
         self._retries += sum(outcome.retries for outcome in outcomes)
         problems = [outcome.problem for outcome in outcomes if outcome.completion is None]
-        if problems:
+        if any(outcome.not_asked for outcome in outcomes):
             raise ModelError(
-                f"The endpoint {self.settings.url} left {len(problems)} of {len(todo)} prompts"
-                f" unanswered, the first: {problems[0]}. Answers are kept; run the same command"
-                " again."
+                f"The endpoint {self.settings.url} left {len(problems)} of"
+                f" {counted(len(todo), 'prompt')} unanswered, the first: {problems[0]}. Answers are"
+                " kept; run the same command again."
+            )
+        if problems:
+            log(
+                f"{self.settings.url} answered {len(problems)} of {counted(len(todo), 'prompt')}"
+                f" with an error, the first: {problems[0]}. They count as failed."
             )
         for completion in kept.values():
             read = read_completion(completion)
@@ -156,10 +165,10 @@ class EndpointEngine:
         body |= self.extra()
         return ChatRequest(request_key(self.settings.url, body), body)
 
-    def _read(self, asked: _Asked, completion: JsonObject, decoding: Decoding) -> Response:
+    def _read(self, asked: _Asked, completion: JsonObject | None, decoding: Decoding) -> Response:
         """Read an answer; one without text (a refusal) is an empty response, counted as such."""
-        read = read_completion(completion)
-        finish: Finish = "length" if read.cut else "stop"
+        read = Completion("") if completion is None else read_completion(completion)
+        finish: Finish = "failed" if completion is None else "length" if read.cut else "stop"
         return make_response(
             asked.prompt,
             read.text or "",

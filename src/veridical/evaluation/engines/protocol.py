@@ -12,7 +12,7 @@ from veridical.records.images import open_image
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "failed"]
 
 
 class Decoding(NamedTuple):

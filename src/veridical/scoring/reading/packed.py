@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 
 from veridical.errors import DataError, Fault
 from veridical.files import read_bytes
+from veridical.progress import counted
 
 LARGEST = 512 * 1024 * 1024
 """Bytes that a compressed file may unpack to."""
@@ -117,7 +118,10 @@ def _from_zip(path: Path, data: bytes) -> bytes:
                 return data
             if len(names) != 1:
                 some = ", ".join(names[:5]) or "none"
-                message = f"an archive of {len(names)} files ({some}). Unpack it and name one file."
+                message = (
+                    f"an archive of {counted(len(names), 'file')} ({some}). Unpack it"
+                    " and name one file."
+                )
                 raise DataError([Fault(path, None, message)])
             with archive.open(names[0]) as file:
                 held = file.read(LARGEST + 1)

@@ -14,7 +14,7 @@ from veridical.errors import ConfigError, DataError, Fault, ModelError
 from veridical.feedback.facts import FactsIndex
 from veridical.files import quarantine_rows
 from veridical.models.loading import VisionLanguageModel
-from veridical.progress import log
+from veridical.progress import counted, log
 from veridical.records import Facts, Prompt, read_records, scan_records
 from veridical.rewards.card import check_base_weights, read_card
 from veridical.rewards.composition import CompositeReward, compose_rewards
@@ -159,5 +159,5 @@ def count_without_facts(prompts: Sequence[PpoPrompt], reward: AnyReward) -> int:
     learned = [term for term in terms if isinstance(term, LearnedReward)]
     count = sum(any(term.lacks_facts(prompt.record) for term in learned) for prompt in prompts)
     if count:
-        log(f"{count} of {len(prompts)} prompts have no facts and are rewarded without.")
+        log(f"{count} of {counted(len(prompts), 'prompt')} without facts: rewarded without them.")
     return count

@@ -12,7 +12,7 @@ from typing import TypeVar
 from veridical.errors import ConfigError
 from veridical.feedback.pairs import HasImages
 from veridical.files import read_jsonl_rows, write_json_atomically
-from veridical.progress import log
+from veridical.progress import counted, log
 from veridical.records import Prompt
 from veridical.rewards.protocol import AnyReward, reward_name
 from veridical.training.ppo.config import PpoRecipe
@@ -184,7 +184,7 @@ def _count_rollouts(recipe: PpoRecipe, prompts: int) -> int:
     count = recipe.train.iterations or recipe.train.epochs * prompts // recipe.rollout.prompts
     if not count:
         raise ConfigError(
-            f"{prompts} prompts, {recipe.train.epochs} times, make no rollout of"
+            f"{counted(prompts, 'prompt')}, {recipe.train.epochs} times, give no rollout of"
             f" {recipe.rollout.prompts}. Set train.iterations, a smaller rollout.prompts, or more"
             " epochs."
         )

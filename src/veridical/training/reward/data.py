@@ -17,7 +17,7 @@ from veridical.feedback.comparisons import ComparedPair, ReadSettings
 from veridical.feedback.registry import find_judgements
 from veridical.files import quarantine_rows
 from veridical.models.features import FeatureCache
-from veridical.progress import log, track
+from veridical.progress import counted, log, track
 from veridical.records import ImageRef, scan_records
 from veridical.rewards.model import RewardModel
 from veridical.rewards.queries import EncodedQuery, RewardBatch, RewardQuery, collate_queries
@@ -125,7 +125,8 @@ def read_comparisons(
             without and facts.missing == "error"
         ):  # there were facts, but none of the kinds asked for
             message = (
-                f"no facts of the kinds {', '.join(facts.kinds)} for {len(without)} comparisons"
+                f"no facts of the kinds {', '.join(facts.kinds)} for"
+                f" {counted(len(without), 'comparison')}"
                 f" ({without[0]} …)."
             )
             raise DataError(
@@ -143,7 +144,7 @@ def read_comparisons(
         if without:
             done = "left out" if facts.missing == "exclude" else "learnt from without facts"
             log(
-                f"{len(without)} of {len(compared)} comparisons have no facts and are {done}"
+                f"{len(without)} of {counted(len(compared), 'comparison')} without facts: {done}"
                 f" ({without[0]} …)."
             )
     if data.judgements == "merged":

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from veridical.errors import ConfigError
 from veridical.feedback.pairs import HasImages, image_groups, split_by_image
+from veridical.progress import counted
 
 Metrics = Mapping[str, float]
 
@@ -111,7 +112,8 @@ def hold_out(
     except ConfigError as error:
         images = len(set(image_groups(items)))
         raise ConfigError(
-            f"`{setting}` = {share:g} splits {images} images so that one part gets none. Give more"
+            f"`{setting}` = {share:g} splits {counted(images, 'image')} so that one part"
+            " gets none. Give more"
             " images or another share, or set it to 0."
         ) from error
     return parts["train"], parts["held out"]

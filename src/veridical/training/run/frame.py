@@ -17,6 +17,7 @@ import torch
 from veridical.errors import ConfigError
 from veridical.files import remove_leftovers, write_json_atomically
 from veridical.locks import locked
+from veridical.models.devices import check_quantization
 from veridical.progress import log
 from veridical.records import Manifest
 from veridical.records.manifests import build_manifest
@@ -130,6 +131,8 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
             that have changed since.
         StorageError: The disk refused.
     """
+    model = recipe.model
+    check_quantization(model.base, model.quantization, model.device)
     folder = Path(run_dir)
     recipe = with_absolute_paths(recipe)
     if method.place is None and not getattr(recipe.data, method.data_field):

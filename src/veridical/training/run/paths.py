@@ -3,9 +3,11 @@
 The type of a field says what its path is (`corrections: DataPath`); nothing else lists them.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -54,9 +56,50 @@ def with_absolute_paths(recipe: R) -> R:
 
 
 def fingerprint_inputs(recipe: Recipe) -> dict[str, str]:
-    """Sha256 by path of every file that the recipe reads; files that are missing have none."""
+    """Sha256 by path of every file that the recipe reads; files that are missing have none.
+
+    Pictures whose hash does not stand in their record are fingerprinted too, those of a file
+    together.
+    """
     files = dict.fromkeys(file for path in _path_fields(recipe) for file in _files_of(path))
-    return {str(file): hash_file(file) for file in files}
+    found = {str(file): hash_file(file) for file in files}
+    for file in files:
+        pictures = _hash_pictures(file) if file.suffix == ".jsonl" else ""
+        found |= {f"{file} (pictures)": pictures} if pictures else {}
+    return found
+
+
+def _hash_pictures(file: Path) -> str:
+    """Sha256 over the pictures that a file's records name without a hash; empty: there are none."""
+    paths: dict[str, None] = {}
+    with file.open("rb") as lines:
+        for line in lines:
+            try:
+                row = json.loads(line) if b'"path"' in line else None
+            except (ValueError, RecursionError):  # a fault that reading reports
+                continue
+            for image in _images_of(row):
+                if not image.get("sha256") and isinstance(image.get("path"), str):
+                    paths[image["path"]] = None
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path}\0{_hash_if_there(file.parent / path)}\n".encode("utf-8", "replace"))
+    return digest.hexdigest() if paths else ""
+
+
+def _images_of(row: object) -> list[dict[str, Any]]:
+    if not isinstance(row, dict):
+        return []
+    more = row.get("more_images")
+    named = [row.get("image"), *(more if isinstance(more, list) else [])]
+    return [image for image in named if isinstance(image, dict)]
+
+
+def _hash_if_there(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except (OSError, ValueError):  # a fault that reading reports
+        return ""
 
 
 def _files_of(path: _PathField) -> list[Path]:
