@@ -6,6 +6,7 @@ import random
 import pytest
 
 from studio_axe import axe_violations
+from studio_client import Annotator
 from studio_projects import ANSWER, make_project
 from veridical.feedback.segments import find_segments
 from veridical.feedback.texts.words import find_words
@@ -339,6 +340,28 @@ def test_axe_finds_no_serious_violation(tmp_path, desk, axe, task, scheme):
     assert axe_violations(one.page, axe) == []
     one.page.keyboard.press("?")
     assert axe_violations(one.page, axe) == []
+
+
+def test_the_leads_pages_have_no_violation_and_send_a_judgement_back(tmp_path, desk, axe):
+    studio = make_project(tmp_path, "rate", [ANSWER], overlap=2, overlap_share=1.0)
+    for name, score in (("ann", 6), ("bob", 0)):
+        person = Annotator(studio, name)
+        person.judge(person.next()["item"], {"score": score})
+    one = desk(studio, bypass_csp=True).enter("boss", "lead", "/lead")
+    for path in ("/lead", "/lead/people", "/lead/people/1", "/lead/agreement", "/lead/settings"):
+        one.page.goto(one.served.address.base + path)
+        assert axe_violations(one.page, axe) == [], path
+    one.page.goto(one.served.address.base + "/lead/differences")
+    one.page.click("text=Look")
+    assert axe_violations(one.page, axe) == []
+    one.page.click("text=Send back with the note >> nth=0")
+    one.page.wait_for_selector("text=Write into your note")
+    one.page.fill("#note", "Count the knives.")
+    one.page.click("text=Send back with the note >> nth=0")
+    one.page.wait_for_function("() => document.querySelectorAll('.judged section').length === 1")
+    ann = desk(one.served).enter("ann")
+    assert "Count the knives." in ann.page.inner_text("#returned")
+    assert ann.page.is_checked("input[value='6']")
 
 
 @pytest.mark.parametrize("width", [390, 320])

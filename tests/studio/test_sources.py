@@ -219,3 +219,20 @@ def test_the_command_line_makes_adds_exports_and_tells(tmp_path, capsys):
         main(["studio", "export", project, str(tmp_path / "out")])
     assert ended.value.code == 1
     assert "Nothing is judged" in capsys.readouterr().err
+
+
+def test_an_id_that_stands_for_two_items_is_a_fault_not_a_duplicate(tmp_path):
+    (tmp_path / "a.png").write_bytes(picture())
+    table = tmp_path / "items.csv"  # with semicolons, as spreadsheets write them in much of Europe
+    rows = ["id;image;question;response", "1;a.png;What?;One.", "1;a.png;What?;Another."]
+    table.write_text("\n".join([*rows, "2;a.png;What?;One."]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"items.csv:3: the id '1' stands for another item"):
+        init_studio(tmp_path / "project", table)
+    table.write_text("\n".join([*rows[:2], "2;a.png;What?;One."]), encoding="utf-8")
+    studio, done = init_studio(tmp_path / "project", table)
+    assert (done.added, done.duplicates) == (1, 1)  # the same content under another id comes once
+    studio.database.close()
+    odd = tmp_path / "odd.jsonl"
+    odd.write_text('{"id": "1", "image": 7, "question": "What?", "response": "One."}\n')
+    with pytest.raises(DataError, match="the image '7' is missing"):
+        init_studio(tmp_path / "other", odd)

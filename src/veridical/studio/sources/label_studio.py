@@ -47,7 +47,7 @@ def _items(
         data = _data(row)
         names = ("response_1", "response_2") if "response_1" in data else ("response",)
         texts = [data.get(name) or data.get("text") for name in names]
-        image = _local(str(data.get("image") or ""), path.parent)
+        image = _local(str(data.get("image") or ""))
         yield partial(
             make_item,
             Fault(path, number, ""),
@@ -68,12 +68,12 @@ def _data(row: dict[str, Any]) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _local(image: str, root: Path) -> str:
+def _local(image: str) -> str:
     """The path of a picture beside the export."""
     if "?d=" in image:
         return unquote(image.partition("?d=")[2])
     name = unquote(image.rpartition("/")[2])
-    return name if image.startswith(("/data/", "s3:", "gs:")) and (root / name).is_file() else image
+    return name if image.startswith(("/data/", "s3:", "gs:")) else image
 
 
 def _suspects(row: dict[str, Any], raw: str) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def _items(
 ) -> Iterator[Callable[[], NewItem]]:
     for line, row in rows:
         images = row.get("image") or row.get("images") or ""
-        paths = images if isinstance(images, list) else [one for one in images.split("|") if one]
+        paths = images if isinstance(images, list) else str(images).split("|")
         names = ("response_1", "response_2") if "response_1" in row else ("response",)
         yield partial(
             make_item,
@@ -50,7 +50,7 @@ def _items(
                 str(row.get(name.replace("response", "model")) or row.get("model") or "unknown")
                 for name in names
             ],
-            images=[str(one) for one in paths],
+            images=[str(one).strip() for one in paths if one],
             reference=row.get("reference") or None,
             root=path.parent,
             outside=outside,
@@ -68,7 +68,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError([Fault(path, None, "not UTF-8. Save the table as UTF-8.")]) from error
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    # Spreadsheets write semicolons in much of Europe.
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;", key=text.split("\n")[0].count)
     csv.field_size_limit(2**20)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     for cells in reader:

@@ -91,9 +91,13 @@ def add_items(database: Database, folder: Path, items: Iterable[NewItem]) -> Imp
             except DataError as error:
                 faults += error.faults
         with database.writing() as connection:
-            fresh = _unknown(connection, prepared)
+            fresh, clashes = _unknown(connection, prepared)
             _insert(connection, project, fresh)
-        added, duplicates = added + len(fresh), duplicates + len(prepared) - len(fresh)
+        faults += clashes
+        added, duplicates = (
+            added + len(fresh),
+            duplicates + len(prepared) - len(fresh) - len(clashes),
+        )
         slots += sum(one.values["wanted"] for one in fresh)
     if faults:
         raise DataError(faults, advice="Fix these rows, then import again.")
@@ -190,22 +194,32 @@ def _turns(prompt: Mapping[str, Any]) -> list[str]:
     return [*earlier, str(prompt["question"])]
 
 
-def _unknown(connection: Connection, prepared: Sequence[_Prepared]) -> list[_Prepared]:
-    """Those whose key and content are new, to the project and among themselves."""
+def _unknown(
+    connection: Connection, prepared: Sequence[_Prepared]
+) -> tuple[list[_Prepared], list[Fault]]:
+    """Those whose key and content are new, to the project and among themselves.
+
+    A known key with other content is a fault: the item would be lost without a word.
+    """
     names = {name: [one.values[name] for one in prepared] for name in ("key", "content")}
     known = connection.execute(
         select(item.c.key, item.c.content).where(
             item.c.key.in_(names["key"]) | item.c.content.in_(names["content"])
         )
     ).all()
-    keys, contents = {row.key for row in known}, {row.content for row in known}
-    fresh = []
+    keys, contents = {row.key: row.content for row in known}, {row.content for row in known}
+    fresh, clashes = [], []
     for one in prepared:
-        if one.values["key"] not in keys and one.values["content"] not in contents:
-            keys.add(one.values["key"])
-            contents.add(one.values["content"])
+        key, content = one.values["key"], one.values["content"]
+        if key in keys and keys[key] != content:
+            where = one.new.where or Fault(Path(key), None, "")
+            message = f"the id {key!r} stands for another item already. Give it an id of its own."
+            clashes.append(where._replace(message=message))
+        elif key not in keys and content not in contents:
             fresh.append(one)
-    return fresh
+            contents.add(content)
+        keys.setdefault(key, content)
+    return fresh, clashes
 
 
 def _insert(connection: Connection, project: Project, fresh: Sequence[_Prepared]) -> None:
