@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import re
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -59,6 +61,16 @@ def test_forged_requests_change_nothing(studio, headers, status):
     sent = ann.judgement(ann.next()["item"], {"score": 4})
     assert ann.post("/api/judgements", sent, headers=headers).status_code == status
     assert ann.post("/api/judgements", sent).json()["replayed"] is False
+
+
+def test_every_test_that_operators_are_told_of_exists():
+    root = Path(__file__).parents[2]
+    table = (root / "docs" / "studio" / "running.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`(test_\w+)`", table))
+    files = [*(root / "tests" / "studio").glob("*.py"), root / "tests/feedback/test_sheets.py"]
+    there = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert len(told) >= 20
+    assert [name for name in sorted(told) if f"def {name}(" not in there] == []
 
 
 def test_every_answer_carries_the_policy(studio):
