@@ -215,7 +215,7 @@ def _line(name: str, units: Sequence[Sequence[int]], size: int, level: Level) ->
 
 def _share(name: str, values: Sequence[bool]) -> Line:
     if not values:
-        return Line(name, None, "no such pair yet")
+        return Line(name, None, "none yet")
     from veridical.statistics.intervals import wilson  # brings scipy, which starts slowly
 
     return Line(name, wilson(sum(values), len(values)))
@@ -223,7 +223,7 @@ def _share(name: str, values: Sequence[bool]) -> Line:
 
 def _mean(name: str, values: Sequence[float]) -> Line:
     if not values:
-        return Line(name, None, "no such pair yet")
+        return Line(name, None, "none yet")
     import numpy as np
 
     n = len(values)
