@@ -5,6 +5,7 @@ from pathlib import Path
 from veridical.evaluation.engines.endpoint import EndpointEngine
 from veridical.evaluation.engines.hf import HfEngine
 from veridical.evaluation.engines.protocol import Engine
+from veridical.evaluation.engines.ray import RayEngine
 from veridical.evaluation.engines.settings import EngineSettings
 from veridical.evaluation.engines.vllm import VllmEngine
 from veridical.evaluation.engines.vllm_server import VllmServerEngine
@@ -26,6 +27,9 @@ def make_engine(
             the adapter.
         MissingPackageError: The engine is not installed.
     """
+    if settings.engine == "ray":
+        inner = make_engine(settings.inner(), batch_size=batch_size, cache=cache, name=name)
+        return RayEngine(settings, inner=inner, batch_size=batch_size, name=name)
     if settings.engine == "hf":
         return HfEngine(settings, batch_size=batch_size, name=name)
     if settings.engine == "openai":

@@ -26,6 +26,23 @@ class VllmSection(Recipe):
     """Further arguments of `vllm.LLM`, for instance tensor_parallel_size = 2."""
 
 
+class RaySection(Recipe):
+    """How Ray spreads the work."""
+
+    engine: Literal["hf", "vllm", "openai"] = "hf"
+    """What each worker answers with."""
+    workers: int = Field(default=2, ge=1)
+    """Workers, each with a model of its own or a connection to the server."""
+    cpus: float = Field(default=1.0, gt=0)
+    """Processor cores that a worker takes."""
+    gpus: float = Field(default=0.0, ge=0)
+    """GPUs that a worker takes; a fraction where workers share one."""
+    address: str = ""
+    """Address of the cluster, for instance "auto" on one of its machines. Empty: a cluster is
+    started on this machine for the time of the run. Workers must see the model and the images under
+    the same paths."""
+
+
 class EngineSettings(Recipe):
     """A model and who runs it."""
 
@@ -35,10 +52,10 @@ class EngineSettings(Recipe):
     adapter: str = ""
     """Folder of a LoRA adapter to put on the model. Empty: none. A vLLM server must be able to read
     it, and to load adapters while it runs."""
-    engine: Literal["hf", "vllm", "openai"] = "hf"
+    engine: Literal["hf", "vllm", "openai", "ray"] = "hf"
     """Who generates: "hf" is `transformers` in this process; "vllm" is vLLM, in this process or,
-    with a `url`, at a server; "openai" is any OpenAI-compatible server. With a `url` and nothing
-    else: "openai"."""
+    with a `url`, at a server; "openai" is any OpenAI-compatible server; "ray" is many workers with
+    one of these each. With a `url` and nothing else: "openai"."""
     url: str = ""
     """Base address of a server that runs the model, ending in /v1. Empty: it is loaded here."""
     key_variable: str = "OPENAI_API_KEY"
@@ -57,6 +74,9 @@ class EngineSettings(Recipe):
     """Price of a million tokens that the server writes, in USD."""
     vllm: VllmSection = VllmSection()
     """How vLLM runs in this process."""
+    ray: RaySection = RaySection()
+    """How Ray spreads the work, where the engine is "ray". A shard of `save_every` prompts is one
+    job, for which each worker loads the model: take many prompts."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Type of the weights; "auto" is the checkpoint's (float32 on a CPU)."""
     device: str = "auto"
@@ -77,6 +97,8 @@ class EngineSettings(Recipe):
     @model_validator(mode="after")
     def _engine_fits(self) -> Self:
         check_address(self.url)
+        if self.engine == "ray":
+            self.inner()
         if self.engine == "hf" and self.url:
             raise ValueError('`url` needs `engine = "openai"` or "vllm": "hf" loads the model here')
         if self.engine == "openai" and not self.url:
@@ -89,6 +111,11 @@ class EngineSettings(Recipe):
         if (self.price_in is None) != (self.price_out is None):
             raise ValueError("`price_in` and `price_out` come together, USD per million tokens")
         return self
+
+    def inner(self) -> "EngineSettings":
+        """The same as each worker of Ray takes it."""
+        own = {name: getattr(self, name) for name in EngineSettings.model_fields}
+        return EngineSettings.model_validate(own | {"engine": self.ray.engine})
 
     @property
     def served_name(self) -> str:
