@@ -114,6 +114,7 @@ def test_samples_of_a_prompt_are_asked_for_with_seeds_of_their_own(prompts, tmp_
         ({"url": "http://127.0.0.1:1/v1", "adapter": "a"}, "leave out `adapter`"),
         ({"url": "http://127.0.0.1:1/v1", "price_in": 1.0}, "come together"),
         ({"engine": "vlm"}, "vllm"),
+        ({"engine": "ray", "ray": {"engine": "openai"}}, "needs the `url`"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(given, message):
@@ -145,6 +146,13 @@ def test_an_engine_that_is_not_installed_says_how_to_install_it(tiny_llava_path,
     adapter = write_adapter(tmp_path / "a", inside)
     settings = EngineSettings(model=str(tiny_llava_path), engine="vllm", adapter=adapter)
     with pytest.raises(MissingPackageError, match=r"(?s)`vllm`.*pip install .*\[vllm\]"):
+        make_engine(settings, batch_size=1, cache=tmp_path / "cache")
+
+
+def test_ray_is_named_where_it_is_missing(tiny_llava_path, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    settings = EngineSettings(model=str(tiny_llava_path), engine="ray")
+    with pytest.raises(MissingPackageError, match=r"(?s)`ray`.*pip install .*\[ray\]"):
         make_engine(settings, batch_size=1, cache=tmp_path / "cache")
 
 

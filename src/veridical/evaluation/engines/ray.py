@@ -137,12 +137,13 @@ class _Worker:
         seed: int,
     ) -> None:
         from pathlib import Path
-        from tempfile import mkdtemp
+        from tempfile import TemporaryDirectory
 
         from veridical.evaluation.engines.make import make_engine
 
-        # A server's answers are kept by shard, once they are whole; a worker's own cache may go.
-        cache = Path(mkdtemp(prefix="veridical-"))
+        # A server's answers are kept by shard, once that is whole; a worker's own cache may go.
+        self._folder = TemporaryDirectory(prefix="veridical-")
+        cache = Path(self._folder.name)
         inner = EngineSettings.model_validate(json.loads(settings))
         self._engine = make_engine(inner, batch_size=batch_size, cache=cache, name=name)
         self._decoding, self._seed = Decoding(*decoding), seed
