@@ -14,8 +14,7 @@ from veridical.errors import DataError
 from veridical.scoring.files import score
 from veridical.scoring.protocol import Files
 from veridical.scoring.reading.names import may_hold_answer
-from veridical.scoring.reading.said import last_turn, said
-from veridical.scoring.reading.wrappers import unwrap
+from veridical.scoring.reading.wrappers import last_turn, said, unwrap
 
 _ANSWER_NAMES = """pred predict predicted_answer llavaResponse Answer model_pred generated_text
 gen_answer raw_output output_text hypothesis"""

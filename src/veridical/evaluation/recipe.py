@@ -7,10 +7,13 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from veridical.benchmarks.judged import JudgedBenchmark
 from veridical.config import Recipe
+from veridical.errors import ConfigError
 from veridical.evaluation.engines.settings import EngineSettings
 from veridical.judges.settings import JudgeSettings
 from veridical.names import name_problem, safe_name
+from veridical.scoring.protocol import AnyBenchmark
 
 _OWN_NAMES = frozenset(
     {"endpoint", "scores.json", "comparison.json", "recipe.toml", "manifest.json"}
@@ -143,3 +146,32 @@ def _check_different(what: str, labels: Sequence[str]) -> None:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def choose_variants(settings: BenchmarkSettings, benchmark: AnyBenchmark) -> tuple[str, ...]:
+    """The variants that are asked for, else the benchmark's first.
+
+    Raises:
+        ConfigError: The benchmark has none of this name, or a judge is missing.
+    """
+    known = benchmark.card.variants
+    variants = settings.variants or (next(iter(known)),)
+    unknown = [variant for variant in variants if variant not in known]
+    if unknown:
+        raise ConfigError(
+            f"{settings.benchmark!r} has no variant {unknown[0]!r}. It has: {', '.join(known)}."
+        )
+    judged = any(needs_judge(benchmark, variant) for variant in variants)
+    if judged and settings.judge is None and settings.world_items is None:
+        without = benchmark.without_judge if isinstance(benchmark, JudgedBenchmark) else ()
+        way_out = f", or count without one: variants = {', '.join(sorted(without))}."
+        raise ConfigError(
+            f"{settings.label!r} needs a judge. Add a table `judge` with the endpoint's `url`,"
+            f" `model` and `cache`{way_out if without else '.'}"
+        )
+    return variants
+
+
+def needs_judge(benchmark: AnyBenchmark, variant: str) -> bool:
+    """Whether a variant is counted by what a judge says."""
+    return isinstance(benchmark, JudgedBenchmark) and variant not in benchmark.without_judge

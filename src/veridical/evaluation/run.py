@@ -24,9 +24,13 @@ from veridical.evaluation.questions import (
     read_questions,
     write_answers,
 )
-from veridical.evaluation.recipe import BenchmarkSettings, EvaluateRecipe
+from veridical.evaluation.recipe import (
+    BenchmarkSettings,
+    EvaluateRecipe,
+    choose_variants,
+    needs_judge,
+)
 from veridical.evaluation.shards import Shards
-from veridical.evaluation.variants import choose_variants, needs_judge
 from veridical.files import hash_bytes, remove_leftovers, write_json_atomically
 from veridical.locks import locked
 from veridical.progress import counted, log

@@ -10,8 +10,8 @@ from typing import Any
 from veridical.scoring.protocol import Files
 from veridical.scoring.reading.names import may_hold_answer, with_usual_names
 from veridical.scoring.reading.own_runs import responses_file, with_prompts
-from veridical.scoring.reading.said import CHATS, last_turn, said
 from veridical.scoring.reading.tools import from_tools
+from veridical.scoring.reading.wrappers import CHATS, last_turn, said
 from veridical.scoring.rows import Faults, Row, names_of, read_rows, shown
 
 ANSWER_NAMES = (

@@ -7,7 +7,7 @@ is left out is noted.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from veridical.scoring.reading.said import said
+from veridical.scoring.reading.wrappers import said
 from veridical.scoring.rows import Faults, Row, Values, id_text
 
 _QUESTIONS = ("question", "text", "query", "prompt")

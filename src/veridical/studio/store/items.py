@@ -20,7 +20,7 @@ from veridical.studio.store.database import Database
 from veridical.studio.store.pictures import examine_picture
 from veridical.studio.store.projects import Project, load_project
 from veridical.studio.store.schema import image, item, response, slot
-from veridical.studio.tasks.texts import text_fault
+from veridical.studio.tasks.payloads import text_fault
 
 _BATCH = 100
 

@@ -21,7 +21,6 @@ MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
 SESSION_LIFE = 30 * DAY
 LOGIN_LIFE = 10 * MINUTE
-INVITATION_LIFE = 14 * DAY
 TRIES = 5
 """Failed logins per minute, by name and by address."""
 

@@ -13,7 +13,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from veridical.errors import VeridicalError
 from veridical.feedback.texts.line_ends import changes
 from veridical.records import SegmentKind
-from veridical.studio.tasks.texts import text_fault
 from veridical.validation import findings
 
 Side = Literal["left", "right"]
@@ -195,3 +194,12 @@ def canonical(values: dict[str, Any], *, flipped: bool) -> dict[str, Any]:
         turned[name] = _OTHER.get(values[name], values[name])
     turned["marks"] = [mark | {"side": _OTHER[mark["side"]]} for mark in values["marks"]]
     return turned
+
+
+def text_fault(text: str) -> str | None:
+    """Say why a text cannot be kept, or None: no database takes NUL, no JSON half a character."""
+    if "\x00" in text:
+        return "holds a zero byte. Remove it."
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        return "holds half of a surrogate pair. Save the text as UTF-8."
+    return None

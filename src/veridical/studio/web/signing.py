@@ -99,7 +99,6 @@ def lead_author_of(who: Annotated[Person, Depends(author_of)]) -> Person:
 
 SignedIn = Annotated[Person, Depends(person_of)]
 Author = Annotated[Person, Depends(author_of)]
-Lead = Annotated[Person, Depends(lead_of)]
 LeadAuthor = Annotated[Person, Depends(lead_author_of)]
 
 

@@ -11,17 +11,7 @@ from veridical.records import Segment, SegmentKind
 from veridical.world.claims import Claim, Span, noun_words
 from veridical.world.descriptions import Mention
 from veridical.world.inventory import NUMBER_WORDS, PLACE_PHRASES, Place, with_article
-from veridical.world.judge import FaultKind
 from veridical.world.scenes import Group
-
-SEGMENT_KIND: dict[FaultKind, SegmentKind] = {
-    "object": "object",
-    "number": "number",
-    "colour": "attribute",
-    "place": "position",
-    "context": "other",
-}
-"""The judge's kinds in the words of RLHF-V (arXiv 2312.00849, section 2)."""
 
 _WORD = re.compile(r"[A-Za-z]+")
 _VERBS = {"is": "are", "are": "is"}

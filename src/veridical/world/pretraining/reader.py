@@ -46,7 +46,6 @@ _NEW_SCENES_FROM = 1_000_000
 CONFUSABLE = 0.7
 """Share of wrong values that the facts state of something else, once what was found is to be
 compared."""
-_ALWAYS_ASKABLE: tuple[QuestionType, ...] = ("attribute", "counting", "yes_no", "adversarial")
 _READABLE: tuple[QuestionType, ...] = tuple(kind for kind in QUESTION_TYPES if kind != "holistic")
 
 

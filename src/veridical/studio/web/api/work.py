@@ -26,8 +26,7 @@ from veridical.studio.store.people import Person
 from veridical.studio.store.projects import Project, guidelines_version, load_project
 from veridical.studio.store.queue import Fresh, NoneLeft, claim
 from veridical.studio.store.schema import person
-from veridical.studio.tasks.payloads import MAX_TEXT, Note, Text, canonical, read_body
-from veridical.studio.tasks.texts import text_fault
+from veridical.studio.tasks.payloads import MAX_TEXT, Note, Text, canonical, read_body, text_fault
 from veridical.studio.web.errors import Problem
 from veridical.studio.web.signing import Author, StudioOf
 from veridical.studio.web.views import (
@@ -42,8 +41,6 @@ from veridical.studio.web.views import (
 router = APIRouter(prefix="/api", tags=["work"])
 T = TypeVar("T")
 Id = Annotated[int, Field(ge=0, lt=2**31)]
-REASONS = ("picture", "language", "unclear", "distressing", "other")
-"""Why an item may be skipped."""
 
 
 class _Request(BaseModel):
