@@ -1,3 +1,6 @@
+from copy import deepcopy
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import LlavaForConditionalGeneration
@@ -16,6 +19,7 @@ from veridical.models.branches import (
 )
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import LoraRecipe, add_lora
+from veridical.models.path_choice import costs, paths_taken
 from veridical.models.prompts.encoding import encode_prompts
 from veridical.models.prompts.responses import encode_responses
 from veridical.models.token_scores import Sampling
@@ -283,6 +287,93 @@ def test_an_unchecked_architecture_makes_its_own_logits(llava, tiny_llava_path):
     scores = score_branches(capped, batch)
     expected = score_alone(VisionLanguageModel(capped, llava.processor, "capped"), batch)
     torch.testing.assert_close(scores, expected, rtol=0, atol=1e-5)
+
+
+def long_prompts(vlm, *, tokens=300, side="left"):
+    """Two prompts of random text, long enough to attend in two calls, the second one shorter."""
+    random = torch.Generator().manual_seed(0)
+    ids = torch.randint(100, 300, (2, tokens), generator=random)
+    mask = torch.ones_like(ids)
+    mask[1, slice(0, 20) if side == "left" else slice(-20, None)] = 0
+    responses = [r.ids for r in encode_responses(vlm, RESPONSES)]
+    ragged = stack_responses([responses, [responses[2], [], responses[1], responses[0]]])
+    prompt = {"input_ids": ids, "attention_mask": mask, "mm_token_type_ids": torch.zeros_like(ids)}
+    if vlm.model.config.model_type == "llava":
+        del prompt["mm_token_type_ids"]
+    return BranchBatch(prompt, *ragged)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_attention_in_two_calls_gives_what_one_forward_each_gives(vlm, side):
+    """No call has a mask of all tokens; scores and gradients are those of separate forwards."""
+    batch, shapes = long_prompts(vlm, side=side), set()
+    inner = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(query, key, value, **options):
+        if options.get("attn_mask") is not None:
+            shapes.add(tuple(options["attn_mask"].shape[-2:]))
+        return inner(query, key, value, **options)
+
+    embeddings = vlm.model.get_input_embeddings().weight
+    found = []
+    for score in (
+        lambda: score_branches(vlm.model, batch),
+        lambda: score_alone(vlm, batch),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+            score()  # the first trained batch is checked apart
+            shapes.clear()
+            scores = score()
+            weights = torch.linspace(-1, 1, scores.numel()).reshape(scores.shape)
+            (gradient,) = torch.autograd.grad((scores * weights).sum(), embeddings)
+        found.append((scores.detach(), gradient, shapes.copy()))
+    (branched, gradient, masks), (alone, expected, _) = found
+    torch.testing.assert_close(branched, alone, rtol=0, atol=1e-5)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-4 * scale + 1e-6)
+    width = int(batch.response_mask.sum((1, 2)).max())
+    assert masks == {(width, 300 + width)}
+
+
+def test_the_way_that_computes_less_is_taken_and_said(llava, capsys):
+    """Eight long responses to a short prompt compare too many tokens with each other."""
+    random = torch.Generator().manual_seed(0)
+
+    def batch_of(length, count, tokens):
+        ids = torch.randint(100, 300, (1, length), generator=random)
+        responses = torch.randint(100, 300, (1, count, tokens), generator=random)
+        prompt = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        return BranchBatch(prompt, responses, torch.ones_like(responses, dtype=torch.bool))
+
+    with torch.no_grad():
+        before = paths_taken(llava.model)
+        short = batch_of(10, 8, 60)
+        scores = score_branches(llava.model, short)
+        score_branches(llava.model, batch_of(300, 2, 20))
+    taken = {name: count - before.get(name, 0) for name, count in paths_taken(llava.model).items()}
+    assert {name: count for name, count in taken.items() if count} == {
+        "branches": 1,
+        "copies of the prompt": 1,
+    }
+    assert "it computes less" in capsys.readouterr().err
+    torch.testing.assert_close(scores, score_alone(llava, short), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("tokens", [64, 600, 1600])
+def test_branches_are_taken_on_the_layers_of_a_7b_model(llava, tokens, count):
+    config = deepcopy(llava.model.config)
+    vars(config.text_config).update(
+        hidden_size=4096,
+        intermediate_size=11008,
+        num_attention_heads=32,
+        num_key_value_heads=32,
+        head_dim=128,
+    )
+    responses = torch.ones(2, count, 100, dtype=torch.bool)
+    found = costs(SimpleNamespace(config=config), torch.ones(2, tokens + 30), responses)
+    assert found.branches < found.copies
 
 
 def test_malformed_batches_are_refused(llava):

@@ -16,6 +16,7 @@ from veridical.models.branches import BranchBatch, score_branches, stack_respons
 from veridical.models.checks import subjects
 from veridical.models.checks.model import CHECKS, check_model
 from veridical.models.loading import load_model
+from veridical.models.prompts import encoding
 from veridical.models.prompts.encoding import encode_prompts
 from veridical.models.prompts.responses import encode_responses
 
@@ -55,35 +56,70 @@ def test_what_a_model_cannot_do_is_named_and_is_not_a_fault(paligemma):
     assert "prefix attention" in impossible["branches"]
 
 
+def failed_by_doctor(model, capsys):
+    """Names of the checks that fail; `doctor` must exit 1."""
+    assert run("doctor", "--model", str(model)) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
+    return {name for name in CHECKS if any(line.strip().startswith(name) for line in lines)}
+
+
 def test_a_prefix_mask_over_the_response_fails(paligemma, monkeypatch, capsys):
     """Type 0 after PaliGemma's prompt means that a token sees the future; once it passed."""
     change_row(monkeypatch, "paligemma", continuation={})
-    assert run("doctor", "--model", str(paligemma)) == 1
-    assert "FAILED" in capsys.readouterr().out
-    assert {"causality", "scores of generate"} <= failed(check_model(str(paligemma)))
+    assert {"causality", "scores of generate"} <= failed_by_doctor(paligemma, capsys)
+
+
+def test_responses_that_count_as_an_image_fail(tmp_path, monkeypatch, capsys):
+    """Type 1 after Gemma 3's prompt is a block of image tokens, which see each other."""
+    change_row(monkeypatch, "gemma3", continuation={"token_type_ids": 1})
+    model = model_zoo.build("gemma3", tmp_path / "model")
+    assert {"causality", "scores of generate"} <= failed_by_doctor(model, capsys)
 
 
 @pytest.mark.parametrize("projector", [("no_such_module",), ("visual",)])
 def test_a_projector_that_is_not_found_or_is_the_tower_fails(
-    tiny_qwen2_5_vl_path, monkeypatch, projector
+    tiny_qwen2_5_vl_path, monkeypatch, capsys, projector
 ):
     change_row(monkeypatch, "qwen2_5_vl", projector=projector)
-    assert failed(check_model(str(tiny_qwen2_5_vl_path))) == {"parts"}
+    assert failed_by_doctor(tiny_qwen2_5_vl_path, capsys) == {"parts"}
 
 
-def test_a_wrong_number_of_placeholders_fails(tiny_llava_path, tmp_path):
+def test_a_wrong_number_of_placeholders_fails(tiny_llava_path, tmp_path, capsys):
     shutil.copytree(tiny_llava_path, tmp_path / "model")
     file = tmp_path / "model" / "processor_config.json"
     settings = json.loads(file.read_text())
     file.write_text(json.dumps(settings | {"num_additional_image_tokens": 0}))
-    result = check_model(str(tmp_path / "model"))
-    assert {"two sizes in a batch", "sight"} <= failed(result)
-    details = " ".join(check.detail for check in result.checks)
+    assert {"two sizes in a batch", "sight"} <= failed_by_doctor(tmp_path / "model", capsys)
+    details = " ".join(check.detail for check in check_model(str(tmp_path / "model")).checks)
     assert "15 image placeholders for 16 image features" in details
 
 
+def test_positions_that_the_branches_do_not_carry_fail(tiny_llava_path, monkeypatch, capsys):
+    """Left to the model, the second branch would stand behind the first."""
+    lay_out = branches.lay_out_branches
+
+    def without_positions(*arguments):
+        layout = lay_out(*arguments)
+        given = {k: v for k, v in layout.arguments.items() if k != "position_ids"}
+        return layout._replace(arguments=given)
+
+    monkeypatch.setattr(branches, "lay_out_branches", without_positions)
+    assert "branches" in failed_by_doctor(tiny_llava_path, capsys)
+
+
+def test_a_mask_of_the_other_padding_side_fails(tiny_llava_path, monkeypatch, capsys):
+    stack = encoding.stack_prompts
+
+    def mirrored(prompts, **options):
+        stacked = stack(prompts, **options)
+        return {**stacked, "attention_mask": stacked["attention_mask"].flip(-1)}
+
+    monkeypatch.setattr(encoding, "stack_prompts", mirrored)
+    assert {"two sizes in a batch"} <= failed_by_doctor(tiny_llava_path, capsys)
+
+
 def test_branches_that_see_each_other_fail(tiny_llava_path, monkeypatch):
-    def blind_to_branches(model, segments):
+    def blind_to_branches(model, segments, *, first):
         size = segments.shape[1]
         return torch.ones(len(segments), 1, size, size, dtype=torch.bool).tril()
 

@@ -13,6 +13,7 @@ import torch
 import model_zoo
 from miniatures import picture
 from veridical.errors import ModelError
+from veridical.models import branch_layout
 from veridical.models.architectures.parts import language_model
 from veridical.models.architectures.table import ARCHITECTURES, UNSUPPORTED
 from veridical.models.branches import (
@@ -26,6 +27,7 @@ from veridical.models.features import FeatureCache
 from veridical.models.generation import generate_tokens
 from veridical.models.loading import load_model
 from veridical.models.lora import LoraRecipe, add_lora
+from veridical.models.path_choice import paths_taken
 from veridical.models.prompts.encoding import (
     encode_prompts,
     encode_separately,
@@ -52,6 +54,8 @@ RESPONSES = ["There is a red car.", "No, there is no knife.", "Two dogs.", "A ma
 SUPPORTED = [name for name in model_zoo.NAMES if name != "mllama"]
 AFTER_PROMPT = {("paligemma", "token_type_ids"): 1, ("", "attention_mask"): 1}
 """What transformers wants of a response's tokens where it is not 0."""
+SPLIT = {("right", 1), ("right", 2), ("left", 4)}
+"""Padding and branches that are scored in two calls of attention."""
 CANNOT = {
     # Its processor raises without an image.
     "paligemma": {2},
@@ -133,7 +137,7 @@ def score_alone(vlm, number, ids):
 
 
 @torch.no_grad()
-def test_scores_are_those_of_plain_transformers(family):
+def test_scores_are_those_of_plain_transformers(family, monkeypatch):
     """One, two and no images in a batch, padded left and right, K = 1, 2, 4, LoRA or not.
 
     The two images stand at their places in a second turn's and an earlier turn's text, after a
@@ -149,8 +153,10 @@ def test_scores_are_those_of_plain_transformers(family):
                 if "lora_B" in name:
                     parameter.normal_(0, 0.1)
         alone = {(n, r): score_alone(vlm, n, ids[r]) for n, r in product(numbers, range(4))}
-        for side, K in (("left", 1), ("left", 4), ("right", 2)):
+        for side, K in product(("left", "right"), (1, 2, 4)):
             vlm.tokenizer.padding_side = side
+            # Both ways to attend: under one mask, and in two calls, as with hub models' prompts.
+            monkeypatch.setattr(branch_layout, "SPLIT_FROM", 1 if (side, K) in SPLIT else 256)
             prompt = lay_out(vlm, numbers)
             rows = [[ids[(n + k) % 4] for k in range(K)] for n in numbers]
             batch = BranchBatch(prompt, *stack_responses(rows))
@@ -162,6 +168,8 @@ def test_scores_are_those_of_plain_transformers(family):
                     torch.testing.assert_close(
                         scores[b, k, : len(expected)], expected, rtol=2e-6, atol=1e-5
                     )
+    if no_branches_reason(vlm.model) is None:
+        assert set(paths_taken(vlm.model)) == {"branches"}
     vlm.tokenizer.padding_side = "left"
 
 

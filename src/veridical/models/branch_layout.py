@@ -12,6 +12,7 @@ from torch import Tensor
 from veridical.models.architectures.images import repeat_images
 from veridical.models.architectures.positions import prompt_positions
 from veridical.models.architectures.table import architecture_of
+from veridical.models.kernels.split_attention import SPLIT_FROM
 from veridical.models.loading import Model, unwrap
 
 
@@ -46,12 +47,15 @@ def lay_out_branches(
     """
     B, K, T = mask.shape
     L = prompt["input_ids"].shape[1]
+    split = splits_attention(model, L, K * T)
+    if split:
+        prompt = _padded_on_the_right(prompt)
     flat = mask.reshape(B, K * T)
     # Responses stand without gaps: `order` lists, for each row, first the places of all real tokens
     # in reading order (branch by branch), then those of padding. A stable sort of True before False
     # is exactly that.
     order = flat.to(torch.int8).argsort(dim=-1, descending=True, stable=True)
-    width = int(flat.sum(-1).max())
+    width = max(int(flat.sum(-1).max()), 2 if split else 0)
     order, valid = order[:, :width], flat.gather(1, order[:, :width])
     # The n-th real token of a row stands in column L + n - 1.
     slots = L + flat.long().cumsum(-1) - 1
@@ -74,7 +78,7 @@ def lay_out_branches(
     arguments = {
         **images,
         **_extend(model, prompt, ids.reshape(B, K * T).gather(1, order)),
-        "attention_mask": _tree_mask(model, segments),
+        "attention_mask": _tree_mask(model, segments, first=L if split else 0),
         "position_ids": torch.cat([positions.ids, steps], dim=-1),
     }
     return Layout(arguments, torch.arange(B, device=mask.device).reshape(B, 1, 1), at, before)
@@ -111,18 +115,32 @@ def lay_out_plain(
     return Layout({**repeat_images(images, times=K), **arguments}, index, at, before)
 
 
-def _tree_mask(model: Model, segments: Tensor) -> Tensor:
-    """Who sees whom (B 1 Q Q), from each column's segment (B Q).
+def splits_attention(model: Model, prompt_tokens: int, branch_tokens: int) -> bool:
+    """Whether prompt and branches attend in two calls, see `split_attention`."""
+    attention = unwrap(model).config.get_text_config()._attn_implementation
+    return attention == "sdpa" and prompt_tokens >= SPLIT_FROM and branch_tokens > 1
+
+
+def _padded_on_the_right(prompt: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    order = prompt["attention_mask"].argsort(dim=-1, descending=True, stable=True)
+    return {
+        key: value.gather(1, order) if is_sequence(prompt, key) else value
+        for key, value in prompt.items()
+    }
+
+
+def _tree_mask(model: Model, segments: Tensor, *, first: int = 0) -> Tensor:
+    """Who sees whom (B 1 Q Q), from each column's segment (B Q); without the rows before `first`.
 
     Segment 0 is the prompt, k + 1 is branch k, -1 is padding. A prompt token sees the prompt's
     past; a branch token sees the prompt and its own branch's past, never another branch. Padding
     sees itself alone: a row of a mask that allows nothing gives NaN.
     """
-    Q = segments.shape[1]
-    seen, seeing = segments.unsqueeze(1), segments.unsqueeze(2)
-    causal = torch.ones(Q, Q, dtype=torch.bool, device=segments.device).tril()
-    allowed = causal & (((seen == 0) & (seeing >= 0)) | ((seen == seeing) & (seen > 0)))
-    allowed = (allowed | torch.eye(Q, dtype=torch.bool, device=segments.device)).unsqueeze(1)
+    seen, seeing = segments.unsqueeze(1), segments[:, first:].unsqueeze(2)
+    columns = torch.arange(segments.shape[1], device=segments.device)
+    rows = columns[first:].unsqueeze(1)
+    allowed = (columns <= rows) & (((seen == 0) & (seeing >= 0)) | ((seen == seeing) & (seen > 0)))
+    allowed = (allowed | (columns == rows)).unsqueeze(1)
     if unwrap(model).config.get_text_config()._attn_implementation == "sdpa":
         return allowed
     dtype = next(p.dtype for p in unwrap(model).get_input_embeddings().parameters())

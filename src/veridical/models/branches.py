@@ -11,8 +11,9 @@ forwards over prompt + response give: for a 600-token prompt and two 100-token r
 instead of 1,400. Vocabulary logits are computed only where a token is scored, in chunks, so that
 memory does not grow with V times the length of the prompt.
 
-Where an architecture or attention kernel does not allow it, every response gets its own copy of the
-prompt (the plain path); the result is the same up to rounding.
+Where an architecture or attention kernel does not allow it, or it would cost more (`path_choice`),
+every response gets its own copy of the prompt (the plain path); the result is the same up to
+rounding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from veridical.models.branch_layout import Layout, lay_out_branches, lay_out_pla
 from veridical.models.checks.first_batch import check_first_batch
 from veridical.models.kernels.packed_layout import lay_out_packed, no_packing_reason
 from veridical.models.loading import Model, unwrap
+from veridical.models.path_choice import copies_cost_less_reason, note_path
 from veridical.models.sending import send
 from veridical.models.token_scores import Sampling, score_logits, score_tokens
 
@@ -256,13 +258,18 @@ def _lay_out(
 ) -> Layout:
     if torch.is_grad_enabled():
         _check_first_batch(model, batch, image_outputs)
-    reason = None if plain else no_branches_reason(model)
-    if reason is not None:
-        log_once(f"Each response is scored after its own copy of the prompt: {reason}.")
     images = image_arguments(batch.prompt, image_outputs)
+    reason = None if plain else no_branches_reason(model)
     if reason is None and not plain and no_packing_reason(model) is None:
+        note_path(model, "packed branches")
         return lay_out_packed(
             model, batch.prompt, batch.response_ids, *batch.on_host(), images=images
         )
+    if reason is None and not plain:
+        reason = copies_cost_less_reason(model, batch.prompt["attention_mask"], batch.response_mask)
+    if reason is not None:
+        log_once(f"Each response is scored after its own copy of the prompt: {reason}.")
+    if not plain:
+        note_path(model, "branches" if reason is None else "copies of the prompt")
     lay_out = lay_out_plain if plain or reason is not None else lay_out_branches
     return lay_out(model, batch.prompt, batch.response_ids, batch.response_mask, images)

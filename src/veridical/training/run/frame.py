@@ -18,6 +18,7 @@ from veridical.errors import ConfigError
 from veridical.files import remove_leftovers, write_json_atomically
 from veridical.locks import locked
 from veridical.models.devices import check_quantization
+from veridical.models.path_choice import paths_taken
 from veridical.progress import log
 from veridical.records import Manifest
 from veridical.records.manifests import build_manifest
@@ -168,6 +169,7 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
                 "choice_rule": rule,
                 "base": progress.base,
                 "candidates": [candidate.model_dump() for candidate in progress.candidates],
+                "scoring": paths_taken(trainer.vlm.model),
                 **notes,
                 "trained_weights": trained_weights,
             },
