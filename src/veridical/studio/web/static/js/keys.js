@@ -8,7 +8,7 @@ const FIXED = new Set(["Enter", "Ctrl+Enter", "Escape"]);
 const bindings = new Map(); // first key -> { act, label }
 let own = new Map(Object.entries(JSON.parse(document.body.dataset.keys || "{}"))); // first key -> chosen
 
-export const singleKeys = {
+const singleKeys = {
   get on() {
     return localStorage.getItem(PLACE) !== "off";
   },
@@ -78,7 +78,7 @@ export function labelKeys(root = document) {
 // ---- choosing other ones
 
 // Fill a list with all keys; each may be changed by pressing its button and then another key.
-export function keyList(list, keep) {
+function keyList(list, keep) {
   const rows = [...bindings].filter(([, found]) => found.label);
   list.replaceChildren(...rows.flatMap(([first, { label }]) => {
     const term = document.createElement("dt");
@@ -120,9 +120,20 @@ async function choose(event, first, list, keep) {
   list.querySelector(`kbd[data-key="${CSS.escape(first)}"]`)?.parentElement.focus();
 }
 
-export function resetKeys(list, keep) {
-  own = new Map();
-  keep({});
-  labelKeys();
-  keyList(list, keep);
+// The dialog with all keys: keep(keys) stores those that somebody chose.
+export function keyDialog(dialog, keep) {
+  const list = dialog.querySelector(".keys");
+  const single = dialog.querySelector("#single-keys");
+  document.getElementById("keys-toggle").addEventListener("click", () => {
+    keyList(list, keep);
+    dialog.showModal();
+  });
+  dialog.querySelector("#keys-reset").addEventListener("click", () => {
+    own = new Map();
+    keep({});
+    labelKeys();
+    keyList(list, keep);
+  });
+  single.checked = singleKeys.on;
+  single.addEventListener("change", () => (singleKeys.on = single.checked));
 }

@@ -2,7 +2,9 @@
 
 import { newKey, post, send } from "./api.js";
 import { Clock } from "./clock.js";
-import { bind, inText, keyList, labelKeys, resetKeys, singleKeys } from "./keys.js";
+import { Drafts } from "./drafts.js";
+import { ending, trainingStep } from "./endings.js";
+import { bind, inText, keyDialog, labelKeys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { node } from "./text.js";
 import { Viewer } from "./viewer.js";
@@ -13,13 +15,13 @@ const { makeTask } = await import(`./tasks/${data.task}.js`);
 
 const clock = new Clock(Number(data.idle));
 const outbox = new Outbox(data.person);
+const drafts = new Drafts(data.person);
 const viewer = new Viewer(byId("viewer"), byId("pictures"));
 const sent = new Map(); // judgements on their way, with their items
 let item = null;
 let ahead = null; // the next item, fetched already
 let leaving = false;
 let done = Number(data.done);
-let draftTimer = 0;
 
 const page = {
   get item() {
@@ -27,7 +29,7 @@ const page = {
   },
   changed() {
     byId("fault").textContent = "";
-    keepDraft();
+    if (item) drafts.keep(item, { ...task.body(), note: byId("note").value });
   },
   fault(text) {
     byId("fault").textContent = text;
@@ -56,20 +58,13 @@ async function next(prefer) {
   }
   if ("training" in answer) trained(answer.training);
   if (answer.item) show(answer.item);
-  else if (answer.training?.over) nothing("Your training is over", overText(answer.training));
-  else if (answer.none?.done) nothing("All done", `Everything is judged. Thank you for your ${done} judgements! You can close this page.`, "done");
-  else nothing("Nothing for you at the moment", answer.none?.waiting
-    ? `You have judged all that you can. ${answer.none.waiting} judgements are with other people or wait for them; some may come back to you.`
-    : "The lead of the project has paused it. Look again later.");
+  else nothing(...ending(answer, done));
 }
-
-const overText = ({ right, needed, wanted }) =>
-  `Of the last ${needed} known items you judged ${right} as expected; ${wanted} are needed. Read the guidelines once more. The lead of the project decides how you go on.`;
 
 function trained(training) {
   const box = byId("training");
   box.hidden = !training;
-  if (training) box.textContent = `Training ${Math.min(training.judged + 1, Math.max(training.needed, training.judged + 1))} of ${Math.max(training.needed, training.judged + 1)}`;
+  if (training) box.textContent = trainingStep(training);
 }
 
 function show(fresh) {
@@ -90,7 +85,7 @@ function show(fresh) {
   byId("reference").hidden = !item.reference;
   byId("reference").lastElementChild.textContent = item.reference || "";
   viewer.show(item.images);
-  const draft = localDraft() || item.draft;
+  const draft = drafts.find(item);
   byId("note").value = draft?.note || "";
   byId("note").closest("details").open = Boolean(draft?.note);
   byId("fault").textContent = "";
@@ -126,33 +121,6 @@ async function lookAhead() {
   }
 }
 
-// ---- drafts
-
-const draftPlace = () => `veridical-draft-${data.person}-${item.slot}`;
-
-function localDraft() {
-  try {
-    return JSON.parse(localStorage.getItem(draftPlace()));
-  } catch {
-    return null;
-  }
-}
-
-function keepDraft() {
-  if (!item) return;
-  const payload = { ...task.body(), note: byId("note").value };
-  localStorage.setItem(draftPlace(), JSON.stringify(payload));
-  clearTimeout(draftTimer);
-  const { slot, lease } = item;
-  draftTimer = setTimeout(async () => {
-    try {
-      await send("PUT", "/api/drafts", { slot, lease, payload });
-    } catch {
-      // it is on this device
-    }
-  }, 1500);
-}
-
 // ---- judging
 
 function busy(now) {
@@ -177,8 +145,7 @@ async function finish(outcome, reason = "") {
       note: judged ? "" : note, shown: clock.shown, seconds: clock.seconds(), guideline: Number(data.guideline),
     };
     sent.set(judgement.key, item);
-    clearTimeout(draftTimer);
-    localStorage.removeItem(draftPlace());
+    drafts.drop(item);
     outbox.add(judgement);
     if (outcome !== "skipped") count(1);
     await next();
@@ -293,19 +260,11 @@ skipDialog.addEventListener("keydown", (event) => {
 });
 byId("note").addEventListener("input", () => page.changed());
 byId("guidelines-toggle").addEventListener("click", toggleGuidelines);
-const keysDialog = byId("keys-dialog");
-const keepKeys = (keys) => send("PUT", "/api/keys", { keys }).catch((error) => say(error.message));
-byId("keys-toggle").addEventListener("click", () => {
-  keyList(byId("keys-list"), keepKeys);
-  keysDialog.showModal();
-});
-byId("keys-reset").addEventListener("click", () => resetKeys(byId("keys-list"), keepKeys));
+keyDialog(byId("keys-dialog"), (keys) => send("PUT", "/api/keys", { keys }).catch((error) => say(error.message)));
 byId("welcome-close").addEventListener("click", () => {
   byId("welcome").hidden = true;
   byId("panel").focus({ preventScroll: true });
 });
-byId("single-keys").checked = singleKeys.on;
-byId("single-keys").addEventListener("change", (event) => (singleKeys.on = event.target.checked));
 byId("zoom-in").addEventListener("click", () => viewer.set(viewer.zoom * 1.5));
 byId("zoom-out").addEventListener("click", () => viewer.set(viewer.zoom / 1.5));
 byId("zoom-fit").addEventListener("click", () => viewer.set(1));
