@@ -6,7 +6,7 @@ import pyarrow
 import pytest
 
 from foreign_data import CHOSEN, QUESTION, REJECTED, image_bytes, write_jsonl, write_parquet
-from veridical.feedback.registry import read_pairs, read_preferences
+from veridical.feedback.registry import read_pairs
 from veridical.formats.importing import check_data, import_dataset
 from veridical.formats.registry import detect_format, find_format
 from veridical.records import Comparison, Conversation, Correction, Prompt, Rating, read_records
@@ -141,14 +141,14 @@ def test_vlfeedback_gives_every_two_answers_whose_mean_ratings_differ(folder, ca
     ]
     row = {"id": "v", "prompt": QUESTION, "img_path": "0.jpg", "models": [], "completions": answers}
     out = brought_in(folder, row).path
-    found = [(pair.first.text, pair.second.text) for pair in read_preferences(out)]
+    found = [(pair.chosen, pair.rejected) for pair in read_pairs(out)]
     assert found == [("A dog.", "A cat."), ("A red dog.", "A cat.")]
     printed = capsys.readouterr().err
     assert "No record of 1: pairs of equal scores" in printed
     assert "No record of 3: pairs with an answer that has no score" in printed
     columns = {key: [one[key] for one in answers] for key in answers[0]}  # as `datasets` stores it
     out = brought_in(folder, row | {"completions": columns}).path
-    assert len(read_preferences(out)) == 2
+    assert len(read_pairs(out)) == 2
     equal = row | {"completions": answers[:1] + answers[2:3]}
     assert "no two of the 2 answers differ" in faults(folder, equal, "vlfeedback")[0]
 

@@ -125,7 +125,7 @@ class RowReader:
         self.overrule = overrule
         self.faults: list[str] = []
         self.images: list[tuple[ImageRef, bytes]] = []
-        self._paths: list[tuple[str, ImageRef]] = []
+        self._paths: list[tuple[str, ImageRef, bool]] = []
         self.left_out: Counter[str] = Counter()
         """What a good row holds that no record is made of, by reason."""
         self.images_root = images_root or row.file.parent
@@ -163,8 +163,9 @@ class RowReader:
             data = read_row_image(value, root=self.images_root)
             ref = self._store.refer(data)
             self.images.append((ref, data))
-            if isinstance(path, str):
-                self._paths.append((path, ref))
+            named = value.get("path") if isinstance(value, Mapping) else value
+            if isinstance(named, str):
+                self._paths.append((named, ref, isinstance(path, str)))
             return ref
         return ImageRef(path="missing")  # read on, so that all faults of the row are found
 
@@ -172,8 +173,10 @@ class RowReader:
         """Write the images of the row, which was found good."""
         if self._store is not None:
             self._store.keep_all(self.images)
-            for path, ref in self._paths:
-                self._store.note_path(self.images_root, path, ref)
+            for path, ref, is_file in self._paths:
+                self._store.names.setdefault(ref.path, path)
+                if is_file:
+                    self._store.note_path(self.images_root, path, ref)
 
     def leave_out(self, reason: str, *, count: int = 1) -> None:
         """Count what no record is made of although nothing is wrong with it."""

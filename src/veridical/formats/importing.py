@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import ConfigError, DataError, Fault
+from veridical.files import write_json_atomically
 from veridical.formats.format import (
     Format,
     faults_of_bad_rows,
@@ -26,6 +27,9 @@ from veridical.progress import counted, log
 from veridical.records import Source
 from veridical.records.folders import Contents, FolderWriter, join_contents
 from veridical.records.image_store import ImageStore
+
+IMAGE_NAMES_FILE = "image_names.json"
+"""File beside the records: how the pictures were called before the import, by their paths now."""
 
 
 class Imported(NamedTuple):
@@ -123,7 +127,7 @@ def _import(
     )
     try:
         with FolderWriter(out) as writer:
-            read = read_rows(reading, writer.write)
+            read = read_rows(reading, lambda row: writer.write(row.contents))
             reject_bad_rows(read.bad, source, skip_bad=skip_bad, nothing=not writer.counts)
             store.wait_for_disk()
             if writer.counts.keys() - {"facts"}:  # facts alone join what is there
@@ -132,6 +136,8 @@ def _import(
         store.remove_written()
         raise
     quarantine_bad_rows(read.bad, out)
+    if store.names:
+        write_json_atomically(out / IMAGE_NAMES_FILE, store.names)
     _log_losses(read, store)
     counts = {name: writer.counts[name] for name in Contents._fields if writer.counts[name]}
     images = {"images": len(store)} if len(store) else {}
@@ -158,7 +164,10 @@ def check_data(
 def read_data(source: Path | str, *, format_name: str, facts: Path | None = None) -> Contents:
     """The usable records of a data set, without writing anything and without looking at images."""
     found: list[Contents] = []
-    read_rows(open_source(Path(source), find_format(format_name), None, facts=facts), found.append)
+    read_rows(
+        open_source(Path(source), find_format(format_name), None, facts=facts),
+        lambda row: found.append(row.contents),
+    )
     return join_contents(found)
 
 

@@ -92,7 +92,7 @@ def open_source(
     return Reading(form, source, store, known, judged_by, images_root, Counter(), Counter())
 
 
-def read_rows(reading: Reading, take: Callable[[Contents], None]) -> ReadRows:
+def read_rows(reading: Reading, take: Callable[[GoodRow], None]) -> ReadRows:
     """Go through a source and hand the records of its rows on; facts come last.
 
     Rows are handed on as they are read; where a facts file is joined, when all are read.
@@ -113,15 +113,15 @@ def read_rows(reading: Reading, take: Callable[[Contents], None]) -> ReadRows:
             waiting.append(row)
         else:
             good += 1
-            take(row.contents._replace(facts=()))
+            take(row._replace(contents=row.contents._replace(facts=())))
     facts = own.all()
     if reading.known is not None:
         joined = join_facts(waiting, own, reading.known)
         for row in joined.rows:
-            take(row.contents._replace(facts=()))
+            take(row._replace(contents=row.contents._replace(facts=())))
         good, facts, bad = len(joined.rows), tuple(joined.facts), [*bad, *joined.bad]
     if facts:
-        take(Contents(facts=facts))
+        take(GoodRow(reading.source, None, "", Contents(facts=facts)))
     return ReadRows(good, bad, reading.not_kept, reading.left_out)
 
 

@@ -59,6 +59,11 @@ def clean_question(question: str) -> str:
     return bare
 
 
+def has_template(text: str) -> bool:
+    """Whether a text holds signs of a chat template."""
+    return _TEMPLATE_SIGNS.search(text) is not None
+
+
 class Unwrapped(NamedTuple):
     """A prompt that was wrapped in a chat template."""
 

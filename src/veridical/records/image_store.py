@@ -47,6 +47,8 @@ class ImageStore:
         self._faults: dict[str, RowError] = {}
         self._kept: set[str] = set()
         self._written: list[Path] = []
+        self.names: dict[str, str] = {}
+        """How kept images were called, by the paths they have now."""
         self.notes: Counter[str] = Counter()
         """What of the files is not in the pictures, and of how many."""
 

@@ -10,7 +10,9 @@ from veridical.cli.data.options import (
     FactsOption,
     FormatOption,
     ImagesOption,
+    ModelOption,
     PathArgument,
+    ResponseTokensOption,
     SkipBadOption,
     app,
     rows_of,
@@ -18,6 +20,11 @@ from veridical.cli.data.options import (
 from veridical.progress import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from veridical.feedback.datasets import DataSource
+    from veridical.feedback.doctor.examples import Example
+    from veridical.feedback.doctor.whole import Finding
     from veridical.feedback.statistics import DataStatistics
 
 
@@ -34,8 +41,22 @@ def check(
     ] = False,
     decode: DecodeOption = True,
     skip_bad: SkipBadOption = False,
+    findings: Annotated[
+        bool,
+        typer.Option(
+            "--findings/--no-findings", help="Look for biases, duplicates and leaks as well."
+        ),
+    ] = True,
+    model: ModelOption = None,
+    max_response_tokens: ResponseTokensOption = 1024,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where anything was found, too.")
+    ] = False,
 ) -> None:
-    """Report everything that is wrong with a dataset; exit with 1 if anything is."""
+    """Report everything that is wrong with a dataset; exit with 1 if anything is.
+
+    Faults stop an import. Findings say what the data would teach besides what is meant.
+    """
     from veridical.feedback.datasets import check_dataset, find_dataset, quarantine_bad_rows
 
     source = find_dataset(
@@ -53,11 +74,71 @@ def check(
     faults = check_dataset(source)
     for fault in faults:
         echo(str(fault))
+    found = _findings(source, model, max_response_tokens) if findings else []
+    for finding in found:
+        echo(f"{path}: {finding.message}")
+        for place in finding.places:
+            echo(f"  {place}")
     if faults:
         count = f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
         echo(f"{count} in {path} (format {source.format_name}).")
         raise typer.Exit(1)
-    echo(f"{path}: no fault (format {source.format_name}).")
+    also = f", {len(found)} {'finding' if len(found) == 1 else 'findings'}" if found else ""
+    echo(f"{path}: no fault{also} (format {source.format_name}).")
+    if found and strict:
+        raise typer.Exit(1)
+
+
+def _findings(source: "DataSource", model: str | None, most: int) -> "list[Finding]":
+    from veridical.feedback.doctor.examples import examples_of
+    from veridical.feedback.doctor.whole import examine
+
+    return examine(examples_of(source), too_long=_too_long(model, most)).findings()
+
+
+def _too_long(model: str | None, most: int) -> "Callable[[Example], str | None]":
+    """What of a row a model would not read; nothing where no model is named."""
+    if model is None:
+        return lambda _: None
+    from veridical.models.checks.window import window_of
+
+    window = window_of(model)
+
+    def what(row: "Example") -> str | None:
+        longest = max(window.count(row.chosen), window.count(row.rejected))
+        if longest > most:
+            return f"a response of {longest:,} tokens, {most:,} are read"
+        images = window.image_tokens * sum(bool(name) for name in row.images[:1])
+        total = window.count(row.asked) + images + longest
+        if window.tokens is not None and total > window.tokens:
+            return f"{total:,} tokens in all, {model} reads {window.tokens:,}"
+        return None
+
+    return what
+
+
+@app.command("report")
+def report(
+    path: PathArgument,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The page to write, one HTML file.")
+    ] = Path("data.html"),
+    *,
+    format_name: FormatOption = None,
+    facts: FactsOption = None,
+    model: ModelOption = None,
+    max_response_tokens: ResponseTokensOption = 1024,
+) -> None:
+    """Write a page of plots about a data set: lengths, labels, kinds, findings with their rows."""
+    from veridical.feedback.datasets import dataset_statistics, find_dataset
+    from veridical.feedback.doctor.examples import examples_of
+    from veridical.feedback.doctor.whole import examine
+    from veridical.report.data import write_data_report
+
+    source = find_dataset(path, format_name=format_name, facts=facts)
+    found = examine(examples_of(source), too_long=_too_long(model, max_response_tokens))
+    written = write_data_report(out, source, dataset_statistics(source), found)
+    echo(f"Written: {written}")
 
 
 @app.command("stats")

@@ -47,6 +47,15 @@ DecodeOption = Annotated[
         help="Look at every picture whole. Without it a broken one shows only when it is used.",
     ),
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Say what this model would not read whole (its tokenizer, no weights)."
+    ),
+]
+ResponseTokensOption = Annotated[
+    int, typer.Option(help="With --model: data.max_response_tokens of the recipe.")
+]
 PathArgument = Annotated[
     Path, typer.Argument(metavar="PATH", help="Records, an import's folder, or any known format.")
 ]

@@ -33,7 +33,7 @@ def read_ranked(
     *,
     origin: str,
 ) -> Contents:
-    """The comparisons of a row: every two answers whose scores differ, the better one first.
+    """The comparisons of a row: every two answers whose scores differ.
 
     Raises:
         RowError: All that is wrong with the row.
@@ -62,15 +62,15 @@ def read_ranked(
         elif scores[0] == scores[1] or same_text(responses[one].text, responses[other].text):
             reader.leave_out("pairs of equal scores or answers")
         else:
-            better, worse = (one, other) if scores[0] > scores[1] else (other, one)
-            ids = (responses[better].id, responses[worse].id)
+            better = scores[0] > scores[1]
+            sign = ">" if better else "<"
             comparisons.append(
                 Comparison(
-                    id=f"{record_id}/{better + 1}>{worse + 1}",
+                    id=f"{record_id}/{one + 1}{sign}{other + 1}",
                     prompt_id=record_id,
                     source=reader.judged_by,
-                    response_ids=ids,
-                    preferred="first",
+                    response_ids=(responses[one].id, responses[other].id),
+                    preferred="first" if better else "second",
                 )
             )
     if not comparisons:
