@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple, TypeVar
 from veridical.errors import DataError
 from veridical.feedback.datasets import DataSource
 from veridical.files import parse_json, read_text
+from veridical.formats.format import GoodRow
 from veridical.formats.importing import IMAGE_NAMES_FILE
-from veridical.formats.reading import GoodRow, open_source, read_rows
+from veridical.formats.reading import open_source, read_rows
 from veridical.formats.registry import RECORDS, find_format
 from veridical.records import (
     Asked,
@@ -112,7 +113,7 @@ def _scanned(file: Path, kind: type[R]) -> Iterator[R]:
 
 
 def _contents_of(
-    record: Correction | Comparison | Conversation | Prompt,
+    record: Record,
     prompts: dict[str, Prompt],
     responses: dict[str, Response],
 ) -> Contents:
@@ -122,6 +123,8 @@ def _contents_of(
         return Contents(conversations=(record,))
     if isinstance(record, Prompt):
         return Contents(prompts=(record,))
+    if not isinstance(record, Comparison):
+        return Contents()
     found = [responses[name] for name in record.response_ids if name in responses]
     asked = [prompts[record.prompt_id]] if record.prompt_id in prompts else []
     return Contents(prompts=tuple(asked), responses=tuple(found), comparisons=(record,))
