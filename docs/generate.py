@@ -22,11 +22,13 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from transformers import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 import veridical
 from veridical import cli, records
 from veridical.config import Recipe, SectionByName
-from veridical.models.architectures.table import ARCHITECTURES, UNSUPPORTED
+from veridical.models.architectures.table import ARCHITECTURES, UNSUPPORTED, Architecture
 from veridical.scoring.page import benchmark_index, benchmark_page
 from veridical.scoring.registry import find_benchmark, own_benchmark_names
 
@@ -131,41 +133,83 @@ def _benchmark_pages() -> dict[str, str]:
 
 
 def _architectures_page() -> str:
-    head = "| `model_type` | models | attention | scoring | decoding | needs | proven |"
-    rows = [head, "| --- " * 7 + "|"]
+    columns = "`model_type` models attention scoring decoding features needs proven"
+    rows = [f"| {columns.replace(' ', ' | ')} |", "| --- " * 8 + "|"]
     for name, row in sorted(ARCHITECTURES.items()):
-        scoring = "branches" if row.branches else "a prompt copy per response"
-        decoding = "lean loop" if row.branches else "`generate`"
-        proven = "yes" if row.proven else "no"
-        cells = [f"`{name}`", row.models, row.attention, scoring, decoding]
-        rows.append("| " + " | ".join([*cells, ", ".join(row.packages) or "–", proven]) + " |")
+        cells = [
+            f"`{name}`",
+            row.models,
+            row.attention,
+            "branches" if row.branches else "prompt copies",
+            "lean loop" if row.branches else "`generate`",
+            "kept" if row.features else "live",
+            ", ".join(row.packages) or "–",
+            _proof_of(row),
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    known = {*ARCHITECTURES, *UNSUPPORTED}
+    others = sorted(set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES) - known)
+    coders = [name for name in others if _is_encoder_decoder(name)]
     refused = [f"- `{name}`: {reason}." for name, reason in UNSUPPORTED.items()]
+    refused.append(
+        f"- {_named(coders)}: encoder-decoders, in which a response does not follow its prompt."
+    )
     return _joined(
         [
             _NOTE,
             "# Architectures\n",
             (
-                "Families of vision-language models and the path that each takes. All verbs stand"
-                " on the same two functions, scoring and generation.\n"
+                "Families of vision-language models of `transformers` and the path that each takes."
+                " `train sft`, `dpo`, `reward` and `ppo` score by the path under *scoring*;"
+                " `generate`, `evaluate` and PPO's rollouts decode by that under *decoding*. Every"
+                " family of this table does all of them, with one picture per prompt, several, or"
+                " none, as far as its processor takes them, and after earlier turns. Branches and"
+                " prompt copies give the same numbers; branches read the prompt once for all"
+                " responses.\n"
             ),
             "\n".join(rows) + "\n",
             (
-                '"Proven" means: on a random miniature (without torchvision), token'
-                " log-probabilities equal those of plain transformers within 1e-5 nats, for prompts"
-                " with one image, with two and with none as far as its processor takes them, padded"
-                " left (K = 1, 4) and right (K = 2), with LoRA and without; greedy responses equal"
-                " those of `generate`; both decoding paths draw the same samples; an adapter lands"
-                " in the language model alone (`tests/models/test_conformance.py`). Real weights"
-                " are for `veridical doctor --model` to check. A family takes branches only with a"
-                " decoder and rotary positions that are known to allow them; otherwise it takes"
-                " prompt copies, and says why.\n"
+                '"Proven" on a miniature means: on a random model of the architecture (without'
+                " torchvision), token log-probabilities equal those of plain transformers within"
+                " 1e-5 nats: for a prompt with one image, one with two images at their places in an"
+                " earlier turn and the question after a system message, and one with none; padded"
+                " left (K = 1, 4) and right (K = 2), with LoRA and without. Greedy responses equal"
+                " those of `generate`, kept features give what pixels give, and an adapter lands in"
+                " the language model alone (`tests/models/test_conformance.py`). *Stand-in* means"
+                " that another image processor cut the pictures, since the family's own needs"
+                " torchvision: install it to use the model. Real weights are for `veridical doctor"
+                " --model` to check. A model takes branches only with a decoder and rotary"
+                " positions that are known to allow them; otherwise it takes prompt copies, and"
+                " says why.\n"
             ),
+            "## Not listed\n",
             (
-                "A family that is not listed takes prompt copies and `generate`, and the first"
-                " batch of its training is checked. Not supported, and refused when loaded:\n"
+                "These take prompt copies and `generate`; the first batch of a training checks that"
+                " a later token changes no earlier score, and that the picture changes some. Nobody"
+                " has proven them: run `veridical doctor --model` first. What they lack (a chat"
+                " template, a fast tokenizer, an image placeholder, a package) is reported when"
+                f" they are loaded. {_named([name for name in others if name not in coders])}.\n"
             ),
-            "\n".join([*refused, "- encoder-decoders."]) + "\n",
+            "## Refused\n",
+            "Refused when loaded, with the reason:\n",
+            "\n".join(refused) + "\n",
         ]
+    )
+
+
+def _proof_of(row: Architecture) -> str:
+    if not row.proven:
+        return "not yet"
+    return "miniature, stand-in" if "torchvision" in row.packages else "miniature"
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _is_encoder_decoder(model_type: str) -> bool:
+    return bool(getattr(CONFIG_MAPPING[model_type], "is_encoder_decoder", False)) or (
+        model_type == "vision-encoder-decoder"
     )
 
 

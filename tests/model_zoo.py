@@ -299,6 +299,18 @@ def qwen(family: str) -> Miniature:
             **ids,
         ),
     }
+    kinds["qwen3_5_moe"] = lambda: t.Qwen3_5MoeConfig(
+        text_config={
+            **kinds["qwen3_5"]().text_config.to_dict(),
+            "model_type": "qwen3_5_moe_text",
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 16,
+            "shared_expert_intermediate_size": 16,
+        },
+        vision_config=newer,
+        **ids,
+    )
     owner = {"qwen2_vl": t.Qwen2VLProcessor, "qwen2_5_vl": t.Qwen2_5_VLProcessor}
     images = t.Qwen2VLImageProcessorPil(
         patch_size=4,
@@ -317,7 +329,7 @@ def glm(family: str) -> Miniature:
     tokenizer = tokenizer_with(*tokens)
     image, film, start, end = tokenizer.convert_tokens_to_ids(list(tokens))
     inner = {
-        "text_config": text(tokenizer, rope_parameters=MROPE),
+        "text_config": text(tokenizer, rope_parameters={**MROPE, "partial_rotary_factor": 1.0}),
         "vision_config": {
             **QWEN_TOWER,
             "image_size": 16,
@@ -325,20 +337,24 @@ def glm(family: str) -> Miniature:
             "out_hidden_size": 32,
         },
     }
-    config = t.Glm4vConfig(
+    kind, owner, reader = {
+        "glm4v": (t.Glm4vConfig, t.Glm4vProcessor, t.Glm4vImageProcessorPil),
+        "glm46v": (t.Glm46VConfig, t.Glm46VProcessor, t.Glm46VImageProcessorPil),
+    }[family]
+    config: Any = kind(
         **inner,
         image_token_id=image,
         video_token_id=film,
         image_start_token_id=start,
         image_end_token_id=end,
     )
-    images = t.Glm4vImageProcessorPil(
+    images = reader(
         patch_size=4,
         merge_size=2,
         temporal_patch_size=2,
         size={"shortest_edge": 16 * 16, "longest_edge": 32 * 32},
     )
-    processor = image_only_processor(t.Glm4vProcessor)(
+    processor = image_only_processor(owner)(
         images,
         tokenizer,
         video("Glm4v"),
@@ -607,6 +623,71 @@ def deepseek_vl() -> Miniature:
     return Miniature(config, processor)
 
 
+def lighton_ocr() -> Miniature:
+    tokenizer = tokenizer_with("<|vision_pad|>", "<|vision_end|>", image_token="<|image_pad|>")
+    config = t.LightOnOcrConfig(
+        vision_config=t.PixtralVisionConfig(**TOWER, image_size=32, patch_size=4),
+        text_config=t.Qwen3Config(**text(tokenizer), head_dim=8),
+        image_token_id=tokenizer.image_token_id,
+        spatial_merge_size=2,
+    )
+    images = t.PixtralImageProcessorPil(size={"longest_edge": 32}, patch_size=square(8))
+    # LightOnOCR's own processor needs torchvision; without line breaks LLaVA's says the same.
+    processor = t.LlavaProcessor(
+        images,
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="full",
+        image_token="<|image_pad|>",
+        chat_template=template("<|image_pad|>"),
+    )
+    return Miniature(config, processor)
+
+
+def llama4() -> Miniature:
+    tokenizer = tokenizer_with(
+        "<|image|>",
+        "<|image_start|>",
+        "<|image_end|>",
+        "<|patch|>",
+        "<|tile_x_separator|>",
+        "<|tile_y_separator|>",
+    )
+    config = t.Llama4Config(
+        vision_config={
+            **TOWER,
+            "image_size": 16,
+            "patch_size": 4,
+            "pixel_shuffle_ratio": 0.5,
+            "intermediate_size": 128,
+            "projector_input_dim": 32,
+            "projector_output_dim": 32,
+            "vision_output_dim": 32,
+        },
+        text_config={
+            **text(tokenizer),
+            "head_dim": 8,
+            "intermediate_size_mlp": 64,
+            "num_local_experts": 2,
+            "attention_chunk_size": 64,
+            "no_rope_layers": [1, 1, 0],
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<|patch|>"),
+    )
+
+    # Its own image processor needs torchvision; this one gives one tile of one size.
+    images = t.SiglipImageProcessorPil(size=square(16))
+    processor = t.LlavaProcessor(
+        images,
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="full",
+        image_token="<|patch|>",
+        chat_template=template("<|image_start|><|image|><|patch|><|image_end|>"),
+    )
+    return Miniature(config, processor)
+
+
 def mllama() -> Miniature:
     tokenizer = tokenizer_with("<|python_tag|>", begin=True, image_token="<|image|>")
     config = t.MllamaConfig(
@@ -642,7 +723,9 @@ ZOO: dict[str, Callable[[], Miniature]] = {
     "qwen3_vl": lambda: qwen("qwen3_vl"),
     "qwen3_vl_moe": lambda: qwen("qwen3_vl_moe"),
     "qwen3_5": lambda: qwen("qwen3_5"),
+    "qwen3_5_moe": lambda: qwen("qwen3_5_moe"),
     "glm4v": lambda: glm("glm4v"),
+    "glm46v": lambda: glm("glm46v"),
     "idefics2": lambda: idefics("idefics2"),
     "idefics3": lambda: idefics("idefics3"),
     "smolvlm": lambda: idefics("smolvlm"),
@@ -655,6 +738,8 @@ ZOO: dict[str, Callable[[], Miniature]] = {
     "mistral3": lambda: pixtral("mistral3"),
     "ovis2": ovis2,
     "deepseek_vl": deepseek_vl,
+    "lighton_ocr": lighton_ocr,
+    "llama4": llama4,
     "mllama": mllama,
 }
 NAMES = tuple(ZOO)

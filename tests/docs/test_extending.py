@@ -1,5 +1,6 @@
 """docs/extending.md, followed from start to end: its package is installed and used."""
 
+import importlib
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from prompt_files import write_prompts
 from veridical.errors import ConfigError
 from veridical.feedback.datasets import check_dataset, find_dataset
 from veridical.feedback.registry import read_pairs, read_preferences
+from veridical.models.branches import no_branches_reason
 from veridical.training.preference.objectives.registry import find_objective, objective_names
 
 ROOT = Path(__file__).parents[2]
@@ -106,3 +108,13 @@ def test_it_names_the_files_and_groups_that_there_are():
             assert (source / path).is_file() or path == "__init__.py", row
         for name in re.findall(r"`(veridical\.\w+)`", group):
             assert f'GROUP = "{name}"' in code, row
+
+
+def test_the_page_s_family_is_loaded_and_takes_branches(folder):
+    acme = importlib.import_module("acme_vl")
+    config = json.loads((folder / "my-model/config.json").read_text()) | {"model_type": "acme_vl"}
+    made = acme.AcmeVLForConditionalGeneration(acme.AcmeVLConfig.from_dict(config))
+    made.save_pretrained(folder / "my-model")
+    vlm = veridical.load_model(folder / "my-model", device="cpu")
+    assert type(vlm.model) is acme.AcmeVLForConditionalGeneration
+    assert no_branches_reason(vlm.model) is None

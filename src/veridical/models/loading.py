@@ -17,13 +17,12 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import logging
 
 from veridical.errors import MissingPackageError, ModelError
-from veridical.models.architectures.table import unsupported_reason
+from veridical.models.architectures.table import find_architecture, unsupported_reason
 from veridical.models.devices import check_quantization, pick_device
-from veridical.models.processors import Processor, first_line, load_processor
+from veridical.models.processors import Processor, first_line, load_processor, read_json_of
 from veridical.models.prompts.settings import ProcessorRecipe, apply_image_settings, pick_settings
 from veridical.plugins import resolve_model
 
@@ -216,6 +215,8 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:
             " saved model."
         )
     try:
+        # Another package may have to be imported before transformers knows its architecture.
+        find_architecture(str(read_json_of(name, "config.json").get("model_type")))
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
@@ -225,7 +226,8 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:
     remote = trust_remote_code and "AutoModelForImageTextToText" in (
         getattr(config, "auto_map", None) or {}
     )
-    if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES and not remote:
+    loader: Any = AutoModelForImageTextToText
+    if type(config) not in loader._model_mapping and not remote:
         raise ModelError(
             f"`{name}` is a `{config.model_type}`, which is not a model for images and text in"
             " transformers. Give a vision-language model, for instance"

@@ -203,7 +203,7 @@ def _targets(model: Model, names: tuple[str, ...]) -> _Targets:
     """The named layers within the language model, or all of them."""
     inner, decoder = unwrap(model), language_model(model)
     prefix = next(name for name, module in inner.named_modules() if module is decoder)
-    inside = [name for name, module in decoder.named_modules() if isinstance(module, nn.Linear)]
+    inside = [name for name, module in decoder.named_modules() if _is_linear(module)]
     # Under an adapter a layer is called base_layer, inside a module of its old name.
     inside = [name.removesuffix(".base_layer") for name in inside if ".lora_" not in name]
     experts = sorted(
@@ -227,6 +227,11 @@ def _targets(model: Model, names: tuple[str, ...]) -> _Targets:
         rf"{re.escape(prefix)}\.(?:.*\.)?(?:{wanted})",
         [name for name in experts if _last(name) in chosen],
     )
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """Whether a layer maps a state to a state; some routers are linear and give experts instead."""
+    return isinstance(module, nn.Linear) and not type(module).__name__.endswith("Router")
 
 
 def _last(name: str) -> str:

@@ -123,11 +123,11 @@ def _missing_package(name: str, error: ImportError) -> str:
 
 def _video_settings(name: str) -> dict[str, Any]:
     """Read a video processor's settings, from where transformers keeps them now or kept them."""
-    nested = read_repository_json(name, "processor_config.json").get("video_processor")
-    return nested or read_repository_json(name, "video_preprocessor_config.json")
+    nested = read_json_of(name, "processor_config.json").get("video_processor")
+    return nested or read_json_of(name, "video_preprocessor_config.json")
 
 
-def read_repository_json(name: str, file: str) -> dict[str, Any]:
+def read_json_of(name: str, file: str) -> dict[str, Any]:
     """Read a JSON object of a folder or a hub repository; empty where there is no such file."""
     found = cached_file(
         name,

@@ -55,7 +55,7 @@ def no_fast_path_reason(model: Model) -> str | None:
         return f"`{config.model_type}` has {row.attention} attention"
     if not row.branches:
         return f"`{config.model_type}` scales its logits or masks its layers differently"
-    if text.model_type not in _ROTARY_TEXT_MODELS:
+    if text.model_type not in _ROTARY_TEXT_MODELS | set(row.decoders):
         return f"the language model `{text.model_type}` has not been checked"
     kinds = set(getattr(text, "layer_types", None) or ())
     if kinds - {"full_attention"}:

@@ -4,10 +4,19 @@ A family that is not listed takes the plain path (each response after its own co
 `transformers`' own masks, positions and `generate`), and the first batch that it trains on is
 checked. A row therefore makes a family faster or says what is special about it. To add one: a row
 here, a miniature in `tests/model_zoo.py`; the conformance tests and the table in the docs follow.
+Other packages add rows by entry points (`GROUP`).
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal, NamedTuple
+
+from veridical.errors import ConfigError
+from veridical.plugins import load_plugin
+
+GROUP = "veridical.architectures"
+"""Entry points of other packages: `model_type` → an `Architecture`. The module that holds it is
+imported before the model is loaded, so it may register the model with transformers."""
 
 Attention = Literal["causal", "prefix", "image blocks", "recurrent"]
 """Who sees whom within a prompt: every token its past alone · every prompt token all others · image
@@ -32,6 +41,8 @@ class Architecture(NamedTuple):
     features: bool = True
     """Whether its images may be encoded once and kept: its forward takes them as
     `mm_encoder_outputs` and gives the same. Shown by the conformance tests."""
+    decoders: tuple[str, ...] = ()
+    """Further text models (`model_type`) on which branches have been shown to hold."""
     packages: tuple[str, ...] = ()
     """Packages that its processor needs beyond `veridical[train]`."""
     proven: bool = True
@@ -39,6 +50,7 @@ class Architecture(NamedTuple):
 
 
 _QWEN_MERGER = ("visual.merger", "visual.deepstack_merger_list")
+_GLM_MERGER = ("visual.merger", "visual.downsample")
 _CONNECTOR = ("connector",)
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -49,7 +61,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "gemma4": Architecture(
         "Gemma 4", attention="image blocks", branches=False, projector=("embed_vision",)
     ),
-    "glm4v": Architecture("GLM-4.1V", projector=("visual.merger", "visual.downsample")),
+    "glm46v": Architecture("GLM-4.6V", projector=_GLM_MERGER),
+    "glm4v": Architecture("GLM-4.1V", projector=_GLM_MERGER),
     "idefics2": Architecture("Idefics2", projector=_CONNECTOR),
     "idefics3": Architecture("Idefics3", projector=_CONNECTOR),
     "internvl": Architecture("InternVL2.5, InternVL3"),
@@ -61,9 +74,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         packages=("torchvision",),
         proven=False,
     ),
-    "llama4": Architecture(
-        "Llama 4", branches=False, features=False, packages=("torchvision",), proven=False
+    "lighton_ocr": Architecture(
+        "LightOnOCR", projector=("vision_projection",), packages=("torchvision",)
     ),
+    "llama4": Architecture("Llama 4", branches=False, features=False, packages=("torchvision",)),
     "llava": Architecture("LLaVA-1.5, Pixtral 12B"),
     "llava_next": Architecture("LLaVA-NeXT (1.6)"),
     "llava_onevision": Architecture("LLaVA-OneVision"),
@@ -80,6 +94,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen3_5": Architecture(
         "Qwen3.5", attention="recurrent", branches=False, projector=_QWEN_MERGER
     ),
+    "qwen3_5_moe": Architecture(
+        "Qwen3.5-MoE", attention="recurrent", branches=False, projector=_QWEN_MERGER
+    ),
     "qwen3_vl": Architecture("Qwen3-VL", projector=_QWEN_MERGER),
     "qwen3_vl_moe": Architecture("Qwen3-VL-MoE", projector=_QWEN_MERGER),
     "smolvlm": Architecture("SmolVLM, SmolVLM2", projector=_CONNECTOR),
@@ -87,9 +104,22 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 """Rows by `model_type`."""
 
+_CROSS = "its images enter by cross-attention, whose masks Veridical does not lay out"
 UNSUPPORTED: Mapping[str, str] = {
-    "mllama": "its images enter by cross-attention, whose masks Veridical does not lay out",
-    "idefics": "its images enter by cross-attention, whose masks Veridical does not lay out",
+    "blip": _CROSS,
+    "diffusion_gemma": "it writes by diffusion, so a response has no log-probability per token",
+    "evolla": "it reads proteins, not pictures",
+    "git": "its images stand before the text without placeholder tokens",
+    "got_ocr2": "its processor reads pages to transcribe, not prompts about pictures",
+    "idefics": _CROSS,
+    "instructblip": "its Q-Former reads the question a second time, in tokens of its own",
+    "instructblipvideo": "its Q-Former reads the question a second time, in tokens of its own",
+    "kosmos-2": "it marks the places of images by a mask of its own",
+    "kosmos-2.5": "it marks the places of images by a mask of its own",
+    "mistral4": "it reads no pictures",
+    "mllama": _CROSS,
+    "pi0": "it gives a robot's actions, not text",
+    "pp_chart2table": "its processor reads charts to transcribe, not prompts about pictures",
 }
 """Why families that transformers loads are not supported, by `model_type`."""
 
@@ -98,12 +128,32 @@ _PLAIN = Architecture("", branches=False, projector=())
 
 def architecture_of(config: Any) -> Architecture:
     """The row of a model's config; for a family that is not listed, one that claims nothing."""
-    return ARCHITECTURES.get(config.model_type, _PLAIN)
+    return find_architecture(config.model_type) or _PLAIN
 
 
 def is_listed(config: Any) -> bool:
     """Whether there is a row for a model's family."""
-    return config.model_type in ARCHITECTURES
+    return find_architecture(config.model_type) is not None
+
+
+def find_architecture(model_type: str) -> Architecture | None:
+    """The row of a family, ours or that of another package; None if there is none.
+
+    Raises:
+        ConfigError: An entry point does not give a row.
+    """
+    return ARCHITECTURES.get(model_type) or _of_other_packages(model_type)
+
+
+@cache
+def _of_other_packages(model_type: str) -> Architecture | None:
+    plugin = load_plugin(GROUP, model_type)
+    if plugin is not None and not isinstance(plugin.value, Architecture):
+        raise ConfigError(
+            f"{plugin.where} must give an `Architecture`, got {type(plugin.value).__name__}. Fix"
+            " that package, or uninstall it."
+        )
+    return plugin.value if plugin is not None and isinstance(plugin.value, Architecture) else None
 
 
 def unsupported_reason(config: Any) -> str | None:

@@ -83,9 +83,9 @@ def read_settings(place: str) -> ProcessorRecipe | None:
     Raises:
         ModelError: The file does not hold such settings.
     """
-    from veridical.models.processors import read_repository_json  # recipes load no model code
+    from veridical.models.processors import read_json_of  # recipes load no model code
 
-    saved = read_repository_json(place, SETTINGS_FILE)
+    saved = read_json_of(place, SETTINGS_FILE)
     try:
         return ProcessorRecipe.model_validate(saved) if saved else None
     except ValidationError as error:
