@@ -152,6 +152,10 @@ def test_mark(tmp_path, desk, way):
             document.getElementById('text-left').dispatchEvent(new PointerEvent('pointerup'));
         }""")
         one.page.click("#kinds button:has-text('object')")
+        one.page.click("#text-left", position={"x": 30, "y": 25})  # a click selects a word
+        assert one.page.inner_text("#text-left .selected") == "The"
+        one.page.click("#text-left", position={"x": 30, "y": 25})  # and the next one lets it be
+        assert one.page.locator("#text-left .selected").count() == 0
         one.page.click("#submit")
     (row,) = one.judged(1)
     words = [ANSWER[mark["start"] : mark["end"]] for mark in row.payload["marks"]]

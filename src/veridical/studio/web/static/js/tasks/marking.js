@@ -9,7 +9,7 @@ export class Marking {
     this.selection = null;
     box.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("selectionchange", () => this.byMouse());
-    box.addEventListener("pointerup", () => this.take());
+    box.addEventListener("pointerup", (event) => this.take(event));
   }
 
   show(text) {
@@ -43,21 +43,37 @@ export class Marking {
     this.range = range.getRangeAt(0);
   }
 
-  // What the mouse selected, widened to whole words.
-  take() {
+  // What the mouse selected, widened to whole words; a click or a tap selects one word.
+  take(event) {
     const range = document.getSelection();
-    if (!range.rangeCount || range.isCollapsed || !this.box.contains(range.anchorNode)) return;
+    if (!range.rangeCount || !this.box.contains(range.anchorNode)) return;
     const real = range.getRangeAt(0);
     const before = document.createRange();
     before.setStart(this.box, 0);
     before.setEnd(real.startContainer, real.startOffset);
     const start = toPoints(this.text, before.toString().length);
+    if (range.isCollapsed) return this.tap(start, event);
     const end = start + [...real.toString()].length;
     const hit = this.words.filter((word) => word.start < end && start < word.end);
     if (!hit.length) return;
     this.at = this.words.indexOf(hit.at(-1));
     range.removeAllRanges();
     this.select(hit[0].start, hit.at(-1).end);
+  }
+
+  // A tap beside what is selected makes that longer: a finger cannot hold Shift.
+  tap(place, event) {
+    const at = this.words.findIndex((word) => word.start <= place && place < word.end);
+    const word = this.words[at];
+    if (!word) return;
+    const chosen = this.selection;
+    const beside = chosen && [this.words[at - 1]?.end, this.words[at + 1]?.start]
+      .some((border) => border === chosen.end || border === chosen.start);
+    this.at = at;
+    if (chosen && (event.shiftKey || (event.pointerType === "touch" && beside))) {
+      this.select(Math.min(chosen.start, word.start), Math.max(chosen.end, word.end));
+    } else if (chosen?.start === word.start && chosen.end === word.end) this.select(0, 0);
+    else this.select(word.start, word.end);
   }
 
   key(event) {
