@@ -66,6 +66,10 @@ def test_the_margin_is_of_mean_scores(margin, count):
     assert len(comparisons_from_ratings(rows, margin=margin)) == count
 
 
+def test_one_point_is_enough_by_default():
+    assert len(comparisons_from_ratings([rating("a", 4), rating("b", 3)])) == 1
+
+
 def test_sources_are_never_averaged():
     rows = [
         rating("a", 5),

@@ -44,6 +44,11 @@ def test_the_values_worked_example():
     )
     assert result.loss.item() == pytest.approx(0.845)
     assert result.clipped.item()
+    below = clipped_value_loss(
+        torch.tensor([0.0]), torch.tensor([0.5]), torch.tensor([-1.0]), clip_range=0.2
+    )  # held at 0.3: 0.5 · 1.3²
+    assert below.loss.item() == pytest.approx(0.845)
+    assert below.clipped.item()
     free = clipped_value_loss(
         torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([2.0]), clip_range=0.0
     )

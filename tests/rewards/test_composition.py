@@ -157,5 +157,6 @@ def test_a_preset_fills_in_what_the_recipe_leaves_out(tmp_path):
     assert (section.length_weight, section.correctness, section.scale) == (-1.0, "original", 10.0)
     assert load_recipe(write_recipe(section, tmp_path / "a.toml"), RewardSection) == section
     assert RewardSection().correctness == "symmetric"
+    assert RewardSection().unfinished_weight == section.unfinished_weight == -8.0
     with pytest.raises(ConfigError, match="`preset`"):
         resolve_recipe({"preset": "llava"}, RewardSection)

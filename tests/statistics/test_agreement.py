@@ -76,6 +76,8 @@ def test_rank_correlations_as_scipy_has_them():
 
 
 def test_few_items_leave_everything_possible():
+    two = spearman([1, 2], [3, 4])
+    assert (two.value, two.n) == (pytest.approx(1.0), 2)
     metric = spearman([1, 2, 3], [1, 3, 2])
     assert metric.value == pytest.approx(0.5)
     assert (metric.low, metric.high) == (-1.0, 1.0)

@@ -132,6 +132,14 @@ def test_groups_share_one_advantage_and_a_masked_response_has_no_say():
     assert not credit.advantages.any()
 
 
+@pytest.mark.parametrize(("advantage", "gap"), [("grpo", 2**-0.5), ("dr_grpo", 1.0)])
+def test_only_grpo_divides_by_the_spread_of_the_group(advantage, gap):
+    """Scores 3 and 1: ±1 about their mean, with a standard deviation of √2."""
+    recipe = recipe_of(objective={"advantage": advantage, "whiten_advantages": False})
+    found = credit_of(recipe, price=0.0).advantages[0, :, 0].tolist()
+    assert found == pytest.approx([gap, -gap], rel=1e-3)
+
+
 def test_rewards_can_be_scaled_and_the_penalty_kept_out_of_them():
     recipe = recipe_of(
         objective={"gae_lambda": 1.0, "whiten_advantages": False, "whiten_rewards": True},
