@@ -345,7 +345,7 @@ def test_runs_are_compared_by_students_t_and_equal_differences_by_their_signs():
 
 
 def test_a_margin_of_nobody_leaves_newcombes_limits_uncorrelated():
-    """Where the first run has none of ten right, φ is 0: Wilson's limits are combined as they are."""
+    """Where the first run has none of ten right, φ is 0: Wilson's limits combine as they are."""
     found = s.mcnemar([0] * 10, [1] * 5 + [0] * 5)
     one, two = s.wilson(0, 10), s.wilson(5, 10)
     assert found.low == pytest.approx(0.5 - math.hypot(two.value - two.low, one.high - one.value))
