@@ -1,4 +1,4 @@
-"""Formats are told apart by what their rows mean, and nothing vanishes without a word."""
+"""Formats are recognised by what their rows mean, and nothing vanishes without a word."""
 
 import json
 import unicodedata

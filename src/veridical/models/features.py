@@ -104,7 +104,7 @@ class FeatureCache:
 
         Returns:
             Encoded images on the model's device, or None where the features cannot be kept (the
-            reason is logged once) or told apart within a batch: then pass the pixels.
+            reason is logged once) or separated within a batch: then pass the pixels.
         """
         reason = self.unavailable_reason()
         if reason is not None:
