@@ -15,7 +15,7 @@ export function ending({ none, training }, done) {
 const trainingOver = ({ right, needed, wanted }) =>
   `Of the last ${needed} known items you judged ${right} as expected; ${wanted} are needed. Read the guidelines once more. The lead of the project decides how you go on.`;
 
-// "Training 2 of 5"; more than were planned where somebody needs more.
+// What the top line says of it; items are fetched ahead, so it counts none.
 export function trainingStep({ judged, needed }) {
-  return `Training ${judged + 1} of ${Math.max(needed, judged + 1)}`;
+  return judged < needed ? `Training: the first ${needed} items` : "Training goes on";
 }

@@ -63,7 +63,7 @@ async function next(prefer) {
 
 function trained(training) {
   const box = byId("training");
-  box.hidden = !training;
+  box.hidden = !training || training.over;
   if (training) box.textContent = trainingStep(training);
 }
 
