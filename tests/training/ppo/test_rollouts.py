@@ -1,5 +1,7 @@
 """Laws of a rollout: a response's scores and rewards do not depend on the others."""
 
+import math
+
 import pytest
 import torch
 
@@ -58,3 +60,43 @@ def test_siblings_neighbours_and_order_change_nothing(setting):
         torch.testing.assert_close(found, whole[name].flip(0, 1), atol=1e-4, rtol=1e-4, msg=name)
     for name, found in told(collector, prompts[1:2], sampled[1:2]).items():
         torch.testing.assert_close(found, whole[name][1:2], atol=1e-4, rtol=1e-4, msg=name)
+
+
+class Other:
+    """An engine that says again what was sampled, with probabilities of its own."""
+
+    def __init__(self, sampled, logprobs):
+        self._said = [
+            one._replace(
+                logprobs=[
+                    values[: len(ids)].tolist()
+                    for values, ids in zip(row, one.responses, strict=True)
+                ]
+            )
+            for one, row in zip(sampled, logprobs, strict=True)
+        ]
+
+    def follow(self, roles):
+        pass
+
+    def sample(self, prompts, streams):
+        return self._said
+
+
+@pytest.mark.parametrize("setting", ["tiny_llava_path"], indirect=True)
+def test_tokens_of_another_engine_count_by_their_importance(setting):
+    """An engine that gives tokens 1.5 times less than the policy: they count 1.5 times."""
+    prompts, collector, sampled = setting
+    scored = collector.score(prompts, sampled)
+
+    def collect(logprobs):
+        collector._engine = Other(sampled, logprobs)
+        return collector.collect(prompts, range(3), stream=("law",), kl_coefficient=0.1)
+
+    own, metrics = collect(scored.logprobs)
+    other, other_metrics = collect(scored.logprobs - math.log(1.5))
+    torch.testing.assert_close(other.advantages, 1.5 * own.advantages)
+    torch.testing.assert_close(other.returns, own.returns)
+    assert metrics["importance"] == pytest.approx(1.0)
+    assert other_metrics["importance"] == pytest.approx(1.5)
+    assert other_metrics["importance/truncated"] == 0

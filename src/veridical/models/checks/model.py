@@ -14,6 +14,7 @@ from veridical.models.architectures.table import is_listed
 from veridical.models.branches import no_branches_reason
 from veridical.models.checks import training, use
 from veridical.models.checks.subjects import PICTURES, Found
+from veridical.models.decoding.decoder import no_graphs_reason
 from veridical.models.loading import VisionLanguageModel, load_model, unwrap
 from veridical.models.processors import first_line
 
@@ -91,8 +92,13 @@ def _facts(vlm: VisionLanguageModel, seconds: float) -> list[tuple[str, str]]:
         ("weights", f"{size:.1f} M, {vlm.dtype}, on {vlm.device}"),
         ("architecture", family),
         ("scoring", "branches" if branches is None else f"a prompt copy each: {branches}"),
-        ("decoding", "lean loop" if lean is None else f"transformers' generate: {lean}"),
+        ("decoding", _decoding(vlm) if lean is None else f"transformers' generate: {lean}"),
     ]
+
+
+def _decoding(vlm: VisionLanguageModel) -> str:
+    reason = no_graphs_reason(vlm)
+    return "captured graphs" if reason is None else f"lean loop ({reason})"
 
 
 CHECKS: dict[str, Callable[[VisionLanguageModel], Found]] = {
