@@ -7,6 +7,7 @@ import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from veridical.errors import Fault
@@ -26,6 +27,7 @@ _SKETCH = 24
 _ALIKE = 0.7
 """Share of common three-word runs from which two rows are nearly the same."""
 _KEYS = 6
+"""Smallest hashes whose neighbours, two at a time, bring rows together to be compared."""
 _LARGEST_BUCKET = 40
 _LETTER = re.compile(r"^\(?([A-H])[).:]?(?:\s|$)|correct option is ([A-H])\b")
 
@@ -82,7 +84,7 @@ class Examination:
         self._sides: dict[bytes, tuple[bytes, Fault]] = {}
         self._sketches: list[tuple[int, ...]] = []
         self._places: list[Fault] = []
-        self._buckets: dict[int, list[int]] = defaultdict(list)
+        self._buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
 
     def add(self, row: Example) -> None:
         """Look at one row."""
@@ -145,7 +147,7 @@ class Examination:
         self._sketches.append(sketch)
         self._places.append(place)
         seen: set[int] = set()
-        for key in sketch[:_KEYS]:
+        for key in pairwise(sketch[:_KEYS]):  # single runs are shared by too many rows
             bucket = self._buckets[key]
             for there in bucket:
                 if there not in seen and _alike(sketch, self._sketches[there]) >= _ALIKE:

@@ -28,6 +28,10 @@ class ConversationSection(Recipe):
     max_tokens: int = Field(default=1280, ge=2)
     """Longest part after the first question, in tokens; a longer one is cut after an answer's
     token and counted. LLaVA-RLHF: 1280 for the whole conversation."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """How often the training conversations of a part of a mix (`data mix`) are seen per epoch, for
+    instance {"vqa-v2" = 0.5}: the whole part of the number for all of them, the rest for a drawn
+    share. Parts that are not named: 1. LLaVA-RLHF: 1 for all."""
     images_outside: bool = False
     """Accept images that lie outside of the conversations' folder."""
     skip_bad: bool = False

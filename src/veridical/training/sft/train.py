@@ -42,6 +42,7 @@ from veridical.training.sft.data import (
     reject_texts,
     split_conversations,
 )
+from veridical.training.sft.weights import weigh_conversations
 
 
 def train_sft(
@@ -109,6 +110,7 @@ def _prepare(
         vlm, conversations, data, quarantine=run.folder / "bad_texts.jsonl"
     )
     train, validation = _split(conversations, recipe)
+    train = weigh_conversations(train, data.weights, seed=recipe.train.seed)
     precision = precision_name(bf16=recipe.train.bf16)
     features = FeatureCache(
         run.cache(recipe.train.cache) / f"{FEATURES}-{precision}",

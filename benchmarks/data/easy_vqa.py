@@ -1,7 +1,7 @@
 """The world's small model on pictures and questions that nobody here made: `easy-vqa` of PyPI.
 
     pip download --no-deps easy-vqa && unzip easy_vqa-*.whl -d easy_vqa
-    python benchmarks/outside_data/easy_vqa.py --data easy_vqa/easy_vqa/data --out /tmp/easy
+    python benchmarks/data/easy_vqa.py --data easy_vqa/easy_vqa/data --out /tmp/easy
 
 Its shapes, colours and wording are none of the world's. The test questions are written in VQA-v2's
 official layout and scored by the `vqa` benchmark, as any model's would be.
