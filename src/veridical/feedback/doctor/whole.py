@@ -5,8 +5,9 @@ Nothing but numbers and short fingerprints is kept of a row, so that any number 
 
 import re
 import zlib
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -82,9 +83,9 @@ class Examination:
         self._details: Counter[tuple[str, str]] = Counter()
         self._exact: dict[bytes, Fault] = {}
         self._sides: dict[bytes, tuple[bytes, Fault]] = {}
-        self._sketches: list[tuple[int, ...]] = []
+        self._sketches: list[array[int]] = []
         self._places: list[Fault] = []
-        self._buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
+        self._buckets: dict[int, list[int]] = defaultdict(list)
 
     def add(self, row: Example) -> None:
         """Look at one row."""
@@ -144,11 +145,11 @@ class Examination:
         if len(sketch) < _SKETCH // 2:
             return  # too short to say
         here = len(self._sketches)
-        self._sketches.append(sketch)
+        self._sketches.append(array("I", sketch))
         self._places.append(place)
         seen: set[int] = set()
-        for key in pairwise(sketch[:_KEYS]):  # single runs are shared by too many rows
-            bucket = self._buckets[key]
+        for one, next_one in pairwise(sketch[:_KEYS]):  # too many rows share a single run
+            bucket = self._buckets[one << 32 | next_one]
             for there in bucket:
                 if there not in seen and _alike(sketch, self._sketches[there]) >= _ALIKE:
                     first = _place_text(self._places[there])
@@ -263,7 +264,7 @@ def _sketch(text: str) -> tuple[int, ...]:
     return tuple(sorted(zlib.crc32(run.encode("utf-8", "surrogatepass")) for run in runs)[:_SKETCH])
 
 
-def _alike(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+def _alike(one: Sequence[int], other: Sequence[int]) -> float:
     """The estimated share of common runs (Broder 1997)."""
     smallest = set(sorted({*one, *other})[: max(len(one), len(other))])
     return len(smallest.intersection(one).intersection(other)) / max(len(smallest), 1)
