@@ -13,7 +13,7 @@ def name_of(requirement):
     return next(
         requirement[:i]
         for i in range(len(requirement) + 1)
-        if requirement[i : i + 1] in {">", "<", "=", ""}
+        if requirement[i : i + 1] in {">", "<", "=", "[", ""}
     )
 
 
