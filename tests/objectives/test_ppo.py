@@ -1,5 +1,7 @@
 """The clipped losses, and the statistics over response tokens that stand around them."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -34,6 +36,7 @@ def test_the_worked_examples(ratio, advantage, loss, clipped):
     )
     assert result.loss.item() == pytest.approx(loss)
     assert result.clipped.item() is clipped
+    assert result.approximate_kl.item() == pytest.approx(math.log(ratio) ** 2 / 2)
     result.loss.sum().backward()
     assert (logprobs.grad.item() == 0) is clipped
 
@@ -49,6 +52,10 @@ def test_the_values_worked_example():
     )  # held at 0.3: 0.5 · 1.3²
     assert below.loss.item() == pytest.approx(0.845)
     assert below.clipped.item()
+    within = clipped_value_loss(
+        torch.tensor([0.6]), torch.tensor([0.5]), torch.tensor([2.0]), clip_range=0.2
+    )
+    assert not within.clipped.item()
     free = clipped_value_loss(
         torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([2.0]), clip_range=0.0
     )
