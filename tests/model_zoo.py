@@ -65,6 +65,8 @@ def build(name: str, folder: Path, *, seed: int = 0) -> Path:
     model = t.AutoModelForImageTextToText.from_config(config).eval()
     with torch.no_grad():  # a tower whose output is tiny would hide what goes wrong with it
         for tensor_name, parameter in model.named_parameters():
+            if parameter.ndim > 1 and not parameter.any():  # Gemma 3's projector starts as zero
+                parameter.normal_(0, 0.2)
             if parameter.ndim > 1 and "embed" not in tensor_name:
                 parameter.mul_(2 if parameter.std() < 0.05 else 1)
     model.generation_config = t.GenerationConfig(

@@ -34,6 +34,15 @@ def doctor(
     trust_remote_code: Annotated[
         bool, typer.Option(help="Run code from the model's repository.")
     ] = False,
+    processor: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Give the processor a setting, as in [model.processor] of a recipe:"
+            " template.enable_thinking=false, images.max_pixels=501760, system=TEXT. Repeat it"
+            " for several.",
+        ),
+    ] = None,
 ) -> None:
     """Show versions, devices, folders and packages; with --model, prove that a model works.
 
@@ -45,10 +54,18 @@ def doctor(
     for section in (_versions(), _devices(), _folders(), _packages()):
         _show(section)
     if model is not None:
+        from veridical.config import resolve_recipe
         from veridical.models.checks.model import check_model
+        from veridical.models.prompts.settings import ProcessorRecipe
 
         found = check_model(
-            model, adapter=adapter, dtype=dtype, trust_remote_code=trust_remote_code
+            model,
+            adapter=adapter,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            settings=(
+                resolve_recipe({}, ProcessorRecipe, overrides=processor) if processor else None
+            ),
         )
         _show(Section("model", dict(found.facts)))
         verdicts = {True: "ok", False: "FAILED", None: "-"}

@@ -17,6 +17,7 @@ from veridical.models.checks.subjects import PICTURES, Found
 from veridical.models.decoding.decoder import no_graphs_reason
 from veridical.models.loading import VisionLanguageModel, load_model, unwrap
 from veridical.models.processors import first_line
+from veridical.models.prompts.settings import ProcessorRecipe
 
 
 class Check(NamedTuple):
@@ -50,6 +51,7 @@ def check_model(
     adapter: str | None = None,
     dtype: str = "auto",
     trust_remote_code: bool = False,
+    settings: ProcessorRecipe | None = None,
 ) -> ModelCheck:
     """Load a model and prove, check by check, that it is used as transformers would use it.
 
@@ -58,13 +60,18 @@ def check_model(
         adapter: A PEFT adapter to put on top.
         dtype: See `load_model`.
         trust_remote_code: See `load_model`.
+        settings: See `load_model`.
 
     Raises:
         ModelError: It does not load, or lacks what Veridical needs.
     """
     started = time.perf_counter()
     vlm = load_model(
-        name_or_path, adapter=adapter, dtype=dtype, trust_remote_code=trust_remote_code
+        name_or_path,
+        adapter=adapter,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        settings=settings,
     )
     facts = _facts(vlm, time.perf_counter() - started)
     checks = [_run(vlm, name, check) for name, check in CHECKS.items()]
@@ -91,6 +98,7 @@ def _facts(vlm: VisionLanguageModel, seconds: float) -> list[tuple[str, str]]:
         ("model", f"{vlm.name} ({type(base).__name__}, loaded in {seconds:.1f} s)"),
         ("weights", f"{size:.1f} M, {vlm.dtype}, on {vlm.device}"),
         ("architecture", family),
+        ("processor", f"given {vlm.settings}"),
         ("scoring", "branches" if branches is None else f"a prompt copy each: {branches}"),
         ("decoding", _decoding(vlm) if lean is None else f"transformers' generate: {lean}"),
     ]
@@ -113,6 +121,8 @@ CHECKS: dict[str, Callable[[VisionLanguageModel], Found]] = {
     "greedy generation": use.greedy,
     "two images": use.ability(PICTURES, "a prompt with two images"),
     "no image": use.ability(None, "a prompt without an image"),
+    "earlier turns": use.earlier_turns,
+    "system message": use.system_message,
     "saved processor": training.saved,
     "adapter": training.adapter,
     "training step": training.training_step,

@@ -96,7 +96,7 @@ def training_step(vlm: VisionLanguageModel) -> Found:
         torch.optim.SGD(trained, lr=1e-3).step()
         return Found(
             finite and moved > 0,
-            f"{_TRAINED_PROMPTS} prompts of mixed sizes, {moved} of {len(trained)} weights move",
+            f"{_TRAINED_PROMPTS} prompts of mixed sizes; gradients reach {moved} adapted layers",
         )
     finally:
         adapted.model.unload()

@@ -1,6 +1,7 @@
 """Checks of how a model is read and generated from."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from PIL import Image
@@ -12,7 +13,12 @@ from veridical.models.architectures.parts import (
     projector_parameters,
     vision_tower,
 )
-from veridical.models.branches import no_branches_reason
+from veridical.models.branches import (
+    BranchBatch,
+    no_branches_reason,
+    score_branches,
+    stack_responses,
+)
 from veridical.models.checks.subjects import (
     PICTURES,
     QUESTIONS,
@@ -150,6 +156,33 @@ def greedy(vlm: VisionLanguageModel) -> Found:
     if not same and vlm.dtype != torch.float32:
         return Found(None, f"tokens differ, as rounding in {vlm.dtype} can make them")
     return Found(same, "the same tokens" if same else "other tokens than transformers' generate")
+
+
+def earlier_turns(vlm: VisionLanguageModel) -> Found:
+    """Another earlier turn changes the scores of the answer to the question."""
+    earlier = [[(QUESTIONS[0], text)] for text in RESPONSES]
+    one, two = (_scored(vlm, histories=[history]) for history in earlier)
+    gap = float((one - two).abs().max())
+    return Found(gap > 0, f"another earlier answer changes a score by up to {gap:.2g} nats")
+
+
+def system_message(vlm: VisionLanguageModel) -> Found:
+    """A system message is read, if the template has a place for it."""
+    try:
+        plain, said = _scored(vlm), _scored(vlm, systems=["Say only what is in the picture."])
+    except ModelError as error:
+        return Found(None, f"not possible: {first_line(error)}")
+    if plain.shape == said.shape and torch.equal(plain, said):
+        return Found(False, "a system message changes nothing")
+    return Found(True, "a system message is read")
+
+
+@torch.no_grad()
+def _scored(vlm: VisionLanguageModel, **asked: Any) -> Tensor:
+    """Scores of the first response to the second question about the first picture."""
+    prompt = encode_prompts(vlm, QUESTIONS[1:], PICTURES[:1], **asked)
+    batch = BranchBatch(prompt, *stack_responses([response_ids(vlm)[:1]]))
+    return score_branches(vlm.model, batch.to(vlm.device), plain=True).cpu()
 
 
 def ability(pictures: Images, what: str) -> Callable[[VisionLanguageModel], Found]:

@@ -168,6 +168,7 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
                 "chosen_step": progress.best_step,
                 "choice_rule": rule,
                 "base": progress.base,
+                "processor": trainer.vlm.settings.model_dump(mode="json"),
                 "candidates": [candidate.model_dump() for candidate in progress.candidates],
                 "scoring": paths_taken(trainer.vlm.model),
                 **notes,
