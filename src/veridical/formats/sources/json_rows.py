@@ -6,6 +6,7 @@ length.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,15 +114,18 @@ def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
         return found
     repeated = _RepeatedKey(found)
     names = [name for name, _ in pairs]
-    repeated.key = next(name for name in names if names.count(name) > 1)
+    repeated.key = Counter(names).most_common(1)[0][0]
     return repeated
 
 
 def _strictness_fault(value: Any) -> str | None:
     """What JSON forbids and Python's reader allows: a repeated key, NaN, infinity."""
-    if isinstance(value, _RepeatedKey):
-        return f"the key {value.key!r} stands twice in one object; readers would drop one"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{json.dumps(value)} is not a JSON number"
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return next((fault for item in inner if (fault := _strictness_fault(item))), None)
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, _RepeatedKey):
+            return f"the key {one.key!r} stands twice in one object; readers would drop one"
+        if isinstance(one, float) and not math.isfinite(one):
+            return f"{json.dumps(one)} is not a JSON number"
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return None

@@ -215,3 +215,13 @@ def trainable_parameters(model: nn.Module) -> Mapping[str, nn.Parameter]:
     return {
         name: parameter for name, parameter in inner.named_parameters() if parameter.requires_grad
     }
+
+
+def resume_point_error(folder: Path, error: Exception) -> StorageError:
+    """A resume point that could not be written; torch reports a full disk as a wrong position."""
+    text = str(error)
+    reason = "only a part was written (is the disk full?)" if "unexpected pos" in text else text
+    return StorageError(
+        f"Cannot write the resume point `{folder}`: {reason}. The one before it is kept; free space"
+        " and run the same command again with --resume."
+    )

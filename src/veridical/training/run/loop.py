@@ -30,6 +30,7 @@ from veridical.training.run.checkpoints import (
     mark_complete,
     prune_resume_points,
     read_progress,
+    resume_point_error,
     save_trainable,
     write_progress,
 )
@@ -255,10 +256,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         except (OSError, RuntimeError, SafetensorError) as error:
             if isinstance(error, StorageError):
                 raise
-            raise StorageError(
-                f"Cannot write the resume point `{folder}`: {error}. The one before it is kept;"
-                " free space and run the same command again with --resume."
-            ) from error
+            raise resume_point_error(folder, error) from error
         write_progress(folder, self.progress)
         mark_complete(folder)
         prune_resume_points(folder.parent, keep=folder)
