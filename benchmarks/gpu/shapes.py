@@ -171,3 +171,15 @@ def make_batch(vlm: VisionLanguageModel, *, pairs: int, device: str) -> BranchBa
     response = words(pairs, 2, RESPONSE_TOKENS)
     mask = torch.ones_like(response, dtype=torch.bool)
     return BranchBatch(prompt, response, mask).to(device)
+
+
+def one_by_one(batch: BranchBatch) -> list[dict[str, Tensor]]:
+    """The prompts of a batch of `make_batch`, as batches of one."""
+    pairs = len(batch.response_ids)
+    return [
+        {
+            name: value[number * len(value) // pairs : (number + 1) * len(value) // pairs]
+            for name, value in batch.prompt.items()
+        }
+        for number in range(pairs)
+    ]

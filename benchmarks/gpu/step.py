@@ -17,9 +17,8 @@ from typing import Any
 import rate
 import torch
 from measuring import Results, free, gib, measure, wait
-from shapes import make_batch, make_model
+from shapes import make_batch, make_model, one_by_one
 from torch import Tensor
-from veridical.training.preference.losses import preference_losses
 
 from veridical.errors import ModelError
 from veridical.models import branches as branches_module
@@ -32,12 +31,15 @@ from veridical.models.kernels.compiled_layers import compile_layers, restore_lay
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.lora import LoraRecipe, adapter_disabled, add_lora
 from veridical.training.preference.objectives.dpo import Dpo
+from veridical.training.preference.train import preference_losses
+from veridical.training.run.steps.trainer import no_checks_of_values
 
 BETA = 0.1
 SIDES = ("branches", "cached", "no_casts", "packed", "compiled")
 """branches: the prompt once for both responses, live reference; cached: reference and image
 features known beforehand; no_casts: adapters' inputs stay in bfloat16; packed: no mask and no
-padding, with the variable-length kernel; compiled: decoder layers compiled."""
+padding, with the variable-length kernel, and nothing that waits for the device; compiled: decoder
+layers compiled."""
 _packing_reason = branches_module.no_packing_reason
 
 
@@ -74,12 +76,14 @@ def run(results: Results, *, device: str, tiny: bool, part: str = "step") -> Non
     """Measure the sides of a part.
 
     With `VERIDICAL_PROFILE` in the environment, profiles of the steps of four pairs are written
-    into the folder that it names.
+    into the folder that it names; `VERIDICAL_SIDES` names the only sides that are measured.
     """
     shape, plan = PLANS[part]
     if part == "step":
         rate.run(results, device=device, tiny=tiny)
-    profiles = os.environ.get("VERIDICAL_PROFILE")
+    profiles, only = (os.environ.get(f"VERIDICAL_{name}") for name in ("PROFILE", "SIDES"))
+    if only:
+        plan = tuple(one for one in plan if one[0] in only.split(","))
 
     def keep(name: str, make: Callable[[], dict[str, Any]]) -> None:
         try:
@@ -202,6 +206,8 @@ class Ours:
             stack.enter_context(
                 leave_casts_to_autocast(model, active=number >= SIDES.index("no_casts"))
             )
+            if number >= SIDES.index("packed"):
+                stack.enter_context(no_checks_of_values())
             if number >= SIDES.index("compiled"):
                 compile_layers(model, backend="inductor" if self.device == "cuda" else "eager")
                 stack.callback(restore_layers, model)
@@ -226,7 +232,7 @@ class Ours:
                 return score_branches(model, batch)
 
         with autocast():
-            keys = features.store(batch.prompt) if keep else None
+            keys = features.store(one_by_one(batch)) if keep else None
         known = score_reference() if cached else None
 
         def step() -> Tensor:

@@ -28,14 +28,14 @@ def show(record: dict[str, Any]) -> str:
 def _steps(entries: Entries, rate: float | None) -> list[str]:
     rows = [
         "",
-        "| step | pairs | seconds | times TRL | share of the card's rate | peak GiB |"
+        "| step | pairs | seconds | waited for | times TRL | share of the card's rate | peak GiB |"
         " beyond the weights | share of TRL's | loss |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, one in entries.items():
         if "pairs" not in one:
             if name.count(" ") == 2 and "error" in one:
-                rows.append(f"| {name} | | {one['error'][:60]} | | | | | | |")
+                rows.append(f"| {name} | | {one['error'][:60]} | | | | | | | |")
             continue
         shape, side, pairs = name.split()
         trl = entries.get(f"{shape} trl {pairs}", {})
@@ -44,14 +44,11 @@ def _steps(entries: Entries, rate: float | None) -> list[str]:
         speed = f"{trl['seconds'] / one['seconds']:.2f}" if "seconds" in trl else ""
         work = one.get("tera_operations")
         share = f"{work / one['seconds'] / rate:.0%}" if work and rate else ""
-        rows.append(
-            f"| {shape} {side} | {pairs} | {one['seconds']:.3f} | {speed} | {share} |"
-            f" {one['peak_gib']:.1f} | {beyond:.1f} |"
-            f" {beyond / theirs:.2f} | {one['loss']:.4f} |"
-            if theirs
-            else f"| {shape} {side} | {pairs} | {one['seconds']:.3f} | {speed} | {share} |"
-            f" {one['peak_gib']:.1f} | {beyond:.1f} | | {one['loss']:.4f} |"
-        )
+        memory = f"{beyond / theirs:.2f}" if theirs else ""
+        cells = [f"{shape} {side}", pairs, f"{one['seconds']:.3f}", f"{one['seconds_alone']:.3f}"]
+        loss = f"{one['loss']:.4f}"
+        cells += [speed, share, f"{one['peak_gib']:.1f}", f"{beyond:.1f}", memory]
+        rows.append(f"| {' | '.join([*cells, loss])} |")
     return [*rows, ""]
 
 

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from veridical.errors import ModelError
+from veridical.models.architectures.whole_modules import whole_modules
 from veridical.models.loading import load_model, unwrap
 from veridical.models.lora import LoraRecipe, add_lora, save_lora
 
@@ -131,3 +132,13 @@ def test_a_folder_that_is_not_an_adapter_is_reported(tiny_llava_path, tmp_path):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
     with pytest.raises(ModelError, match="Cannot put the adapter"):
         load_model(tiny_llava_path, device="cpu", adapter=tmp_path)
+
+
+def test_in_four_bits_all_but_the_decoder_keeps_its_numbers(llava, qwen):
+    """Named in full: a part of a name would leave the vision tower in 4 bits."""
+    assert whole_modules(llava.model.config) == [
+        "lm_head",
+        "model.multi_modal_projector",
+        "model.vision_tower",
+    ]
+    assert whole_modules(qwen.model.config) == ["lm_head", "model.visual"]

@@ -7,8 +7,15 @@ from torch.nn.functional import scaled_dot_product_attention
 from miniatures import picture
 from veridical.models import branches
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
+from veridical.models.kernels import tree_attention
 from veridical.models.kernels.packed_layout import no_packing_reason
-from veridical.models.kernels.tree_attention import attend, make_tree, no_kernel_reason
+from veridical.models.kernels.tree_attention import (
+    Heads,
+    attend,
+    make_tree,
+    no_kernel_reason,
+    wrong_result_reason,
+)
 from veridical.models.prompts.encoding import encode_prompts
 
 PROMPTS, BRANCHES = [5, 3], [[2, 0, 4], [1, 3, 2]]
@@ -73,5 +80,33 @@ def test_a_packed_batch_scores_and_learns_as_a_padded_one(vlm, side, monkeypatch
 def test_a_row_is_packed_only_where_the_kernel_is(llava):
     assert no_packing_reason(llava.model) == "the device is cpu"
     cuda = torch.device("cuda")
-    assert "half precision" in no_kernel_reason(cuda, torch.float32, 64)
-    assert "width 60" in no_kernel_reason(cuda, torch.bfloat16, 60)
+    assert "half precision" in no_kernel_reason(cuda, torch.float32, Heads(4, 2, 64))
+    assert "width 60" in no_kernel_reason(cuda, torch.bfloat16, Heads(4, 2, 60))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_kernel_is_tried_whoever_asks_first(mode, monkeypatch):
+    """Here against itself; scoring asks without gradients and under autocast."""
+    cpu = torch.device("cpu")
+    wrong_result_reason.cache_clear()
+    with mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert wrong_result_reason(cpu, torch.bfloat16, Heads(2, 1, 8)) is None
+
+
+def test_a_kernel_that_is_wrong_or_fails_is_not_used(monkeypatch):
+    cpu = torch.device("cpu")
+    right = tree_attention.forward
+    calls = []
+
+    def wrong(query, key, value, pieces):
+        out, lse = right(query, key, value, pieces)
+        calls.append(pieces)
+        return out * (1.1 if len(calls) < 3 else 1.0), lse
+
+    wrong_result_reason.cache_clear()
+    monkeypatch.setattr(tree_attention, "forward", wrong)
+    assert "off the definition" in wrong_result_reason(cpu, torch.bfloat16, Heads(2, 1, 8))
+    wrong_result_reason.cache_clear()
+    monkeypatch.setattr(tree_attention, "forward", lambda *_: torch.zeros(1).view(3))
+    assert "the kernel failed" in wrong_result_reason(cpu, torch.bfloat16, Heads(2, 1, 8))
+    wrong_result_reason.cache_clear()

@@ -21,6 +21,7 @@ from transformers.utils import logging
 
 from veridical.errors import MissingPackageError, ModelError
 from veridical.models.architectures.table import find_architecture, unsupported_reason
+from veridical.models.architectures.whole_modules import whole_modules
 from veridical.models.devices import check_quantization, pick_device
 from veridical.models.processors import Processor, first_line, load_processor, read_json_of
 from veridical.models.prompts.settings import ProcessorRecipe, apply_image_settings, pick_settings
@@ -135,7 +136,7 @@ def load_model(
     target = pick_device(device)
     options: dict[str, Any] = {"dtype": _pick_dtype(dtype, target, config)}
     if quantization == "4bit":
-        options |= _four_bit_options(name, target)
+        options |= _four_bit_options(name, target, config)
     _no_bars_in_logs()
     loader: Any = AutoModelForImageTextToText
     try:
@@ -259,12 +260,12 @@ def _pick_dtype(dtype: str | torch.dtype, device: torch.device, config: Any) -> 
     return found
 
 
-def _four_bit_options(name: str, device: torch.device) -> dict[str, Any]:
+def _four_bit_options(name: str, device: torch.device, config: Any) -> dict[str, Any]:
     check_quantization(name, "4bit", device)
     try:
         import_module("bitsandbytes")
     except ImportError as error:
-        raise MissingPackageError("bitsandbytes", extra="train", purpose="4-bit loading") from error
+        raise MissingPackageError("bitsandbytes", extra="4bit", purpose="4-bit loading") from error
     from transformers import BitsAndBytesConfig
 
     quantized = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
@@ -272,6 +273,7 @@ def _four_bit_options(name: str, device: torch.device) -> dict[str, Any]:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
+        llm_int8_skip_modules=whole_modules(config),
     )
     return {"quantization_config": quantized, "device_map": {"": device}}
 

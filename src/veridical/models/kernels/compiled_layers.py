@@ -7,7 +7,6 @@ differentiated go through it; scoring and generation keep the model's own code.
 from typing import Any, final
 
 import torch
-from torch._dynamo.exc import TorchDynamoException
 
 from veridical.models.architectures.parts import language_model
 from veridical.models.architectures.positions import log_once
@@ -52,6 +51,8 @@ class _Forward:
         # A first layer whose input takes no gradient would need a compilation of its own.
         if _Forward.failed or not (torch.is_grad_enabled() and hidden.requires_grad):
             return self._own(hidden, *others, **named)
+        from torch._dynamo.exc import TorchDynamoException  # takes seconds to import
+
         try:
             return self._compiled(self._layer, hidden, *others, **named)
         except TorchDynamoException as error:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from veridical.models.architectures.positions import prompt_positions
+from veridical.models.architectures.positions import log_once, prompt_positions
 from veridical.models.architectures.table import architecture_of
 from veridical.models.branch_layout import Layout, is_sequence
-from veridical.models.kernels.tree_attention import TREE, make_tree, no_kernel_reason
+from veridical.models.kernels.tree_attention import TREE, Heads, make_tree, no_kernel_reason
 from veridical.models.loading import Model, unwrap
 from veridical.models.sending import send
 
@@ -28,7 +28,12 @@ def no_packing_reason(model: Model) -> str | None:
     autocast = torch.is_autocast_enabled(kind)
     dtype = torch.get_autocast_dtype(kind) if autocast else weights.dtype
     width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return no_kernel_reason(weights.device, dtype, width)
+    groups = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    heads = Heads(text.num_attention_heads, groups, width)
+    reason = no_kernel_reason(weights.device, dtype, heads)
+    if reason is not None and kind == "cuda":
+        log_once(f"Prompts and responses are padded and attended to under a dense mask: {reason}.")
+    return reason
 
 
 def lay_out_packed(

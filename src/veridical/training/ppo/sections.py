@@ -12,7 +12,7 @@ from veridical.config import Recipe
 from veridical.evaluation.engines.settings import VllmSection
 from veridical.models.lora import LoraRecipe
 from veridical.training.run.paths import AdapterPath, DataPath, WorkPath
-from veridical.training.run.settings import FeatureSection, TrainSection
+from veridical.training.run.settings import LoopSection, TrainSection
 
 
 class PpoDataSection(Recipe):
@@ -161,7 +161,7 @@ class ValueSection(Recipe):
     """Rollouts from which only the value learns, before the policy does. Original: 0."""
 
 
-class PpoTrainSection(FeatureSection):
+class PpoTrainSection(LoopSection):
     """How it is optimised (AdamW, β = 0.9 and 0.999), evaluated and saved."""
 
     learning_rate: float = Field(default=3e-5, gt=0)
@@ -226,4 +226,6 @@ class PpoTrainSection(FeatureSection):
             save_steps=self.save_steps or steps_per_iteration,
             gradient_checkpointing=self.gradient_checkpointing,
             bf16=self.bf16,
+            compile=self.compile,
+            report_to=self.report_to,
         )

@@ -1,8 +1,9 @@
 """When a run evaluates, saves and stops; and the recipe's settings as `TrainingArguments`."""
 
 import random
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def training_arguments(settings: TrainSection, folder: Path, *, on_cpu: bool) ->
         on_cpu: Stay on the CPU even where there is an accelerator.
 
     Raises:
-        ConfigError: The process is one of several.
+        ConfigError: The process is one of several, or a reporter's package is missing.
     """
     schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
     arguments = TrainingArguments(
@@ -96,7 +97,7 @@ def training_arguments(settings: TrainSection, folder: Path, *, on_cpu: bool) ->
         logging_nan_inf_filter=False,
         eval_strategy="no",
         save_strategy="no",
-        report_to="none",
+        report_to=_installed(settings.report_to) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=not on_cpu,
@@ -109,6 +110,18 @@ def training_arguments(settings: TrainSection, folder: Path, *, on_cpu: bool) ->
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # else the trainer would copy the model to all of them
     return arguments
+
+
+def _installed(reporters: Sequence[str]) -> list[str]:
+    """The reporters, each with its package there."""
+    missing = [name for name in reporters if find_spec(name) is None]
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        raise ConfigError(
+            f"`train.report_to` names {names}, which {'is' if len(missing) == 1 else 'are'} not"
+            f" installed. Run `pip install {' '.join(missing)}`, or leave it out."
+        )
+    return list(reporters)
 
 
 @contextmanager

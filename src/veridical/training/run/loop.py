@@ -165,7 +165,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         self._started = time.monotonic() - self.progress.seconds
         try:
             if not self._has_stopped_early():
-                self.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+                self.train_compiled(self.settings.compile, resume_from=resume_from)
         finally:
             self._read_ahead.close()
         self.progress.seconds = time.monotonic() - self._started
@@ -198,6 +198,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         step = self.state.global_step
         metrics = self._measure(step)
         self.metrics_log.append({"step": step, "part": "validation", **metrics})
+        self.report(metrics, prefix="eval_")
         self._consider(step, metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
@@ -219,17 +220,11 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
                 sums[name] += float(value.sum())
         self._pending.clear()
         means = {name: value / items for name, value in sums.items()}
-        self.metrics_log.append(
-            {
-                "step": self.state.global_step,
-                "part": "train",
-                "epoch": self.state.epoch or 0.0,
-                **means,
-                "grad_norm": logs["grad_norm"],
-                "learning_rate": logs["learning_rate"],
-                "seconds": time.monotonic() - self._started,
-            }
-        )
+        shown = {"epoch": self.state.epoch or 0.0, **means}
+        shown |= {name: logs[name] for name in ("grad_norm", "learning_rate")}
+        shown["seconds"] = time.monotonic() - self._started
+        self.metrics_log.append({"step": self.state.global_step, "part": "train", **shown})
+        self.report(shown)
         if not np.isfinite([means["loss"], logs["grad_norm"]]).all():
             raise ModelError(
                 f"The training diverged at step {self.state.global_step}: loss {means['loss']},"

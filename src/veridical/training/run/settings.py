@@ -15,6 +15,7 @@ from veridical.models.prompts.settings import ProcessorRecipe
 from veridical.training.run.paths import AdapterPath, ModelPath, WorkPath
 
 Part = Literal["language_model", "projector", "vision"]
+Reporter = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 
 
 class ModelSection(Recipe):
@@ -77,7 +78,19 @@ class FeatureSection(Recipe):
         return round(self.feature_cache_gib * 2**30)
 
 
-class TrainSection(FeatureSection):
+class LoopSection(FeatureSection):
+    """What surrounds the steps; part of every training's section."""
+
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the decoder's layers on a GPU (`torch.compile`): a minute before the first step, then
+    a quarter faster. "auto" does so for runs of at least 1,000 micro-batches."""
+    report_to: tuple[Reporter, ...] = ()
+    """Where metrics go besides the run directory, as transformers reports them: tensorboard, wandb,
+    trackio, mlflow. Each needs its package; addresses and projects come from its environment
+    variables."""
+
+
+class TrainSection(LoopSection):
     """How it is optimised (AdamW, β = 0.9 and 0.999)."""
 
     learning_rate: float = Field(default=5e-7, gt=0)

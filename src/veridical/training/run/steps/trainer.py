@@ -6,9 +6,10 @@ masks kept on the host, too, for the layout of prompts and responses.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,15 @@ from transformers import Trainer
 
 from veridical.models.adapters import leave_casts_to_autocast
 from veridical.models.branches import BranchBatch, HostMasks
+from veridical.models.kernels.compiled_layers import compile_layers, restore_layers
 from veridical.models.sending import send
 
 _HOST_MASKS = "host_masks"
 """Name in a batch of the masks that stay on the host."""
+Compile = Literal["auto", "on", "off"]
+"""Whether decoder layers are compiled."""
+_WORTH_COMPILING = 1000
+"""Batches after which a minute of compiling has been made up for (H200, 7 B, four pairs)."""
 _NO_CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
 
 
@@ -33,10 +39,32 @@ def branches_of(batch: Mapping[str, Any]) -> BranchBatch:
 class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     """The trainer of transformers, with steps for a GPU."""
 
+    def train_compiled(self, how: Compile, *, resume_from: Path | None) -> None:
+        """Train, with compiled decoder layers where that is wanted and possible."""
+        rows = len(cast("Sized", self.train_dataset)) * self.args.num_train_epochs
+        if self.args.max_steps > 0:
+            rows = self.args.max_steps * self.args.train_batch_size
+            rows *= self.args.gradient_accumulation_steps
+        batches = rows / self.args.train_batch_size
+        on_gpu = self.args.device.type == "cuda"
+        compiled = on_gpu and (how == "on" or (how == "auto" and batches >= _WORTH_COMPILING))
+        if compiled:
+            compile_layers(self.model)
+        try:
+            self.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+        finally:
+            if compiled:
+                restore_layers(self.model)
+
     def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Forward and backward of one batch."""
-        with leave_casts_to_autocast(model, active=self.args.bf16), _no_checks_of_values():
+        with leave_casts_to_autocast(model, active=self.args.bf16), no_checks_of_values():
             return self.learn(model, *args, **kwargs)
+
+    def report(self, values: Mapping[str, object], *, prefix: str = "") -> None:
+        """Hand the numbers among these values to the reporters that the recipe names."""
+        numbers = {f"{prefix}{n}": v for n, v in values.items() if isinstance(v, int | float)}
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, numbers)
 
     def learn(self, *args: Any, **kwargs: Any) -> Tensor:
         """What a step does: by default a loss and its gradients."""
@@ -65,7 +93,7 @@ def _move(value: Any, device: torch.device) -> Any:
 
 
 @contextmanager
-def _no_checks_of_values() -> Iterator[None]:
+def no_checks_of_values() -> Iterator[None]:
     """Keep transformers from waiting for the device to count what was counted when encoding."""
     before = os.environ.get(_NO_CHECKS)
     os.environ[_NO_CHECKS] = "1"
