@@ -94,7 +94,7 @@ class FeatureFiles:
     def _remove_unused(self, size: int, *, model: str) -> None:
         """Remove other models' files, longest unused first, until `size` bytes fit."""
         now = time.time()
-        others = [path for path in self._folder.iterdir() if path.is_dir() and path.name != model]
+        others = [path for path in self._folder.glob("*") if path.is_dir() and path.name != model]
         for path in sorted(others, key=lambda other: other.stat().st_mtime):
             if self._bytes is None or self._bytes + size <= self._max_bytes:
                 return
