@@ -3,9 +3,9 @@
     python benchmarks/branches/run.py [FAMILY ...] [--rounds N] [--out FILE]
 
 Two prompts with K responses of 60 and 100 tokens in turn, forward and backward through a LoRA
-adapter, on random models of width 256 (four layers) of several families. Both ways take turns
+adapter, on random models of width 256 (two layers) of several families. Both ways take turns
 within one process, so that the ratio holds whatever else the machine does; memory is the peak of a
-process of its own.
+step in a process of its own.
 """
 
 import argparse
@@ -38,7 +38,7 @@ QUESTION = 30
 WIDER = {
     "hidden_size": 256,
     "intermediate_size": 688,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 2,
     "num_attention_heads": 8,
     "num_key_value_heads": 4,
     "max_position_embeddings": 4096,
@@ -93,74 +93,74 @@ def memory(name: str) -> float:
     raise ValueError(name)
 
 
-def peak(arguments: tuple[str, int, int, bool]) -> float:
-    """MB that two steps take beyond what the process held before."""
-    family, tokens, branches, plain = arguments
+def peaks(family: str, cases: list[tuple[int, int]], *, plain: bool) -> list[float]:
+    """MB that a step takes beyond what the process held before, for each case."""
     torch.set_num_threads(1)
-    vlm = load(family)
-    mrope = "qwen" in family
+    vlm, mrope, found = load(family), "qwen" in family, []
     step(vlm, batch_of(8, 1, mrope=mrope), plain=plain)
-    before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    for _ in range(2):
-        step(vlm, batch_of(tokens, branches, mrope=mrope), plain=plain)
-    return memory("VmHWM") - before
-
-
-def times(arguments: tuple[str, int, int, int]) -> tuple[list[float], list[float]]:
-    """Processor seconds of both ways, branches first, taking turns."""
-    family, tokens, branches, rounds = arguments
-    torch.set_num_threads(1)
-    vlm, batch = load(family), batch_of(tokens, branches, mrope="qwen" in family)
-    found: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + 1):
-        for plain in (False, True):
-            seconds = step(vlm, batch, plain=plain)
-            if number:
-                found[plain].append(seconds)
+    for tokens, branches in cases:
+        batch = batch_of(tokens, branches, mrope=mrope)
+        before = memory("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        step(vlm, batch, plain=plain)
+        found.append(memory("VmHWM") - before)
     return found
 
 
-def apart(function: Any, *arguments: Any) -> Any:
-    """Call in a process of its own."""
+def times(family: str, cases: list[tuple[int, int]], rounds: int) -> list[list[list[float]]]:
+    """Processor seconds of both ways, branches first, taking turns, for each case."""
+    torch.set_num_threads(1)
+    vlm, found = load(family), []
+    for tokens, branches in cases:
+        batch = batch_of(tokens, branches, mrope="qwen" in family)
+        both: list[list[float]] = [[], []]
+        for number in range(rounds + 1):
+            for plain in (False, True):
+                seconds = step(vlm, batch, plain=plain)
+                if number:
+                    both[plain].append(seconds)
+        found.append(both)
+    return found
+
+
+def apart(function: Any, *arguments: Any, **options: Any) -> Any:
+    """Call in a process of its own, whose freed memory goes back at once."""
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"
     with get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, (arguments,))
+        return pool.apply(function, arguments, options)
 
 
 def main() -> None:
     """Measure, print, and write a result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("families", nargs="*", default=FAMILIES)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tokens", type=int, nargs="*", default=IMAGE_TOKENS)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    cases = [(tokens, branches) for tokens in IMAGE_TOKENS for branches in BRANCHES]
     rows: list[dict[str, Any]] = []
-    for family in options.families or FAMILIES:
-        for tokens in options.tokens:
-            for branches in BRANCHES:
-                ours, copies = apart(times, family, tokens, branches, options.rounds)
-                ratios = [a / b for a, b in zip(ours, copies, strict=True)]
-                sizes = [apart(peak, family, tokens, branches, plain) for plain in (False, True)]
-                rows.append(
-                    {
-                        "family": family,
-                        "image_tokens": tokens,
-                        "branches": branches,
-                        "time_ratio": statistics.median(ratios),
-                        "time_range": [min(ratios), max(ratios)],
-                        "memory_ratio": sizes[0] / sizes[1],
-                        "seconds": [statistics.median(ours), statistics.median(copies)],
-                        "memory_mb": sizes,
-                    }
-                )
-                row = rows[-1]
-                print(
-                    f"{family:16s} {tokens:5d} image tokens, K = {branches}: time"
-                    f" {row['time_ratio']:.2f} [{min(ratios):.2f}, {max(ratios):.2f}], memory"
-                    f" {row['memory_ratio']:.2f} of copies ({sizes[0]:.0f} and {sizes[1]:.0f} MB)",
-                    flush=True,
-                )
+    for family in options.families:
+        seconds = apart(times, family, cases, options.rounds)
+        sizes = [apart(peaks, family, cases, plain=plain) for plain in (False, True)]
+        for case, (ours, copies), small, large in zip(cases, seconds, *sizes, strict=True):
+            ratios = [a / b for a, b in zip(ours, copies, strict=True)]
+            row = {
+                "family": family,
+                "image_tokens": case[0],
+                "branches": case[1],
+                "time_ratio": statistics.median(ratios),
+                "time_range": [min(ratios), max(ratios)],
+                "memory_ratio": small / large,
+                "seconds": [statistics.median(ours), statistics.median(copies)],
+                "memory_mb": [small, large],
+            }
+            rows.append(row)
+            print(
+                f"{family:16s} {case[0]:5d} image tokens, K = {case[1]}: time"
+                f" {row['time_ratio']:.2f} [{min(ratios):.2f}, {max(ratios):.2f}], memory"
+                f" {row['memory_ratio']:.2f} of copies ({small:.0f} and {large:.0f} MB)",
+                flush=True,
+            )
     if options.out:
         about = {
             "machine": platform.processor() or platform.machine(),

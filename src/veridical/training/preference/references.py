@@ -20,6 +20,7 @@ from torch import Tensor
 
 from veridical.errors import StorageError
 from veridical.files import atomic_path
+from veridical.heap import giving_back
 from veridical.models.branches import score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
@@ -80,7 +81,7 @@ def reference_logprobs(
         for chunk in missing
     ]
     total = sum(len(parts) for _, parts in batches)
-    steps = iter(track(range(total), label="Scoring with the reference"))
+    steps = giving_back(track(range(total), label="Scoring with the reference"))
     vlm.model.eval()
     for chunk, parts in batches:
         fresh: dict[str, Tensor] = {}

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from veridical.background import ahead
 from veridical.errors import DataError, Fault, ModelError, RowError
+from veridical.heap import giving_back
 from veridical.models.features import FeatureCache, Read
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.prompts.encoding import (
@@ -107,7 +108,7 @@ def try_all_prompts(
     parts = [unique[start : start + size] for start in range(0, len(unique), size)]
     work = ahead(partial(_encode, vlm, part, origin) for part in parts)
     tried: list[Tried] = []
-    for part in track(work, label="Encoding prompts and images", total=len(parts)):
+    for part in giving_back(track(work, label="Encoding prompts and images", total=len(parts))):
         released = iter(release_pixels(part.prompts, features, read=part.read))
         tried += [
             Tried(None, problem) if problem else Tried(next(released)) for problem in part.problems

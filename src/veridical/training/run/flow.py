@@ -12,10 +12,13 @@ import torch
 from transformers import TrainerCallback, TrainingArguments
 
 from veridical.errors import ConfigError
+from veridical.heap import give_back
 from veridical.progress import track
 from veridical.seeding import child_seed
 from veridical.training.run.checkpoints import RunProgress
 from veridical.training.run.settings import TrainSection
+
+_STEPS_BETWEEN_TRIMS = 16
 
 
 class Flow(TrainerCallback):  # type: ignore[misc, unused-ignore]
@@ -36,6 +39,8 @@ class Flow(TrainerCallback):  # type: ignore[misc, unused-ignore]
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Decide after each optimiser step."""
         next(self._bar, None)
+        if state.global_step % _STEPS_BETWEEN_TRIMS == 0:
+            give_back()
         settings = self._settings
         last = state.global_step >= state.max_steps
         if last or (
