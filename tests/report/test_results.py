@@ -14,7 +14,15 @@ from veridical.report.compare import compare_runs, run_names
 def test_results_have_the_published_shape_and_come_back(made_up, tmp_path):
     path = write_results(tmp_path / "results.json", made_up.results)
     value = json.loads(path.read_text())
-    assert list(value) == ["base", "aligned", "comparison", "seconds", "seed", "versions"]
+    assert list(value) == [
+        "base",
+        "aligned",
+        "comparison",
+        "image_free",
+        "seconds",
+        "seed",
+        "versions",
+    ]
     for table in ("base", "aligned"):
         assert set(REQUIRED_METRICS) <= set(value[table])
         assert all(list(row) == ["value", "n", "low", "high"] for row in value[table].values())

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from veridical.errors import DataError
 from veridical.feedback.datasets import DataSource
+from veridical.feedback.registry import judgement_kinds
 from veridical.files import parse_json, read_text
 from veridical.formats.format import GoodRow
 from veridical.formats.importing import IMAGE_NAMES_FILE
@@ -85,6 +86,7 @@ def _of_records(path: Path) -> Iterator[Example]:
     facts = _by_image(_scanned(folder / FACTS_FILE, Facts))
     prompts = {row.id: row for row in _scanned(folder / PROMPTS_FILE, Prompt)}
     responses = {row.id: row for row in _scanned(folder / RESPONSES_FILE, Response)}
+    record = _record_of(path) if path.is_file() else None
     for name, kind in (
         (CORRECTIONS_FILE, Correction),
         (COMPARISONS_FILE, Comparison),
@@ -93,7 +95,7 @@ def _of_records(path: Path) -> Iterator[Example]:
     ):
         file = folder / name
         if not path.is_dir():
-            if not path.is_file() or record_type_of(path) is not kind:
+            if record is not kind:
                 continue
             file = path
         if not file.is_file():
@@ -102,6 +104,12 @@ def _of_records(path: Path) -> Iterator[Example]:
             if row.record is not None:
                 contents = _contents_of(row.record, prompts, responses)
                 yield from _of_contents(file, row.line, contents, facts, names)
+
+
+def _record_of(file: Path) -> type[Record]:
+    """What a file holds; kinds of judgements that other packages offer are known by their name."""
+    offered = {kind.file: kind.record for kind in judgement_kinds()}
+    return offered[file.name] if file.name in offered else record_type_of(file)
 
 
 def _scanned(file: Path, kind: type[R]) -> Iterator[R]:
