@@ -86,7 +86,7 @@ complete_words veridical train dpo dpo-wor
     )
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
-        "report recipes",
+        "reproduce report recipes",
         "sft reward dpo ppo",
         "--resume",
         "dpo-world",
