@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from veridical.errors import DataError, Fault
-from veridical.files import read_jsonl_rows
+from veridical.files import JsonObject, read_jsonl_rows
 from veridical.progress import counted
 from veridical.records import Metric, Source
 from veridical.records.storage import describe_validation
@@ -24,7 +24,7 @@ _BINS = 10
 _TIE = 1e-5
 
 
-JsonTree = dict[str, Any]
+JsonTree = JsonObject
 """Nested plain values, as JSON has them."""
 
 

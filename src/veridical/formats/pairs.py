@@ -84,7 +84,7 @@ def read_pair(pair: PairFields, reader: RowReader, *, already_right: bool = Fals
     if not own.get("segments"):  # their offsets are those of the texts as they stand
         texts = {name: clean_text(text) for name, text in texts.items()}
     first, *more = images or [NO_IMAGE]
-    settings: dict[str, Any] = {
+    settings: JsonObject = {
         "id": record_id,
         "source": reader.judged_by,
         "image": first,

@@ -8,10 +8,11 @@ are as many markers as pictures. System messages and answers hold no marker.
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from veridical.files import JsonObject
 from veridical.records.base import Record, Source
 from veridical.records.texts import IMAGE_MARKER, marker_fault
 
@@ -107,7 +108,7 @@ def check_pictures(
         raise ValueError(fault)
 
 
-def asked_fields(asked: Asked) -> dict[str, Any]:
+def asked_fields(asked: Asked) -> JsonObject:
     """What is asked, as fields of another record that asks the same."""
     return {name: getattr(asked, name) for name in Asked.model_fields if name != "id"}
 

@@ -7,6 +7,7 @@ and `--answer-field NAME` decides; the question's own text is never taken for th
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from veridical.files import JsonObject
 from veridical.scoring.protocol import Files
 from veridical.scoring.reading.names import may_hold_answer, with_usual_names
 from veridical.scoring.reading.own_runs import responses_file, with_prompts
@@ -103,7 +104,7 @@ class Answers:
         )
         return ""
 
-    def _candidates(self, row: Row) -> dict[str, Any]:
+    def _candidates(self, row: Row) -> JsonObject:
         if self._chosen:
             return {name: row.values[name] for name in (self._chosen,) if name in row.values}
         found = {name: row.values[name] for name in ANSWER_NAMES if name in row.values}

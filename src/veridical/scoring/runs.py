@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from veridical.errors import ConfigError, DataError, Fault
+from veridical.files import JsonObject
 from veridical.records import BenchmarkScore, ItemScore, read_records
 from veridical.records.storage import describe_validation
 from veridical.scoring.comparison import Compared, compare_scores
@@ -57,7 +58,7 @@ class RunComparison(NamedTuple):
     """Why it could not be made."""
 
 
-def run_entry(run: ScoredRun, root: Path) -> dict[str, Any]:
+def run_entry(run: ScoredRun, root: Path) -> JsonObject:
     """A run's line in the list of scores; paths relative to the list."""
     return {
         "model": run.model,
@@ -69,7 +70,7 @@ def run_entry(run: ScoredRun, root: Path) -> dict[str, Any]:
     }
 
 
-def comparison_entry(one: RunComparison) -> dict[str, Any]:
+def comparison_entry(one: RunComparison) -> JsonObject:
     """A comparison's entry in `comparison.json`."""
     return {
         "model": one.second.model,
@@ -203,7 +204,7 @@ def spread(runs: Sequence[ScoredRun]) -> dict[tuple[str, str, str], dict[str, Sp
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonObject:
     if not path.is_file():
         raise DataError(
             [

@@ -4,13 +4,14 @@ import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from sqlalchemy import Connection
 
 from veridical.errors import ConfigError
+from veridical.files import JsonObject
 from veridical.progress import log
 from veridical.studio.opening import Studio, open_studio
 from veridical.studio.store.people import LOGIN_LIFE, add_person, find_person, issue_token
@@ -83,7 +84,7 @@ def serve_studio(folder: Path, address: Address, *, workers: int = 1) -> None:
     uvicorn.run(factory, factory=True, workers=workers, **_server(address))
 
 
-def _server(address: Address) -> dict[str, Any]:
+def _server(address: Address) -> JsonObject:
     """Settings of the server; connections stay open while people look at a picture."""
     return {
         "host": address.host,

@@ -5,9 +5,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from veridical.files import hash_bytes
+from veridical.files import JsonObject, hash_bytes
 
 Source = Literal["chair", "rlhf_v"]
 """Whose reading of the list: CHAIR's own or RLHF-V's."""
@@ -52,7 +52,7 @@ def object_kinds() -> frozenset[str]:
 
 
 @cache
-def word_table() -> dict[str, Any]:
+def word_table() -> JsonObject:
     """The file `words.toml`."""
     return tomllib.loads(_read("words.toml").decode())
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from veridical.benchmarks.world.items import WorldItem, build_world_benchmark
 from veridical.benchmarks.world.judge import write_mmhal_responses
-from veridical.files import write_json_atomically, write_text_atomically
+from veridical.files import JsonObject, write_json_atomically, write_text_atomically
 from veridical.progress import track
 from veridical.records import Response, write_records
 from veridical.seeding import child_random
@@ -127,7 +127,7 @@ def write_world_benchmarks(
 
 def pope_rows(
     scenes: Sequence[Scene], counted: Sequence[Scene], split: str, *, seed: int
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """POPE's questions: up to three objects that are there, and as many that are not, an image.
 
     The absent ones are drawn as in POPE (arXiv 2305.10355, section 4): at random; the most frequent
@@ -141,7 +141,7 @@ def pope_rows(
         seed: Root seed of the choices.
     """
     order = _absent_order(counted)[split]
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     for scene in scenes:
         rng = child_random(seed, "pope", split, scene.id)
         present = rng.sample(scene.nouns, min(_PER_IMAGE, len(scene.nouns)))
@@ -200,9 +200,9 @@ def _write_amber(folder: Path, scenes: Sequence[Scene]) -> None:
     The world's base model was taught no yes/no questions but "is there", so that there are no
     attributes or relations.
     """
-    annotations: list[dict[str, Any]] = []
-    generative: list[dict[str, Any]] = []
-    existence: list[dict[str, Any]] = []
+    annotations: list[JsonObject] = []
+    generative: list[JsonObject] = []
+    existence: list[JsonObject] = []
     for scene in scenes:
         number = len(annotations) + 1
         truth, traps = list(scene.nouns), list(scene.typical_absent())

@@ -12,6 +12,7 @@ from typing import Any
 from veridical.errors import MissingPackageError, ModelError
 from veridical.evaluation.engines.protocol import Decoding, Engine
 from veridical.evaluation.engines.settings import EngineSettings
+from veridical.files import JsonObject
 from veridical.progress import log
 from veridical.records import Prompt, Response
 from veridical.seeding import child_seed
@@ -86,9 +87,7 @@ class RayEngine:
         if ray.is_initialized():
             ray.shutdown()
 
-    def _run(
-        self, blocks: list[dict[str, Any]], decoding: Decoding, seed: int
-    ) -> list[dict[str, Any]]:
+    def _run(self, blocks: list[JsonObject], decoding: Decoding, seed: int) -> list[JsonObject]:
         import ray
         from ray.data import ActorPoolStrategy, DataContext, from_items
         from ray.exceptions import RayError
@@ -105,7 +104,7 @@ class RayEngine:
             "seed": seed,
         }
         try:
-            rows: list[dict[str, Any]] = (
+            rows: list[JsonObject] = (
                 from_items(blocks, override_num_blocks=len(blocks))
                 .map(
                     _Worker,
@@ -148,7 +147,7 @@ class _Worker:
         self._engine = make_engine(inner, batch_size=batch_size, cache=cache, name=name)
         self._decoding, self._seed = Decoding(*decoding), seed
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, row: JsonObject) -> JsonObject:
         prompts = [Prompt.model_validate_json(one) for one in row["prompts"]]
         seed = child_seed(self._seed, "block", int(row["start"]))
         responses = self._engine.answer(prompts, self._decoding, seed=seed)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from veridical.errors import MissingPackageError, ModelError
 from veridical.evaluation.engines.protocol import Decoding, open_pictures
 from veridical.evaluation.engines.settings import EngineSettings
+from veridical.files import JsonObject
 from veridical.records import Prompt
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class VllmModel:
         from vllm import LLM
 
         section, self._vlm, self._checked = settings.vllm, vlm, False
-        options: dict[str, Any] = {
+        options: JsonObject = {
             "model": path,
             # vLLM's own "auto" would take half precision for a checkpoint in float32.
             "dtype": _stored_dtype(vlm) if settings.dtype == "auto" else settings.dtype,
@@ -163,12 +164,12 @@ class VllmModel:
         self._llm = None
         gc.collect()
 
-    def _input(self, question: Question) -> dict[str, Any]:
+    def _input(self, question: Question) -> JsonObject:
         tokenizer = self._vlm.tokenizer
         begin = tokenizer.bos_token
         special = not (begin and question.text.startswith(begin))
         ids = tokenizer(question.text, add_special_tokens=special)["input_ids"]
-        given: dict[str, Any] = {"prompt_token_ids": ids}
+        given: JsonObject = {"prompt_token_ids": ids}
         if question.images:
             given["multi_modal_data"] = {"image": [one.convert("RGB") for one in question.images]}
         return given

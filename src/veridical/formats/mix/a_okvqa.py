@@ -9,9 +9,9 @@ LLaVA-RLHF's PPO looks for.
 from collections import defaultdict
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from veridical.errors import DataError, Fault
+from veridical.files import JsonObject
 from veridical.formats.mix.parts import Part, Pictures, coco_names, read_json, rows_of
 
 NAME = "a-okvqa"
@@ -64,16 +64,16 @@ def read_a_okvqa(file: Path, pictures: Pictures, *, random: Random, rationale_sh
     return part
 
 
-def _options(row: dict[str, Any]) -> str:
+def _options(row: JsonObject) -> str:
     lines = [f"{_LETTERS[n]}. {choice}" for n, choice in enumerate(row["choices"])]
     return "\n".join([row["question"].strip(), *lines])
 
 
-def _letter(row: dict[str, Any]) -> tuple[str, str]:
+def _letter(row: JsonObject) -> tuple[str, str]:
     return f"{_options(row)}\n{LETTER}", _LETTERS[row["correct_choice_idx"]]
 
 
-def _explained(row: dict[str, Any], rationale: str) -> tuple[str, str]:
+def _explained(row: JsonObject, rationale: str) -> tuple[str, str]:
     place = row["correct_choice_idx"]
     said = str(rationale).strip()
     said = said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")

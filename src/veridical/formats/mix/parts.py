@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from veridical.errors import DataError, Fault
-from veridical.files import describe_json_error, read_text
+from veridical.files import JsonObject, describe_json_error, read_text
 from veridical.formats.benchmark_pictures import benchmarks_showing
 from veridical.records import Conversation, ImageRef, Source, Turn
 from veridical.records.texts import clean_text, text_fault
@@ -122,7 +122,7 @@ def read_json(file: Path) -> Any:
 
 def rows_of(
     file: Path, value: Any, *, key: str | None, fields: Mapping[str, type | tuple[type, ...]]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonObject]:
     """Rows of a published file, each checked for the fields that are read.
 
     Args:

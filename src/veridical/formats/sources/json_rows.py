@@ -69,7 +69,7 @@ def _object_row(file: Path, line: int, value: Any, raw: str) -> SourceRow:
     return SourceRow(file, line, value)
 
 
-class _RepeatedKey(dict[str, Any]):
+class _RepeatedKey(JsonObject):
     """A JSON object in which a key stands twice."""
 
     key = ""

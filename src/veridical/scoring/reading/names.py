@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from veridical.files import JsonObject
+
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _ANSWERS_WORDS = """
     answer ans text response resp reply caption captions description prediction predictions
@@ -64,7 +66,7 @@ def may_hold_answer(name: str) -> bool:
 def with_usual_names(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
     """A row with id and image under their usual names too, and the names that they were under."""
     found: list[str] = []
-    added: dict[str, Any] = {}
+    added: JsonObject = {}
     for usual, known, others in (
         ("question_id", ID_NAMES, _IDS),
         ("image", IMAGE_NAMES, _IMAGES),

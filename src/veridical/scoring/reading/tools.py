@@ -7,6 +7,7 @@ is left out is noted.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from veridical.files import JsonObject
 from veridical.scoring.reading.wrappers import said
 from veridical.scoring.rows import Faults, Row, Values, id_text
 
@@ -23,7 +24,7 @@ class Tool(NamedTuple):
     """What it is called."""
     writes: Callable[[Values], bool]
     """Whether a row looks like one of it."""
-    read: Callable[[Values], dict[str, Any]]
+    read: Callable[[Values], JsonObject]
     """The plain row."""
     order: str
     """The field that gives the order of the rows."""
@@ -47,7 +48,7 @@ def from_tools(rows: Sequence[Row], faults: Faults) -> list[Row]:
     return read
 
 
-def _lmms_eval(values: Values) -> dict[str, Any]:
+def _lmms_eval(values: Values) -> JsonObject:
     doc = values.get("doc")
     row = _about(doc if isinstance(doc, Mapping) else {})
     answer = values.get("filtered_resps") or values.get("resps")
@@ -56,42 +57,42 @@ def _lmms_eval(values: Values) -> dict[str, Any]:
     return {**row, "answer": answer}
 
 
-def _vlmevalkit(values: Values) -> dict[str, Any]:
+def _vlmevalkit(values: Values) -> JsonObject:
     truth = {"answer", "hit", "log", "extracted", "score"}
     kept = {name: value for name, value in values.items() if name not in truth}
     return {**kept, "answer": kept.pop("prediction")}
 
 
-def _evalscope(values: Values) -> dict[str, Any]:
+def _evalscope(values: Values) -> JsonObject:
     asked = [m for m in values.get("messages") or () if _is_from(m, "user")]
     row = {"answer": said(values["model_output"])}
     return {**row, **({"question": said(asked[-1].get("content"))} if asked else {})}
 
 
-def _openai_batch(values: Values) -> dict[str, Any]:
+def _openai_batch(values: Values) -> JsonObject:
     return {"question_id": values["custom_id"], "answer": said(values["response"])}
 
 
-def _chat_completion(values: Values) -> dict[str, Any]:
+def _chat_completion(values: Values) -> JsonObject:
     return {"answer": said(values["choices"])}
 
 
-def _opencompass(values: Values) -> dict[str, Any]:
+def _opencompass(values: Values) -> JsonObject:
     return {"answer": values["prediction"]}
 
 
-def _inspect(values: Values) -> dict[str, Any]:
+def _inspect(values: Values) -> JsonObject:
     return {"id": values["id"], "answer": said(values["output"])}
 
 
-def _ms_swift(values: Values) -> dict[str, Any]:
+def _ms_swift(values: Values) -> JsonObject:
     kept = {name: value for name, value in values.items() if name not in ("messages", "labels")}
     images = values.get("images")
     first = images[0] if isinstance(images, list) and len(images) == 1 else None
     return kept if first is None else {**kept, "image": first}
 
 
-def _evalscope_review(values: Values) -> dict[str, Any]:
+def _evalscope_review(values: Values) -> JsonObject:
     sample = values["sample_score"]
     score = sample.get("score")
     about = sample.get("sample_metadata")
@@ -99,10 +100,10 @@ def _evalscope_review(values: Values) -> dict[str, Any]:
     return {**row, "answer": score.get("prediction") if isinstance(score, Mapping) else None}
 
 
-def _about(doc: Mapping[str, Any]) -> dict[str, Any]:
+def _about(doc: Mapping[str, Any]) -> JsonObject:
     """What a data set's own row says of the question; its answer is the truth and is left out."""
     name = next((name for name in _DOC_IDS if id_text(doc.get(name)) is not None), None)
-    row: dict[str, Any] = {} if name is None else {"question_id": doc[name]}
+    row: JsonObject = {} if name is None else {"question_id": doc[name]}
     row |= {field: doc[field] for field in _DOC_FIELDS if isinstance(doc.get(field), str | int)}
     asked = next((doc[field] for field in _QUESTIONS if isinstance(doc.get(field), str)), None)
     return row if asked is None else {**row, "question": asked}

@@ -1,10 +1,9 @@
 """How large the demo is."""
 
-from typing import Any
-
 from pydantic import Field
 
 from veridical.config import Recipe
+from veridical.files import JsonObject
 from veridical.world.people.person import PersonModel
 
 
@@ -27,7 +26,7 @@ class DemoRecipe(Recipe):
     """Sampling temperature of the responses that people correct."""
     person: PersonModel = Field(default_factory=PersonModel)
     """The simulated people: their rates of misses and slips."""
-    training: dict[str, Any] = Field(default_factory=dict)
+    training: JsonObject = Field(default_factory=dict)
     """Settings that override the recipe `dpo-world`, by section: `training.train.epochs=2`."""
 
 

@@ -1,10 +1,9 @@
 """How large the Fact-RLHF loop is, and what its people, facts and questions are like."""
 
-from typing import Any
-
 from pydantic import Field
 
 from veridical.config import Recipe
+from veridical.files import JsonObject
 from veridical.studies.world_prompts import QuestionMix
 from veridical.world.base import WORLD_MODEL
 from veridical.world.known_facts import FactsModel
@@ -58,11 +57,11 @@ class FactRlhfRecipe(Recipe):
     """What is known of the scenes that reward models are trained and used on."""
     questions: QuestionMix = Field(default_factory=QuestionMix)
     """What people compare answers to, and what PPO asks."""
-    reward: dict[str, Any] = Field(default_factory=dict)
+    reward: JsonObject = Field(default_factory=dict)
     """Settings that override the recipe `reward-world`, by section: `reward.train.epochs=2`."""
-    ppo: dict[str, Any] = Field(default_factory=dict)
+    ppo: JsonObject = Field(default_factory=dict)
     """Settings that override the recipe `ppo-world`, by section: `ppo.train.iterations=6`."""
-    dpo: dict[str, Any] = Field(default_factory=dict)
+    dpo: JsonObject = Field(default_factory=dict)
     """Settings that override the recipe `dpo-world`, by section."""
 
     @property

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from veridical.errors import ConfigError
 from veridical.feedback.datasets import export_dataset
 from veridical.files import (
+    JsonObject,
     hash_file,
     read_bytes,
     write_bytes_atomically,
@@ -217,7 +218,7 @@ def _manifest(
     counts: Mapping[str, int],
     files: Mapping[str, str],
     rows: Sequence[Judged],
-) -> dict[str, Any]:
+) -> JsonObject:
     manifest = build_manifest(
         verb="studio export",
         seed=project.settings.seed,

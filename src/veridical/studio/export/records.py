@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from veridical.feedback.texts.line_ends import RestoredCorrection, raw_span
+from veridical.files import JsonObject
 from veridical.records import (
     Comparison,
     Correction,
@@ -55,7 +56,7 @@ def comparison_of(row: Judged, one: ItemExport) -> Comparison:
     first, second = (str(given.record["id"]) for given in one.responses)
     verdict = preferred(row.body)
     shown = (second, first) if row.flipped else (first, second)
-    names: dict[str, Any] = {"left": "first", "right": "second", "tie": "tie"}
+    names: JsonObject = {"left": "first", "right": "second", "tie": "tie"}
     if row.flipped:
         names |= {"left": "second", "right": "first"}
     return Comparison(
@@ -94,7 +95,7 @@ def marking_of(row: Judged, one: ItemExport) -> Marking:
     return Marking(**_shared(row, one), response_ids=names, segments=tuple(segments))
 
 
-def _shared(row: Judged, one: ItemExport) -> dict[str, Any]:
+def _shared(row: Judged, one: ItemExport) -> JsonObject:
     return {
         "id": row.id,
         "prompt_id": one.prompt.id,

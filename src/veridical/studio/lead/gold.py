@@ -7,10 +7,11 @@ An answer is written like the body of a judgement; what it leaves out is not ask
     mark     {"nothing_wrong": false, "spans": [[3, 9]]}
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
+from veridical.files import JsonObject
 from veridical.studio.lead.spans import span_f1
 from veridical.studio.store.schema import item
 
@@ -28,9 +29,7 @@ class GoldFeedback(NamedTuple):
     """Why the answer is what it is."""
 
 
-def gold_feedback(
-    connection: Connection, item_id: int, body: dict[str, Any]
-) -> GoldFeedback | None:
+def gold_feedback(connection: Connection, item_id: int, body: JsonObject) -> GoldFeedback | None:
     """Compare a judgement (in the item's own order) with the known answer; None where none is."""
     row = connection.execute(
         select(item.c.gold, item.c.gold_note).where(item.c.id == item_id, item.c.is_gold)
@@ -38,7 +37,7 @@ def gold_feedback(
     return GoldFeedback(agrees(row.gold, body), row.gold_note) if row is not None else None
 
 
-def agrees(answer: dict[str, Any], body: dict[str, Any]) -> bool:
+def agrees(answer: JsonObject, body: JsonObject) -> bool:
     """Whether a judgement agrees with a known answer."""
     for name in ("hallucinates_more", "more_helpful"):
         if name in answer and body.get(name) != _SIDES.get(answer[name], answer[name]):
@@ -53,7 +52,7 @@ def agrees(answer: dict[str, Any], body: dict[str, Any]) -> bool:
     return True
 
 
-def judged_spans(body: dict[str, Any]) -> list[tuple[int, int]]:
+def judged_spans(body: JsonObject) -> list[tuple[int, int]]:
     """The spans of the shown text that a judgement marked or corrected."""
     if "changes" in body:
         return [tuple(change["rejected_span"]) for change in body["changes"]]

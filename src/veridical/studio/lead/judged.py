@@ -1,10 +1,11 @@
 """All current judgements as plain rows, sides turned to the items' own order."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, func, select
 
+from veridical.files import JsonObject
 from veridical.studio.store.schema import item, judgement, person, slot
 from veridical.studio.tasks.payloads import canonical
 
@@ -30,7 +31,7 @@ class Judged(NamedTuple):
     """Whether the second response stood on the left."""
     outcome: str
     """"judged", "cannot_tell" or "skipped"."""
-    body: dict[str, Any]
+    body: JsonObject
     """What was said, in the item's own order of responses."""
     seconds: float
     """How long it took."""

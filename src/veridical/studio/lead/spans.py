@@ -5,9 +5,9 @@ By words a space more or less makes no difference.
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
 
 from veridical.feedback.texts.words import Word, find_words
+from veridical.files import JsonObject
 
 Span = tuple[int, int]
 
@@ -54,7 +54,7 @@ def word_f1(text: str, first: Iterable[Span], second: Iterable[Span]) -> float:
     return 2 * common / total if total else 1.0
 
 
-def kind_matches(first: dict[str, Any], second: dict[str, Any]) -> Iterator[bool]:
+def kind_matches(first: JsonObject, second: JsonObject) -> Iterator[bool]:
     """For each pair of overlapping segments of two judgements whether their kinds are the same."""
     for one in _kinded(first):
         for other in _kinded(second):
@@ -63,7 +63,7 @@ def kind_matches(first: dict[str, Any], second: dict[str, Any]) -> Iterator[bool
                 yield one[1] == other[1]
 
 
-def _kinded(body: dict[str, Any]) -> list[tuple[Span, str]]:
+def _kinded(body: JsonObject) -> list[tuple[Span, str]]:
     if "changes" in body:
         return [(tuple(one["rejected_span"]), one["kind"]) for one in body["changes"]]
     return [((one["start"], one["end"]), one["kind"]) for one in body.get("marks", ())]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from veridical.errors import DataError, Fault
 from veridical.feedback.texts.line_ends import shown_text
-from veridical.files import read_jsonl_rows
+from veridical.files import JsonObject, read_jsonl_rows
 from veridical.records import KINDS
 from veridical.studio.store.items import NewItem
 
@@ -63,7 +63,7 @@ def with_extras(items: Iterator[NewItem], extras: Extras | None) -> Iterator[New
 class _Row(NamedTuple):
     file: Path
     line: int
-    value: dict[str, Any]
+    value: JsonObject
 
     def fault(self, message: str) -> Fault:
         return Fault(self.file, self.line, f"{self.value.get('id')!r} {message}")
@@ -101,7 +101,7 @@ def _find(
     return None
 
 
-def _segments(row: _Row, raw: str) -> list[dict[str, Any]]:
+def _segments(row: _Row, raw: str) -> list[JsonObject]:
     """Suspected segments as spans of the shown text."""
     segments = []
     for segment in row.value["segments"]:

@@ -9,12 +9,11 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.feedback.texts.line_ends import shown_text
-from veridical.files import read_bytes
+from veridical.files import JsonObject, read_bytes
 from veridical.progress import log
 from veridical.records import KINDS
 from veridical.studio.settings import Task
@@ -40,9 +39,7 @@ def items(path: Path, task: Task | None, *, outside: bool) -> tuple[Task, Iterat
     return chosen, gather_items(_items(path, rows, outside=outside))
 
 
-def _items(
-    path: Path, rows: list[dict[str, Any]], *, outside: bool
-) -> Iterator[Callable[[], NewItem]]:
+def _items(path: Path, rows: list[JsonObject], *, outside: bool) -> Iterator[Callable[[], NewItem]]:
     for number, row in enumerate(rows, start=1):
         data = _data(row)
         names = ("response_1", "response_2") if "response_1" in data else ("response",)
@@ -63,7 +60,7 @@ def _items(
         )
 
 
-def _data(row: dict[str, Any]) -> dict[str, Any]:
+def _data(row: JsonObject) -> JsonObject:
     data = row.get("data")
     return data if isinstance(data, dict) else {}
 
@@ -76,7 +73,7 @@ def _local(image: str) -> str:
     return name if image.startswith(("/data/", "s3:", "gs:")) else image
 
 
-def _suspects(row: dict[str, Any], raw: str) -> list[dict[str, Any]]:
+def _suspects(row: JsonObject, raw: str) -> list[JsonObject]:
     found = []
     for prediction in row.get("predictions") or []:
         for result in prediction.get("result") or [] if isinstance(prediction, dict) else []:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from veridical.errors import DataError, Fault
+from veridical.files import JsonObject
 from veridical.records import ImageRef, Prompt, Response
 from veridical.records.prompts import NO_IMAGE
 from veridical.records.storage import describe_validation
@@ -43,7 +44,7 @@ def make_item(
     reference: str | None,
     root: Path,
     outside: bool,
-    suspects: list[dict[str, Any]] | None = None,
+    suspects: list[JsonObject] | None = None,
 ) -> NewItem:
     """Make an item.
 

@@ -10,10 +10,9 @@ import io
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from veridical.errors import ConfigError, DataError, Fault
-from veridical.files import read_bytes, read_jsonl_rows
+from veridical.files import JsonObject, read_bytes, read_jsonl_rows
 from veridical.studio.settings import Task
 from veridical.studio.sources.rows import gather_items, make_item
 from veridical.studio.store.items import NewItem
@@ -34,7 +33,7 @@ def items(path: Path, task: Task | None, *, outside: bool) -> tuple[Task, Iterat
 
 
 def _items(
-    path: Path, rows: list[tuple[int, dict[str, Any]]], *, outside: bool
+    path: Path, rows: list[tuple[int, JsonObject]], *, outside: bool
 ) -> Iterator[Callable[[], NewItem]]:
     for line, row in rows:
         images = row.get("image") or row.get("images") or ""
@@ -57,7 +56,7 @@ def _items(
         )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(path: Path) -> Iterator[tuple[int, JsonObject]]:
     if path.suffix.lower() == ".jsonl":
         for row in read_jsonl_rows(path):
             if row.fault is not None or not isinstance(row.value, dict):

@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from veridical.errors import ConfigError, StorageError
+from veridical.files import JsonObject
 from veridical.studio.store.schema import metadata
 
 try:
@@ -48,7 +49,7 @@ class Database:
             )
         if not self.sqlite and self.url.drivername == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")
-        options: dict[str, Any] = {"pool_size": 12, "max_overflow": 40}
+        options: JsonObject = {"pool_size": 12, "max_overflow": 40}
         if not self.sqlite:  # a server takes about 100 connections, from all processes together
             options = {"pool_size": 10, "max_overflow": 10, "pool_recycle": 1800}
         self.engine: Engine = create_engine(self.url, **options)

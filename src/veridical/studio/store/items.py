@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select
 
 from veridical.errors import DataError, Fault
 from veridical.feedback.texts.line_ends import shown_text
-from veridical.files import hash_bytes, write_bytes_atomically
+from veridical.files import JsonObject, hash_bytes, write_bytes_atomically
 from veridical.records.texts import number_pictures
 from veridical.studio.store.database import Database
 from veridical.studio.store.pictures import examine_picture
@@ -41,15 +41,15 @@ class NewItem(NamedTuple):
     """Unique in the project: the prompt's id, with the response's where that is needed."""
     images: tuple[NewImage, ...]
     """The pictures in order; may be empty."""
-    prompt: dict[str, Any]
+    prompt: JsonObject
     """The `Prompt` record, which exports give back."""
-    responses: tuple[dict[str, Any], ...]
+    responses: tuple[JsonObject, ...]
     """The `Response` records: two to compare, one otherwise."""
-    suspects: list[dict[str, Any]] | None = None
+    suspects: list[JsonObject] | None = None
     """Segments that a model or a detector suspects: start, end, perhaps kind."""
     score: float | None = None
     """Where the queue goes by scores: highest first."""
-    gold: dict[str, Any] | None = None
+    gold: JsonObject | None = None
     """The known answer, as the body of a judgement; None for an item that is to be judged."""
     gold_note: str = ""
     """Why it is the answer; shown to people after theirs."""
@@ -126,7 +126,7 @@ class _Kept(NamedTuple):
 class _Prepared(NamedTuple):
     new: NewItem
     kept: list[_Kept]
-    values: dict[str, Any]
+    values: JsonObject
 
 
 def _batches(items: Iterable[NewItem], size: int, faults: list[Fault]) -> Iterator[list[NewItem]]:
@@ -254,7 +254,7 @@ def _insert(connection: Connection, project: Project, fresh: Sequence[_Prepared]
         connection.execute(insert(slot), slots)
 
 
-def open_slot(item_id: int, number: int, flipped: bool, priority: float) -> dict[str, Any]:  # noqa: FBT001
+def open_slot(item_id: int, number: int, flipped: bool, priority: float) -> JsonObject:  # noqa: FBT001
     """A slot for one wanted judgement."""
     return {
         "item_id": item_id,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from veridical.errors import VeridicalError
+from veridical.files import JsonObject
 from veridical.studio.store.database import now_ms
 from veridical.studio.store.items import open_slot
 from veridical.studio.store.projects import Project
@@ -37,7 +38,7 @@ class Submission(NamedTuple):
     """The slot that was shown."""
     outcome: str
     """"judged", "cannot_tell" or "skipped"."""
-    payload: dict[str, Any]
+    payload: JsonObject
     """The body, checked already."""
     shown: int
     """When the page showed it, in ms."""
@@ -177,9 +178,7 @@ def open_again(connection: Connection, row: Row[Any], *, key: str, until: int) -
     return revision
 
 
-def save_draft(
-    connection: Connection, person_id: int, slot_id: int, payload: dict[str, Any]
-) -> None:
+def save_draft(connection: Connection, person_id: int, slot_id: int, payload: JsonObject) -> None:
     """Keep what somebody has not submitted yet."""
     connection.execute(
         delete(draft).where(draft.c.slot_id == slot_id, draft.c.person_id == person_id)
@@ -188,7 +187,7 @@ def save_draft(
     connection.execute(insert(draft).values(values))
 
 
-def find_draft(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
+def find_draft(connection: Connection, person_id: int, slot_id: int) -> JsonObject | None:
     """What somebody has not submitted yet."""
     row = connection.execute(
         select(draft.c.payload).where(draft.c.slot_id == slot_id, draft.c.person_id == person_id)
@@ -239,7 +238,7 @@ def _add(
     person_id: int,
     key: str,
     outcome: str,
-    payload: dict[str, Any],
+    payload: JsonObject,
     body: str,
     sent: Submission,
 ) -> int:

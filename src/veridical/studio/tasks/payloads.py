@@ -6,12 +6,13 @@ and second response. All offsets are Unicode code points of the text as shown.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from veridical.errors import VeridicalError
 from veridical.feedback.texts.line_ends import changes
+from veridical.files import JsonObject
 from veridical.records import SegmentKind
 from veridical.validation import findings
 
@@ -125,7 +126,7 @@ class Shown(NamedTuple):
     texts: tuple[str, ...]
 
 
-def read_body(shown: Shown, values: dict[str, Any]) -> Body:
+def read_body(shown: Shown, values: JsonObject) -> Body:
     """Check a judgement against what was shown.
 
     Raises:
@@ -185,7 +186,7 @@ def _check_marks(texts: Sequence[str], marks: Sequence[Mark]) -> None:
 _OTHER = {"left": "right", "right": "left"}
 
 
-def canonical(values: dict[str, Any], *, flipped: bool) -> dict[str, Any]:
+def canonical(values: JsonObject, *, flipped: bool) -> JsonObject:
     """The body as it would be, had the item's first response stood on the left."""
     if values.get("task") != "compare" or not flipped:
         return values

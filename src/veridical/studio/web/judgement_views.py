@@ -4,8 +4,9 @@ Charts are numbers only: no script, no style attribute.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from veridical.files import JsonObject
 from veridical.studio.lead.agreement import preferred
 
 
@@ -31,7 +32,7 @@ class JudgementView(NamedTuple):
     """A remark."""
 
 
-def parts_of(texts: list[str], body: dict[str, Any]) -> JudgementView:
+def parts_of(texts: list[str], body: JsonObject) -> JudgementView:
     """A judgement (in the item's own order) as pieces."""
     note = str(body.get("note", ""))
     if "score" in body:

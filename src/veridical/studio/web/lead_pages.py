@@ -1,12 +1,12 @@
 """The lead's pages."""
 
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Connection, select
 
+from veridical.files import JsonObject
 from veridical.studio.lead.agreement import agreement_report
 from veridical.studio.lead.counts import Reports
 from veridical.studio.lead.differences import Difference, differences, different_item, settlements
@@ -24,7 +24,7 @@ from veridical.studio.web.signing import ReportsOf, StudioOf, Visitor
 
 router = APIRouter()
 Page = HTMLResponse | RedirectResponse
-Values = dict[str, Any]
+Values = JsonObject
 """What a template is filled with."""
 
 _GROUPS = (

@@ -1,12 +1,12 @@
 """The pages of an annotator, and the doors."""
 
 import json
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Connection, func, select
 
+from veridical.files import JsonObject
 from veridical.records import KINDS
 from veridical.studio.store.projects import current_guidelines, load_project
 from veridical.studio.store.schema import item, judgement, person, slot
@@ -96,7 +96,7 @@ def _judged(connection: Connection, person_id: int) -> int:
     )
 
 
-def judged_rows(connection: Connection, person_id: int) -> list[dict[str, Any]]:
+def judged_rows(connection: Connection, person_id: int) -> list[JsonObject]:
     """The last hundred judgements of somebody, newest first, each in a few words."""
     rows = connection.execute(
         select(
@@ -122,7 +122,7 @@ def judged_rows(connection: Connection, person_id: int) -> list[dict[str, Any]]:
 _WORDS = {"left": "left", "right": "right", "both_equally": "both equally", "neither": "neither"}
 
 
-def _said(outcome: str, payload: dict[str, Any]) -> str:
+def _said(outcome: str, payload: JsonObject) -> str:
     """A judgement in a few words."""
     if outcome == "cannot_tell":
         return "can't tell"
@@ -134,6 +134,6 @@ def _said(outcome: str, payload: dict[str, Any]) -> str:
         return f"hallucinates more: {_WORDS[payload['hallucinates_more']]}"
     if payload.get("nothing_wrong"):
         return "nothing wrong"
-    found = payload.get("changes", payload.get("marks", ()))
+    found = payload.get("changes") or payload.get("marks") or ()
     verb = "corrected" if "changes" in payload else "marked"
     return f"{len(found)} {verb}"

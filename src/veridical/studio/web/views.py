@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Row, select
 
+from veridical.files import JsonObject
 from veridical.studio.lead.training import Training
 from veridical.studio.store.judgements import find_draft, lease_key
 from veridical.studio.store.projects import Project
@@ -49,7 +50,7 @@ class TaskView(_View):
     texts: list[str]
     reference: str | None
     suspects: list[SuspectView]
-    draft: dict[str, Any] | None
+    draft: JsonObject | None
     returned: str | None
 
 

@@ -1,7 +1,7 @@
 """An annotator's requests: next item, draft, live diff, judgement, take back, history."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, update
 from sqlalchemy.exc import IntegrityError
 
 from veridical.feedback.texts.line_ends import changes
+from veridical.files import JsonObject
 from veridical.studio.lead.gold import gold_feedback
 from veridical.studio.lead.training import find_training
 from veridical.studio.opening import Studio
@@ -59,7 +60,7 @@ class DraftRequest(_Request):
 
     slot: Id
     lease: str = Field(max_length=64)
-    payload: dict[str, Any]
+    payload: JsonObject
 
 
 class DiffRequest(_Request):
@@ -77,7 +78,7 @@ class JudgementRequest(_Request):
     slot: Id
     lease: str = Field(max_length=64)
     outcome: Literal["judged", "cannot_tell", "skipped"]
-    payload: dict[str, Any] = {}
+    payload: JsonObject = {}
     reason: Literal["", "picture", "language", "unclear", "distressing", "other"] = ""
     note: Note = ""
     shown: int = Field(ge=0, lt=2**53)
@@ -213,7 +214,7 @@ def judge(sent: JudgementRequest, who: Author, studio: StudioOf) -> Saved:
     def work(connection: Connection) -> Saved:
         project = load_project(connection)
         _check_lease(connection, project, sent, who)
-        payload: dict[str, Any] = {"reason": sent.reason, "note": sent.note}
+        payload: JsonObject = {"reason": sent.reason, "note": sent.note}
         if sent.outcome == "judged":
             body = read_body(shown(connection, project, sent.slot), sent.payload)
             payload = body.model_dump(mode="json")
