@@ -97,5 +97,6 @@ def check_base_weights(vlm: VisionLanguageModel, card: RewardCard) -> None:
     elif model_hash(vlm.model, adapters=False) != card.base_hash:
         raise ModelError(
             f"The reward model was trained on weights other than those of `{vlm.name}`. Give its"
-            f' base, `{card.base}`, or set check_base = "any" if you know that they fit.'
+            f' base, `{card.base}`, or set check_base = "any" if you know that they fit (as for a'
+            " reward model saved before fingerprints of weights changed)."
         )
