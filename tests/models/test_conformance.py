@@ -169,7 +169,6 @@ def test_scores_are_those_of_plain_transformers(family, monkeypatch):
                 scores = score_branches(vlm.model, batch, plain=plain)
                 for (b, n), k in product(enumerate(numbers), range(K)):
                     expected = alone[n, (n + k) % 4]
-                    # The last digits of float32 depend on the processor.
                     torch.testing.assert_close(
                         scores[b, k, : len(expected)], expected, rtol=0, atol=1e-5
                     )
