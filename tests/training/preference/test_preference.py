@@ -52,7 +52,8 @@ def test_training_learns_and_tells_everything(make_recipe, tmp_path):
     assert manifest.peak_memory_bytes > 0
     assert {"reference", "training", "reading", "saving"} <= manifest.seconds.keys()
     assert manifest.notes["sources"] == ["simulated"]
-    assert len(manifest.inputs) == 2
+    names = sorted(name.rpartition("/")[2] for name in manifest.inputs)
+    assert names == ["corrections.jsonl", "corrections.jsonl (pictures)", "tiny-llava"]
     best = min(held_out[1:], key=lambda line: line["loss"])
     assert manifest.notes["chosen_step"] == best["step"]
 
