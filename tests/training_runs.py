@@ -22,3 +22,8 @@ def same_weights(first, second):
     """Whether two runs left the very same weights."""
     a, b = final_weights(first), final_weights(second)
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def lasting_notes(result):
+    """A manifest's notes without `scoring`, which counts the batches of its own process only."""
+    return {name: note for name, note in result.manifest.notes.items() if name != "scoring"}

@@ -206,7 +206,7 @@ def test_rows_without_images_take_them_from_the_questions_by_order(tmp_path):
     assert values(total)["chair_s"] == 0
     assert "matched by order" in total.warnings[0]
     write_lines(tmp_path / "q.jsonl", [{"image_id": 1, "question": "?"}])
-    with pytest.raises(DataError, match="2 answers for 1 questions"):
+    with pytest.raises(DataError, match="2 answers for 1 question"):
         score("object-halbench", given, variant="no-llm")
 
 

@@ -127,7 +127,7 @@ def test_questions_tell_what_is_left_out_of_both(tmp_path):
 @pytest.mark.parametrize(
     ("annotations", "message"),
     [
-        ({"questions": []}, "1 rows, but the file of questions holds none"),
+        ({"questions": []}, "1 row, but the file of questions holds none"),
         ({"annotations": [3]}, "a row must be a JSON object, got 3"),
         (
             {

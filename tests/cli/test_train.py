@@ -74,7 +74,7 @@ def test_bad_rows_end_in_one_message_or_are_put_aside(settings, tmp_path, capsys
 
 def test_an_unknown_recipe_is_answered_with_the_known_ones(capsys):
     assert run("train", "dpo", "dpo-wrold") == 1
-    assert "a shipped recipe: dpo-llava-1.5-7b-24gb, " in capsys.readouterr().err
+    assert "a shipped recipe: dpo-gemma-3-4b-24gb, " in capsys.readouterr().err
 
 
 def test_an_unknown_key_is_answered_with_the_nearest(capsys):

@@ -279,7 +279,7 @@ def test_what_a_record_can_hold_arrives_and_the_rest_is_listed(folder, capsys):
     (found,) = read_records(result.path / "corrections.jsonl", Correction)
     assert (found.annotator, found.seconds) == ("ann", 4.5)
     assert result.not_kept == {"confidence": 1, "tags": 1}  # an empty note is nothing
-    assert "`confidence` (1 rows), `tags` (1 rows)" in capsys.readouterr().err
+    assert "`confidence` (1 row), `tags` (1 row)" in capsys.readouterr().err
     source = write_parquet(folder / "b.parquet", [rlhf_v_row(1, score=3)])
     assert import_dataset(source, folder / "o", format_name="rlhf-v").not_kept == {"score": 1}
 
@@ -359,7 +359,7 @@ def test_what_was_right_already_is_recorded_counted_and_not_learnt_from(folder, 
     found = dataset_statistics(find_dataset(out))
     assert found.figures["responses that needed correction"] == "1 of 3 (33.3%)"
     assert [pair.id for pair in read_pairs(out)] == ["0"]
-    assert "2 of 3 responses were right already" in capsys.readouterr().err
+    assert "2 of 3 responses right already" in capsys.readouterr().err
     exported = export_dataset(out, folder / "b.parquet", format_name="rlhf-v")
     again = import_dataset(exported, folder / "again", format_name="rlhf-v")
     assert again.counts["corrections"] == 3

@@ -197,7 +197,7 @@ def test_if_every_judgement_failed_there_is_no_score_and_the_exit_code_is_one(
     with judge_endpoint(lambda text, attempt: "brackets") as server:
         server.raw = HOSTILE
         made = endpoint(server)
-        with pytest.raises(ModelError, match=r"judged none of the 3 responses.*nested too deeply"):
+        with pytest.raises(ModelError, match=r"judged none of 3 responses.*nested too deeply"):
             judge_at_endpoint("mmhal", Files(responses=responses), made)
         words = ["score", "mmhal", "--responses", responses, "--judge-model", MODEL]
         words += ["--judge-url", server.url, "--judge-cache", made.cache]

@@ -342,6 +342,9 @@ def test_runs_are_compared_by_students_t_and_equal_differences_by_their_signs():
     assert s.paired_t([0.0] * 2, [0.1] * 2).p == pytest.approx(1 / 2)
     assert s.paired_t([0.3] * 4, [0.3] * 4).p == 1
     assert s.paired_t([0.0], [1.0]).p == 1
+    steps = s.paired_t([0.0] * 4, [0.1] * 4, least_spread=0.05)
+    assert steps.p == pytest.approx(2 * stats.t.sf(0.1 / (0.05 / 2), 3))
+    assert steps.low == pytest.approx(0.1 - stats.t.ppf(0.975, 3) * 0.025)
 
 
 def test_a_margin_of_nobody_leaves_newcombes_limits_uncorrelated():

@@ -61,26 +61,37 @@ def mean_metric(values: ArrayLike, *, bounds: tuple[float, float] | None = None)
     return Metric(value=mean, n=n, low=low, high=high, method="student t")
 
 
-def paired_t(first: ArrayLike, second: ArrayLike) -> Difference:
+def paired_t(first: ArrayLike, second: ArrayLike, *, least_spread: float = 0.0) -> Difference:
     """Student's t test of pairs that are independent runs: seeds of training.
 
     Args:
         first: One number per run.
         second: The other number of the same runs.
+        least_spread: The least standard deviation to assume. A rate over n items moves in steps of
+            1/n, so that a few runs may differ by the same although they vary: give 1/n.
 
     Returns:
-        Second minus first. Where all pairs differ by the same, Student's t would be certain however
-        few they are: p is then that of the sign test.
+        Second minus first. Where all pairs differ by the same and no spread is assumed, Student's t
+        would be certain however few they are: p is then that of the sign test.
     """
     x = vector(second, "second") - vector(first, "first")
-    metric = mean_metric(x)
-    spread = len(x) > 1 and not np.allclose(x, x[0], rtol=0, atol=_EQUAL)
-    if spread:
-        p = float(stats.ttest_1samp(x, 0.0).pvalue)
-    else:
-        p = min(1.0, 2 * 0.5 ** len(x)) if metric.value else 1.0
+    n, mean = len(x), float(x.mean()) if len(x) else 0.0
+    spread = max(float(x.std(ddof=1)) if n > 1 else 0.0, least_spread)
+    if n < 2 or spread < _EQUAL:
+        metric = mean_metric(x)
+        p = min(1.0, 2 * 0.5**n) if mean else 1.0
+        return Difference(
+            difference=mean, low=metric.low, high=metric.high, p=p, test="sign test", n=n
+        )
+    error = spread / math.sqrt(n)
+    half = float(stats.t.ppf(0.975, n - 1)) * error
     return Difference(
-        difference=metric.value, low=metric.low, high=metric.high, p=p, test="paired t", n=len(x)
+        difference=mean,
+        low=mean - half,
+        high=mean + half,
+        p=float(2 * stats.t.sf(abs(mean) / error, n - 1)),
+        test="paired t",
+        n=n,
     )
 
 

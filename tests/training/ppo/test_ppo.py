@@ -302,7 +302,7 @@ def test_bad_prompts_are_reported_all_at_once_or_put_aside(make_ppo_recipe, tmp_
         data={"prompts": str(write_prompts(tmp_path / "few", count=2))},
         train={"iterations": 0},
     )
-    with pytest.raises(ConfigError, match="make no rollout of 4"):
+    with pytest.raises(ConfigError, match="give no rollout of 4"):
         train_ppo(few, tmp_path / "none", reward=Letters())
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from killed_runs import POSIX, kill_runs
 from prompt_files import Letters, write_prompts
+from training_runs import lasting_notes
 from veridical.training.ppo.train import train_ppo
 from veridical.training.run.checkpoints import find_resume_point, is_complete
 
@@ -90,4 +91,4 @@ def test_killed_at_six_moments(make_ppo_recipe, tmp_path, one_thread):
             assert (tmp_path / moment / name).read_bytes() == (
                 tmp_path / "untouched" / name
             ).read_bytes(), moment
-        assert result.manifest.notes == untouched.manifest.notes
+        assert lasting_notes(result) == lasting_notes(untouched)

@@ -187,7 +187,7 @@ def test_prompts_without_facts_or_with_those_of_another_image_are_reported_befor
     without = make_recipe(reward_model, data={**data, "missing_facts": "without"}, train=one)
     result = train_ppo(without, tmp_path / "without")
     assert result.manifest.notes["prompts_without_facts"] == 2
-    assert "2 of 8 prompts have no facts and are rewarded without." in capfd.readouterr().err
+    assert "2 of 8 prompts without facts: rewarded without them." in capfd.readouterr().err
 
 
 def test_a_second_reward_model_rates_what_is_held_out_and_warns(

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from killed_runs import POSIX, kill_runs
+from training_runs import lasting_notes
 from veridical.training.preference import references
 from veridical.training.preference.train import train_dpo
 from veridical.training.run.checkpoints import find_resume_point, is_complete
@@ -65,5 +66,5 @@ def test_killed_at_three_moments(make_recipe, tmp_path, one_thread, monkeypatch,
                 untouched.weights / name
             ).read_bytes(), (folder.name, name)
         assert losses(folder) == losses(tmp_path / "untouched"), folder.name
-        assert result.manifest.notes == untouched.manifest.notes
+        assert lasting_notes(result) == lasting_notes(untouched)
     assert capfd.readouterr().err.count("Resuming after step 3.") == 2

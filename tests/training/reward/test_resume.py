@@ -4,6 +4,7 @@ import json
 
 from comparison_files import write_comparisons
 from killed_runs import POSIX, kill_runs
+from training_runs import lasting_notes
 from veridical.config import resolve_recipe
 from veridical.training.reward.config import RewardRecipe
 from veridical.training.reward.train import train_reward_model
@@ -70,4 +71,4 @@ def test_killed_at_three_moments(tiny_llava_path, tmp_path, one_thread):
         assert losses(tmp_path / name) == losses(tmp_path / "untouched"), name
         held_out = [run / "held_out.jsonl" for run in (tmp_path / name, tmp_path / "untouched")]
         assert held_out[0].read_bytes() == held_out[1].read_bytes()
-        assert result.manifest.notes == untouched.manifest.notes
+        assert lasting_notes(result) == lasting_notes(untouched)

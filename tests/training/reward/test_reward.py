@@ -219,8 +219,8 @@ def test_a_folder_of_its_own_may_be_held_out(make, tmp_path):
     assert len((tmp_path / "run" / "held_out.jsonl").read_text().splitlines()) == 5
     assert result.manifest.notes["comparisons"]["learnt"] == 12
     folders = [str(Path(name).parent) for name in result.manifest.inputs]
-    assert folders.count(str(other)) == 4  # comparisons, prompts, responses and facts
-    assert len(folders) == 2 * 4 + 1
+    assert folders.count(str(other)) == 5  # comparisons, prompts, their pictures, responses, facts
+    assert len(folders) == 2 * 5 + 1
 
 
 def rewrite_facts(folder, keep):
@@ -243,7 +243,7 @@ def test_missing_facts_are_an_error_or_counted(make, tmp_path, missing, capsys):
     counts = result.manifest.notes["comparisons"]["train"]
     assert counts["without_facts"] == 2
     assert counts.get("excluded", 0) == (2 if missing == "exclude" else 0)
-    assert "2 of 6 comparisons have no facts" in capsys.readouterr().err
+    assert "2 of 6 comparisons without facts" in capsys.readouterr().err
 
 
 def test_facts_that_the_template_would_not_show_are_none(make, tmp_path):

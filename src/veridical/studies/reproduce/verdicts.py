@@ -68,13 +68,15 @@ def _test(
     before, after = (_values(runs, one.metric) for runs in (first, second))
     scale = before if one.scale == "relative" else np.ones_like(before)
     gains = (after - before) / scale
+    step = float(np.max(_steps(first, one.metric) / np.abs(scale)))
     sign = 1.0 if one.claimed == "higher" else -1.0
-    p = _one_sided(sign * gains - one.by_at_least)
+    p = _one_sided(sign * gains - one.by_at_least, step)
     kept = None
     if one.keeps is not None:
         columns = [_values(runs, one.keeps.metric) for runs in (first, second)]
-        kept = paired_t(*columns)
-        p = max(p, _one_sided(columns[1] - columns[0] + one.keeps.loses_at_most))
+        own_step = float(np.max(_steps(first, one.keeps.metric)))
+        kept = paired_t(*columns, least_spread=own_step)
+        p = max(p, _one_sided(columns[1] - columns[0] + one.keeps.loses_at_most, own_step))
     pooled = (pool_evaluations(runs, seed=seed) for runs in (first, second))
     return ClaimVerdict(
         hypothesis=one.id,
@@ -85,20 +87,25 @@ def _test(
         second=mean_metric(after),
         by_seed=tuple(float(gain) for gain in gains),
         scale=one.scale,
-        seeds=paired_t(np.zeros_like(gains), gains),
+        seeds=paired_t(np.zeros_like(gains), gains, least_spread=step),
         scenes=compare_world(*pooled, seed=seed, metrics=[one.metric])[one.metric],
         kept=kept,
         p=p,
-        p_reversed=_one_sided(-sign * gains),
+        p_reversed=_one_sided(-sign * gains, step),
         verdict="not shown",
     )
 
 
-def _one_sided(values: np.ndarray) -> float:
+def _one_sided(values: np.ndarray, step: float) -> float:
     """The p-value of "the mean is greater than 0"."""
-    found = paired_t(np.zeros_like(values), values)
+    found = paired_t(np.zeros_like(values), values, least_spread=step)
     return found.p / 2 if found.difference > 0 else 1 - found.p / 2
 
 
 def _values(runs: Sequence[WorldEvaluation], metric: str) -> np.ndarray:
     return np.array([run.metrics[metric].value for run in runs])
+
+
+def _steps(runs: Sequence[WorldEvaluation], metric: str) -> np.ndarray:
+    """The step in which a metric over n items moves, by run: 1/n."""
+    return np.array([1 / max(run.metrics[metric].n, 1) for run in runs])

@@ -142,7 +142,7 @@ def read_comparisons(
             pairs = [pair for pair in pairs if pair.query.facts]
             counts["excluded"] = len(without)
         if without:
-            done = "left out" if facts.missing == "exclude" else "learnt from without facts"
+            done = "they are left out" if facts.missing == "exclude" else "they are learnt without"
             log(
                 f"{len(without)} of {counted(len(compared), 'comparison')} without facts: {done}"
                 f" ({without[0]} …)."
