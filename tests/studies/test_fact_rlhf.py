@@ -11,6 +11,7 @@ from veridical.records import Prompt, Response, read_records
 from veridical.records.fact_rlhf import ARMS, read_fact_rlhf_results
 from veridical.records.results import REQUIRED_METRICS
 from veridical.rewards.protocol import Candidate
+from veridical.studies.fact_rlhf import evidence
 from veridical.studies.fact_rlhf.recipe import FactRlhfRecipe
 from veridical.studies.fact_rlhf.run import run_fact_rlhf
 from veridical.studies.world_prompts import ExactJudge, QuestionMix, write_world_prompts
@@ -42,7 +43,9 @@ _SMALL = FactRlhfRecipe(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("fact_rlhf") / "Anna's run"
-    return out, run_fact_rlhf(_SMALL, out)
+    with pytest.MonkeyPatch.context() as patch:  # how well the probe reads is tested by itself
+        patch.setattr(evidence, "_PROBE_SCENES", 200)
+        return out, run_fact_rlhf(_SMALL, out)
 
 
 def test_every_arm_states_the_required_metrics_on_the_same_scenes(run):

@@ -103,7 +103,7 @@ def test_arms(arms: Mapping[str, WorldEvaluation], *, seed: int) -> tuple[ArmTes
             pool_evaluations([arms[name]] * (max(runs) // own), seed=seed)
             for name, own in zip((first, second), runs, strict=True)
         ]
-        found = compare_world(*repeated, seed=seed)
+        found = compare_world(*repeated, seed=seed, metrics=COMPARED_METRICS)
         tests += [
             ArmTest(first=first, second=second, metric=m, result=found[m]) for m in COMPARED_METRICS
         ]
