@@ -141,7 +141,7 @@ def _show(found: "Mixed") -> None:
     table = Table("part", "taken", "pictures", "answers", "left out")
     for name, part in found.parts.items():
         left_out = part["left out"]
-        reasons = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())  # type: ignore[attr-defined]
+        reasons = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())
         numbers = (f"{part[key]:,}" for key in ("taken", "pictures", "answers"))
         table.add_row(name, *numbers, reasons or "–")
     echo_table(table)

@@ -7,6 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from veridical.errors import ConfigError
+from veridical.files import JsonObject
 from veridical.formats.mix.a_okvqa import read_a_okvqa
 from veridical.formats.mix.flickr30k import read_flickr30k
 from veridical.formats.mix.llava import HeldOut, read_llava
@@ -80,7 +81,7 @@ class Mixed(NamedTuple):
 
     path: Path
     """The folder."""
-    parts: dict[str, dict[str, object]]
+    parts: dict[str, JsonObject]
     """By part: what was found, what was left out by reason, what was taken."""
     conversations: int
     """How many conversations in all."""
@@ -105,7 +106,7 @@ def build_mix(out: Path, settings: MixSettings) -> Mixed:
     if settings.one_part_per_picture:
         _separate(parts)
     taken: list[Conversation] = []
-    report: dict[str, dict[str, object]] = {}
+    report: dict[str, JsonObject] = {}
     for part in parts:
         chosen = _draw(part, settings)
         taken += chosen
