@@ -1,6 +1,7 @@
 """What a command prints: results to standard output, everything else to standard error.
 
-Progress of long work is a bar on a terminal and plain lines elsewhere (log files, CI).
+Progress of long work is a bar on a terminal and plain lines elsewhere (log files, CI). Of several
+processes of one run the first speaks for all.
 """
 
 import io
@@ -20,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from veridical.processes import place
+
 T = TypeVar("T")
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -31,7 +34,14 @@ _CONTROL = re.compile(
 
 def log(text: str) -> None:
     """Write a line about what happens to standard error, so that results can be piped."""
-    _write(sys.stderr, text)
+    if place().is_first:
+        _write(sys.stderr, text)
+
+
+def log_failure(text: str) -> None:
+    """Write why this process ends to standard error, whichever of several it is."""
+    here = place()
+    _write(sys.stderr, text if here.is_first else f"Process {here.rank} of {here.count}: {text}")
 
 
 def echo(text: str) -> None:
@@ -76,6 +86,9 @@ def track(items: Iterable[T], *, label: str, total: int | None = None) -> Iterat
     """
     if total is None:
         total = len(items) if isinstance(items, Sized) else None
+    if not place().is_first:
+        yield from items
+        return
     console = Console(stderr=True)
     if console.is_terminal:
         columns = (

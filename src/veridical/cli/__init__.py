@@ -20,7 +20,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from veridical.errors import VeridicalError
-from veridical.progress import log
+from veridical.processes import OtherProcessError, check_launch
+from veridical.progress import log, log_failure
 
 VERBS = {
     "demo": "Run the whole loop on the embedded world and write a report.",
@@ -70,6 +71,8 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the called verb and replace its help line with the real command."""
         verb, _, rest = super().resolve_command(ctx, args)
+        if verb:
+            check_launch(verb, several=verb == "train")
         return verb, load_verb(verb) if verb else None, rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -86,7 +89,8 @@ class LazyGroup(TyperGroup):
             message = _message(error)
             if message is None or ctx.params["traceback"]:
                 raise
-            log(f"Error: {message}")
+            if not isinstance(error, OtherProcessError):
+                log_failure(f"Error: {message}")
             raise typer.Exit(1) from error
 
 

@@ -19,6 +19,7 @@ from veridical.files import remove_leftovers, write_json_atomically
 from veridical.locks import locked
 from veridical.models.devices import check_quantization
 from veridical.models.path_choice import paths_taken
+from veridical.processes import check_launch
 from veridical.progress import log
 from veridical.records import Manifest
 from veridical.records.manifests import build_manifest
@@ -132,6 +133,7 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
             that have changed since.
         StorageError: The disk refused.
     """
+    check_launch(method.verb, several=True)
     model = recipe.model
     check_quantization(model.base, model.quantization, model.device)
     folder = Path(run_dir)
