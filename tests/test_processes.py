@@ -24,20 +24,20 @@ def launched(monkeypatch):
 
 
 def test_without_a_launcher_a_process_is_the_only_one():
-    assert place() == Place(rank=0, count=1, local_rank=0)
+    assert place() == Place(rank=0, world=1, local_rank=0)
     check_launch("evaluate", several=False)
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_launcher_says_which_process_this_is(launched, launcher):
     launched(LAUNCHERS[launcher])
-    assert place() == Place(rank=3, count=4, local_rank=1)
+    assert place() == Place(rank=3, world=4, local_rank=1)
     check_launch("train", several=True)
 
 
 def test_one_process_of_a_launcher_is_the_only_one(launched):
     launched({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"})
-    assert place().count == 1
+    assert place().world == 1
     check_launch("evaluate", several=False)
 
 

@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
     rank: int
     """Its number, from 0."""
-    count: int
+    world: int
     """How many there are."""
     local_rank: int
     """Its number on its machine, from 0: the number of its GPU."""
@@ -45,11 +45,11 @@ class OtherProcessError(ConfigError):
 
 def place() -> Place:
     """Where this process stands; the only one, where no launcher started it."""
-    count = _number(_COUNTS, 1)
-    if count <= 1:
+    world = _number(_COUNTS, 1)
+    if world <= 1:
         return Place(0, 1, 0)
     rank = _number(_RANKS, 0)
-    return Place(rank, count, _number(_LOCAL_RANKS, rank))
+    return Place(rank, world, _number(_LOCAL_RANKS, rank))
 
 
 def check_launch(verb: str, *, several: bool) -> None:
@@ -65,14 +65,14 @@ def check_launch(verb: str, *, several: bool) -> None:
     """
     here = place()
     if _BY_ACCELERATE in os.environ and _ADDRESS in os.environ and not _is_numbered():
+        use = f"Use `torchrun --nproc_per_node 2 -m veridical {verb} ...`, or drop" * several
         raise ConfigError(
             "`accelerate launch` was asked for several processes, but started one: without CUDA it"
-            " starts several by MPI only. Use"
-            f" `torchrun --nproc_per_node 2 -m veridical {verb} ...`, or drop `--num_processes`."
+            f" starts several by MPI only. {use or 'Drop'} `--num_processes`."
         )
-    if here.count > 1 and not several:
+    if here.world > 1 and not several:
         message = (
-            f"`veridical {verb}` runs in one process, but was started as one of {here.count}. Start"
+            f"`veridical {verb}` runs in one process, but was started as one of {here.world}. Start"
             " it without a launcher; to use several GPUs or machines, set an engine that does"
             " (`vllm`, `openai` or `ray`)."
         )

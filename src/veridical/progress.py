@@ -41,7 +41,7 @@ def log(text: str) -> None:
 def log_failure(text: str) -> None:
     """Write why this process ends to standard error, whichever of several it is."""
     here = place()
-    _write(sys.stderr, text if here.is_first else f"Process {here.rank} of {here.count}: {text}")
+    _write(sys.stderr, text if here.is_first else f"Process {here.rank} of {here.world}: {text}")
 
 
 def echo(text: str) -> None:
