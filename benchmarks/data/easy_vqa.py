@@ -4,7 +4,9 @@
     python benchmarks/data/easy_vqa.py --data easy_vqa/easy_vqa/data --out /tmp/easy
 
 Its shapes, colours and wording are none of the world's. The test questions are written in VQA-v2's
-official layout and scored by the `vqa` benchmark, as any model's would be.
+official layout and scored by the `vqa` benchmark, as any model's would be. Beside it stand what needs
+no picture: the most frequent answer, the most frequent training answer to the same question (the best
+that any text-only model can do), and the trained model asked about the picture of another question.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import veridical
 from veridical.evaluation.recipe import BenchmarkSettings, EvaluateRecipe, ModelSettings
 from veridical.formats.mix.parts import SHORT_ANSWER
 from veridical.records import Conversation, ImageRef, Turn, write_records
+from veridical.statistics.intervals import wilson
 
 YES_NO = {"yes", "no"}
 
@@ -46,14 +49,21 @@ def conversations(data, *, pictures, random):
     return rows
 
 
-def official(data, out, *, count, random):
-    """The test split in VQA-v2's layout; returns how often each answer is right."""
+def questions_of_test(data, *, count, random):
+    """Test questions: picture, question, answer."""
     rows = [(i, q, a) for i, found in sorted(read(data, "test").items()) for q, a in found]
-    rows = random.sample(rows, min(count, len(rows)))
-    questions = [
-        {"question_id": n, "image_id": image, "question": question, "image": f"{image}.png"}
-        for n, (image, question, _) in enumerate(rows)
-    ]
+    return random.sample(rows, min(count, len(rows)))
+
+
+def write_official(rows, out):
+    """Write questions in VQA-v2's layout, and once more about the pictures of other questions."""
+    others = rows[len(rows) // 2 :] + rows[: len(rows) // 2]
+    for name, shown in (("questions", rows), ("swapped", others)):
+        questions = [
+            {"question_id": n, "image_id": row[0], "question": row[1], "image": f"{other[0]}.png"}
+            for n, (row, other) in enumerate(zip(rows, shown, strict=True))
+        ]
+        (out / f"{name}.json").write_text(json.dumps({"questions": questions}))
     annotations = [
         {
             "question_id": n,
@@ -67,9 +77,39 @@ def official(data, out, *, count, random):
         }
         for n, (image, _, answer) in enumerate(rows)
     ]
-    (out / "questions.json").write_text(json.dumps({"questions": questions}))
     (out / "annotations.json").write_text(json.dumps({"annotations": annotations}))
-    return Counter(answer for _, _, answer in rows)
+
+
+def without_pictures(data, rows):
+    """Accuracy of the answers that need no picture, with Wilson intervals."""
+    said = defaultdict(Counter)
+    for found in read(data, "train").values():
+        for question, answer in found:
+            said[question][answer] += 1
+    everything = sum(said.values(), Counter())
+    most = everything.most_common(1)[0][0]
+    best = {question: answers.most_common(1)[0][0] for question, answers in said.items()}
+    return {
+        "most frequent answer": share(sum(answer == most for _, _, answer in rows), len(rows)),
+        "most frequent answer to the same question": share(
+            sum(best.get(question, most) == answer for _, question, answer in rows), len(rows)
+        ),
+    }
+
+
+def share(count, total):
+    """A share with its interval."""
+    interval = wilson(count, total)
+    return {"value": count / total, "n": total, "low": interval.low, "high": interval.high}
+
+
+def accuracies(folder):
+    """Metrics by model and benchmark, as the evaluation wrote them."""
+    found = {}
+    for score in json.loads((folder / "scores.json").read_text())["scores"]:
+        metrics = json.loads((folder / score["score"]).read_text())["metrics"]
+        found[f"{score['model']} · {score['benchmark']}"] = metrics
+    return found
 
 
 def main():
@@ -86,7 +126,8 @@ def main():
     started = time.monotonic()
     rows = conversations(words.data, pictures=words.pictures, random=Random(0))
     write_records(words.out / "conversations.jsonl", rows, kind="Conversation")
-    right = official(words.data, words.out, count=words.questions, random=Random(1))
+    asked = questions_of_test(words.data, count=words.questions, random=Random(1))
+    write_official(asked, words.out)
     recipe = veridical.SftRecipe(
         model={"base": "world", "tuning": "full"},
         data={
@@ -109,29 +150,29 @@ def main():
                 ModelSettings(model="world", name="base"),
                 ModelSettings(model=str(run.weights), name="trained"),
             ),
-            benchmarks=(
+            benchmarks=tuple(
                 BenchmarkSettings(
                     benchmark="vqa",
-                    questions=words.out / "questions.json",
+                    name=name,
+                    questions=words.out / f"{file}.json",
                     reference=words.out / "annotations.json",
                     images=words.data / "test" / "images",
-                ),
+                )
+                for name, file in (("test", "questions"), ("other pictures", "swapped"))
             ),
             out=words.out / "evaluation",
             batch_size=32,
         )
     )
-    total = sum(right.values())
-    yes = sum(count for answer, count in right.items() if answer in YES_NO)
     result = {
         "data": "easy-vqa 1.0 (PyPI), test split",
         "pictures": len(rows),
         "epochs": words.epochs,
-        "questions": total,
-        "most frequent answer": max(right.values()) / total,
-        "yes or no by chance": 0.5 * yes / total,
+        "steps": run.manifest.notes["chosen_step"],
+        "questions": len(asked),
         "seconds of training": round(trained),
-        "scores": json.loads((words.out / "evaluation" / "scores.json").read_text()),
+        "without pictures": without_pictures(words.data, asked),
+        "accuracy": accuracies(words.out / "evaluation"),
     }
     text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
     (words.result or words.out / "result.json").write_text(text)

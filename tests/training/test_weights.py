@@ -6,7 +6,7 @@ import pytest
 
 from veridical.errors import ConfigError
 from veridical.formats.mix.parts import Part, part_of
-from veridical.training.sft.weights import weigh_conversations
+from veridical.training.conversations.weights import weigh_conversations
 
 
 def rows(**counts):

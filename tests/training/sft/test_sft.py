@@ -18,16 +18,16 @@ from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.prompts.rendering import render_turns
 from veridical.records import ImageRef, Turn
-from veridical.training.run.choice import latest
-from veridical.training.run.loop import Course
-from veridical.training.run.loss_trainer import LengthOrder, Rows
-from veridical.training.sft.config import SftRecipe
-from veridical.training.sft.data import (
+from veridical.training.conversations.data import (
     collate_conversations,
     encode_conversations,
     learnt_tokens,
     split_conversations,
 )
+from veridical.training.run.choice import latest
+from veridical.training.run.loop import Course
+from veridical.training.run.loss_trainer import LengthOrder, Rows
+from veridical.training.sft.config import SftRecipe
 from veridical.training.sft.train import SftTrainer, train_sft
 
 

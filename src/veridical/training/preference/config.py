@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from veridical.config import Recipe
+from veridical.training.conversations.section import ConversationSection
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.objectives.registry import DEFAULT, OBJECTIVES, AnyObjective
 from veridical.training.run.paths import DataPath
@@ -92,6 +93,26 @@ class DataSection(Recipe):
     """Move bad rows into a file next to the run's output, and continue."""
 
 
+class SftStreamSection(ConversationSection):
+    """Conversations that the policy is fine-tuned on beside the pairs.
+
+    The loss of a step is that of its pairs plus `weight` times the cross-entropy (nats per token)
+    of the answers in as many conversations, drawn in passes of their own. RLHF-V fine-tunes on
+    VQAv2 before its DPO; the stream keeps short answers alive during it. `objective.sft_weight` is
+    another term: the likelihood of the pairs' own chosen responses.
+    """
+
+    conversations: DataPath = ""
+    """JSONL file of conversations, as `train sft` and `data mix` have them; image paths in it are
+    relative to its folder. Empty: no second stream."""
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Weight of the conversations' cross-entropy; 0: the stream is not read, as if there were
+    none. Ours."""
+    batch_size: int = Field(default=0, ge=0)
+    """Conversations per optimiser step, `train.micro_batch_size` at a time; 0: as many as pairs
+    (`train.batch_size`)."""
+
+
 class PreferenceRecipe(TrainingRecipe):
     """Train a model on corrections by a preference objective (`veridical train dpo`)."""
 
@@ -104,6 +125,8 @@ class PreferenceRecipe(TrainingRecipe):
     """The data."""
     objective: AnyObjective = Field(default_factory=OBJECTIVES[DEFAULT])
     """The loss; its `name` decides which settings there are."""
+    sft: SftStreamSection = Field(default_factory=SftStreamSection)
+    """A second stream: fine-tuning on conversations beside the pairs, for instance on VQAv2."""
     train: TrainSection = Field(default_factory=TrainSection)
     """The optimisation."""
 

@@ -9,7 +9,7 @@ first step. What is left of a step is one forward and backward.
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor
@@ -20,15 +20,18 @@ from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.records import Pair, Source
+from veridical.training.conversations.data import ConversationBatch, learnt_tokens
+from veridical.training.conversations.preparing import answer_losses
 from veridical.training.preference.batches import PreferenceBatch, ScoredPair, collate
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.data import encode_pairs, read_pairs, refuser, reject_texts
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.references import reference_logprobs
+from veridical.training.preference.sft_stream import SftStream, prepare_stream, read_stream
 from veridical.training.run.choice import ChoiceRule, default_rule, hold_out
 from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
-from veridical.training.run.loop import Course, Evaluate
+from veridical.training.run.loop import Course, Evaluate, TrainerInputs
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
 from veridical.training.run.steps.trainer import branches_of
 from veridical.training.run.trained_model import (
@@ -92,6 +95,7 @@ def _prepare(
     recipe, clock = run.recipe, run.clock
     pairs = read_pairs(recipe.data, quarantine=run.folder / "bad_rows.jsonl")
     _split(pairs, recipe)  # too few images show before the model is loaded
+    conversations = read_stream(run)
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
     fingerprint = model_hash(vlm.model)
@@ -116,6 +120,7 @@ def _prepare(
             origin=find_judgements(recipe.data.corrections)[1],
             refuse=refuser(pairs, recipe.data, quarantine=run.folder / "bad_prompts.jsonl"),
         )
+    second = prepare_stream(vlm, conversations, recipe, validation, features=features)
     clock.lap("encoding")
     references = reference_logprobs(
         vlm,
@@ -151,6 +156,7 @@ def _prepare(
         Course(recipe.train, run.folder, rule),
         objective=recipe.objective,
         features=features,
+        stream=None if second is None else second.stream,
         evaluate=evaluate,
     )
 
@@ -159,6 +165,7 @@ def _prepare(
         return {
             "pairs": statistics._asdict(),
             "sources": sorted({pair.source for pair in pairs}),
+            **({} if second is None else {"sft": second.notes}),
         }
 
     return Prepared(trainer, finish)
@@ -166,7 +173,7 @@ def _prepare(
 
 @final
 class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
-    """The shared loop with a preference objective over two branches."""
+    """The shared loop with a preference objective over two branches, and SFT beside it."""
 
     def __init__(
         self,
@@ -176,11 +183,15 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
         *,
         objective: Objective,
         features: FeatureCache,
+        stream: SftStream | None = None,
         evaluate: Evaluate | None = None,
     ) -> None:
         """Set up training; images are read from `features` where they are kept."""
         self._objective = objective
         self._features = features
+        self._stream = stream
+        self._conversations: list[ConversationBatch] = []
+        self._left = 0
         super().__init__(vlm, rows, course, evaluate=evaluate)
 
     def batch_loss(self, batch: PreferenceBatch) -> RowLosses:
@@ -196,6 +207,43 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
             batch["changed_mask"],
             self._objective,
         )
+
+    def make_batches(self, loaded: list[TrainerInputs]) -> list[PreferenceBatch]:
+        """The step's batches of pairs; conversations are learnt with the last of them."""
+        batches = super().make_batches(loaded)
+        if self._stream is not None:
+            self._conversations = self._stream.batches(self.state.global_step)
+        self._left = len(batches)
+        return batches
+
+    def learn(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Loss and gradients of a batch of pairs, then, once per step, of the conversations."""
+        loss = super().learn(*args, **kwargs)
+        self._left -= 1
+        if self._stream is None or self._left:
+            return loss
+        tokens = sum(map(learnt_tokens, self._conversations))
+        total = torch.zeros_like(loss)
+        for batch in self._conversations:
+            losses = self._answer_losses(batch)
+            self.accelerator.backward(self._stream.weight * losses.sum() / tokens)
+            total += losses.detach().sum()
+        self.note(tokens, {"sft_loss": total})
+        return loss + self._stream.weight * total / tokens
+
+    def measure_held_out(self, step: int) -> dict[str, float]:
+        """The metrics of held-out pairs, and the cross-entropy of held-out conversations."""
+        metrics = super().measure_held_out(step)
+        batches = [] if self._stream is None else self._stream.held_out()
+        if batches:
+            total = sum(float(self._answer_losses(batch).sum()) for batch in batches)
+            metrics["sft_loss"] = total / sum(map(learnt_tokens, batches))
+        return metrics
+
+    def _answer_losses(self, batch: ConversationBatch) -> Tensor:
+        moved = cast("ConversationBatch", self._prepare_inputs(batch))
+        with self.accelerator.autocast():
+            return answer_losses(self.vlm, moved, self._features)
 
 
 def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> tuple[list[Pair], list[Pair]]:

@@ -213,13 +213,14 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         """
         if "grad_norm" not in logs:
             return  # the trainer's summary at the end; the manifest says the same
-        items = sum(count for count, _ in self._pending)
+        items: defaultdict[str, int] = defaultdict(int)
         sums: defaultdict[str, float] = defaultdict(float)
-        for _, values in self._pending:
+        for count, values in self._pending:
             for name, value in values.items():
+                items[name] += count
                 sums[name] += float(value.sum())
         self._pending.clear()
-        means = {name: value / items for name, value in sums.items()}
+        means = {name: value / items[name] for name, value in sums.items()}
         shown = {"epoch": self.state.epoch or 0.0, **means}
         shown |= {name: logs[name] for name in ("grad_norm", "learning_rate")}
         shown["seconds"] = time.monotonic() - self._started

@@ -81,9 +81,7 @@ class LossTrainer(RunTrainer[Row, Branches]):
         """Set up training on `rows`, measured on those held out and by `evaluate`."""
         self._rows = rows
         self._evaluate_model = evaluate
-        super().__init__(
-            vlm, rows.train, course, collate=rows.batch, measure=self._measure_held_out
-        )
+        super().__init__(vlm, rows.train, course, collate=rows.batch, measure=self.measure_held_out)
 
     @abstractmethod
     def batch_loss(self, batch: Branches) -> RowLosses:
@@ -131,7 +129,8 @@ class LossTrainer(RunTrainer[Row, Branches]):
             seed=self.settings.seed,
         )
 
-    def _measure_held_out(self, step: int) -> dict[str, float]:
+    def measure_held_out(self, step: int) -> dict[str, float]:
+        """Loss and measures of the rows held out, and what `evaluate` finds."""
         metrics = self.mean_over(self._rows.held_out) if self._rows.held_out else {}
         if self._evaluate_model is not None:
             metrics |= self._evaluate_model(self.vlm, step)

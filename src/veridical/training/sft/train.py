@@ -6,23 +6,32 @@ context. A conversation of several turns is one forward after the first question
 tower's features are computed once per image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import final
 
-from veridical.feedback.record_files import read_conversations
-from veridical.models.branches import score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
-from veridical.records import Conversation, Source
+from veridical.records import Source
+from veridical.training.conversations.data import (
+    ConversationBatch,
+    PreparedConversation,
+    collate_conversations,
+    learnt_tokens,
+)
+from veridical.training.conversations.preparing import (
+    Place,
+    answer_losses,
+    prepare_rows,
+    read_rows,
+)
 from veridical.training.run.choice import ChoiceRule, default_rule
 from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
-from veridical.training.run.steps.trainer import branches_of
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -32,17 +41,6 @@ from veridical.training.run.trained_model import (
     weights_name,
 )
 from veridical.training.sft.config import SftRecipe
-from veridical.training.sft.data import (
-    ConversationBatch,
-    PreparedConversation,
-    collate_conversations,
-    encode_conversations,
-    learnt_tokens,
-    refuser,
-    reject_texts,
-    split_conversations,
-)
-from veridical.training.sft.weights import weigh_conversations
 
 
 def train_sft(
@@ -95,52 +93,40 @@ def _prepare(
     run: Run[SftRecipe], *, evaluate: Evaluate | None, choose: ChoiceRule | None
 ) -> Prepared:
     recipe, data, clock = run.recipe, run.recipe.data, run.clock
-    conversations = read_conversations(
-        data.conversations,
-        outside=data.images_outside,
-        skip_bad=data.skip_bad,
-        quarantine=run.folder / "bad_rows.jsonl",
-    )
-    _split(conversations, recipe)  # too few images show before the model is loaded
+    place = Place(run.folder, "", recipe.train.seed)
+    conversations = read_rows(data, place)
     clock.lap("reading")
     vlm = load_for_training(recipe.model)
     run.check_base(recipe.model.base, model_hash(vlm.model))
     clock.lap("loading")
-    conversations = reject_texts(
-        vlm, conversations, data, quarantine=run.folder / "bad_texts.jsonl"
-    )
-    train, validation = _split(conversations, recipe)
-    train = weigh_conversations(train, data.weights, seed=recipe.train.seed)
     precision = precision_name(bf16=recipe.train.bf16)
     features = FeatureCache(
         run.cache(recipe.train.cache) / f"{FEATURES}-{precision}",
         vlm,
         disk_bytes=recipe.train.feature_cache_bytes,
     )
-    with mixed_precision(vlm, bf16=recipe.train.bf16)():
-        prepared, statistics = encode_conversations(
-            vlm,
-            [*train, *validation],
-            max_tokens=data.max_tokens,
-            features=features,
-            origin=Path(data.conversations),
-            refuse=refuser(conversations, data, quarantine=run.folder / "bad_prompts.jsonl"),
-        )
+    prepared = prepare_rows(
+        vlm,
+        conversations,
+        data,
+        place,
+        features=features,
+        autocast=mixed_precision(vlm, bf16=recipe.train.bf16),
+    )
     clock.lap("encoding")
     vlm = make_trainable(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
-    held_out = {row.id for row in validation}
     rows = Rows(
-        [row for row in prepared if row.id not in held_out],
-        sorted((row for row in prepared if row.id in held_out), key=lambda row: row.length),
+        prepared.train,
+        prepared.held_out,
         partial(collate_conversations, pad_token_id=vlm.tokenizer.pad_token_id),
         length=(lambda row: row.length) if recipe.train.by_length else None,
         features=features,
     )
     rule = choose or default_rule(
         scenes=evaluate is not None,
-        held_out=bool(validation),
+        held_out=bool(prepared.held_out),
         of="conversations",
         coverage_tolerance=recipe.train.coverage_tolerance,
     )
@@ -155,18 +141,11 @@ def _prepare(
     def finish() -> Mapping[str, object]:
         save_weights(vlm, run.weights)
         return {
-            "conversations": statistics._asdict(),
-            "sources": sorted({row.source for row in conversations}),
+            "conversations": prepared.statistics._asdict(),
+            "sources": prepared.sources,
         }
 
     return Prepared(trainer, finish)
-
-
-def _split(
-    conversations: Sequence[Conversation], recipe: SftRecipe
-) -> tuple[list[Conversation], list[Conversation]]:
-    share = recipe.data.validation_fraction
-    return split_conversations(conversations, validation_fraction=share, seed=recipe.train.seed)
 
 
 @final
@@ -188,11 +167,7 @@ class SftTrainer(LossTrainer[PreparedConversation, ConversationBatch]):
 
     def batch_loss(self, batch: ConversationBatch) -> RowLosses:
         """Negative log-likelihood (nats) of each conversation's answers, summed over tokens."""
-        keys = batch["image_keys"]
-        image_outputs = None if keys is None else self._features.load(keys)
-        branches = branches_of(batch)
-        logprobs = score_branches(self.vlm.model, branches, image_outputs=image_outputs)
-        return RowLosses(-(logprobs * batch["learnt_mask"]).sum((1, 2)), {})
+        return RowLosses(answer_losses(self.vlm, batch, self._features), {})
 
     def batch_items(self, batch: ConversationBatch) -> int:
         """Learnt tokens of a batch: a step's loss is their mean, as `transformers` computes it."""

@@ -15,11 +15,11 @@ from veridical.models.prompts.conversations import encode_conversation, find_str
 from veridical.models.prompts.encoding import image_keys, stack_prompts
 from veridical.records import Conversation, ImageRef
 from veridical.records.texts import count_shown_images
+from veridical.training.conversations.section import ConversationSection
 from veridical.training.run.choice import hold_out
 from veridical.training.run.encoded_prompts import Tried, try_all_prompts
 from veridical.training.run.loss_trainer import BranchTensors
 from veridical.training.run.refusal import Refuse, leave_out, refuse_first, reject_special_tokens
-from veridical.training.sft.config import ConversationSection
 
 
 class PreparedConversation(NamedTuple):
