@@ -4,9 +4,9 @@
     python benchmarks/data/easy_vqa.py --data easy_vqa/easy_vqa/data --out /tmp/easy
 
 Its shapes, colours and wording are none of the world's. The test questions are written in VQA-v2's
-official layout and scored by the `vqa` benchmark, as any model's would be. Beside it stand what needs
-no picture: the most frequent answer, the most frequent training answer to the same question (the best
-that any text-only model can do), and the trained model asked about the picture of another question.
+official layout and scored by the `vqa` benchmark, as any model's would be. Beside it stands what
+needs no picture: the most frequent answer, the most frequent training answer to the same question
+(the best that a text-only model can do), and the trained model asked about another picture.
 """
 
 import argparse

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+from veridical import processes
 from veridical.errors import ConfigError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
@@ -94,10 +95,19 @@ class Read(NamedTuple):
 
 
 def read_stream(run: Run[PreferenceRecipe]) -> Read | None:
-    """Read the conversations of a run's second stream; None where it has none."""
+    """Read the conversations of a run's second stream; None where it has none.
+
+    Raises:
+        ConfigError: The run was started in several processes.
+    """
     recipe = run.recipe
     if not recipe.sft.conversations or not recipe.sft.weight:
         return None
+    if processes.place().world > 1:
+        raise ConfigError(
+            "`sft.conversations` is learnt in one process, but the run was started in several."
+            " Start one, or leave the section out."
+        )
     place = Place(run.folder, "sft_", recipe.train.seed)
     return Read(read_rows(recipe.sft, place), place)
 
