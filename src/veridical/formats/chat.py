@@ -6,8 +6,10 @@
 - `llamafactory/RLHF-V`: `conversations` [{from, value}], `chosen` and `rejected` one {from, value}
   each, `images`.
 - ms-swift: `messages` whose last one is the preferred answer (or `query` and `response`), and
-  `rejected_response` (a text) or `rejected_messages`, `images`. POVID and others: `conversations`
-  and `rejected_conversations`.
+  `rejected_response` (a text) or `rejected_messages`, `images`; LLaMA-Factory's next version has
+  `chosen_messages` beside them. POVID and others: `conversations` and `rejected_conversations`;
+  where answers of several turns differ, each of them is a pair after the preferred turns before it.
+- `conversation` [{human, assistant}] (ShareGPT).
 - `chosen` and `rejected` alone, as texts: what they begin with alike is the prompt (TRL).
 - Messages or conversations without anything rejected are for fine-tuning, as are `prompt` and
   `completion`. A `prompt` alone is a question to be answered, with `reference`, `task` and
@@ -16,8 +18,9 @@
   `formats.trainers.kto`; `instruction` begins Alpaca's rows, see `formats.trainers.alpaca`.
 
 Several pictures, earlier turns and the system message are kept. Statements in `facts` are kept as
-what is known of the image.
-One image per row is read. A system message, or a field `system`, is put before the first question.
+what is known of the image. Messages without field, part or marker of a picture are about text
+alone, and counted. A row about a video or a sound is refused, since its text alone would
+teach answering blind.
 """
 
 from pathlib import PurePath
@@ -26,21 +29,25 @@ from veridical.errors import RowError, gather_row_errors
 from veridical.formats.format import Format, RowFields, RowReader, Sample
 from veridical.formats.messages import (
     ASSISTANT,
+    TWO_TALKS,
     Message,
     Talk,
+    differing_turns,
+    implicit_prompt,
     last_answer,
+    note_other_fields,
     one_answer,
     read_messages,
     read_talk,
-    row_images,
 )
 from veridical.formats.pairs import PairFields, own_fields, pair_reader
+from veridical.formats.row_images import check_media, row_images
 from veridical.formats.text import join_origin
 from veridical.records import NO_IMAGE, Conversation, Facts, ImageRef, Prompt, Turn
 from veridical.records.folders import Contents
-from veridical.records.texts import MISSING, clean_text, shown, text_fault
+from veridical.records.texts import MISSING, clean_text, count_images, shown, text_fault
 
-TALK = ("prompt", "conversations", "messages")
+TALK = ("prompt", "conversations", "messages", "chosen_messages", "conversation")
 """Fields that hold a conversation."""
 REJECTED = ("rejected_messages", "rejected_conversations", "rejected_response")
 """Fields that hold what was not preferred, the preferred answer being the conversation's last."""
@@ -58,10 +65,12 @@ def read(row: RowFields, reader: RowReader) -> Contents:
         from veridical.formats.trainers import alpaca
 
         return alpaca.read(row, reader)
+    check_media(row)
+    note_other_fields(row, (*TALK, *REJECTED, "chosen", "rejected"))
     if any(name in row for name in ("chosen", "rejected", *REJECTED)):
-        found = _read_pair(row, reader)
-        (asked,) = ((pair.prompt_id, pair.image) for pair in found.corrections)
-        return found._replace(facts=_facts(row, *asked))
+        found = _read_pairs(row, reader)
+        first = found.corrections[0]
+        return found._replace(facts=_facts(row, first.prompt_id, first.image))
     if any(isinstance(row.peek().get(name), bool) for name in LABELS):
         from veridical.formats.trainers import kto
 
@@ -118,6 +127,21 @@ def _facts(row: RowFields, prompt_id: str, image: ImageRef) -> tuple[Facts, ...]
     return (Facts(image_id=known, prompt_id=prompt_id, kind="caption", texts=tuple(texts)),)
 
 
+def _read_pairs(row: RowFields, reader: RowReader) -> Contents:
+    """The pair of a row, or one for each answer that differs where several do."""
+    turns = differing_turns(row)
+    if len(turns) < 2:
+        return _read_pair(row, reader)
+    pairs = []
+    for turn in turns:
+        part = RowFields({**row.peek(), **{n: row.peek()[n][: turn + 1] for n in TWO_TALKS}})
+        found = _read_pair(part, reader)
+        name = f"{found.corrections[0].id}#{turn // 2 + 1}"
+        pairs.append(found.corrections[0].model_copy(update={"id": name}))
+        row.skip(*(name for name in row if name not in part.unread))
+    return Contents(corrections=tuple(pairs))
+
+
 def _pair_fields(row: RowFields) -> PairFields:
     name = next((name for name in REJECTED if name in row), None)
     prompt = find_messages(row)
@@ -125,9 +149,12 @@ def _pair_fields(row: RowFields) -> PairFields:
         prompt = prompt or []
         chosen: object = last_answer(prompt, _talk_name(row))
         prompt = prompt[:-1]
-        rejected = one_answer(row[name], name, prompt)
+        said = prompt
+        if name in TWO_TALKS:  # earlier answers that differ are pairs of their own
+            said = read_messages(row[name], name)[:-1]
+        rejected = one_answer(row[name], name, said)
     elif prompt is None and all(isinstance(row.peek().get(s), str) for s in ("chosen", "rejected")):
-        question, chosen, rejected = _implicit_prompt(row["chosen"], row["rejected"])
+        question, chosen, rejected = implicit_prompt(row["chosen"], row["rejected"])
         prompt = [Message("user", question)]
     else:
         head = prompt
@@ -158,27 +185,20 @@ def _pair_fields(row: RowFields) -> PairFields:
 _read_pair = pair_reader(_pair_fields)
 
 
-def _implicit_prompt(chosen: str, rejected: str) -> tuple[str, str, str]:
-    """Prompt and answers of two texts that begin alike, as TRL takes them apart."""
-    same = 0
-    while same < min(len(chosen), len(rejected)) and chosen[same] == rejected[same]:
-        same += 1
-    place = max(chosen.rfind(blank, 0, same) for blank in " \n\t")
-    if place < 1:
-        raise RowError(
-            f"there is no `prompt`, and `chosen` and `rejected` begin with nothing alike, got"
-            f" {shown(chosen)} and {shown(rejected)}. Add a `prompt`."
-        )
-    return chosen[:place], chosen[place:], rejected[place:]
-
-
 def _require_images(prompt: list[Message], row: RowFields) -> None:
-    """Refuse a preference that shows no picture.
+    """Refuse a preference that should show a picture and shows none.
+
+    In messages a picture is shown by a field, a part or a marker: without all of them the row is
+    about text alone. A bare text says nothing of the kind.
 
     Raises:
-        RowError: It shows none.
+        RowError: There is no picture.
     """
     if row_images(row) or any(message.images for message in prompt):
+        return
+    field = any(name in row for name in ("images", "image"))
+    bare = isinstance(row.peek().get(_talk_name(row), ""), str) and "query" not in row
+    if not field and not bare and not any(count_images(message.text) for message in prompt):
         return
     if "images" not in row and "image" not in row:
         raise RowError("`images` is missing. Add it or leave the row out.")
@@ -264,7 +284,8 @@ def _completed(row: RowFields) -> list[Message]:
 
 
 def _detects(sample: Sample) -> bool:
-    return bool(sample.keys & {"messages", "conversations", "images", "query", "instruction"})
+    named = {*TALK[1:], "images", "query", "instruction"}
+    return bool(sample.keys & named)
 
 
 FORMAT = Format(

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from veridical.errors import DataError, Fault, RowError, gather_row_errors
 from veridical.files import hash_bytes, quarantine_rows
 from veridical.formats.export import Export
+from veridical.formats.row_images import read_row_image
 from veridical.formats.sources import Row, SourceRow, table_rows
 from veridical.records import ImageRef, Source
 from veridical.records.folders import Contents
 from veridical.records.image_store import ImageStore
-from veridical.records.images import read_row_image
 
 
 class Sample(NamedTuple):
@@ -64,6 +64,7 @@ class RowFields(Mapping[str, Any]):
     def __init__(self, values: Row) -> None:
         self._values = values
         self._read: set[str] = set()
+        self._inside: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
         value = self._values[name]
@@ -87,14 +88,15 @@ class RowFields(Mapping[str, Any]):
         """Note fields that repeat what other fields say."""
         self._read.update(names)
 
+    def miss(self, name: str) -> None:
+        """Note something inside a field that is not read, for instance "messages[].loss"."""
+        self._inside.add(name)
+
     @property
     def unread(self) -> list[str]:
-        """Fields with a value that were never read."""
-        return [
-            name
-            for name, value in self._values.items()
-            if name not in self._read and value not in (None, "", [], {})
-        ]
+        """Fields with a value that were never read, and what is not read inside of others."""
+        filled = (name for name, value in self._values.items() if value not in (None, "", [], {}))
+        return [*(name for name in filled if name not in self._read), *sorted(self._inside)]
 
 
 class RowReader:

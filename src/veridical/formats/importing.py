@@ -203,6 +203,8 @@ def _log_losses(read: ReadRows, store: ImageStore) -> None:
             f"`{name}` ({counted(count, 'row')})" for name, count in sorted(not_kept.items())
         )
         log(f"Not kept, since records have no place for it: {fields}")
+    if read.blind:
+        log(f"About no picture, text alone: {counted(read.blind, 'row')}")
     for reason, count in sorted(read.left_out.items()):
         log(f"No record of {count}: {reason}")
     for note, count in store.notes.items():

@@ -6,20 +6,20 @@ goes. A record has no markers where all pictures stand before the first question
 `<image>` for each (see `records.prompts`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from veridical.errors import RowError
 from veridical.formats.format import RowFields
-from veridical.formats.text import first_of, split_template
+from veridical.formats.markers import place_markers
+from veridical.formats.row_images import row_images
+from veridical.formats.text import split_template
 from veridical.records.texts import (
     IMAGE_MARKER,
     MISSING,
-    PLACEHOLDERS,
     clean_text,
-    count_images,
     shown,
-    without_placeholders,
 )
 
 USER = ("user", "human")
@@ -67,7 +67,33 @@ def read_messages(value: object, name: str) -> list[Message]:
         value = [value]
     if not isinstance(value, list):
         raise RowError(f"`{name}` must be a list of messages, got {shown(value)}. Fix the row.")
-    return [_message(item, name) for item in value]
+    return [_message(turn, name) for item in value for turn in _turns(item)]
+
+
+def _turns(item: object) -> list[object]:
+    """The messages of an exchange {human, assistant}; anything else as it is."""
+    if not isinstance(item, Mapping) or "role" in item or "from" in item:
+        return [item]
+    sides = [next((n for n in names if n in item), "") for names in (USER, ASSISTANT)]
+    if not all(sides):
+        return [item]
+    roles = ("user", "assistant")
+    return [{"role": r, "content": item[n]} for r, n in zip(roles, sides, strict=True)]
+
+
+_SAID = {"role", "from", "content", "value", *USER, *ASSISTANT}
+
+
+def note_other_fields(row: RowFields, names: Sequence[str]) -> None:
+    """Note what messages hold beside who speaks and what is said: weights of the loss, tools."""
+    for name in names:
+        value = row.peek().get(name)
+        for item in value if isinstance(value, list) else ():
+            for key in item.keys() - _SAID if isinstance(item, Mapping) else ():
+                learnt = item.get("role") in ASSISTANT
+                usual = key in ("loss", "loss_weight") and item[key] in (None, float(learnt))
+                if not usual and item[key] not in (None, "", [], {}):
+                    row.miss(f"{name}[].{key}")
 
 
 def _message(message: object, name: str) -> Message:
@@ -76,7 +102,7 @@ def _message(message: object, name: str) -> Message:
         content = message.get("content")
         content = content if content is not None else message.get("value")
         if isinstance(role, str) and isinstance(content, str):
-            return Message(role, content)
+            return _with_inline_pictures(Message(role, content))
         if isinstance(role, str) and isinstance(content, list):
             parts = [_part(part, name) for part in content]
             images = tuple(image for _, image in parts if image is not None)
@@ -86,27 +112,57 @@ def _message(message: object, name: str) -> Message:
     )
 
 
+_INLINE = re.compile(r"(?:Picture \d+:\s*)?<img>([^<>\n]+)</img>[ \t]*\n?")
+"""A picture inside a text, as Qwen-VL's first data has it."""
+
+
+def _with_inline_pictures(message: Message) -> Message:
+    """A user's message whose pictures stand as `<img>path</img>` in its text."""
+    paths = tuple(_INLINE.findall(message.text)) if message.role in USER else ()
+    return Message(message.role, _INLINE.sub(IMAGE_MARKER, message.text), paths)
+
+
+_PICTURE = ("image", "image_url", "url", "path", "value", "source")
+"""What trainers and endpoints call the picture of a part."""
+
+
 def _part(part: object, name: str) -> tuple[str, object]:
     """Text of a part, and its picture if it holds one."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     if isinstance(part, Mapping) and kind in ("image", "image_url"):
-        image = next((part[key] for key in ("image", "image_url", "path") if part.get(key)), None)
+        image = next((part[key] for key in _PICTURE if part.get(key)), None)
+        if isinstance(image, Mapping) and image.get("type") == "base64":
+            return IMAGE_MARKER, f"data:{image.get('media_type')};base64,{image.get('data')}"
         if isinstance(image, Mapping) and "url" in image:
             image = image["url"]
         return IMAGE_MARKER, image
-    if isinstance(part, Mapping) and kind == "text" and isinstance(part.get("text"), str):
-        return str(part["text"]), None
+    text = (
+        next((part[key] for key in ("text", "value") if part.get(key) is not None), None)
+        if (isinstance(part, Mapping) and kind == "text")
+        else None
+    )
+    if isinstance(text, str):
+        return text, None
     raise RowError(
         f"`{name}` holds a part that is neither text nor image, got {shown(part)}. Fix the row."
     )
 
 
-def row_images(row: RowFields) -> list[object]:
-    """The pictures of a row's own fields."""
-    found = first_of(row, "images", "image")
-    if found is MISSING or found in (None, "", []):
+TWO_TALKS = ("conversations", "rejected_conversations")
+"""Fields of a pair that is two whole conversations."""
+
+
+def differing_turns(row: RowFields) -> list[int]:
+    """Places of the answers that differ between two conversations with the same questions."""
+    sides = [row.peek().get(name) for name in TWO_TALKS]
+    if not all(isinstance(side, list) for side in sides):
         return []
-    return list(found) if isinstance(found, list) else [found]
+    chosen, rejected = (read_messages(row.peek()[name], name) for name in TWO_TALKS)
+    places = [
+        n for n, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other
+    ]
+    answers = all(chosen[n].role in ASSISTANT for n in places)
+    return places if answers and len(chosen) == len(rejected) else []
 
 
 def read_talk(messages: Sequence[Message], row: RowFields) -> Talk:
@@ -148,67 +204,6 @@ def _check_role(number: int, message: Message, roles: list[str]) -> None:
         )
 
 
-def place_markers(turns: Sequence[str], images: int) -> tuple[str, ...]:
-    """Turns with the markers that a record has for its pictures.
-
-    Args:
-        turns: What user and assistant say in turn, with the row's markers.
-        images: How many pictures there are.
-
-    Raises:
-        RowError: Markers without a picture, or as many as do not fit.
-    """
-    counts = [0 if number % 2 else count_images(text) for number, text in enumerate(turns)]
-    if sum(counts) > images:
-        raise RowError(
-            f"the question asks about {sum(counts)} images and the row has {images}: a question"
-            " about an image that is not there teaches answering blind. Name the images, or take"
-            " the markers out."
-        )
-    if 0 < sum(counts) < images:
-        raise RowError(
-            f"the row has {images} images and {sum(counts)} image markers, so that nothing says"
-            " where the others go. Give one marker for each image, or none."
-        )
-    before_all = sum(counts) == (counts[0] if counts else 0) and (
-        images == 1 or _stands_before(turns[0]) if turns else True
-    )
-    return tuple(
-        clean_text(_bare(text) if number % 2 or before_all else _marked(text))
-        if number % 2 == 0
-        else text
-        for number, text in enumerate(turns)
-    )
-
-
-def _stands_before(text: str) -> bool:
-    """Whether nothing but pictures stands before the last marker of a text."""
-    places = [(text.rfind(sign), sign) for sign in PLACEHOLDERS if sign in text]
-    if not places:
-        return True
-    place, sign = max(places)
-    return not without_placeholders(text[: place + len(sign)]).strip()
-
-
-def _bare(text: str) -> str:
-    bare = without_placeholders(split_template(text).question).strip()
-    if not bare and text.strip():
-        raise RowError(
-            f"`question` is empty but for the image placeholder, got {text[:60]!r}. Give a"
-            " question."
-        )
-    return bare
-
-
-def _marked(text: str) -> str:
-    """A text whose placeholders of any model are the one marker of records."""
-    marked = split_template(text).question
-    for sign in PLACEHOLDERS:
-        if sign != IMAGE_MARKER:
-            marked = marked.replace(sign, "" if count_images(sign) == 0 else IMAGE_MARKER)
-    return marked
-
-
 def last_answer(messages: Sequence[Message], name: str) -> str:
     """The answer that a conversation ends with.
 
@@ -245,3 +240,17 @@ def one_answer(value: object, name: str, head: Sequence[Message]) -> Any:
             f"{[message.role for message in messages]}. Fix the row."
         )
     return messages[0].text
+
+
+def implicit_prompt(chosen: str, rejected: str) -> tuple[str, str, str]:
+    """Prompt and answers of two texts that begin alike, as TRL takes them apart."""
+    same = 0
+    while same < min(len(chosen), len(rejected)) and chosen[same] == rejected[same]:
+        same += 1
+    place = max(chosen.rfind(blank, 0, same) for blank in " \n\t")
+    if place < 1:
+        raise RowError(
+            f"there is no `prompt`, and `chosen` and `rejected` begin with nothing alike, got"
+            f" {shown(chosen)} and {shown(rejected)}. Add a `prompt`."
+        )
+    return chosen[:place], chosen[place:], rejected[place:]

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from veridical.errors import RowError, gather_row_errors
 from veridical.files import JsonObject, hash_bytes
 from veridical.formats.format import RowFields, RowReader
-from veridical.formats.messages import place_markers
+from veridical.formats.markers import place_markers
 from veridical.formats.text import OWN_FIELDS, split_template
 from veridical.records import NO_IMAGE, Correction, ImageRef, Source
 from veridical.records.folders import Contents

@@ -38,6 +38,8 @@ class ReadRows(NamedTuple):
     """Fields that no record has a place for."""
     left_out: Counter[str]
     """What no record is made of although nothing is wrong with it, by reason."""
+    blind: int
+    """How many of the good rows are a question about no picture."""
 
 
 class Reading(NamedTuple):
@@ -100,7 +102,7 @@ def read_rows(reading: Reading, take: Callable[[GoodRow], None]) -> ReadRows:
     own = OwnFacts()
     waiting: list[GoodRow] = []
     bad: list[BadRow] = []
-    good = 0
+    good = blind = 0
     asked: dict[str, str] = {}
     for row in _source_rows(reading):
         if isinstance(row, GoodRow) and row.contents.prompts:
@@ -113,6 +115,7 @@ def read_rows(reading: Reading, take: Callable[[GoodRow], None]) -> ReadRows:
             waiting.append(row)
         else:
             good += 1
+            blind += _is_blind(row.contents)
             take(row._replace(contents=row.contents._replace(facts=())))
     facts = own.all()
     if reading.known is not None:
@@ -122,7 +125,12 @@ def read_rows(reading: Reading, take: Callable[[GoodRow], None]) -> ReadRows:
         good, facts, bad = len(joined.rows), tuple(joined.facts), [*bad, *joined.bad]
     if facts:
         take(GoodRow(reading.source, None, "", Contents(facts=facts)))
-    return ReadRows(good, bad, reading.not_kept, reading.left_out)
+    return ReadRows(good, bad, reading.not_kept, reading.left_out, blind)
+
+
+def _is_blind(contents: Contents) -> bool:
+    """Whether a row asks about no picture."""
+    return any(not row.images for row in (*contents.corrections, *contents.prompts))
 
 
 def _with_new_prompts(row: GoodRow, asked: dict[str, str]) -> GoodRow | BadRow:

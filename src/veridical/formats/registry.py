@@ -42,7 +42,7 @@ _OWN = {
     "trl": "trainers.trl",
     "llama-factory": "trainers.llama_factory",
     "ms-swift": "trainers.ms_swift",
-    "plain": "plain",
+    "plain": "trainers.plain",
 }
 """Formats of this package: name → module with a `FORMAT`, in the order in which they are asked
 whether a file is theirs."""

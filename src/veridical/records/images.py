@@ -9,7 +9,6 @@ The one rule for training, generation, export and endpoints (`decode_image`):
 """
 
 import io
-import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -136,32 +135,6 @@ def read_image(root: Path, path: str, *, outside: bool = False) -> bytes:
         raise RowError(
             f"the image {path!r} cannot be read: {error}. Check the path and your permissions."
         ) from error
-
-
-def read_row_image(value: object, *, root: Path) -> bytes:
-    """Read the image of a row: its bytes, a path, or {"bytes": …, "path": …}.
-
-    Args:
-        value: What the row holds.
-        root: Folder that relative paths start from.
-
-    Raises:
-        RowError: Nothing, a URL, or a file that cannot be read.
-    """
-    if isinstance(value, dict):
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, bytes) and value:
-        return value
-    if isinstance(value, str) and value:
-        if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?://|.*base64)", value):
-            raise RowError(
-                f"the image is a URL, got {value[:60]!r}; nothing is downloaded. Give a file."
-            )
-        return read_image(root, value)
-    got = "nothing" if value is None or value in ("", b"") else repr(value)[:60]
-    raise RowError(
-        f"the image is missing: bytes or a path expected, got {got}. Add it or leave the row out."
-    )
 
 
 def read_recorded_image(ref: ImageRef, *, root: Path, outside: bool = False) -> bytes:

@@ -1,12 +1,14 @@
 """Conversations of fine-tuning, as LLaVA and LLaVA-RLHF have them ↔ `Conversation`.
 
-A row has `id`, `image` (or none) and `conversations`.
+A row has `id`, `image` (or none) and `conversations`. Rows in the wider spelling of others are read
+as chat: a list of pictures (LLaVA-NeXT, InternVL), a system message, `user` and `assistant`.
 """
 
 from collections.abc import Iterator
 
 from veridical.errors import RowError
 from veridical.files import JsonObject
+from veridical.formats import chat
 from veridical.formats.export import Export
 from veridical.formats.format import Format, RowFields, RowReader, Sample
 from veridical.formats.llava_rlhf.turns import (
@@ -17,6 +19,9 @@ from veridical.formats.llava_rlhf.turns import (
     row_image,
     written_turns,
 )
+from veridical.formats.messages import ASSISTANT, USER
+from veridical.formats.sources import Row
+from veridical.formats.trainers.turns import place_all_markers
 from veridical.records import Conversation, Turn
 from veridical.records.folders import Contents
 
@@ -30,6 +35,8 @@ def read(row: RowFields, reader: RowReader) -> Contents:
     Raises:
         RowError: All that is wrong with the row.
     """
+    if _is_wider(row.peek()):
+        return chat.read(row, reader)
     record_id = reader.id(row.get("id"))
     image = row_image(row, reader) if row.get("image") is not None else None
     try:
@@ -58,6 +65,17 @@ def read(row: RowFields, reader: RowReader) -> Contents:
     return Contents(conversations=(conversation,))
 
 
+def _is_wider(row: Row) -> bool:
+    """Whether a row is spelled as others spell it."""
+    turns = row.get("conversations")
+    named = (
+        {turn.get("from") for turn in turns if isinstance(turn, dict)}
+        if isinstance(turns, list)
+        else set()
+    )
+    return isinstance(row.get("image"), list) or bool(named & {"system", *USER[:1], *ASSISTANT[:1]})
+
+
 def write(export: Export) -> None:
     """Write the conversations of a folder."""
     export.write_rows(_rows(export))
@@ -69,11 +87,14 @@ def _rows(export: Export) -> Iterator[JsonObject]:
             extras = read_origin(conversation.origin)
             named = extras.pop("image", None)
             row: JsonObject = {"id": extras.pop("id", conversation.id)}
-            if conversation.image is not None:
+            images, texts = conversation.images, [turn.text for turn in conversation.turns]
+            if len(images) > 1:
+                row["image"] = [export.copy_image(image) for image in images]
+                texts = place_all_markers(texts, len(images))
+            elif images:
                 name = named if isinstance(named, str) else None
-                row["image"] = export.copy_image(export.only_image(conversation), name)
-            texts = [turn.text for turn in conversation.turns]
-            row["conversations"] = written_turns(texts, marker=conversation.image is not None)
+                row["image"] = export.copy_image(images[0], name)
+            row["conversations"] = written_turns(texts, marker=len(images) == 1)
             yield row | extras
 
 

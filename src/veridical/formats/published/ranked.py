@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from veridical.errors import RowError
 from veridical.formats.format import RowReader
-from veridical.formats.messages import place_markers
+from veridical.formats.markers import place_markers
 from veridical.formats.text import split_template
 from veridical.records import Comparison, Prompt, Response
 from veridical.records.folders import Contents

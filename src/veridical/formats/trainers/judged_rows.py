@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from veridical.formats.format import RowReader
-from veridical.formats.messages import place_markers
+from veridical.formats.markers import place_markers
 from veridical.formats.pairs import PairFields, read_pair
 from veridical.formats.text import first_of
 from veridical.records import Comparison, Prompt, Response
