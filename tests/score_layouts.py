@@ -149,7 +149,7 @@ def generated(folder, rows, *, id_name, answer, images=None, question="What is a
         Prompt(
             id=str(row[id_name]),
             image=ImageRef(path=images[n] if images else f"{n}.jpg"),
-            question=question,
+            question=row.get("question", question),
         )
         for n, row in enumerate(rows)
     ]

@@ -1,8 +1,23 @@
-"""Bytes as text: UTF-8, and every other encoding named as what it is."""
+"""Bytes as text: UTF-8, and every other encoding named as what it is; bounds on packed bytes."""
 
 from pathlib import Path
 
 from veridical.errors import DataError, Fault
+
+_LARGEST_RATIO = 100
+"""How much larger than its file a packed text may be; answers and captions expand tenfold."""
+_SMALL = 4 * 1024 * 1024
+"""Bytes that any packed file may unpack to, however well it packs."""
+
+
+def most_unpacked(packed: int, *, most: int) -> int:
+    """How many bytes a packed file may unpack to.
+
+    Args:
+        packed: Its own bytes.
+        most: Bound for files of any size.
+    """
+    return min(most, max(_SMALL, _LARGEST_RATIO * packed))
 
 
 def decode_text(path: Path, data: bytes) -> str:

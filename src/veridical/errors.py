@@ -104,14 +104,14 @@ class DataError(VeridicalError, ValueError):
         self.faults = tuple(faults)
         count = len(self.faults)
         head = f"{count} {'fault' if count == 1 else 'faults'} in the input:"
-        lines = [head, *(f"  {line}" for line in _fault_lines(self.faults))]
+        lines = [head, *(f"  {line}" for line in fault_lines(self.faults))]
         if advice:
             lines.append(advice)
         super().__init__("\n".join(lines))
 
 
-def _fault_lines(faults: Sequence[Fault]) -> list[str]:
-    """Faults in their order, those of one kind together where there are many of them."""
+def fault_lines(faults: Sequence[Fault]) -> list[str]:
+    """Faults as text, those of one kind together where there are many of them."""
     kinds: dict[tuple[Path, str], list[Fault]] = {}
     kind_of: dict[str, str] = {}
     for fault in faults:

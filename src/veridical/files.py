@@ -62,8 +62,11 @@ def remove_leftovers(folder: Path | str) -> None:
 
 
 def write_text_atomically(path: Path | str, text: str) -> Path:
-    """Write UTF-8 text, whole or not at all, and return the path."""
-    return write_bytes_atomically(path, text.encode("utf-8"))
+    r"""Write UTF-8 text, whole or not at all, and return the path.
+
+    Half surrogate pairs, which UTF-8 cannot hold, become what they are in JSON: `\ud800`.
+    """
+    return write_bytes_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes_atomically(path: Path | str, data: bytes) -> Path:

@@ -1,5 +1,6 @@
 import pytest
 
+import score_layouts as layouts
 from official_data import write_lines
 from veridical.benchmarks.mhumaneval.benchmark import MHumanEval
 from veridical.errors import DataError
@@ -99,3 +100,12 @@ def test_no_answers_give_no_rate(tmp_path):
     path.write_text("[]")
     metric = score("mhumaneval", Files(responses=path)).total.metrics["hallucination/all"]
     assert (metric.n, metric.low, metric.high) == (0, 0.0, 1.0)
+
+
+def test_answers_that_nobody_marked_are_one_fault_that_says_how_to_mark_them(tmp_path):
+    rows = [{"id": str(number), "text": "A dog."} for number in range(30)]
+    folder = layouts.generated(tmp_path, rows, id_name="id", answer="text")
+    with pytest.raises(DataError, match="nobody has marked yet") as caught:
+        score("mhumaneval", Files(responses=folder))
+    assert len(caught.value.faults) == 1
+    assert f"veridical studio {folder} --task mark" in str(caught.value)

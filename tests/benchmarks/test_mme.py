@@ -2,6 +2,7 @@
 
 import pytest
 
+import score_layouts as layouts
 from official_data import write_lines
 from veridical.benchmarks.mme.benchmark import Mme, official_answer
 from veridical.benchmarks.mme.card import CARD, COGNITION, PERCEPTION, TASKS
@@ -185,3 +186,17 @@ def test_faults_of_rows(tmp_path):
     )
     with pytest.raises(DataError, match="not among the questions"):
         score("mme", files)
+
+
+def test_the_folder_that_generate_wrote_is_scored_with_the_questions(tmp_path):
+    rows = rows_of({task: ["Yes", "No", "No", "Yes"] for task in ("existence", "OCR")})
+    plain = score("mme", Files(write_lines(tmp_path / "a.jsonl", rows)))
+    images = [f"/data/{row['question_id']}" for row in rows]
+    named = [{**row, "id": f"p{number}"} for number, row in enumerate(rows)]
+    folder = layouts.generated(tmp_path, named, id_name="id", answer="text", images=images)
+    asked = [{**row, "answer": row["label"]} for row in rows]
+    questions = write_lines(tmp_path / "q.jsonl", asked)
+    found = score("mme", Files(folder, questions=questions))
+    assert found.total.metrics == plain.total.metrics
+    with pytest.raises(DataError, match="Give the benchmark's file of questions too: --questions"):
+        score("mme", Files(folder))

@@ -20,6 +20,7 @@ from foreign_data import (
     write_jsonl,
     write_parquet,
 )
+from miniature_benchmarks import MINIATURES
 from veridical.errors import ConfigError, VeridicalError
 from veridical.feedback.datasets import (
     check_dataset,
@@ -457,3 +458,35 @@ def test_any_rows_are_records_or_faults_and_never_a_crash(folder, rows, tail):
     except VeridicalError:
         return
     assert all(fault.message and fault.file for fault in told)
+
+
+BENCHMARK_FILES = {
+    "pope": ("questions", "questions of POPE. To score: veridical score pope --questions "),
+    "chair": ("responses", "captions, as CHAIR scores them"),
+    "amber": ("responses", "answers to AMBER"),
+    "llava-bench": ("reviews", "reviews of LLaVA-Bench"),
+    "hallusionbench": ("responses", "HallusionBench, questions or answers"),
+    "over-generalisation": ("questions", "scenes of pictures"),
+    "object-halbench": ("responses", "answers to Object HalBench"),
+    "mme": ("responses", "answers to a benchmark"),
+    "mmhal": ("reviews", "completions of a model"),
+    "mhumaneval": ("responses", "marked answers of MHumanEval"),
+    "vqa": ("responses", "answers to a benchmark"),
+    "multiple-choice": ("questions", "multiple-choice questions (MMBench)"),
+}
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_a_file_of_a_benchmark_is_called_what_it_is(tmp_path, name):
+    role, holds = BENCHMARK_FILES[name]
+    path = getattr(MINIATURES[name](tmp_path, lambda _: "Yes"), role)
+    with pytest.raises(ConfigError) as caught:
+        find_dataset(path)
+    assert f"`{path}` is not training data: it holds {holds}" in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_what_is_learnt_from_is_not_taken_for_a_benchmark(folder):
+    row = {"question_id": 1, "image": "0.jpg", "text": "x", "label": "yes"}
+    source = write_jsonl(folder / "a.jsonl", [row | {"chosen": CHOSEN, "rejected": REJECTED}])
+    assert detect_format(source) == "plain"

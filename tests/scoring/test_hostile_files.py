@@ -1,18 +1,22 @@
 """Whatever stands in a file of a score: a score or one message, never a traceback, and soon."""
 
 import gzip
+import io
 import json
+import lzma
 import tempfile
 import time
 from pathlib import Path
 
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from miniature_benchmarks import MINIATURES, OPTIONS
 from official_data import DATA
-from veridical.errors import VeridicalError
+from veridical.errors import DataError, VeridicalError
 from veridical.scoring.files import score
 from veridical.scoring.protocol import ROLES
 from veridical.scoring.registry import own_benchmark_names
@@ -125,7 +129,11 @@ HOSTILE = {
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [*(("pope", kind) for kind in HOSTILE), ("chair", "a long answer"), ("mmhal", "empty objects")],
+    [
+        *(("pope", kind) for kind in HOSTILE),
+        ("chair", "a long answer"),
+        ("mmhal", "empty objects"),
+    ],
 )
 def test_a_megabyte_of_anything_is_read_in_a_few_seconds(tmp_path, name, kind):
     files = MINIATURES[name](tmp_path, lambda question: "Yes")
@@ -137,3 +145,40 @@ def test_a_megabyte_of_anything_is_read_in_a_few_seconds(tmp_path, name, kind):
     start = time.process_time()
     try_to_score(name, files._replace(**{role: tmp_path / "big.json"}))
     assert time.process_time() - start < 5
+
+
+def parquet_of(columns):
+    out = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), out)
+    return out.getvalue()
+
+
+BOMBS = {
+    "rows.json.gz": lambda: gzip.compress(b"{}\n" * 10_000_000),
+    "rows.json.xz": lambda: lzma.compress(b"{}\n" * 10_000_000),
+    "rows.parquet": lambda: parquet_of({"answer": ["a"] * 1_000_000}),
+    "texts.parquet": lambda: parquet_of({"answer": ["a" * 10_000] * 20_000}),
+    "nothing.parquet": lambda: parquet_of({"answer": pyarrow.nulls(10_000_000)}),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_file_that_expands_without_bound_is_refused(tmp_path, name):
+    files = MINIATURES["hallusionbench"](tmp_path, lambda question: "Yes")
+    (tmp_path / name).write_bytes(BOMBS[name]())
+    assert (tmp_path / name).stat().st_size < 100_000
+    start = time.process_time()
+    with pytest.raises(DataError, match=r"unpacks to more than|expand to more than"):
+        score("hallusionbench", files._replace(responses=tmp_path / name))
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(("name", "row"), [("hallusionbench", '{"a":1}\n'), ("mme", "{}\n")])
+def test_reading_stops_where_everything_is_at_fault(tmp_path, name, row):
+    files = MINIATURES[name](tmp_path, lambda question: "Yes")
+    (tmp_path / "big.json").write_text(row * (MEGABYTE // len(row)))
+    start = time.process_time()
+    with pytest.raises(DataError, match=r"Reading stopped at 100,000 faults\.") as caught:
+        score(name, files._replace(responses=tmp_path / "big.json"))
+    assert time.process_time() - start < 5
+    assert len(caught.value.faults) == 100_000

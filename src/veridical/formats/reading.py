@@ -26,6 +26,9 @@ from veridical.records.folders import Contents
 from veridical.records.image_store import ImageStore
 from veridical.records.storage import describe_validation
 
+_HOPELESS = 20_000
+"""Rows at fault after which reading stops, where hardly any other row was good."""
+
 
 class ReadRows(NamedTuple):
     """What reading a source came to."""
@@ -109,6 +112,9 @@ def read_rows(reading: Reading, take: Callable[[GoodRow], None]) -> ReadRows:
             row = _with_new_prompts(row, asked)  # noqa: PLW2901 (the same row)
         if isinstance(row, BadRow):
             bad.append(row)
+            if len(bad) >= _HOPELESS and len(bad) > 9 * (good + len(waiting)):
+                bad.append(_hopeless(reading.source, len(bad)))
+                break
         elif clashes := own.add(row):
             bad.append(BadRow(row.file, row.line, row.raw, clashes))
         elif reading.known is not None:
@@ -131,6 +137,15 @@ def read_rows(reading: Reading, take: Callable[[GoodRow], None]) -> ReadRows:
 def _is_blind(contents: Contents) -> bool:
     """Whether a row asks about no picture."""
     return any(not row.images for row in (*contents.corrections, *contents.prompts))
+
+
+def _hopeless(source: Path, bad: int) -> BadRow:
+    """A fault of the whole file, which no row that is left out cures."""
+    message = (
+        f"reading stopped at {bad:,} rows at fault, more than nine in ten: the file is probably of"
+        " another format. Name the format that it has."
+    )
+    return BadRow(source, None, "", (message,))
 
 
 def _with_new_prompts(row: GoodRow, asked: dict[str, str]) -> GoodRow | BadRow:

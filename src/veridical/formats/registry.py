@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from veridical.errors import ConfigError
+from veridical.formats.benchmark_files import refuse_benchmark_file
 from veridical.formats.format import Format, Sample
 from veridical.formats.sources import read_head, table_rows
 from veridical.plugins import load_plugin, plugin_names
@@ -81,7 +82,8 @@ def detect_format(path: Path | str) -> str:
         The name of a format, or "records".
 
     Raises:
-        ConfigError: There is no such file, or its first rows do not show the format.
+        ConfigError: There is no such file, its first rows do not show the format, or they are those
+            of a benchmark.
     """
     path = Path(path)
     if not path.exists():
@@ -92,6 +94,7 @@ def detect_format(path: Path | str) -> str:
     for sample in _samples(path):
         if _is_record(sample.keys):
             return RECORDS
+        refuse_benchmark_file(path, sample.keys)
         for name, form in known:
             if form.detects is not None and form.detects(sample):
                 return name

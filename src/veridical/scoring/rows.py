@@ -51,17 +51,25 @@ class Faults:
 
     def add(self, row: Row, message: str) -> None:
         """Note a fault of a row: what is wrong · what we got · what to do."""
-        self.found.append(Fault(row.file, row.line, _cut(message)))
+        self.add_file(row.file, message, line=row.line)
 
     def add_file(self, file: Path, message: str, *, line: int | None = None) -> None:
-        """Note a fault of a whole file."""
+        """Note a fault of a whole file, or of one of its lines.
+
+        Raises:
+            DataError: There are so many that reading on tells nothing new.
+        """
         self.found.append(Fault(file, line, _cut(message)))
+        if len(self.found) >= _MOST:
+            self.stop(f"Reading stopped at {_MOST:,} faults.")
 
     def gather(self, read: Callable[[], T], *, otherwise: U) -> T | U:
         """Call something that raises `DataError`; note its faults and continue with `otherwise`."""
         try:
             return read()
         except DataError as error:
+            if len(self.found) >= _MOST:
+                raise
             self.found.extend(error.faults)
             return otherwise
 
@@ -69,10 +77,10 @@ class Faults:
         """Remember how many rows a file has, to tell a bad file from bad rows."""
         self._rows[file] = rows
 
-    def stop(self) -> None:
+    def stop(self, *notes: str) -> None:
         """Raise what was gathered, if anything."""
         if self.found:
-            raise DataError(self.found, advice=" ".join((*self._causes(), _ADVICE)))
+            raise DataError(self.found, advice=" ".join((*notes, *self._causes(), _ADVICE)))
 
     def _causes(self) -> list[str]:
         """Files in which nearly every row is at fault: then the file is at fault, not its rows."""
@@ -95,6 +103,8 @@ def _cut(message: str) -> str:
 
 _LONGEST = 600
 """Characters of a message."""
+_MOST = 100_000
+"""Faults after which reading stops: a megabyte of empty rows may have millions."""
 _ADVICE = "Nothing was scored. Fix these rows and score again."
 
 
@@ -107,14 +117,15 @@ def read_rows(path: Path, faults: Faults) -> list[Row]:
         faults: Where to note what is wrong; the rows at fault are left out.
     """
     rows: list[Row] = []
-    numbered = _numbered(path, faults)
+    faults.count_rows(path, len(numbered := _numbered(path, faults)))
     for number, value in numbered:
         if not isinstance(value, dict):
             message = f"a row must be a JSON object, got {shown(value)}. Fix the row."
             faults.add_file(path, message, line=number)
+        elif not value:
+            faults.add_file(path, "the row is empty. Leave it out.", line=number)
         elif _HEADER not in value or len(value) > 2:
             rows.append(Row(path, number, value))
-    faults.count_rows(path, len(numbered))
     return rows
 
 

@@ -15,7 +15,7 @@ from veridical.progress import counted
 from veridical.records import KINDS, ItemScore, Metric
 from veridical.scoring.measures import Measure, means, rate_metric
 from veridical.scoring.protocol import BenchmarkPrompt, Files, Loaded
-from veridical.scoring.reading.own_runs import responses_file
+from veridical.scoring.reading.own_runs import are_responses, responses_file
 from veridical.scoring.rows import Faults, Row, Values, field, index_rows, read_rows, row_id
 
 
@@ -75,7 +75,15 @@ class MHumanEval(AnnotatedBenchmark[list[MHumanEvalItem]]):
         """Read annotated answers or corrections, and all prompts where given."""
         del variant
         faults = Faults()
-        rows = read_rows(responses_file(files.path("responses")), faults)
+        path = responses_file(files.path("responses"))
+        rows = read_rows(path, faults)
+        if are_responses(rows):
+            faults.add_file(
+                path,
+                "answers that a model gave and nobody has marked yet. Let people mark them"
+                f" (`veridical studio {path.parent} --task mark`), and score what they export.",
+            )
+            faults.stop()
         corrected = [row for row in rows if "rejected" in row.values]
         marked = index_rows(rows, lambda row: _id(row, faults), faults)
         prompts = None

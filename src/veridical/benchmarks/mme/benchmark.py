@@ -17,6 +17,7 @@ from veridical.records import ItemScore, Metric
 from veridical.scoring.answers import Answers, read_responses
 from veridical.scoring.measures import Measure, means, rate_metric
 from veridical.scoring.protocol import Benchmark, BenchmarkPrompt, Files, Loaded
+from veridical.scoring.reading.own_runs import with_questions
 from veridical.scoring.reading.packed import read_plain_bytes
 from veridical.scoring.rows import Faults, Row, field, read_rows, row_id
 from veridical.scoring.yes_no import Answer, strict_answer
@@ -68,6 +69,7 @@ class Mme(Benchmark[list[MmeItem]]):
                 faults.add_file(path, f"no file of a task in it, such as {TASKS[0]}.txt. Add them.")
         else:
             rows = read_responses(files, faults)
+            rows = with_questions(rows, lambda: self.questions(files), files, faults)
         answers = Answers(rows, files, faults)
         items = [_item(row, answers, truth, faults) for row in rows]
         if not faults.found:
@@ -84,15 +86,9 @@ class Mme(Benchmark[list[MmeItem]]):
             name = row_id(row, ("question_id",), faults) or ""
             text = field(row, "question", str, faults, otherwise="")
             image = row.values.get("image")
+            shown = image if isinstance(image, str) else name
             kept = {"question_id": name, "question": text, "label": _label(row, "answer", faults)}
-            asked.append(
-                BenchmarkPrompt(
-                    f"{name}/{number % 2 + 1}",
-                    image if isinstance(image, str) else name,
-                    text,
-                    kept,
-                )
-            )
+            asked.append(BenchmarkPrompt(f"{name}/{number % 2 + 1}", shown, text, kept))
         faults.stop()
         return asked
 

@@ -57,6 +57,7 @@ def check(
 
     Faults stop an import. Findings say what the data would teach besides what is meant.
     """
+    from veridical.errors import fault_lines
     from veridical.feedback.datasets import check_dataset, find_dataset, quarantine_bad_rows
 
     source = find_dataset(
@@ -72,16 +73,19 @@ def check(
         echo(f"{path}: {rows_of(good, 'good')} (format {source.format_name}).")
         return
     faults = check_dataset(source)
-    for fault in faults:
-        echo(str(fault))
+    for line in fault_lines(faults):
+        echo(line)
     found = _findings(source, model, max_response_tokens) if findings else []
     for finding in found:
         echo(f"{path}: {finding.message}")
         for place in finding.places:
             echo(f"  {place}")
     if faults:
-        count = f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
-        echo(f"{count} in {path} (format {source.format_name}).")
+        count = f"{len(faults):,} {'fault' if len(faults) == 1 else 'faults'}"
+        echo(
+            f"{count} in {path} (format {source.format_name}). --skip-bad keeps the rows at fault,"
+            " each with its faults, in a file of their own."
+        )
         raise typer.Exit(1)
     also = f", {len(found)} {'finding' if len(found) == 1 else 'findings'}" if found else ""
     echo(f"{path}: no fault{also} (format {source.format_name}).")

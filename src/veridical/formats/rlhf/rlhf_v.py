@@ -130,7 +130,10 @@ def _row(number: int, correction: Correction, data: bytes) -> JsonObject:
 
 
 def _detects(sample: Sample) -> bool:
-    return {"image", "text"} <= sample.keys
+    """An image and a text alone are a caption: in a file of lines it needs a sign of its own."""
+    signs = {"ds_name", "idx", "origin_dataset", "origin_split", "image_path"}
+    tables = sample.path.suffix not in (".json", ".jsonl", ".csv", ".tsv", ".xlsx")
+    return {"image", "text"} <= sample.keys and (tables or bool(sample.keys & signs))
 
 
 FORMAT = Format(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from veridical.encodings import most_unpacked
 from veridical.errors import DataError, Fault, StorageError
 from veridical.files import read_bytes, read_text
 from veridical.formats.sources.rows import SourceRow, read_head
@@ -160,11 +161,13 @@ def _named(path: Path, numbered: Sequence[tuple[int, Cells]]) -> list[SheetRow]:
 
 
 def _part(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > _LARGEST_PART:
-        message = f"{name} unpacks to more than {_LARGEST_PART >> 20} MiB. Save it as CSV."
+    info = archive.getinfo(name)
+    most = most_unpacked(info.compress_size, most=_LARGEST_PART)
+    if info.file_size > most:
+        message = f"{name} unpacks to more than {most >> 20} MiB. Save it as CSV."
         raise DataError([Fault(path, None, message)])
     with archive.open(name) as file:
-        data = file.read(_LARGEST_PART + 1)
+        data = file.read(most + 1)
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise DataError([Fault(path, None, f"{name} declares entities. Save it as CSV.")])
     return data

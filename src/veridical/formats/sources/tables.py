@@ -16,6 +16,9 @@ _BATCH_GOAL = 2**24
 _BATCH_BYTES = 2**28
 _LARGEST_RATIO = 100
 """How much larger than its file a large Parquet column may be; images hardly compress."""
+_MANY_BYTES = 2**26
+_MANY_ROWS = 100_000
+"""Rows that any file may hold; one with more needs a byte per row at least."""
 
 
 def parquet_rows(file: Path, columns: tuple[str, ...] = ()) -> Iterator[SourceRow]:
@@ -42,7 +45,7 @@ def _numbered(file: Path, kind: str, batches: Iterator[Any]) -> Iterator[SourceR
 
     number = 0
     try:
-        for batch in batches:
+        for batch in _bounded(file, batches):
             for values in batch.to_pylist():
                 number += 1
                 yield SourceRow(file, number, values)
@@ -56,6 +59,28 @@ def _numbered(file: Path, kind: str, batches: Iterator[Any]) -> Iterator[SourceR
         yield SourceRow(
             file, None, None, f"not a readable {kind} file{read}: {reason}. Download it again."
         )
+
+
+def _bounded(file: Path, batches: Iterator[Any]) -> Iterator[Any]:
+    """Batches, as long as they are in proportion to the file: equal values take no space in it."""
+    size = file.stat().st_size
+    rows = expanded = 0
+    for batch in batches:
+        rows += batch.num_rows
+        expanded += sum(map(_bytes, batch.columns))
+        if rows > max(_MANY_ROWS, size) or expanded > max(_MANY_BYTES, _LARGEST_RATIO * size):
+            raise _WholeFileError(
+                f"{size:,} bytes expand to more than {rows:,} rows of {expanded:,} bytes. Write the"
+                " file again without rows that repeat."
+            )
+        yield batch
+
+
+def _bytes(column: Any) -> int:
+    import pyarrow
+
+    plain = column.dictionary_decode() if pyarrow.types.is_dictionary(column.type) else column
+    return int(plain.nbytes)
 
 
 def _parquet_batches(file: Path, columns: tuple[str, ...]) -> Iterator[Any]:

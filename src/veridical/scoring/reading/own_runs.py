@@ -25,7 +25,7 @@ def with_prompts(rows: Sequence[Row], faults: Faults) -> list[Row]:
 
     Other rows stay as they are. The prompts are those that the run keeps, or that its recipe names.
     """
-    if not _are_responses(rows):
+    if not are_responses(rows):
         return list(rows)
     several = next((row for row in rows if row.values.get("sample")), None)
     if several is not None:
@@ -54,7 +54,7 @@ def with_questions(
         files: The files of the score; `questions` is needed here.
         faults: Where to note responses that belong to no question.
     """
-    if not _are_responses(rows):
+    if not are_responses(rows):
         return list(rows)
     if files.questions is None:
         faults.add_file(
@@ -64,13 +64,15 @@ def with_questions(
         )
         return []
     known = list(asked())
-    sights = Counter(_sight(one.image, one.text) for one in known)  # some are asked twice
-    by_sight = {sight: one for one in known if sights[sight := _sight(one.image, one.text)] == 1}
+    seen = [(sight, one) for one in known for sight in _sights(one.image, one.text)]
+    times = Counter(sight for sight, _ in seen)  # some are asked twice
+    by_sight = {sight: one for sight, one in seen if times[sight] == 1}
     by_id = {one.id: one for one in known}
     made = []
     for row in rows:
-        sight = _sight(row.values.get("image"), str(row.values.get("question")))
-        one = by_sight.get(sight) or by_id.get(str(row.values["prompt_id"]))
+        sights = _sights(row.values.get("image"), str(row.values.get("question")))
+        one = next((by_sight[sight] for sight in sights if sight in by_sight), None)
+        one = one or by_id.get(str(row.values["prompt_id"]))
         if one is None:
             message = (
                 f"the response to prompt {row.values['prompt_id']!r} belongs to no question of"
@@ -83,12 +85,16 @@ def with_questions(
     return made
 
 
-def _sight(image: object, question: str) -> tuple[str, str]:
+def _sights(image: object, question: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """What was asked about which image, by its folder and name, and by its name alone."""
     path = image.get("path") if isinstance(image, Mapping) else image
-    return PurePosixPath(str(path or "").replace("\\", "/")).stem, question.strip()
+    place = PurePosixPath(str(path or "").replace("\\", "/"))
+    asked = question.strip()
+    return (f"{place.parent.name}/{place.stem}", asked), (place.stem, asked)
 
 
-def _are_responses(rows: Sequence[Row]) -> bool:
+def are_responses(rows: Sequence[Row]) -> bool:
+    """Whether rows are `Response` records, as `veridical generate` writes them."""
     return bool(rows) and all({"prompt_id", "text", "model"} <= row.values.keys() for row in rows)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from veridical.encodings import most_unpacked
 from veridical.errors import DataError, Fault
 from veridical.files import read_bytes
 from veridical.progress import counted
@@ -93,15 +94,16 @@ def unpack(path: Path, data: bytes) -> bytes:
 def _unpacked(path: Path, data: bytes, kind: str, opened: Callable[[BinaryIO], BinaryIO]) -> bytes:
     try:
         with opened(io.BytesIO(data)) as file:
-            held = file.read(LARGEST + 1)
+            most = most_unpacked(len(data), most=LARGEST)
+            held = file.read(most + 1)
     except EOFError as error:
         message = f"broken {kind}: cut off. Download it again."
         raise DataError([Fault(path, None, message)]) from error
     except (zlib.error, OSError, lzma.LZMAError) as error:
         message = f"broken {kind}: {error}. Download it again."
         raise DataError([Fault(path, None, message)]) from error
-    if len(held) > LARGEST:
-        raise _too_large(path)
+    if len(held) > most:
+        raise _too_large(path, most)
     return held
 
 
@@ -124,15 +126,16 @@ def _from_zip(path: Path, data: bytes) -> bytes:
                 )
                 raise DataError([Fault(path, None, message)])
             with archive.open(names[0]) as file:
-                held = file.read(LARGEST + 1)
+                most = most_unpacked(len(data), most=LARGEST)
+                held = file.read(most + 1)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError) as error:
         message = f"not an archive that can be read: {error}. Download it again."
         raise DataError([Fault(path, None, message)]) from error
-    if len(held) > LARGEST:
-        raise _too_large(path)
+    if len(held) > most:
+        raise _too_large(path, most)
     return held
 
 
-def _too_large(path: Path) -> DataError:
-    message = f"unpacks to more than {LARGEST >> 20} MiB. Give a smaller file."
+def _too_large(path: Path, most: int) -> DataError:
+    message = f"unpacks to more than {most >> 20} MiB. Unpack it, and give a part of it."
     return DataError([Fault(path, None, message)])
