@@ -10,6 +10,7 @@ from veridical.errors import ModelError
 from veridical.models import token_scores
 from veridical.models.architectures import positions
 from veridical.models.architectures.images import encode_images
+from veridical.models.branch_layout import lay_out_plain
 from veridical.models.branches import (
     BranchBatch,
     branch_hidden_states,
@@ -335,6 +336,15 @@ def test_attention_in_two_calls_gives_what_one_forward_each_gives(vlm, side):
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-4 * scale + 1e-6)
     width = int(batch.response_mask.sum((1, 2)).max())
     assert masks == {(width, 300 + width)}
+
+
+def test_copies_after_a_causal_prompt_make_no_mask_of_all_pairs(llava, monkeypatch):
+    """At 5,000 image tokens such a mask takes 100 MB a row."""
+    batch = make_batch(llava)
+    arguments = (llava.model, batch.prompt, batch.response_ids, batch.response_mask, {})
+    assert "attention_mask" not in lay_out_plain(*arguments).arguments
+    monkeypatch.setattr(llava.model.config, "model_type", "unheard_of")
+    assert "attention_mask" in lay_out_plain(*arguments).arguments
 
 
 def test_the_way_that_computes_less_is_taken_and_said(llava, capsys, monkeypatch):

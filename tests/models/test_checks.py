@@ -167,6 +167,18 @@ def test_a_first_batch_that_sees_the_future_stops_the_training(paligemma, monkey
         score_branches(vlm.model, batch_for(vlm))
 
 
+def test_a_model_whose_scores_depend_on_the_place_in_the_batch_stops_the_training(
+    own_llava, monkeypatch
+):
+    """HunYuan-VL in transformers 5.23: the second row's image counts as the second image."""
+    monkeypatch.delitem(ARCHITECTURES, "llava")
+    own_llava.model.model.language_model.embed_tokens.register_forward_hook(
+        lambda _module, _inputs, output: output + torch.arange(len(output)).reshape(-1, 1, 1)
+    )
+    with pytest.raises(ModelError, match="its place in the batch changes a response's scores"):
+        score_branches(own_llava.model, batch_for(own_llava))
+
+
 def test_a_family_that_is_not_listed_takes_the_plain_path(tiny_llava_path, monkeypatch):
     monkeypatch.delitem(ARCHITECTURES, "llava")
     result = check_model(str(tiny_llava_path))

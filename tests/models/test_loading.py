@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForImageTextToText, LlamaConfig, LlamaForCausalLM
 
 from veridical.errors import ModelError
 from veridical.models.architectures.whole_modules import whole_modules
@@ -82,6 +82,16 @@ def test_a_checkpoint_that_lacks_weights_is_refused(copy):
     weights.pop(next(name for name in weights if "layers.1.self_attn.q_proj" in name))
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="lacks 1 weights"):
+        load_model(copy)
+
+
+def test_a_package_that_a_tower_needs_is_named(copy, monkeypatch):
+    def without_timm(*_arguments, **_options):
+        raise ImportError("\nTimmWrapperModel requires the timm library but it was not found.")
+
+    monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", without_timm)
+    monkeypatch.setattr("veridical.models.processors.find_spec", lambda _name: None)
+    with pytest.raises(ModelError, match=r"not installed: timm\. pip install timm\."):
         load_model(copy)
 
 

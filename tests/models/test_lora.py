@@ -52,6 +52,15 @@ def test_the_adapter_is_on_every_linear_layer_of_the_language_model_and_nowhere_
     }
 
 
+def test_a_layer_in_a_list_is_told_from_a_decoder_layer_of_the_same_number(own_llava):
+    """Gemma 3n keeps linear layers in a list, as 0, 1, …; its decoder's layers are 0, 1, … too."""
+    inside = language_model(own_llava.model)
+    inside.extra = torch.nn.ModuleList([torch.nn.Linear(4, 4)])
+    adapted = {n for n, p in add_lora(own_llava).model.named_parameters() if p.requires_grad}
+    assert sum(".extra.0.lora_A" in name for name in adapted) == 1
+    assert sum("lora_A" in name for name in adapted) == 3 * 7 + 1
+
+
 def test_settings_are_heeded(own_llava):
     worn = add_lora(
         own_llava, LoraRecipe(rank=3, alpha=6, dropout=0.25, target_modules=("q_proj", "v_proj"))

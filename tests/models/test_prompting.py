@@ -87,6 +87,15 @@ def test_a_prompt_is_never_cut(vlm):
         encode_prompts(vlm, ["What is in the picture? " * 200], [picture(0)])
 
 
+def test_kinds_of_tokens_that_a_model_needs_are_given_where_its_processor_does_not(
+    qwen, monkeypatch
+):
+    expected = encode_prompts(qwen, ["Hm?"], [picture(0)])["mm_token_type_ids"]
+    monkeypatch.setattr(type(qwen.processor), "return_mm_token_type_ids", False)
+    found = encode_prompts(qwen, ["Hm?"], [picture(0)])["mm_token_type_ids"]
+    assert torch.equal(found, expected)
+
+
 def test_questions_and_images_must_be_as_many(llava):
     with pytest.raises(ModelError, match="2 questions and 1 images"):
         encode_prompts(llava, ["Hm?", "Hm?"], [picture(0)])

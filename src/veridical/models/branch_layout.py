@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from veridical.models.architectures.images import repeat_images
-from veridical.models.architectures.positions import prompt_positions
+from veridical.models.architectures.positions import no_fast_path_reason, prompt_positions
 from veridical.models.architectures.table import architecture_of
 from veridical.models.kernels.split_attention import SPLIT_FROM
 from veridical.models.loading import Model, unwrap
@@ -94,7 +94,8 @@ def lay_out_plain(
     """One row per response, each with its own copy of the prompt; see `lay_out_branches`.
 
     Row k·B + b holds response k to prompt b: the batch is repeated as a whole, and with it the
-    images, whatever their layout.
+    images, whatever their layout. Rows are padded on the right, where a causal model sees nothing
+    of it: there no mask of all pairs of tokens is made.
     """
     B, K, T = mask.shape
     copies = {key: value.repeat(K, 1) for key, value in prompt.items() if is_sequence(prompt, key)}
@@ -107,7 +108,8 @@ def lay_out_plain(
     order = attention.argsort(dim=-1, descending=True, stable=True)
     order = order[:, : int(attention.sum(-1).max())]
     arguments = {key: value.gather(1, order) for key, value in rows.items()}
-    arguments["attention_mask"] = attention.gather(1, order)
+    if no_fast_path_reason(model) is not None:
+        arguments["attention_mask"] = attention.gather(1, order)
     length = prompt["attention_mask"].sum(-1).reshape(B, 1, 1)
     at = torch.where(mask, length + torch.arange(T, device=mask.device), 0)
     before = torch.where(mask, at - 1, 0)

@@ -241,16 +241,23 @@ def branch_hidden_states(
 def _check_first_batch(
     model: Model, batch: BranchBatch, image_outputs: ImageOutputs | None
 ) -> None:
-    mask = batch.response_mask
-
-    def score(prompt: Mapping[str, Tensor], ids: Tensor, *, plain: bool = False) -> Tensor:
+    def score(
+        prompt: Mapping[str, Tensor], ids: Tensor, mask: Tensor, *, plain: bool = False
+    ) -> Tensor:
         other = BranchBatch(dict(prompt), ids, mask)
         return score_branches(model, other, image_outputs=image_outputs, plain=plain)
 
     prompt = batch.prompt
     if image_outputs is not None:  # then pixels that may be there are not looked at
         prompt = {key: value for key, value in prompt.items() if key != "pixel_values"}
-    check_first_batch(model, prompt, batch.response_ids, mask, score)
+    check_first_batch(
+        model,
+        prompt,
+        batch.response_ids,
+        batch.response_mask,
+        score,
+        branches=no_branches_reason(model) is None,
+    )
 
 
 def _lay_out(

@@ -23,7 +23,13 @@ from veridical.errors import MissingPackageError, ModelError
 from veridical.models.architectures.table import find_architecture, unsupported_reason
 from veridical.models.architectures.whole_modules import whole_modules
 from veridical.models.devices import check_quantization, pick_device
-from veridical.models.processors import Processor, first_line, load_processor, read_json_of
+from veridical.models.processors import (
+    Processor,
+    first_line,
+    load_processor,
+    missing_package,
+    read_json_of,
+)
 from veridical.models.prompts.settings import ProcessorRecipe, apply_image_settings, pick_settings
 from veridical.plugins import resolve_model
 
@@ -148,6 +154,8 @@ def load_model(
             output_loading_info=True,
             **options,
         )
+    except ImportError as error:
+        raise ModelError(missing_package(f"The model `{name}`", error)) from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"Cannot load the weights of `{name}`: {first_line(error)}. Veridical reads"

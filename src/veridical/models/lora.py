@@ -87,6 +87,7 @@ def add_lora(
         lora_dropout=recipe.dropout,
         target_modules=targets.layers,
         target_parameters=targets.experts or None,
+        exclude_modules=targets.others if targets.experts else None,
         bias="none",
         task_type=None,
     )
@@ -197,6 +198,9 @@ class _Targets(NamedTuple):
     """A pattern of full module names; it matches nothing if only experts are adapted."""
     experts: list[str]
     """Full names of weights that hold all experts of a layer at once (experts, out, in)."""
+    others: str
+    """A pattern of what lies outside the language model: where there are experts, PEFT reads
+    `layers` as the last parts of names, which a tower may have too."""
 
 
 def _targets(model: Model, names: tuple[str, ...]) -> _Targets:
@@ -226,6 +230,7 @@ def _targets(model: Model, names: tuple[str, ...]) -> _Targets:
     return _Targets(
         rf"{re.escape(prefix)}\.(?:.*\.)?(?:{wanted})",
         [name for name in experts if _last(name) in chosen],
+        rf"(?!{re.escape(prefix)}\.).*",
     )
 
 
@@ -235,4 +240,6 @@ def _is_linear(module: nn.Module) -> bool:
 
 
 def _last(name: str) -> str:
-    return name.rpartition(".")[2]
+    """What a layer is called; the entries of a list are called by its name and their number."""
+    before, _, last = name.rpartition(".")
+    return f"{before.rpartition('.')[2]}.{last}" if last.isdigit() else last

@@ -47,9 +47,7 @@ def costs(model: Model, prompt_mask: Tensor, response_mask: Tensor) -> Costs:
     branches = (L + N) * 2 * weights + pairs * _PER_PAIR * width
     lengths = (prompt_mask.sum(-1, keepdim=True) + response_mask.sum(-1)).flatten()
     longest = int(lengths.max())
-    # Rows of one length need no mask, and kernels then skip the half that is never seen.
-    seen = 0.5 if bool((lengths == longest).all()) else 1.0
-    copies = K * (longest * 2 * weights + seen * longest**2 * _PER_PAIR * width)
+    copies = K * (longest * 2 * weights + longest**2 / 2 * _PER_PAIR * width)
     return Costs(branches, copies)
 
 

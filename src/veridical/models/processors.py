@@ -34,8 +34,13 @@ class VideoSettings(PushToHubMixin):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
-        self.num_frames = settings.get("num_frames")
-        self.fps = settings.get("fps")
+        self.font: str = settings.get("font") or ""  # a file that some processors copy
+
+    def __getattr__(self, name: str) -> Any:
+        """A setting by its name, as processors read some; None where it is not given."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._settings.get(name)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings, as they were read."""
@@ -85,7 +90,7 @@ def load_processor(name: str, config: Any, *, trust_remote_code: bool) -> Proces
         else:
             processor = AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)  # type: ignore[no-untyped-call]
     except ImportError as error:
-        raise ModelError(_missing_package(name, error)) from error
+        raise ModelError(missing_package(f"The processor of `{name}`", error)) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(
             f"Cannot load the processor of `{name}`: {first_line(error)}. "
@@ -111,12 +116,13 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
-def _missing_package(name: str, error: ImportError) -> str:
+def missing_package(what: str, error: ImportError) -> str:
+    """Say which package something needs, and how to install it."""
     text = str(error)
     missing = [package for package in _EXTRAS if package in text.lower() and not find_spec(package)]
     way_out = f"pip install {' '.join(missing)}" if missing else "Install what it names"
     return (
-        f"The processor of `{name}` needs a package that is not installed:"
+        f"{what} needs a package that is not installed:"
         f" {', '.join(missing) or first_line(error)}. {way_out}."
     )
 

@@ -3,8 +3,13 @@
 from torch import Tensor, nn
 
 from veridical.errors import ModelError
-from veridical.models.architectures.table import architecture_of
+from veridical.models.architectures.table import architecture_of, is_listed
 from veridical.models.loading import Model, unwrap
+
+_NAMELESS_TOWERS = ("vqmodel", "vision_embed_tokens", "embed_vision")
+"""Image encoders that `get_encoder` does not give: they turn pictures into tokens or patches."""
+_USUAL_PROJECTORS = frozenset({"merger", "deepstack_merger_list", "downsample", "patch_merger"})
+"""What projectors inside towers are called, in families that are not listed."""
 
 
 def language_model(model: Model) -> nn.Module:
@@ -23,6 +28,9 @@ def vision_tower(model: Model) -> nn.Module:
     inner = unwrap(model)
     found = inner.get_encoder(modality="image")
     if found is inner or not isinstance(found, nn.Module):
+        others = (getattr(inner.base_model, name, None) for name in _NAMELESS_TOWERS)
+        found = next((module for module in others if isinstance(module, nn.Module)), None)
+    if not isinstance(found, nn.Module):
         raise ModelError(f"No vision tower found in `{inner.config.model_type}`.")
     return found
 
@@ -30,11 +38,14 @@ def vision_tower(model: Model) -> nn.Module:
 def projector_parameters(model: Model) -> set[int]:
     """`id`s of the weights that turn image features into the decoder's width.
 
-    These are the modules that the architecture's row names, wherever they lie, and whatever belongs
-    to neither tower nor decoder nor vocabulary head.
+    These are the modules that the architecture's row names, wherever they lie (without a row, those
+    of the usual names), and whatever belongs to neither tower nor decoder nor vocabulary head.
     """
     inner = unwrap(model)
     names = architecture_of(inner.config).projector
+    if not is_listed(inner.config):
+        modules = inner.base_model.named_modules()
+        names = tuple(name for name, _ in modules if name.split(".")[-1] in _USUAL_PROJECTORS)
     named = {
         id(parameter)
         for name, parameter in inner.base_model.named_parameters()
@@ -49,9 +60,12 @@ def language_parameters(model: Model) -> set[int]:
     """`id`s of the weights of decoder and vocabulary head."""
     inner = unwrap(model)
     head = inner.get_output_embeddings()
-    return {
+    found = {
         id(parameter) for part in (language_model(inner), head) for parameter in part.parameters()
     }
+    if language_model(inner) is inner.base_model:  # its tower is one of the decoder's own modules
+        found -= {id(parameter) for parameter in vision_tower(inner).parameters()}
+    return found
 
 
 def project_to_vocabulary(model: Model, hidden: Tensor) -> Tensor:

@@ -111,6 +111,8 @@ UNSUPPORTED: Mapping[str, str] = {
     "evolla": "it reads proteins, not pictures",
     "git": "its images stand before the text without placeholder tokens",
     "got_ocr2": "its processor reads pages to transcribe, not prompts about pictures",
+    "hunyuan_vl": "transformers numbers the images of a whole batch as if one prompt held them, so"
+    " that scores would depend on the other prompts",
     "idefics": _CROSS,
     "instructblip": "its Q-Former reads the question a second time, in tokens of its own",
     "instructblipvideo": "its Q-Former reads the question a second time, in tokens of its own",

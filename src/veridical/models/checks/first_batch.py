@@ -24,7 +24,9 @@ _checked: WeakSet[Any] = WeakSet()
 class Score(Protocol):
     """Scores (B K T) of response ids (B K T) to prompts."""
 
-    def __call__(self, prompt: Mapping[str, Tensor], ids: Tensor, *, plain: bool = False) -> Tensor:
+    def __call__(
+        self, prompt: Mapping[str, Tensor], ids: Tensor, mask: Tensor, *, plain: bool = False
+    ) -> Tensor:
         """Score responses, each after its own copy of the prompt if `plain`."""
         ...
 
@@ -38,9 +40,15 @@ def tolerance(model: Model) -> float:
 
 
 def check_first_batch(
-    model: Model, prompt: Mapping[str, Tensor], ids: Tensor, mask: Tensor, score: Score
+    model: Model,
+    prompt: Mapping[str, Tensor],
+    ids: Tensor,
+    mask: Tensor,
+    score: Score,
+    *,
+    branches: bool,
 ) -> None:
-    """Check causality, sight and branches on a model's first batch; later batches cost nothing.
+    """Check causality, sight and company on a model's first batch; later batches cost nothing.
 
     Args:
         model: The model; its mode is restored.
@@ -48,10 +56,12 @@ def check_first_batch(
         ids: Response tokens (B K T).
         mask: True at them (B K T).
         score: Scores responses.
+        branches: Whether responses may branch off one prompt.
 
     Raises:
-        ModelError: A later token changes an earlier score, another picture changes nothing, or
-            branches and prompt copies disagree.
+        ModelError: A later token changes an earlier score, another picture changes nothing, a
+            response's scores depend on its place in the batch, or branches and prompt copies
+            disagree.
     """
     inner = unwrap(model)
     if inner in _checked or not bool(mask.any()):
@@ -61,29 +71,42 @@ def check_first_batch(
     model.eval()
     try:
         with torch.no_grad():
-            _check(model, prompt, ids, mask, score)
+            _check(model, prompt, ids, mask, score, branches=branches)
     finally:
         model.train(was_training)
 
 
 def _check(
-    model: Model, prompt: Mapping[str, Tensor], ids: Tensor, mask: Tensor, score: Score
+    model: Model,
+    prompt: Mapping[str, Tensor],
+    ids: Tensor,
+    mask: Tensor,
+    score: Score,
+    *,
+    branches: bool,
 ) -> None:
     allowed = tolerance(model)
-    scores = score(prompt, ids)
+    scores = score(prompt, ids, mask)
     last = mask & ~torch.cat([mask[..., 1:], torch.zeros_like(mask[..., :1])], dim=-1)
     # Not any token, which might be a placeholder: the response's own first one.
     other = torch.where(last, ids[..., :1].expand_as(ids), ids)
     earlier = mask & ~last
-    gap = _gap(score(prompt, other)[earlier], scores[earlier])
+    gap = _gap(score(prompt, other, mask)[earlier], scores[earlier])
     if gap > allowed:
         _fail(model, f"changing a response's last token changes earlier scores by {gap:.2g} nats")
-    gap = _gap(score(prompt, ids, plain=True), scores)
-    if gap > allowed:
-        _fail(model, f"branches and copies of the prompt give scores {gap:.2g} nats apart")
+    if branches:
+        gap = _gap(score(prompt, ids, mask, plain=True), scores)
+        if gap > allowed:
+            _fail(model, f"branches and copies of the prompt give scores {gap:.2g} nats apart")
+    else:
+        # Each response in another one's row, or, if it has no siblings, in a second row.
+        moved = [x.roll(1, 1) if x.shape[1] > 1 else torch.cat([x, x], 1) for x in (ids, mask)]
+        gap = _gap(score(prompt, *moved)[:, -1], scores[:, -2 if ids.shape[1] > 1 else 0])
+        if gap > allowed:
+            _fail(model, f"its place in the batch changes a response's scores by {gap:.2g} nats")
     if "pixel_values" in prompt:
         blank = {**prompt, "pixel_values": -prompt["pixel_values"]}
-        if _gap(score(blank, ids), scores) == 0:
+        if _gap(score(blank, ids, mask), scores) == 0:
             _fail(model, "another picture changes no score")
 
 

@@ -13,6 +13,7 @@ from veridical.models.architectures.parts import (
     projector_parameters,
     vision_tower,
 )
+from veridical.models.architectures.table import is_listed
 from veridical.models.branches import (
     BranchBatch,
     no_branches_reason,
@@ -30,7 +31,7 @@ from veridical.models.checks.subjects import (
     score_all,
 )
 from veridical.models.generation import generate_responses
-from veridical.models.loading import VisionLanguageModel
+from veridical.models.loading import VisionLanguageModel, unwrap
 from veridical.models.processors import first_line
 from veridical.models.prompts.encoding import Images, encode_prompts
 from veridical.models.prompts.rendering import render_turns
@@ -68,7 +69,8 @@ def parts(vlm: VisionLanguageModel) -> Found:
     tower = {id(parameter) for parameter in vision_tower(vlm.model).parameters()}
     projector, spoken = projector_parameters(vlm.model), language_parameters(vlm.model)
     if not projector:
-        return Found(False, "no weights found that turn image features into the decoder's width")
+        detail = "no weights found that turn image features into the decoder's width"
+        return Found(False if is_listed(unwrap(vlm.model).config) else None, detail)
     if not tower - projector or projector & spoken:
         return Found(False, "the projector's modules take in the vision tower or the decoder")
     return Found(True, "vision tower, projector and language model are identified")

@@ -7,6 +7,7 @@ is what a processor does with several prompts at once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -17,13 +18,14 @@ from torch.nn.functional import pad
 from veridical.errors import ModelError
 from veridical.models.feature_store.kinds import without_images
 from veridical.models.features import FeatureCache, Read
-from veridical.models.loading import VisionLanguageModel
+from veridical.models.loading import VisionLanguageModel, unwrap
 from veridical.models.processors import READING, first_line
 from veridical.models.prompts.fitting import check_prompt
 from veridical.models.prompts.on_demand import PromptOnDemand, large_bytes
 from veridical.models.prompts.rendering import History, reject_placeholders, render_turns
 from veridical.records.texts import IMAGE_MARKER
 
+_TYPES = "mm_token_type_ids"
 Images = Image.Image | Sequence[Image.Image] | None
 """What a prompt is about: an image, several in order, or none."""
 
@@ -258,5 +260,14 @@ def _encode(
     prompt = {
         key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"
     }
+    if _wants_types(vlm) and _TYPES not in prompt:
+        types = vlm.processor.create_mm_token_type_ids(prompt["input_ids"].tolist())
+        prompt[_TYPES] = torch.tensor(types)
     check_prompt(vlm, which, prompt)
     return prompt
+
+
+def _wants_types(vlm: VisionLanguageModel) -> bool:
+    """Whether the model asks which tokens are an image's; not all processors say it."""
+    known = signature(unwrap(vlm.model).forward).parameters
+    return _TYPES in known and hasattr(vlm.processor, f"create_{_TYPES}")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from veridical.errors import ModelError
+from veridical.models.architectures.table import is_listed
 from veridical.models.loading import VisionLanguageModel
 
 
@@ -43,7 +44,7 @@ def _check_placeholders(vlm: VisionLanguageModel, which: str, prompt: Mapping[st
 def _feature_count(vlm: VisionLanguageModel, prompt: Mapping[str, Tensor]) -> int | None:
     """How many features a prompt's images give; None where only the model itself can say."""
     config = vlm.model.config
-    if "image_grid_thw" in prompt:
+    if "image_grid_thw" in prompt and is_listed(config):
         merge = getattr(config.vision_config, "spatial_merge_size", 1)
         return int(prompt["image_grid_thw"].prod(-1).sum()) // merge**2
     pixels = prompt.get("pixel_values")
