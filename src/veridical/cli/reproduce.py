@@ -7,7 +7,10 @@ import typer
 
 
 def reproduce(
-    study: Annotated[Literal["rlhf-v"], typer.Argument(help="The paper whose claims are tested.")],
+    study: Annotated[
+        Literal["rlhf-v", "llava-rlhf"],
+        typer.Argument(help="The paper whose claims are tested."),
+    ],
     *,
     out: Annotated[
         Path, typer.Option(help="Folder of the grid; what is finished there is not made again.")
@@ -28,5 +31,5 @@ def reproduce(
     from veridical.studies.reproduce.run import Study
     from veridical.studies.reproduce.run import reproduce as run
 
-    found, digest = read_plan(plan) if plan is not None else load_plan(study, quick=quick)
+    found, digest = read_plan(plan, study) if plan is not None else load_plan(study, quick=quick)
     run(Study(found, digest, base=base, seed=seed), out)

@@ -36,8 +36,9 @@ class ClaimVerdict(Record):
     """The difference of each seed."""
     seeds: Difference
     """Their mean with Student's interval: the test of the method."""
-    scenes: Difference
-    """The same runs pooled and paired by scene: the test of these policies."""
+    scenes: Difference | None
+    """The same runs pooled and paired by scene: the test of these policies. None where the metric
+    is not one of the answers to test scenes."""
     kept: Difference | None
     """What had to be kept, second minus first, over seeds."""
     p: float

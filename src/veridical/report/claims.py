@@ -30,19 +30,21 @@ def render_claims(report: ClaimsReport, out: Path | str) -> Path:
         sentence=_sentence(report),
         change=_change_over_seeds,
         forest_figure=forest(
-            [(claim.hypothesis, claim.seeds) for claim in report.claims],
+            [(claim.hypothesis, claim.seeds) for claim in report.claims if _is_rate(claim)],
             unit="%",
-            title="Difference of each claim over seeds, with 95 % intervals, in points",
+            title="Difference of each claim about a rate over seeds, 95 % intervals, in points",
         ),
         trade_off_figure=trade_off(
-            [_point(one) for one in report.arms if one.arm != "base"],
+            [_point(one) for one in report.arms if one.arm != "base" and _COVERAGE in one.metrics],
             base=_point(arms["base"]),
             title="Hallucination against coverage of every arm, means over seeds",
         ),
         curves=[
             curve(_series(report, arms, name), chosen_step=None, axis="corrections")
             for name in (_RATE, _COVERAGE)
+            if report.curve
         ],
+        columns=list(dict.fromkeys(name for one in report.arms for name in one.metrics)),
     )
 
 
@@ -65,7 +67,7 @@ def _row(claim: ClaimVerdict) -> str:
         value_text(claim.second, unit),
         f"{_change_over_seeds(claim)}{_kept(claim)}",
         p_text(claim.p if claim.verdict != "reversed" else claim.p_reversed),
-        f"{_change(claim.scenes, unit)}, p {p_text(claim.scenes.p)}",
+        f"{_change(claim.scenes, unit)}, p {p_text(claim.scenes.p)}" if claim.scenes else "–",
         f"**{claim.verdict}**",
     )
     return "| " + " | ".join(cells) + " |"
@@ -83,6 +85,11 @@ def _change_over_seeds(claim: ClaimVerdict) -> str:
 
 def _change(found: Difference, unit: str) -> str:
     return f"{difference_text(found, unit)} [{interval_text(found, unit)}]"
+
+
+def _is_rate(claim: ClaimVerdict) -> bool:
+    """Whether its change can be drawn in points or per cent, next to the others."""
+    return claim.scale == "relative" or metric_info(claim.metric).unit in ("%", "points")
 
 
 def _kept(claim: ClaimVerdict) -> str:

@@ -78,6 +78,22 @@ METRICS: dict[str, MetricInfo] = {
         "higher",
         "As in LLaVA-Bench: 1 to 10, judged next to a reference answer.",
     ),
+    "reward_accuracy": MetricInfo(
+        "Comparisons that the reward model decides rightly",
+        "%",
+        "higher",
+        "Held-out comparisons by people who never err, ties left out.",
+    ),
+    "judge": MetricInfo(
+        "Exact judge on held-out prompts",
+        "of 6",
+        "higher",
+        "At the last measurement of a run; four samples per prompt.",
+    ),
+    "judge_fall": MetricInfo("Judge's fall from its best", "of 6", "lower"),
+    "reward_rise": MetricInfo("Reward's rise since then", "", ""),
+    "kl": MetricInfo("Distance from the start, nats per response", "", ""),
+    "hacking_warning": MetricInfo("Runs that warned of reward hacking", "%", ""),
     "over_generalisation": MetricInfo(
         "Over-generalisation",
         "points",

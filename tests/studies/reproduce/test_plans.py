@@ -3,29 +3,59 @@
 import pytest
 
 from veridical.errors import ConfigError
+from veridical.studies.reproduce.llava_rlhf import llava_rlhf_cells
 from veridical.studies.reproduce.plan import load_plan, parse_plan
-from veridical.studies.reproduce.rlhf_v import HABITS, rlhf_v_cells
+from veridical.studies.reproduce.run import Study, cells_of, measured_arms, reproduce
+
+STUDIES = ("rlhf-v", "llava-rlhf")
 
 
 @pytest.mark.parametrize("quick", [False, True])
-def test_every_arm_that_a_plan_names_is_in_its_grid(quick):
-    plan, _ = load_plan("rlhf-v", quick=quick)
-    cells = rlhf_v_cells(plan)
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_arm_that_a_plan_names_is_in_its_grid(study, quick):
+    plan, digest = load_plan(study, quick=quick)
+    cells = cells_of(Study(plan, digest))
     names = [cell.name for cell in cells]
     assert len(set(names)) == len(names)
-    arms = {name.partition("/")[0] for name in names} | set(HABITS)
+    arms = set(measured_arms(cells))
     for one in plan.hypotheses:
         assert {one.first, one.second} <= arms
     for number, cell in enumerate(cells):
         assert set(cell.needs) <= set(names[:number])
 
 
-def test_the_quick_plan_tests_the_same_claims_on_less():
-    (plan, digest), (quick, other) = load_plan("rlhf-v"), load_plan("rlhf-v", quick=True)
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_quick_plan_tests_the_same_claims_on_less(study):
+    (plan, digest), (quick, other) = load_plan(study), load_plan(study, quick=True)
     assert digest != other
     assert [one.id for one in quick.hypotheses] == [one.id for one in plan.hypotheses]
     assert [one.metric for one in quick.hypotheses] == [one.metric for one in plan.hypotheses]
     assert quick.seeds < plan.seeds
+
+
+def test_judgements_are_no_arms_and_the_parts_of_a_cell_are():
+    plan, digest = load_plan("llava-rlhf")
+    arms = measured_arms(cells_of(Study(plan, digest)))
+    assert not [arm for arm in arms if arm.startswith(("comparisons", "corrections", "equal-kl"))]
+    assert {"base", "reward-blind-sharp", "rlhf-equal-kl", "best-of-n"} <= set(arms)
+
+
+def test_an_arm_that_the_grid_does_not_have_is_refused_before_the_first_run(tmp_path):
+    plan, digest = load_plan("llava-rlhf", quick=True)
+    wrong = plan.hypotheses[0].model_copy(update={"second": "reward-guessed"})
+    asked = plan.model_copy(update={"hypotheses": (wrong,)})
+    with pytest.raises(ConfigError, match=r"'reward-guessed' \(facts\)"):
+        reproduce(Study(asked, digest), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_base_of_the_same_name_is_another_cell(tmp_path):
+    plan, _ = load_plan("llava-rlhf", quick=True)
+    weights = tmp_path / "model.safetensors"
+    weights.write_text("one")
+    before = llava_rlhf_cells(plan, base=str(tmp_path))[0].settings
+    weights.write_text("two")
+    assert llava_rlhf_cells(plan, base=str(tmp_path))[0].settings != before
 
 
 def test_comparisons_cost_as_much_time_as_the_standard_corrections():
@@ -49,4 +79,4 @@ def test_a_faulty_plan_is_refused(change, said):
     text = folder.joinpath("rlhf-v.toml").read_text(encoding="utf-8")
     assert change[0] in text
     with pytest.raises(ConfigError, match=said):
-        parse_plan(text.replace(*change).encode(), where="mine.toml")
+        parse_plan(text.replace(*change).encode(), "rlhf-v", where="mine.toml")

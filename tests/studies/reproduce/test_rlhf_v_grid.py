@@ -22,13 +22,13 @@ def test_a_policy_and_the_habits_are_measured_on_the_same_scenes(tmp_path):
     wanted = {"base", "corrections/seed-0", "dense-32/seed-0", "habits/seed-0"}
     cells = [cell for cell in rlhf_v_cells(plan) if cell.name in wanted]
     run_grid(cells, tmp_path, seed=0)
-    base = load_arm(tmp_path, "base", seeds=1)[0]
-    trained = load_arm(tmp_path, "dense-32", seeds=1)[0]
+    base = load_arm(tmp_path, "base", seeds=1)[0].evaluation
+    trained = load_arm(tmp_path, "dense-32", seeds=1)[0].evaluation
     assert base.items == trained.items
     assert base.responses != trained.responses
     assert trained.metrics["hallucination_rate"].n == 20
     for arm in HABITS:
-        habit = load_arm(tmp_path, arm, seeds=1)[0]
+        habit = load_arm(tmp_path, arm, seeds=1)[0].evaluation
         assert {item.prompt.id for item in habit.items} < {item.prompt.id for item in base.items}
     first, all_of_them = (
         read_records(tmp_path / "corrections" / "seed-0" / f"first-{size}.jsonl", Correction)

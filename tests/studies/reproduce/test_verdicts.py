@@ -10,7 +10,7 @@ from veridical.config import resolve_recipe
 from veridical.records import Response
 from veridical.records.claims import ClaimsReport, CurveRow
 from veridical.report.claims import claims_table, render_claims
-from veridical.studies.reproduce.plan import Plan
+from veridical.studies.reproduce.plan import RlhfVPlan
 from veridical.studies.reproduce.verdicts import judge_claims, summarise_arm
 from veridical.world.descriptions import Mention, describe_mentions, true_mentions
 
@@ -61,7 +61,7 @@ def plan_of(*hypotheses):
             for n, one in enumerate(hypotheses)
         ],
     }
-    return resolve_recipe(stated, Plan)
+    return resolve_recipe(stated, RlhfVPlan)
 
 
 def verdicts(grid, *hypotheses):

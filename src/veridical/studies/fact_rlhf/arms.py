@@ -6,6 +6,7 @@ from pathlib import Path
 
 from veridical.benchmarks.world.evaluation import WorldEvaluation, compare_world, pool_evaluations
 from veridical.config import Settings, load_recipe, merge_settings
+from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.records import Facts, read_records, write_records
 from veridical.records.fact_rlhf import ArmTest
 from veridical.records.folders import FACTS_FILE, PROMPTS_FILE
@@ -69,6 +70,13 @@ def train_policy(
         POLICY_RECIPE, PpoRecipe, settings=merge_settings(settings, facts, changes)
     )
     return train_ppo(recipe, run_dir, judge=judge, choose=latest())
+
+
+def load_policy(run: RunResult) -> VisionLanguageModel:
+    """Load what PPO trained: an adapter on its base, or a whole model."""
+    if (run.weights / "adapter_config.json").is_file():
+        return load_model(run.base, adapter=str(run.weights))
+    return load_model(str(run.weights))
 
 
 def _join_facts(prompts: Path, run_dir: Path) -> Path:

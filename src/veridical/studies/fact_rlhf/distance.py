@@ -49,7 +49,7 @@ def compare_at_equal_distance(
     if not seeds:
         return ()
     pairs = [(runs[first, number], runs[second, number]) for number in seeds]
-    reach = min(max(point.kl for point in curve.points) for pair in pairs for curve in pair)
+    reach = reach_of([curve for pair in pairs for curve in pair])
     found = []
     for kl in (share * reach for share in _SHARES if reach > 0):
         judged = [tuple(judged_at(curve, kl) for curve in pair) for pair in pairs]
@@ -68,6 +68,11 @@ def compare_at_equal_distance(
             )
         )
     return tuple(found)
+
+
+def reach_of(curves: Sequence[RunCurve]) -> float:
+    """The largest distance that every run has gone, nats per response."""
+    return min(max(point.kl for point in curve.points) for curve in curves)
 
 
 def _mean(values: Sequence[float] | None) -> float:

@@ -15,7 +15,7 @@ from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.config import write_recipe
 from veridical.files import write_json_atomically
 from veridical.models.hashing import model_hash
-from veridical.models.loading import VisionLanguageModel, load_model
+from veridical.models.loading import load_model
 from veridical.progress import log
 from veridical.records import Metric
 from veridical.records.fact_rlhf import CurveMeasurement, FactRlhfResults, write_fact_rlhf_results
@@ -23,7 +23,12 @@ from veridical.records.manifests import build_manifest, library_versions
 from veridical.report.fact_rlhf import write_fact_rlhf_report
 from veridical.report.fact_rlhf_inputs import Dependence
 from veridical.studies.collection import collect_corrections
-from veridical.studies.fact_rlhf.arms import test_arms, train_dense_dpo, train_policy
+from veridical.studies.fact_rlhf.arms import (
+    load_policy,
+    test_arms,
+    train_dense_dpo,
+    train_policy,
+)
 from veridical.studies.fact_rlhf.best_of_n import Sampling, best_of_n, best_of_n_curve
 from veridical.studies.fact_rlhf.curves import RunCurve, read_curve
 from veridical.studies.fact_rlhf.distance import compare_at_equal_distance
@@ -147,13 +152,6 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
         f" {out / 'report.html'}"
     )
     return results
-
-
-def load_policy(run: RunResult) -> VisionLanguageModel:
-    """Load what PPO trained: an adapter on its base, or a whole model."""
-    if (run.weights / "adapter_config.json").is_file():
-        return load_model(run.base, adapter=str(run.weights))
-    return load_model(str(run.weights))
 
 
 def _train_rewards(loop: Loop) -> _Rewards:

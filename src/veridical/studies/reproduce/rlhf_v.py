@@ -5,27 +5,26 @@ same unseen scenes. Checkpoints are chosen by one rule for all arms: least hallu
 that keep coverage within two points of the base, on validation scenes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from veridical.benchmarks.world.evaluation import write_evaluation
-from veridical.benchmarks.world.items import WorldItem, build_world_benchmark
 from veridical.config import load_recipe
-from veridical.evaluation.world import evaluate_world, validation_rates
+from veridical.evaluation.world import validation_rates
 from veridical.files import JsonObject
 from veridical.models.loading import load_model
 from veridical.records import Comparison, Correction, read_records, write_records
-from veridical.studies.collection import collect_corrections
 from veridical.studies.comparisons import collect_comparisons
 from veridical.studies.image_free import edit_without_looking
+from veridical.studies.reproduce.bench import Bench, Work, part
 from veridical.studies.reproduce.grid import Cell
 from veridical.studies.reproduce.measured import load_evaluation
-from veridical.studies.reproduce.plan import Plan
+from veridical.studies.reproduce.plan import RlhfVPlan
 from veridical.studies.world_prompts import QuestionMix
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.train import train_dpo
 from veridical.training.run.choice import least_hallucination
-from veridical.world.base import WORLD_MODEL, base_model_path
+from veridical.world.base import WORLD_MODEL
 from veridical.world.people.person import BY_RULE, PersonModel
 
 COVERAGE_TOLERANCE = 0.02
@@ -49,7 +48,7 @@ HABITS = {
 """Arms that never look, by what `edit_without_looking` calls them."""
 
 
-def rlhf_v_cells(plan: Plan, *, base: str = WORLD_MODEL, seed: int = 0) -> list[Cell]:
+def rlhf_v_cells(plan: RlhfVPlan, *, base: str = WORLD_MODEL, seed: int = 0) -> list[Cell]:
     """All cells of the study, in order.
 
     Args:
@@ -69,23 +68,17 @@ def rlhf_v_cells(plan: Plan, *, base: str = WORLD_MODEL, seed: int = 0) -> list[
 class _Grid:
     """Builds the cells; what they do is bound to the plan."""
 
-    def __init__(self, plan: Plan, base: str, seed: int) -> None:
+    def __init__(self, plan: RlhfVPlan, base: str, seed: int) -> None:
         self._plan = plan
-        self._base = base
-        self._seed = seed
+        self._bench = Bench(base, seed, plan.test_scenes, plan.probe_scenes)
         self._shared: JsonObject = {
-            "base": base,
-            "seed": seed,
-            "scenes": [plan.test_scenes, plan.probe_scenes, plan.validation_scenes],
+            **self._bench.settings(),
+            "validation_scenes": plan.validation_scenes,
         }
 
     def measured_base(self) -> Cell:
         """The base on the test scenes."""
-
-        def work(folder: Path, _needs: Mapping[str, Path]) -> None:
-            self._measure(self._model_path(), folder)
-
-        return Cell("base", self._shared, (), work)
+        return Cell("base", self._shared, (), self._bench.measuring_base())
 
     def judgements(self, number: int) -> list[Cell]:
         """What people say, by chance wrong and by rule wrong."""
@@ -100,7 +93,9 @@ class _Grid:
                     f"corrections{kind}/seed-{number}",
                     settings,
                     (),
-                    self._correcting(sizes, people[kind], number),
+                    self._bench.correcting(
+                        sizes, person=people[kind], number=number, temperature=_TEMPERATURE
+                    ),
                 )
             )
             budgets = plan.comparisons() if not kind else plan.comparisons()[:1]
@@ -150,9 +145,9 @@ class _Grid:
             trained = load_evaluation(needs[policy])
             found = edit_without_looking(
                 load_evaluation(needs["base"]),
-                read_records(_part(needs[source], self._plan.standard), Correction),
+                read_records(part(needs[source], self._plan.standard), Correction),
                 coverage=trained.metrics["object_coverage"].value,
-                seed=self._seed,
+                seed=self._bench.seed,
             )
             for arm, name in HABITS.items():
                 write_evaluation(folder / arm, found[name])
@@ -167,8 +162,8 @@ class _Grid:
                 "dpo-world",
                 PreferenceRecipe,
                 settings={
-                    "model": {"base": self._base},
-                    "data": {"corrections": str(_part(needs[judgements], size))},
+                    "model": {"base": self._bench.base},
+                    "data": {"corrections": str(part(needs[judgements], size))},
                     "objective": changes,
                     "train": {"seed": number},
                 },
@@ -176,69 +171,28 @@ class _Grid:
             run = train_dpo(
                 recipe,
                 folder / "run",
-                evaluate=validation_rates(self._seed, self._plan.validation_scenes),
+                evaluate=validation_rates(self._bench.seed, self._plan.validation_scenes),
                 choose=least_hallucination(coverage_tolerance=COVERAGE_TOLERANCE),
             )
-            self._measure(str(run.weights), folder)
+            self._bench.measure(load_model(str(run.weights)), folder)
 
         settings = {**self._shared, "objective": changes, "size": size, "number": number}
         return Cell(f"{arm}/seed-{number}", settings, (judgements,), work)
 
-    def _correcting(
-        self, sizes: tuple[int, ...], person: PersonModel, number: int
-    ) -> Callable[[Path, Mapping[str, Path]], None]:
-        def work(folder: Path, _needs: Mapping[str, Path]) -> None:
-            collected = collect_corrections(
-                load_model(self._model_path()),
-                folder,
-                count=max(sizes),
-                split="train",
-                seed=self._seed_of(number),
-                temperature=_TEMPERATURE,
-                person=person,
-            )
-            for size in sizes:
-                write_records(_part(folder, size), collected.corrections[:size], kind="Correction")
-
-        return work
-
-    def _comparing(
-        self, sizes: tuple[int, ...], person: PersonModel, number: int
-    ) -> Callable[[Path, Mapping[str, Path]], None]:
+    def _comparing(self, sizes: tuple[int, ...], person: PersonModel, number: int) -> Work:
         def work(folder: Path, _needs: Mapping[str, Path]) -> None:
             collected = collect_comparisons(
-                load_model(self._model_path()),
+                load_model(self._bench.base_path),
                 folder,
                 count=max(sizes),
                 split="train",
-                seed=self._seed_of(number),
+                seed=self._bench.seed_of(number),
                 temperature=_TEMPERATURE,
                 person=person,
                 questions=QuestionMix(yes_no=0, other=0),
             )
             for size in sizes:
                 some: list[Comparison] = collected.comparisons[:size]
-                write_records(_part(folder, size), some, kind="Comparison")
+                write_records(part(folder, size), some, kind="Comparison")
 
         return work
-
-    def _measure(self, model: str, folder: Path) -> None:
-        items: list[WorldItem] = build_world_benchmark(
-            self._seed,
-            "test",
-            n_scenes=self._plan.test_scenes,
-            n_probe_scenes=self._plan.probe_scenes,
-            n_per_type=0,
-        )
-        evaluate_world(load_model(model), items, seed=self._seed, out=folder)
-
-    def _model_path(self) -> str:
-        return str(base_model_path()) if self._base == WORLD_MODEL else self._base
-
-    def _seed_of(self, number: int) -> int:
-        """Root seed of a seed's judgements; never that of the test scenes."""
-        return self._seed + 1 + number
-
-
-def _part(folder: Path, size: int) -> Path:
-    return folder / f"first-{size}.jsonl"

@@ -1,9 +1,11 @@
 """`veridical reproduce`: make the grid of a study, test its claims, write what came out."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from veridical.errors import ConfigError
 from veridical.files import write_json_atomically, write_text_atomically
 from veridical.models.hashing import model_hash
 from veridical.models.loading import load_model
@@ -11,19 +13,39 @@ from veridical.progress import log
 from veridical.records.claims import ClaimsReport, CurveRow
 from veridical.records.manifests import build_manifest
 from veridical.report.claims import claims_table, render_claims
-from veridical.studies.reproduce.grid import CELL_FILE, run_grid
-from veridical.studies.reproduce.plan import Plan
+from veridical.studies.reproduce.grid import CELL_FILE, Cell, run_grid
+from veridical.studies.reproduce.llava_rlhf import EQUAL_KL, llava_rlhf_cells
+from veridical.studies.reproduce.plan import LlavaRlhfPlan, RlhfVPlan
 from veridical.studies.reproduce.rlhf_v import HABITS, rlhf_v_cells
 from veridical.studies.reproduce.verdicts import judge_claims, summarise_arm
 from veridical.world.base import WORLD_MODEL, base_model_path
 
-_METRICS = ("hallucination_rate", "object_coverage", "mean_length")
+_METRICS = (
+    "hallucination_rate",
+    "object_coverage",
+    "mean_length",
+    "mmhal_score",
+    "relative_score",
+    "reward_accuracy",
+    "judge",
+    "judge_fall",
+    "reward_rise",
+    "kl",
+    "hacking_warning",
+)
+"""What the table of arms shows, as far as an arm has it."""
+_TITLES = {
+    "rlhf-v": "What holds of RLHF-V's claims",
+    "llava-rlhf": "What holds of LLaVA-RLHF's claims",
+}
+_NOT_MEASURED = ("corrections", "comparisons")
+"""Cells with names that begin so are judgements."""
 
 
 class Study(NamedTuple):
     """A plan, and what it is run on."""
 
-    plan: Plan
+    plan: RlhfVPlan | LlavaRlhfPlan
     """What is tested."""
     plan_hash: str
     """Hash of the plan's file."""
@@ -44,23 +66,21 @@ def reproduce(study: Study, out: Path) -> ClaimsReport:
         ConfigError: Another process works in `out`, or the plan names an arm that there is not.
     """
     plan = study.plan
-    cells = rlhf_v_cells(plan, base=study.base, seed=study.seed)
+    cells = cells_of(study)
+    arms = measured_arms(cells)
+    _check_arms(plan, arms)
     run_grid(cells, out, seed=study.seed)
     log("Testing the claims")
-    arms = list(dict.fromkeys(cell.name.partition("/")[0] for cell in cells))
-    policies = [
-        one for one in arms if one != "habits" and not one.startswith(("corr", "comparisons"))
-    ]
     report = ClaimsReport(
-        title="What holds of RLHF-V's claims",
+        title=_TITLES[plan.study],
         note=plan.note,
         plan=study.plan_hash,
         fixed=plan.fixed,
         seeds=plan.seeds,
         scenes=plan.test_scenes,
         claims=judge_claims(plan, out, seed=study.seed),
-        arms=tuple(summarise_arm(plan, out, arm, _METRICS) for arm in (*policies, *HABITS)),
-        curve=tuple(CurveRow(corrections=size, arm=f"dense-{size}") for size in plan.corrections),
+        arms=tuple(summarise_arm(plan, out, arm, _METRICS) for arm in arms),
+        curve=_curve(plan),
         cells=len(cells),
         hours=sum(_seconds(out / cell.name) for cell in cells) / 3600,
         machine=build_manifest(verb="reproduce", seed=study.seed).machine,
@@ -75,6 +95,42 @@ def reproduce(study: Study, out: Path) -> ClaimsReport:
         log(f"{claim.verdict:9}  {claim.claim}")
     log(f"Numbers: {out / 'results.json'}, {out / 'results.md'}. Report: {out / 'report.html'}")
     return report
+
+
+def cells_of(study: Study) -> list[Cell]:
+    """The grid of a study."""
+    if isinstance(study.plan, LlavaRlhfPlan):
+        return llava_rlhf_cells(study.plan, base=study.base, seed=study.seed)
+    return rlhf_v_cells(study.plan, base=study.base, seed=study.seed)
+
+
+def measured_arms(cells: Sequence[Cell]) -> list[str]:
+    """Names of all arms of a grid, in order."""
+    parts = {"habits": tuple(HABITS), "equal-kl": tuple(EQUAL_KL.values())}
+    names = dict.fromkeys(cell.name.partition("/")[0] for cell in cells)
+    return [
+        arm
+        for name in names
+        if not name.startswith(_NOT_MEASURED)
+        for arm in parts.get(name, (name,))
+    ]
+
+
+def _check_arms(plan: RlhfVPlan | LlavaRlhfPlan, arms: Sequence[str]) -> None:
+    """Hours before the claims are tested, see that there is something to test them on."""
+    named = {arm: one.id for one in plan.hypotheses for arm in (one.first, one.second)}
+    unknown = [f"{arm!r} ({where})" for arm, where in named.items() if arm not in arms]
+    if unknown:
+        raise ConfigError(
+            f"The plan names arms that its grid does not have: {', '.join(unknown)}. There are:"
+            f" {', '.join(arms)}."
+        )
+
+
+def _curve(plan: RlhfVPlan | LlavaRlhfPlan) -> tuple[CurveRow, ...]:
+    """The curve over corrections, where the study has one."""
+    sizes = plan.corrections if isinstance(plan, RlhfVPlan) else ()
+    return tuple(CurveRow(corrections=size, arm=f"dense-{size}") for size in sizes)
 
 
 def _seconds(folder: Path) -> float:

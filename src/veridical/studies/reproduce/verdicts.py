@@ -13,10 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from veridical.benchmarks.world.evaluation import WorldEvaluation, compare_world, pool_evaluations
+from veridical.benchmarks.world.evaluation import compare_world, pool_evaluations
+from veridical.errors import ConfigError
+from veridical.records import Difference
 from veridical.records.claims import ArmSummary, ClaimVerdict
 from veridical.statistics import holm, mean_metric, paired_t
-from veridical.studies.reproduce.measured import load_arm, on_shared_items
+from veridical.studies.reproduce.measured import Measured, load_arm, on_shared_items
 from veridical.studies.reproduce.plan import Hypothesis, Plan
 
 LEVEL = 0.025
@@ -46,9 +48,10 @@ def judge_claims(plan: Plan, out: Path, *, seed: int = 0) -> tuple[ClaimVerdict,
 def summarise_arm(plan: Plan, out: Path, arm: str, metrics: Sequence[str]) -> ArmSummary:
     """An arm's metrics over its seeds."""
     runs = load_arm(out, arm, seeds=plan.seeds)
+    measured = [name for name in metrics if all(name in run.metrics for run in runs)]
     return ArmSummary(
         arm=arm,
-        metrics={name: mean_metric(_values(runs, name)) for name in metrics},
+        metrics={name: mean_metric(_values(runs, name)) for name in measured},
     )
 
 
@@ -59,12 +62,10 @@ def _verdict(p: float, contrary: float) -> Literal["shown", "not shown", "revers
 
 
 def _test(
-    one: Hypothesis,
-    runs_of_first: Sequence[WorldEvaluation],
-    runs_of_second: Sequence[WorldEvaluation],
-    seed: int,
+    one: Hypothesis, first: Sequence[Measured], second: Sequence[Measured], seed: int
 ) -> ClaimVerdict:
-    first, second = on_shared_items(runs_of_first, runs_of_second, seed=seed)
+    _check_measured(one, (*first, *second))
+    first, second, scenes = _paired(one.metric, first, second, seed)
     before, after = (_values(runs, one.metric) for runs in (first, second))
     scale = before if one.scale == "relative" else np.ones_like(before)
     gains = (after - before) / scale
@@ -77,7 +78,6 @@ def _test(
         own_step = float(np.max(_steps(first, one.keeps.metric)))
         kept = paired_t(*columns, least_spread=own_step)
         p = max(p, _one_sided(columns[1] - columns[0] + one.keeps.loses_at_most, own_step))
-    pooled = (pool_evaluations(runs, seed=seed) for runs in (first, second))
     return ClaimVerdict(
         hypothesis=one.id,
         claim=one.claim,
@@ -88,12 +88,40 @@ def _test(
         by_seed=tuple(float(gain) for gain in gains),
         scale=one.scale,
         seeds=paired_t(np.zeros_like(gains), gains, least_spread=step),
-        scenes=compare_world(*pooled, seed=seed, metrics=[one.metric])[one.metric],
+        scenes=scenes,
         kept=kept,
         p=p,
         p_reversed=_one_sided(-sign * gains, step),
         verdict="not shown",
     )
+
+
+def _check_measured(one: Hypothesis, runs: Sequence[Measured]) -> None:
+    wanted = [one.metric, *([one.keeps.metric] if one.keeps else [])]
+    for name in wanted:
+        if any(name not in run.metrics for run in runs):
+            known = ", ".join(sorted(set.intersection(*(set(run.metrics) for run in runs))))
+            raise ConfigError(
+                f"The hypothesis {one.id!r} asks for {name!r}, which was not measured of both"
+                f" {one.first!r} and {one.second!r}. Measured: {known or 'nothing in common'}."
+            )
+
+
+def _paired(
+    metric: str, first: Sequence[Measured], second: Sequence[Measured], seed: int
+) -> tuple[Sequence[Measured], Sequence[Measured], Difference | None]:
+    """Both arms on what both were asked, and the same runs pooled and paired by scene."""
+    answers = [[run.evaluation for run in runs if run.evaluation] for runs in (first, second)]
+    if not all(answers) or metric not in answers[0][0].metrics:
+        return first, second, None
+    shared = on_shared_items(*answers, seed=seed)
+    pooled = (pool_evaluations(runs, seed=seed) for runs in shared)
+    scenes = compare_world(*pooled, seed=seed, metrics=[metric])[metric]
+    own, other = (
+        [Measured({**old.metrics, **run.metrics}, run) for old, run in zip(*both, strict=True)]
+        for both in zip((first, second), shared, strict=True)
+    )
+    return own, other, scenes
 
 
 def _one_sided(values: np.ndarray, step: float) -> float:
@@ -102,10 +130,10 @@ def _one_sided(values: np.ndarray, step: float) -> float:
     return found.p / 2 if found.difference > 0 else 1 - found.p / 2
 
 
-def _values(runs: Sequence[WorldEvaluation], metric: str) -> np.ndarray:
+def _values(runs: Sequence[Measured], metric: str) -> np.ndarray:
     return np.array([run.metrics[metric].value for run in runs])
 
 
-def _steps(runs: Sequence[WorldEvaluation], metric: str) -> np.ndarray:
+def _steps(runs: Sequence[Measured], metric: str) -> np.ndarray:
     """The step in which a metric over n items moves, by run: 1/n."""
     return np.array([1 / max(run.metrics[metric].n, 1) for run in runs])
