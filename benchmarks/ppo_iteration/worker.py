@@ -27,7 +27,8 @@ from veridical.config import load_recipe
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.engines.protocol import Sampled
 from veridical.training.ppo.prompts import PpoPrompt, rows_of_iteration
-from veridical.training.ppo.rollouts import Rewards, RolloutCollector, Scored
+from veridical.training.ppo.rollout_tensors import Rewards, ScoredRollouts
+from veridical.training.ppo.rollouts import RolloutCollector
 from veridical.training.ppo.trainer import PpoTrainer
 from veridical.training.run.choice import latest
 from veridical.training.run.loop import Course
@@ -47,7 +48,7 @@ class TimedCollector(RolloutCollector):
         self.seconds["sample"] = time.perf_counter() - start
         return self.said
 
-    def score(self, prompts: Sequence[PpoPrompt], sampled: list[Sampled]) -> Scored:
+    def score(self, prompts: Sequence[PpoPrompt], sampled: list[Sampled]) -> ScoredRollouts:
         start = time.perf_counter()
         scored = super().score(prompts, sampled)
         self.seconds["score"] = time.perf_counter() - start

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from veridical.encodings import decode_text
 from veridical.errors import DataError, Fault, StorageError
+from veridical.processes import place
 from veridical.progress import log
 
 JsonObject = dict[str, Any]
@@ -273,12 +274,16 @@ def quarantine_rows(
 ) -> Path:
     """Write bad rows into a file of their own, and log how many.
 
+    Of several processes of one run the first does.
+
     Args:
         path: The file that the rows come from.
         rows: Line number, raw text and what is wrong, for each bad row.
         to: Where to write them; by default `NAME.bad.jsonl` next to `path`.
     """
     target = to or path.with_name(f"{path.stem}.bad.jsonl")
+    if not place().is_first:
+        return target
     lines = [
         json.dumps({"file": str(path), "line": n, "fault": m, "row": raw}, ensure_ascii=False)
         for n, raw, m in rows

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForImageTextToText, AutoProcessor, TrainingArguments
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from correction_files import write_corrections
 from training_runs import final_weights, lines_of, same_weights
@@ -315,12 +315,6 @@ def test_a_training_that_runs_away_is_stopped_and_reported(make_recipe, tmp_path
     recipe = make_recipe(train={"learning_rate": 1e30, "warmup_ratio": 0.0, "epochs": 4})
     with pytest.raises(ModelError, match=r"diverged at step \d+: .*smaller train.learning_rate"):
         train_dpo(recipe, tmp_path / "run")
-
-
-def test_several_processes_are_refused(make_recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(TrainingArguments, "world_size", 2)
-    with pytest.raises(ConfigError, match="one of 2"):
-        train_dpo(make_recipe(), tmp_path / "run")
 
 
 def test_the_vision_tower_can_be_trained_where_it_is_named(make_recipe, tiny_llava_path, tmp_path):

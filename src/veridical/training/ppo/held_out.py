@@ -10,11 +10,14 @@ from math import ceil, isfinite
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from veridical.files import read_jsonl_rows, write_text_atomically
 from veridical.rewards.protocol import AnyReward, call_reward
 from veridical.training.ppo.hacking import Hacking, JudgedScenes, find_hacking
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.rollouts import RolloutCollector
+from veridical.training.run.team.work import here, in_shares
 
 HELD_OUT = "held_out"
 """Folder in the run directory: one file per measurement, one line per held-out prompt."""
@@ -64,9 +67,10 @@ def measure_held_out(
     candidates = collector.candidates(prompts, sampled)
     judged = None
     if judge is not None:
-        judged = call_reward(judge, candidates).reshape(rewards.total.shape)
+        rated = in_shares(candidates, lambda some: call_reward(judge, some).tolist())
+        judged = torch.tensor(rated).reshape(rewards.total.shape)
         metrics["judge"] = float(judged.mean())
-    if keep is not None:
+    if keep is not None and here().is_first:
         samples, rewarded = rewards.total.shape[1], rewards.total.isfinite()
         lines = [
             HeldOutPrompt(

@@ -3,11 +3,10 @@
 Scores are of the distribution that was sampled from (temperature, forbidden tokens), with every
 role over the same branches, so that at the first step the policy's ratio is 1. The reward stands on
 a response's last token, less the KL penalty on each. A response without a finite reward is left
-out, and counted.
+out, and counted. Several processes share the prompts; all of them get the whole rollout.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -30,54 +29,11 @@ from veridical.training.ppo.engines.protocol import RolloutEngine, Sampled
 from veridical.training.ppo.losses import Credit, assign_credit, value_slots, values_of_slots
 from veridical.training.ppo.prompts import PpoPrompt
 from veridical.training.ppo.roles import Roles
+from veridical.training.ppo.rollout_tensors import Rewards, Rollout, ScoredRollouts
+from veridical.training.run.team.work import in_shares
 from veridical.training.run.trained_model import mixed_precision
 
 _REPEATED_WORDS = 4
-
-
-class Rollout(NamedTuple):
-    """N prompts with K responses each, as PPO learns from them; all on the CPU."""
-
-    rows: Tensor
-    """Number of each prompt (N)."""
-    response_ids: Tensor
-    """Token ids (N K T)."""
-    response_mask: Tensor
-    """True at the tokens that count (N K T); nowhere in a response that was left out."""
-    logprobs: Tensor
-    """Log-probabilities under the policy that sampled (N K T), in nats."""
-    reference: Tensor
-    """Log-probabilities under the reference (N K T)."""
-    values: Tensor
-    """What was expected (N K T), in a window (N K T+2); 0 where no value is learnt."""
-    advantages: Tensor
-    """How much better than expected each token was (N K T), times its importance where another
-    engine sampled it."""
-    returns: Tensor
-    """What the value should have predicted, as wide as `values`."""
-
-
-class ScoredRollouts(NamedTuple):
-    """Responses as every role scores them."""
-
-    sampled: list[Sampled]
-    """The responses, as lists."""
-    response_ids: Tensor
-    response_mask: Tensor
-    logprobs: Tensor
-    entropies: Tensor
-    reference: Tensor
-    values: Tensor
-    """All (N K T), on the CPU; values in a window (N K T+2)."""
-
-
-class Rewards(NamedTuple):
-    """What responses got."""
-
-    total: Tensor
-    """(N K); NaN where there is no reward."""
-    terms: dict[str, Tensor]
-    """By name, each (N K), as they enter the total."""
 
 
 class RolloutCollector:
@@ -179,21 +135,26 @@ class RolloutCollector:
         streams = [
             [child_seed(seed, *stream, n, k) for k in range(samples)] for n in range(len(prompts))
         ]
-        return self._engine.sample(prompts, streams)
+        return in_shares(
+            list(zip(prompts, streams, strict=True)),
+            lambda some: self._engine.sample([one for one, _ in some], [one for _, one in some]),
+        )
 
     @torch.no_grad()
     def score(self, prompts: Sequence[PpoPrompt], sampled: list[Sampled]) -> ScoredRollouts:
         """Let every role score the responses."""
         size = self._recipe.rollout.score_batch_size
         ids, mask = stack_responses([one.responses for one in sampled])
-        columns: list[list[Tensor]] = [[], [], [], []]
-        for start in range(0, len(prompts), size):
+
+        def batch(start: int) -> tuple[Tensor, ...]:
             part = slice(start, start + size)
             width = int(mask[part].sum(-1).max())
             found = self._score(prompts[part], ids[part, :, :width], mask[part, :, :width])
-            for column, values in zip(columns, found, strict=True):
-                column.append(pad(values.float().cpu(), (0, ids.shape[-1] - width)))
-        return ScoredRollouts(sampled, ids, mask, *(torch.cat(column) for column in columns))
+            return tuple(pad(one.float().cpu(), (0, ids.shape[-1] - width)) for one in found)
+
+        starts = range(0, len(prompts), size)
+        columns = zip(*in_shares(starts, lambda mine: map(batch, mine)), strict=True)
+        return ScoredRollouts(sampled, ids, mask, *map(torch.cat, columns))
 
     def _score(
         self, prompts: Sequence[PpoPrompt], ids: Tensor, mask: Tensor
@@ -224,8 +185,18 @@ class RolloutCollector:
 
     def reward(self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]) -> Rewards:
         """Reward responses, each by itself."""
-        with self._autocast():
-            return self._rewarded(prompts, sampled)
+
+        def rewarded(
+            some: Sequence[tuple[PpoPrompt, Sampled]],
+        ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+            with self._autocast():
+                found = self._rewarded([one for one, _ in some], [one for _, one in some])
+            for row, total in enumerate(found.total):
+                yield total, {name: values[row] for name, values in found.terms.items()}
+
+        rows = in_shares(list(zip(prompts, sampled, strict=True)), rewarded)
+        terms = {name: torch.stack([row[name] for _, row in rows]) for name in rows[0][1]}
+        return Rewards(torch.stack([total for total, _ in rows]), terms)
 
     def _rewarded(self, prompts: Sequence[PpoPrompt], sampled: Sequence[Sampled]) -> Rewards:
         candidates = self.candidates(prompts, sampled)

@@ -42,6 +42,7 @@ from veridical.training.run.directory import METRICS_FILE
 from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
+from veridical.training.run.team.work import here, on_first
 from veridical.training.run.trained_model import mixed_precision, precision_name, weights_name
 
 __all__ = ["HELD_OUT", "HeldOutPrompt", "measure_held_out", "train_ppo"]
@@ -130,7 +131,7 @@ def _prepare(
         metrics = measure_held_out(
             collector, prompts["held out"], judge, keep=run.folder / HELD_OUT / f"{step:06d}.jsonl"
         )
-        for warned in _hacking(run.folder, step, metrics, looks):
+        for warned in on_first(lambda: _hacking(run.folder, step, metrics, looks)):
             log(f"Warning: {warned}")
         return metrics
 
@@ -173,6 +174,11 @@ def _prepare(
 
 
 def _make_engine(roles: Roles, recipe: PpoRecipe, folder: Path) -> RolloutEngine:
+    if recipe.rollout.engine == "vllm" and here().world > 1:
+        raise ConfigError(
+            f'rollout.engine = "vllm" samples in one process, got {here().world}. Set it to "hf",'
+            " which shares the prompts among them, or start one process."
+        )
     if recipe.rollout.engine == "vllm":
         from veridical.training.ppo.engines.vllm import VllmRollouts
 
@@ -199,6 +205,8 @@ def _report_memory(
     report = memory_report(roles, recipe, prompt_tokens=typical)
     for line in report.lines():
         log(line)
+    if not here().is_first:
+        return
     write_json_atomically(
         run_dir / "memory.json",
         {

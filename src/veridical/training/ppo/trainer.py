@@ -22,7 +22,6 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from veridical.errors import StorageError
 from veridical.files import atomic_path, read_bytes, write_json_atomically, write_text_atomically
 from veridical.models.branches import BranchBatch
-from veridical.models.prompts.encoding import image_keys, stack_prompts
 from veridical.objectives.kl import adapt_kl_coefficient
 from veridical.progress import log
 from veridical.seeding import child_random
@@ -32,15 +31,15 @@ from veridical.training.ppo.losses import (
     RolloutBatch,
     loss_divisor,
     policy_losses,
-    token_weights,
     value_losses,
-    value_slots,
 )
 from veridical.training.ppo.prompts import PpoPrompt, rows_of_iteration
 from veridical.training.ppo.roles import Roles
-from veridical.training.ppo.rollouts import Rollout, RolloutCollector
+from veridical.training.ppo.rollout_tensors import Rollout, batch_of
+from veridical.training.ppo.rollouts import RolloutCollector
 from veridical.training.run.loop import Course, Measure, RunTrainer, TrainerInputs
-from veridical.training.run.steps.trainer import branches_of
+from veridical.training.run.steps.trainer import as_empty_as, branches_of, is_empty
+from veridical.training.run.team.work import here
 
 _ROLLOUT = "rollout.safetensors"
 _STATE = "ppo.json"
@@ -49,6 +48,8 @@ _STATE = "ppo.json"
 @final
 class PpoTrainer(RunTrainer[int, RolloutBatch]):
     """The shared loop over tickets, whose batches are made of rollouts."""
+
+    roles_apart = True
 
     def __init__(
         self,
@@ -90,7 +91,10 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
 
     def make_batches(self, loaded: list[TrainerInputs]) -> list[RolloutBatch]:
         """Make the batches that a step's tickets stand for; samples where a rollout begins."""
-        return [self._redeem([int(ticket) for ticket in one["tickets"]]) for one in loaded]
+        return [
+            as_empty_as(one, self._redeem([int(ticket) for ticket in one["tickets"]]))
+            for one in loaded
+        ]
 
     def batch_items(self, batch: RolloutBatch) -> int:
         """A batch's response tokens."""
@@ -98,7 +102,9 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
 
     def step_divisor(self, batches: Sequence[RolloutBatch]) -> float:
         """What the recipe averages losses over."""
-        return sum(loss_divisor(batch["weights"], self.recipe) for batch in batches)
+        return sum(
+            loss_divisor(batch["weights"], self.recipe) for batch in batches if not is_empty(batch)
+        )
 
     def _redeem(self, tickets: Sequence[int]) -> RolloutBatch:
         size = self.recipe.rollout.prompts
@@ -109,30 +115,8 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
         child_random(self.settings.seed, "minibatches", iteration, epoch).shuffle(order)
         places = torch.tensor([order[ticket - turn * size] for ticket in tickets])
         encoded = [self._prompts[row].encoded for row in rollout.rows[places].tolist()]
-        mask = rollout.response_mask[places]
-        width = max(int(mask.sum(-1).max()), 1)
-        mask = mask[..., :width]
-
-        def part(values: Tensor) -> Tensor:
-            return values[places][..., :width]
-
-        ids, pad = part(rollout.response_ids), self.vlm.tokenizer.pad_token_id
-        slots = value_slots(ids, mask, self.recipe, pad_token_id=pad)
-        return {
-            "prompt": stack_prompts([one.prompt for one in encoded], pad_token_id=pad),
-            "image_keys": image_keys(encoded),
-            "response_ids": ids,
-            "response_mask": mask,
-            "weights": token_weights(mask, self.recipe),
-            "logprobs": part(rollout.logprobs),
-            "reference": part(rollout.reference),
-            "advantages": part(rollout.advantages),
-            "value_ids": slots.ids,
-            "value_mask": slots.mask,
-            "value_weights": slots.weights,
-            "values": rollout.values[places][..., : slots.mask.shape[-1]],
-            "returns": rollout.returns[places][..., : slots.mask.shape[-1]],
-        }
+        pad = self.vlm.tokenizer.pad_token_id
+        return batch_of(rollout, places, encoded, self.recipe, pad_token_id=pad)
 
     def _rollout_of(self, iteration: int) -> Rollout:
         if self._rollout is not None and self._iteration == iteration:
@@ -185,35 +169,43 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
         with self.accelerator.autocast():
             images = roles.images(branches.prompt, batch["image_keys"])
         shown: dict[str, Tensor] = {}
+
+        def learn_policy() -> Tensor:
+            with self.accelerator.autocast(), torch.set_grad_enabled(not warming):
+                read = roles.evaluate_policy(branches, images)
+                loss, more = policy_losses(
+                    read, batch, self.recipe, kl_coefficient=self.kl_coefficient
+                )
+            shown.update(more)
+            if warming:
+                loss = torch.zeros_like(loss)
+            if roles.has_value and not roles.value_apart:
+                detached = self.recipe.value.kind == "detached"
+                states = read.states.detach() if detached else read.states
+                losses, more = value_losses(roles.values(states), batch, self.recipe)
+                loss = loss + losses
+                shown.update(more)
+            return loss
+
+        def learn_value() -> Tensor:
+            read_by_value = BranchBatch(batch["prompt"], batch["value_ids"], batch["value_mask"])
+            with self.accelerator.autocast():
+                states = roles.value_states(read_by_value, images)
+            losses, more = value_losses(roles.values(states), batch, self.recipe)
+            shown.update(more)
+            return losses
+
+        share = 0.0 if is_empty(batch) else float(here().world)
         total = torch.zeros((), device=self.vlm.device)
         if not (warming and roles.value_apart):
             with roles.use_policy():
-                with self.accelerator.autocast(), torch.set_grad_enabled(not warming):
-                    read = roles.evaluate_policy(branches, images)
-                    loss, more = policy_losses(
-                        read, batch, self.recipe, kl_coefficient=self.kl_coefficient
-                    )
-                shown |= more
-                if warming:
-                    loss = torch.zeros_like(loss)
-                if roles.has_value and not roles.value_apart:
-                    states = (
-                        read.states.detach()
-                        if self.recipe.value.kind == "detached"
-                        else read.states
-                    )
-                    losses, more = value_losses(roles.values(states), batch, self.recipe)
-                    loss, shown = loss + losses, shown | more
-                total += self._backward(loss, items)
+                total += self._backward(self.inside(model, learn_policy) * share, items)
         if roles.value_apart:
-            read_by_value = BranchBatch(batch["prompt"], batch["value_ids"], batch["value_mask"])
             with roles.use_value():
-                with self.accelerator.autocast():
-                    states = roles.value_states(read_by_value, images)
-                losses, more = value_losses(roles.values(states), batch, self.recipe)
-                shown |= more
-                total += self._backward(losses, items)
-        self.note(self.batch_items(batch), {"loss": total.detach() * items, **shown})
+                total += self._backward(self.inside(model, learn_value) * share, items)
+        if not is_empty(batch):
+            whole = total.detach() * (items / here().world)
+            self.note(self.batch_items(batch), {"loss": whole, **shown})
         return total
 
     def _backward(self, losses: Tensor, items: float) -> Tensor:
@@ -243,7 +235,7 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
         """Write the trained weights, the rollout in use and the price of a nat."""
         super().save_model(output_dir, _internal_call)
-        if output_dir is None:
+        if output_dir is None or not here().is_first:
             return
         folder = Path(output_dir)
         write_json_atomically(
@@ -288,7 +280,7 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
             for point in points
             if len(point) > 1
         ]
-        if lines:
+        if lines and here().is_first:
             write_text_atomically(self.run_dir / CURVES_FILE, "\n".join(lines) + "\n")
         return metrics
 

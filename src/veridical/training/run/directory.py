@@ -13,6 +13,7 @@ from pathlib import Path
 from veridical.config import Recipe, load_recipe, write_recipe
 from veridical.errors import ConfigError, StorageError
 from veridical.files import read_bytes, write_json_atomically, write_text_atomically
+from veridical.processes import place
 from veridical.progress import log
 from veridical.records import Manifest
 
@@ -141,11 +142,15 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 
 
 class MetricsLog:
-    """A run's `metrics.jsonl`: appended to as it goes, cut back where a run is resumed."""
+    """A run's `metrics.jsonl`: appended to as it goes, cut back where a run is resumed.
+
+    Of several processes the first writes.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         """Write into a run directory."""
         self._path = run_dir / METRICS_FILE
+        self._writes = place().is_first
 
     def append(self, values: Mapping[str, float | str]) -> None:
         """Add a line. JSON has no NaN: a number that is none becomes null.
@@ -153,6 +158,8 @@ class MetricsLog:
         Raises:
             StorageError: The disk refused.
         """
+        if not self._writes:
+            return
         line = json.dumps({name: _plain(value) for name, value in values.items()})
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -164,10 +171,13 @@ class MetricsLog:
 
     def clear(self) -> None:
         """Remove what is there."""
-        self._path.unlink(missing_ok=True)
+        if self._writes:
+            self._path.unlink(missing_ok=True)
 
     def truncate_after(self, step: int) -> None:
         """Drop the lines that a resumed run will write again, and a half-written one."""
+        if not self._writes:
+            return
         kept = []
         lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
         for line in lines:

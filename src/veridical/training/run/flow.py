@@ -17,6 +17,7 @@ from veridical.progress import track
 from veridical.seeding import child_seed
 from veridical.training.run.checkpoints import RunProgress
 from veridical.training.run.settings import TrainSection
+from veridical.training.run.team.work import here, said_once
 
 _STEPS_BETWEEN_TRIMS = 16
 
@@ -72,22 +73,34 @@ class Flow(TrainerCallback):  # type: ignore[misc, unused-ignore]
             control.should_save = True
 
 
-def training_arguments(settings: TrainSection, folder: Path, *, on_cpu: bool) -> TrainingArguments:
+def training_arguments(
+    settings: TrainSection, folder: Path, *, on_cpu: bool, all_weights: bool = True
+) -> TrainingArguments:
     """Put a recipe's settings into the trainer's words.
 
     Args:
         settings: The recipe's section.
         folder: Where resume points go.
         on_cpu: Stay on the CPU even where there is an accelerator.
+        all_weights: Every forward reaches all weights that learn.
 
     Raises:
-        ConfigError: The process is one of several, or a reporter's package is missing.
+        ConfigError: The processes cannot share a step's rows, or a reporter's package is missing.
     """
+    rows = settings.micro_batch_size * here().world
+    if settings.batch_size % rows:
+        raise said_once(
+            ConfigError(
+                f"`train.batch_size` ({settings.batch_size}) must be a multiple of"
+                f" `train.micro_batch_size` ({settings.micro_batch_size}) times {here().world}, the"
+                " number of processes. Start another number of processes, or change one of them."
+            )
+        )
     schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
     arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=settings.batch_size // settings.micro_batch_size,
+        gradient_accumulation_steps=settings.batch_size // rows,
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
@@ -106,12 +119,8 @@ def training_arguments(settings: TrainSection, folder: Path, *, on_cpu: bool) ->
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=not on_cpu,
+        ddp_find_unused_parameters=not all_weights,
     )
-    if arguments.world_size > 1:
-        raise ConfigError(
-            "This training runs in one process on one device, but was started as one of"
-            f" {arguments.world_size}. Start it without a distributed launcher."
-        )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # else the trainer would copy the model to all of them
     return arguments

@@ -3,7 +3,8 @@
 In order: paths are made absolute → the directory is locked → recipe and fingerprints of the inputs
 are written → the method prepares its trainer → it trains, from the last resume point if there is
 one → the method saves → the manifest. A method gives what differs, as one function from a `Run` to
-a `Prepared`.
+a `Prepared`. Of several processes the first one writes, and does first what the others then find
+done.
 """
 
 import shutil
@@ -16,7 +17,6 @@ import torch
 
 from veridical.errors import ConfigError
 from veridical.files import remove_leftovers, write_json_atomically
-from veridical.locks import locked
 from veridical.models.devices import check_quantization
 from veridical.models.path_choice import paths_taken
 from veridical.processes import check_launch
@@ -29,6 +29,8 @@ from veridical.training.run.directory import MANIFEST_FILE, check_inputs, open_r
 from veridical.training.run.loop import RESUME_FOLDER, RunTrainer
 from veridical.training.run.paths import fingerprint_inputs, with_absolute_paths
 from veridical.training.run.settings import TrainingRecipe
+from veridical.training.run.team.membership import joined, locked_by_first
+from veridical.training.run.team.work import here, in_turn, on_first, said_once
 
 CACHE = "cache"
 """Where in the run directory lies what is computed once, unless the recipe names a folder."""
@@ -139,46 +141,67 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
     folder = Path(run_dir)
     recipe = with_absolute_paths(recipe)
     if method.place is None and not getattr(recipe.data, method.data_field):
-        raise ConfigError(
-            f"`data.{method.data_field}` is missing. Set it, or give the data in memory: `data=…`."
+        raise said_once(
+            ConfigError(
+                f"`data.{method.data_field}` is missing. Set it, or give the data in memory:"
+                " `data=…`."
+            )
         )
-    weights, base = folder / method.weights, recipe.model.base
-    with locked(folder):
-        remove_leftovers(folder)
-        if method.place is not None:
-            recipe = method.place(recipe, folder)
-        finished = open_run(recipe, folder, fingerprint_inputs(recipe), resume=resume)
+    with joined(model.device), locked_by_first(folder):
+        weights, base = folder / method.weights, recipe.model.base
+        recipe, finished = on_first(lambda: _open(recipe, folder, method, resume=resume))
         if finished is not None:
             return RunResult(folder, weights, base, finished)
         run = Run(recipe, folder, weights, Clock())
         torch.manual_seed(child_seed(method.seed, method.stream))
-        trainer, finish = method.prepare(run)
-        trainer.run(resume_from=find_resume_point(folder / RESUME_FOLDER))
+        trainer, finish = in_turn(lambda: method.prepare(run))
+        trainer.run(resume_from=on_first(lambda: find_resume_point(folder / RESUME_FOLDER)))
         run.clock.lap("training")
-        learning = trainable_parameters(trainer.vlm.model).values()
-        trained_weights = sum(parameter.numel() for parameter in learning)
-        notes = finish()
-        run.clock.lap("saving")
-        progress, rule = trainer.progress, trainer.rule.statement
-        manifest = build_manifest(
-            verb=method.verb,
-            seed=method.seed,
-            recipe=recipe,
-            inputs=read_inputs(folder),
-            seconds={**run.clock.seconds, "training": progress.seconds},
-            notes={
-                "chosen_step": progress.best_step,
-                "choice_rule": rule,
-                "base": progress.base,
-                "processor": trainer.vlm.settings.model_dump(mode="json"),
-                "candidates": [candidate.model_dump() for candidate in progress.candidates],
-                "scoring": paths_taken(trainer.vlm.model),
-                **notes,
-                "trained_weights": trained_weights,
-            },
-        )
-        write_json_atomically(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
-        for features in (folder / CACHE).glob(f"{FEATURES}-*"):  # nobody will read them again
-            shutil.rmtree(features, ignore_errors=True)
-    log(f"Chosen: step {progress.best_step} ({rule}). Weights: {weights}")
+        manifest = on_first(lambda: _finish(run, method, trainer, finish))
+    chosen, rule = trainer.progress.best_step, trainer.rule.statement
+    log(f"Chosen: step {chosen} ({rule}). Weights: {weights}")
     return RunResult(folder, weights, base, manifest)
+
+
+def _open(recipe: R, folder: Path, method: Method[R], *, resume: bool) -> tuple[R, Manifest | None]:
+    """Claim the run directory; give the recipe with its data in place, and a finished manifest."""
+    remove_leftovers(folder)
+    if method.place is not None:
+        recipe = method.place(recipe, folder)
+    return recipe, open_run(recipe, folder, fingerprint_inputs(recipe), resume=resume)
+
+
+def _finish(
+    run: Run[R],
+    method: Method[R],
+    trainer: RunTrainer[Any, Any],
+    finish: Callable[[], Mapping[str, object]],
+) -> Manifest:
+    """Let the method save, and write the manifest."""
+    learning = trainable_parameters(trainer.vlm.model).values()
+    trained_weights = sum(parameter.numel() for parameter in learning)
+    notes = finish()
+    run.clock.lap("saving")
+    progress = trainer.progress
+    manifest = build_manifest(
+        verb=method.verb,
+        seed=method.seed,
+        recipe=run.recipe,
+        inputs=read_inputs(run.folder),
+        seconds={**run.clock.seconds, "training": progress.seconds},
+        notes={
+            "chosen_step": progress.best_step,
+            "choice_rule": trainer.rule.statement,
+            "base": progress.base,
+            "processor": trainer.vlm.settings.model_dump(mode="json"),
+            "candidates": [candidate.model_dump() for candidate in progress.candidates],
+            "scoring": paths_taken(trainer.vlm.model),
+            "processes": here().world,
+            **notes,
+            "trained_weights": trained_weights,
+        },
+    )
+    write_json_atomically(run.folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    for features in (run.folder / CACHE).glob(f"{FEATURES}-*"):  # nobody will read them again
+        shutil.rmtree(features, ignore_errors=True)
+    return manifest

@@ -8,18 +8,17 @@ batches and how it learns from one; most do so by a loss, see `loss_trainer`.
 
 import time
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
-import numpy as np
 import torch
+from peft import PeftModel
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PrinterCallback
 
-from veridical.errors import ModelError, StorageError
+from veridical.errors import StorageError
 from veridical.models.loading import VisionLanguageModel
 from veridical.progress import log
 from veridical.seeding import child_seed
@@ -44,7 +43,9 @@ from veridical.training.run.flow import (
 )
 from veridical.training.run.read_ahead import ReadAhead
 from veridical.training.run.settings import TrainSection
-from veridical.training.run.steps.trainer import StepTrainer
+from veridical.training.run.steps.sums import StepSums, check_finite
+from veridical.training.run.steps.trainer import StepTrainer, collate_share, is_empty
+from veridical.training.run.team.work import here, total, wait_for_all
 
 RESUME_FOLDER = "resume"
 """Where in the run directory resume points lie."""
@@ -79,6 +80,9 @@ class Course(NamedTuple):
 class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
     """A trainer whose run directory lets the run be followed, resumed and judged."""
 
+    roles_apart: ClassVar[bool] = False
+    """Whether a step has several forwards, each through an adapter of its own."""
+
     def __init__(
         self,
         vlm: VisionLanguageModel,
@@ -97,7 +101,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
             collate: Makes a batch of rows.
             measure: Called before training and at every evaluation.
         """
-        self._read_ahead = ReadAhead(collate)
+        self._read_ahead: ReadAhead[Row] = ReadAhead(lambda rows: collate_share(rows, collate))
         config = vlm.model.config
         use_cache = config.use_cache if hasattr(config, "use_cache") else None
         super().__init__(
@@ -106,6 +110,8 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
                 course.settings,
                 course.run_dir / RESUME_FOLDER,
                 on_cpu=vlm.device.type == "cpu",
+                # All of an adapter, but not all of a model: a text has no picture.
+                all_weights=isinstance(vlm.model, PeftModel) and not self.roles_apart,
             ),
             train_dataset=rows,  # type: ignore[arg-type, unused-ignore]
             data_collator=self._read_ahead.submit,  # type: ignore[arg-type, unused-ignore]
@@ -124,7 +130,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         self.metrics_log = MetricsLog(course.run_dir)
         self.measure = measure
         self.progress = RunProgress()
-        self._pending: list[tuple[int, dict[str, Tensor]]] = []
+        self._sums = StepSums()
         self._started = time.monotonic()
 
     # What a method gives.
@@ -135,10 +141,10 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
 
     def step_divisor(self, batches: Sequence[Batch]) -> float:
         """What the summed losses of an optimiser step are divided by: by default its items."""
-        return sum(self.batch_items(batch) for batch in batches)
+        return sum(self.batch_items(batch) for batch in batches if not is_empty(batch))
 
     def make_batches(self, loaded: list[TrainerInputs]) -> list[Batch]:
-        """Make the batches of an optimiser step from what the data loader gave."""
+        """Make this process's batches of an optimiser step from what the data loader gave."""
         return cast("list[Batch]", loaded)
 
     # What the frame calls.
@@ -160,7 +166,8 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
             step = int(resume_from.name.rpartition("-")[2])
             self.metrics_log.truncate_after(step)
             log(f"Resuming after step {step}.")
-        prune_resume_points(self._resume_dir, keep=resume_from)
+        if here().is_first:
+            prune_resume_points(self._resume_dir, keep=resume_from)
         torch.manual_seed(child_seed(self.settings.seed, "training"))
         self._started = time.monotonic() - self.progress.seconds
         try:
@@ -169,12 +176,13 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         finally:
             self._read_ahead.close()
         self.progress.seconds = time.monotonic() - self._started
+        wait_for_all()
         load_trainable(self.vlm.model, self._best_path)
         self.vlm.model.eval()
 
     def note(self, items: int, sums: dict[str, Tensor]) -> None:
         """Keep what a batch adds to its step's line in the log: sums over its items, by name."""
-        self._pending.append((items, sums))
+        self._sums.add(items, sums)
 
     def on_device(self, batch: Mapping[str, object]) -> Batch:
         """Move the tensors of a batch to where the model is."""
@@ -191,7 +199,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         """Take the batches of an optimiser step, and what its losses are divided by."""
         loaded: list[Any] = self._read_ahead.take(epoch_iterator, num_batches)
         batches = self.make_batches(loaded)
-        return batches, self.step_divisor(batches)
+        return batches, total(self.step_divisor(batches))
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
         """Measure the model as it is; keep its weights where it is the best so far."""
@@ -213,29 +221,19 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         """
         if "grad_norm" not in logs:
             return  # the trainer's summary at the end; the manifest says the same
-        items: defaultdict[str, int] = defaultdict(int)
-        sums: defaultdict[str, float] = defaultdict(float)
-        for count, values in self._pending:
-            for name, value in values.items():
-                items[name] += count
-                sums[name] += float(value.sum())
-        self._pending.clear()
-        means = {name: value / items[name] for name, value in sums.items()}
-        shown = {"epoch": self.state.epoch or 0.0, **means}
+        means = self._sums.take_means()
+        shown = {"epoch": self.epochs_done(), **means}
         shown |= {name: logs[name] for name in ("grad_norm", "learning_rate")}
         shown["seconds"] = time.monotonic() - self._started
         self.metrics_log.append({"step": self.state.global_step, "part": "train", **shown})
         self.report(shown)
-        if not np.isfinite([means["loss"], logs["grad_norm"]]).all():
-            raise ModelError(
-                f"The training diverged at step {self.state.global_step}: loss {means['loss']},"
-                f" gradient norm {logs['grad_norm']}. Take a smaller train.learning_rate (or"
-                " objective.beta), or float32, in a new run directory."
-            )
+        check_finite(self.state.global_step, loss=means["loss"], grad_norm=logs["grad_norm"])
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
         """Write the weights that learn; the others are those of the base."""
-        save_trainable(self.vlm.model, (Path(output_dir) if output_dir else self.run_dir) / WEIGHTS)
+        folder = Path(output_dir) if output_dir else self.run_dir
+        if here().is_first:
+            save_trainable(self.vlm.model, folder / WEIGHTS)
 
     def _load_from_checkpoint(
         self,
@@ -253,9 +251,12 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
             if isinstance(error, StorageError):
                 raise
             raise resume_point_error(folder, error) from error
-        write_progress(folder, self.progress)
-        mark_complete(folder)
-        prune_resume_points(folder.parent, keep=folder)
+        wait_for_all()  # each has put its random state there
+        if here().is_first:
+            write_progress(folder, self.progress)
+            mark_complete(folder)
+            prune_resume_points(folder.parent, keep=folder)
+        wait_for_all()
 
     @property
     def _resume_dir(self) -> Path:
@@ -277,7 +278,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
 
     def _consider(self, step: int, metrics: dict[str, float]) -> None:
         better = self.progress.consider(step, metrics, self.rule)
-        if better:
+        if better and here().is_first:
             save_trainable(self.vlm.model, self._best_path)
         if metrics:
             log(f"step {step}: {in_words(metrics)}{' (best so far)' if better else ''}")

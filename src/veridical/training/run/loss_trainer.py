@@ -16,6 +16,8 @@ from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.seeding import child_random
 from veridical.training.run.loop import Course, Evaluate, Row, RunTrainer, TrainerInputs
+from veridical.training.run.steps.trainer import is_empty
+from veridical.training.run.team.work import here, on_first, share, totals
 
 
 class BranchTensors(TypedDict):
@@ -93,21 +95,22 @@ class LossTrainer(RunTrainer[Row, Branches]):
 
     def mean_over(self, rows: Sequence[Row]) -> dict[str, float]:
         """Loss and whatever else is logged, as means over the items of rows."""
-        totals: defaultdict[str, float] = defaultdict(float)
-        items = 0
+        sums: defaultdict[str, float] = defaultdict(float)
         size = self.settings.micro_batch_size
-        for start in range(0, len(rows), size):
+        for start in share(range(0, len(rows), size)):
             batch = self.on_device(self._rows.collate(rows[start : start + size]))
             with self.accelerator.autocast():
                 found = self.batch_loss(batch)
-            items += self.batch_items(batch)
+            sums[_ITEMS] += self.batch_items(batch)
             for name, values in {"loss": found.loss, **found.logged}.items():
-                totals[name] += float(values.sum())
-        return {name: total / items for name, total in totals.items()}
+                sums[name] += float(values.sum())
+        summed = totals(sums)
+        items = summed.pop(_ITEMS)
+        return {name: value / items for name, value in summed.items()}
 
     def compute_loss(
         self,
-        model: nn.Module,  # noqa: ARG002 (the trainer's signature)
+        model: nn.Module,
         inputs: TrainerInputs,
         return_outputs: bool = False,  # noqa: ARG002, FBT001, FBT002 (the trainer's signature)
         num_items_in_batch: Tensor | float | None = None,
@@ -115,10 +118,13 @@ class LossTrainer(RunTrainer[Row, Branches]):
         """Sum the batch's losses, divided by the items of the whole optimiser step."""
         batch = cast("Branches", inputs)
         with self.accelerator.autocast():
-            found = self.batch_loss(batch)
+            found = self.inside(model, lambda: self.batch_loss(batch))
+        if is_empty(batch):
+            return found.loss.sum() * 0
         items = self.batch_items(batch)
         self.note(items, {"loss": found.loss.detach(), **found.logged})
-        return found.loss.sum() / (items if num_items_in_batch is None else num_items_in_batch)
+        loss = found.loss.sum() / (items if num_items_in_batch is None else num_items_in_batch)
+        return loss * here().world  # gradients are averaged over the processes
 
     def _get_train_sampler(self, train_dataset: Dataset[Row] | None = None) -> Sampler[int] | None:
         if self._rows.length is None:
@@ -133,10 +139,12 @@ class LossTrainer(RunTrainer[Row, Branches]):
         """Loss and measures of the rows held out, and what `evaluate` finds."""
         metrics = self.mean_over(self._rows.held_out) if self._rows.held_out else {}
         if self._evaluate_model is not None:
-            metrics |= self._evaluate_model(self.vlm, step)
+            evaluate = self._evaluate_model
+            metrics |= on_first(lambda: dict(evaluate(self.vlm, step)))
         return metrics
 
 
+_ITEMS = "/items"
 _BATCHES_A_BLOCK = 50
 
 

@@ -6,22 +6,34 @@ masks kept on the host, too, for the layout of prompts and responses.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer
 
 from veridical.models.adapters import leave_casts_to_autocast
 from veridical.models.branches import BranchBatch, HostMasks
 from veridical.models.kernels.compiled_layers import compile_layers, restore_layers
 from veridical.models.sending import send
+from veridical.seeding import child_seed
+from veridical.training.run.team.forward import run_inside
+from veridical.training.run.team.work import here, share
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+B = TypeVar("B", bound=Mapping[str, Any])
 
 _HOST_MASKS = "host_masks"
 """Name in a batch of the masks that stay on the host."""
+_EMPTY = "empty"
+"""Name in a batch of the sign that it stands in for one without rows, and counts nothing."""
 Compile = Literal["auto", "on", "off"]
 """Whether decoder layers are compiled."""
 _WORTH_COMPILING = 1000
@@ -36,6 +48,28 @@ def branches_of(batch: Mapping[str, Any]) -> BranchBatch:
     )
 
 
+def collate_share(
+    rows: Sequence[Row], collate: Callable[[Sequence[Row]], Mapping[str, object]]
+) -> Mapping[str, object]:
+    """Make a batch of this process's share of rows.
+
+    Where there are fewer rows than processes, one that has none takes part with a row that does not
+    count, since gradients are averaged over all.
+    """
+    mine = share(rows)
+    return collate(mine) if mine else {**collate(rows[:1]), _EMPTY: True}
+
+
+def is_empty(batch: Mapping[str, Any]) -> bool:
+    """Whether a batch only stands in for one without rows."""
+    return _EMPTY in batch
+
+
+def as_empty_as(one: Mapping[str, Any], batch: B) -> B:
+    """Mark a batch that was made of another as empty where that is."""
+    return cast("B", {**batch, _EMPTY: True}) if is_empty(one) else batch
+
+
 class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     """The trainer of transformers, with steps for a GPU."""
 
@@ -43,9 +77,9 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         """Train, with compiled decoder layers where that is wanted and possible."""
         rows = len(cast("Sized", self.train_dataset)) * self.args.num_train_epochs
         if self.args.max_steps > 0:
-            rows = self.args.max_steps * self.args.train_batch_size
+            rows = self.args.max_steps * self.args.train_batch_size * here().world
             rows *= self.args.gradient_accumulation_steps
-        batches = rows / self.args.train_batch_size
+        batches = rows / self.args.train_batch_size / here().world
         on_gpu = self.args.device.type == "cuda"
         compiled = on_gpu and (how == "on" or (how == "auto" and batches >= _WORTH_COMPILING))
         if compiled:
@@ -55,6 +89,40 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         finally:
             if compiled:
                 restore_layers(self.model)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Rows in the order of one process; each of several takes its share of every batch.
+
+        So a step has the same rows in any number of processes, and a run resumes in any number.
+        """
+        if here().world == 1:
+            return super().get_train_dataloader()  # type: ignore[no-any-return, unused-ignore]
+        loader: DataLoader[Any] = DataLoader(
+            cast("Dataset[Any]", self.train_dataset),
+            batch_size=self.args.train_batch_size * here().world,
+            sampler=self._get_train_sampler(),
+            collate_fn=self.data_collator,
+        )
+        prepared: DataLoader[Any] = prepare_data_loader(
+            loader, num_processes=1, process_index=0, use_seedable_sampler=True
+        )
+        # What is drawn from now on, such as dropout, differs; the order of the rows is fixed.
+        torch.manual_seed(child_seed(self.args.seed, "process", here().rank))
+        return prepared
+
+    def epochs_done(self) -> float:
+        """Passes over the rows so far, in micro-batches: as one process would count them."""
+        if here().world == 1:
+            return self.state.epoch or 0.0
+        size, step = self.args.train_batch_size, self.state.global_step
+        whole = ceil(len(cast("Sized", self.train_dataset)) / size)
+        each = self.args.gradient_accumulation_steps * here().world
+        epochs, more = divmod(step, ceil(whole / each))
+        return epochs + more * each / whole
+
+    def inside(self, model: nn.Module, work: Callable[[], T]) -> T:
+        """Do some work as the forward of the model, where DDP sees it; give what it gives."""
+        return run_inside(model, cast("nn.Module", self.model), work)
 
     def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Forward and backward of one batch."""
