@@ -29,6 +29,7 @@ import veridical
 from veridical import cli, records
 from veridical.config import Recipe, SectionByName
 from veridical.models.architectures.table import ARCHITECTURES, UNSUPPORTED, Architecture
+from veridical.models.cost.page import run_table, step_table
 from veridical.scoring.page import benchmark_index, benchmark_page
 from veridical.scoring.registry import find_benchmark, own_benchmark_names
 
@@ -74,6 +75,7 @@ def pages() -> dict[str, str]:
     """All pages by their path relative to docs."""
     return {
         "../CONTRIBUTING.md": _contributing_page(),
+        "scale.md": _scale_page(),
         "reference/recipes.md": _recipes_page(),
         "reference/records.md": _records_page(),
         "reference/cli.md": _cli_page(),
@@ -85,6 +87,14 @@ def pages() -> dict[str, str]:
 def _contributing_page() -> str:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     return _MAP.sub(lambda found: f"{found[1]}\n{_package_map()}\n{found[2]}", text)
+
+
+def _scale_page() -> str:
+    text = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    for name, table in {"steps": step_table(), "runs": run_table()}.items():
+        block = re.compile(rf"(<!-- {name}:.*?-->\n).*(<!-- end of {name} -->)", re.DOTALL)
+        text = block.sub(lambda found, table=table: f"{found[1]}\n{table}\n\n{found[2]}", text)
+    return text
 
 
 def _package_map() -> str:
