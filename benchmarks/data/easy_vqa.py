@@ -18,7 +18,6 @@ from random import Random
 
 import veridical
 from veridical.evaluation.recipe import BenchmarkSettings, EvaluateRecipe, ModelSettings
-from veridical.formats.mix.parts import SHORT_ANSWER
 from veridical.records import Conversation, ImageRef, Turn, write_records
 from veridical.statistics.intervals import wilson
 
@@ -33,19 +32,25 @@ def read(data, split):
     return found
 
 
-def conversations(data, *, pictures, random):
-    """One conversation per picture of the training split."""
+def conversations(data, *, pictures, turns, random):
+    """Conversations of a few drawn questions each about a picture of the training split.
+
+    Asked in a few turns, most answers are learnt without others about the same picture before them,
+    as test questions are asked. Sentences begin with capitals: the world's small vocabulary has
+    those words whole.
+    """
     rows = []
     for image, exchanges in sorted(read(data, "train").items())[:pictures]:
         random.shuffle(exchanges)
-        turns = [
-            Turn(role=role, text=text)
-            for question, answer in exchanges
-            for role, text in (("user", f"{question}\n{SHORT_ANSWER}"), ("assistant", answer))
-        ]
         ref = ImageRef(path=str((data / "train" / "images" / f"{image}.png").absolute()))
-        row = {"id": str(image), "image": ref, "turns": tuple(turns), "source": "human"}
-        rows.append(Conversation(**row, origin="easy-vqa"))
+        for start in range(0, len(exchanges), turns):
+            said = [
+                Turn(role=role, text=text.capitalize())
+                for exchange in exchanges[start : start + turns]
+                for role, text in zip(("user", "assistant"), exchange, strict=True)
+            ]
+            row = {"id": f"{image}-{start}", "image": ref, "turns": said, "source": "human"}
+            rows.append(Conversation(**row, origin="easy-vqa"))
     return rows
 
 
@@ -60,7 +65,12 @@ def write_official(rows, out):
     others = rows[len(rows) // 2 :] + rows[: len(rows) // 2]
     for name, shown in (("questions", rows), ("swapped", others)):
         questions = [
-            {"question_id": n, "image_id": row[0], "question": row[1], "image": f"{other[0]}.png"}
+            {
+                "question_id": n,
+                "image_id": row[0],
+                "question": row[1].capitalize(),
+                "image": f"{other[0]}.png",
+            }
             for n, (row, other) in enumerate(zip(rows, shown, strict=True))
         ]
         (out / f"{name}.json").write_text(json.dumps({"questions": questions}))
@@ -118,13 +128,14 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=4000)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--questions", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--result", type=Path, default=None)
     words = parser.parse_args()
     words.out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    rows = conversations(words.data, pictures=words.pictures, random=Random(0))
+    rows = conversations(words.data, pictures=words.pictures, turns=words.turns, random=Random(0))
     write_records(words.out / "conversations.jsonl", rows, kind="Conversation")
     asked = questions_of_test(words.data, count=words.questions, random=Random(1))
     write_official(asked, words.out)
@@ -137,8 +148,8 @@ def main():
         },
         train={
             "learning_rate": 1e-3,
-            "batch_size": 8,
-            "micro_batch_size": 8,
+            "batch_size": 16,
+            "micro_batch_size": 16,
             "epochs": words.epochs,
         },
     )
@@ -157,6 +168,7 @@ def main():
                     questions=words.out / f"{file}.json",
                     reference=words.out / "annotations.json",
                     images=words.data / "test" / "images",
+                    templates=("{question}",),
                 )
                 for name, file in (("test", "questions"), ("other pictures", "swapped"))
             ),
@@ -166,7 +178,8 @@ def main():
     )
     result = {
         "data": "easy-vqa 1.0 (PyPI), test split",
-        "pictures": len(rows),
+        "pictures": words.pictures,
+        "conversations": len(rows),
         "epochs": words.epochs,
         "steps": run.manifest.notes["chosen_step"],
         "questions": len(asked),

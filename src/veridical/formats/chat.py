@@ -29,9 +29,11 @@ from veridical.errors import RowError, gather_row_errors
 from veridical.formats.format import Format, RowFields, RowReader, Sample
 from veridical.formats.messages import (
     ASSISTANT,
+    LABELS,
     TWO_TALKS,
     Message,
     Talk,
+    check_label,
     differing_turns,
     implicit_prompt,
     last_answer,
@@ -41,7 +43,7 @@ from veridical.formats.messages import (
     read_talk,
 )
 from veridical.formats.pairs import PairFields, own_fields, pair_reader
-from veridical.formats.row_images import check_media, row_images
+from veridical.formats.sources.row_images import check_media, row_images
 from veridical.formats.text import join_origin
 from veridical.records import NO_IMAGE, Conversation, Facts, ImageRef, Prompt, Turn
 from veridical.records.folders import Contents
@@ -51,8 +53,6 @@ TALK = ("prompt", "conversations", "messages", "chosen_messages", "conversation"
 """Fields that hold a conversation."""
 REJECTED = ("rejected_messages", "rejected_conversations", "rejected_response")
 """Fields that hold what was not preferred, the preferred answer being the conversation's last."""
-LABELS = ("label", "kto_tag")
-"""Fields with a judgement of a single answer."""
 
 
 def read(row: RowFields, reader: RowReader) -> Contents:
@@ -76,6 +76,8 @@ def read(row: RowFields, reader: RowReader) -> Contents:
 
         return kto.read(row, reader)
     messages = find_messages(row)
+    if messages and messages[-1].role in ASSISTANT:
+        check_label(row)
     if messages and all(message.role not in ASSISTANT for message in messages):
         return _read_prompt(messages, row, reader)
     return _read_conversation(messages, row, reader)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from veridical.errors import DataError, Fault, RowError, gather_row_errors
 from veridical.files import hash_bytes, quarantine_rows
 from veridical.formats.export import Export
-from veridical.formats.row_images import read_row_image
 from veridical.formats.sources import Row, SourceRow, table_rows
+from veridical.formats.sources.row_images import read_row_image
 from veridical.records import ImageRef, Source
 from veridical.records.folders import Contents
 from veridical.records.image_store import ImageStore

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from veridical.errors import RowError
 from veridical.formats.format import RowFields
 from veridical.formats.markers import place_markers
-from veridical.formats.row_images import row_images
+from veridical.formats.sources.row_images import row_images
 from veridical.formats.text import split_template
 from veridical.records.texts import (
     IMAGE_MARKER,
@@ -254,3 +254,21 @@ def implicit_prompt(chosen: str, rejected: str) -> tuple[str, str, str]:
             f" {shown(chosen)} and {shown(rejected)}. Add a `prompt`."
         )
     return chosen[:place], chosen[place:], rejected[place:]
+
+
+LABELS = ("label", "kto_tag")
+"""Fields with a judgement of a single answer."""
+
+
+def check_label(row: RowFields) -> None:
+    """Refuse a label of an answer that is neither true nor false.
+
+    Raises:
+        RowError: It is something else.
+    """
+    name = next((name for name in LABELS if name in row), None)
+    if name is not None:
+        raise RowError(
+            f"`{name}` must be true or false, got {shown(row.peek()[name])}: it says whether the"
+            " answer is good. Give that, or take the field out."
+        )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Set
 from itertools import islice
 from pathlib import Path
 
-from veridical.errors import ConfigError
+from veridical.errors import ConfigError, Fault
 from veridical.formats.benchmark_files import refuse_benchmark_file
 from veridical.formats.format import Format, Sample
 from veridical.formats.sources import read_head, table_rows
@@ -14,6 +14,9 @@ from veridical.records.folders import record_files
 
 GROUP = "veridical.formats"
 """Entry point group of formats: each names a `Format`."""
+
+_SHOWN = 5
+"""Faults that an error shows."""
 
 RECORDS = "records"
 """What `detect_format` calls files and folders that Veridical itself wrote."""
@@ -82,8 +85,8 @@ def detect_format(path: Path | str) -> str:
         The name of a format, or "records".
 
     Raises:
-        ConfigError: There is no such file, its first rows do not show the format, or they are those
-            of a benchmark.
+        ConfigError: There is no such file, its first rows cannot be read (with the reason of each)
+            or do not show the format, or they are those of a benchmark.
     """
     path = Path(path)
     if not path.exists():
@@ -91,15 +94,20 @@ def detect_format(path: Path | str) -> str:
     if path.is_dir() and record_files(path):
         return RECORDS
     known = [(name, find_format(name)) for name in format_names()]
-    for sample in _samples(path):
+    faults: list[Fault] = []
+    for sample in _samples(path, faults):
         if _is_record(sample.keys):
             return RECORDS
         refuse_benchmark_file(path, sample.keys)
         for name, form in known:
             if form.detects is not None and form.detects(sample):
                 return name
+    if faults:
+        reasons = "".join(f"\n  {fault}" for fault in faults[:_SHOWN])
+        raise ConfigError(f"The rows of `{path}` cannot be read, so that no format shows:{reasons}")
     raise ConfigError(
-        f"The first rows of `{path}` do not show its format. Name it with --format; formats:"
+        f"The first rows of `{path}` do not show its format: their fields are"
+        f" {', '.join(sorted(map(str, sample.keys)))}. Name it with --format; formats:"
         f" {', '.join(format_names())}."
     )
 
@@ -115,12 +123,22 @@ def _is_record(keys: Set[str]) -> bool:
     return bool(judged) or asked or {"turns", "source"} <= keys or {"image_id", "texts"} <= keys
 
 
-def _samples(path: Path) -> Iterator[Sample]:
-    """The file itself, then its first rows: some formats show in the name or the first bytes."""
+def _samples(path: Path, faults: list[Fault]) -> Iterator[Sample]:
+    """The file itself, then its first rows: some formats show in the name or the first bytes.
+
+    Args:
+        path: The file or folder.
+        faults: Gets why rows, or the file, cannot be read.
+    """
     head = read_head(path)
     yield Sample(path, head, frozenset())
-    for row in islice(table_rows(path), 20):
+    rows = 0
+    for rows, row in enumerate(islice(table_rows(path), 20), start=1):  # noqa: B007 (counted)
         if row.values is not None:
             yield Sample(path, head, row.values.keys())
         elif row.raw and '"veridical"' in row.raw:
             yield Sample(path, head, frozenset({"veridical"}))
+        else:
+            faults.append(Fault(row.file, row.line, row.fault or "not a row"))
+    if not rows:
+        faults.append(Fault(path, None, "the file holds no row. Give another file."))

@@ -91,7 +91,7 @@ def scan_records(path: Path | str, record_type: type[R]) -> Iterator[ScannedRow[
         try:
             record = record_type.model_validate_json(row.raw, strict=True)
         except ValidationError as error:
-            yield ScannedRow(row.line, row.raw, None, describe_validation(error))
+            yield ScannedRow(row.line, row.raw, None, f"{describe_validation(error)}. Fix the row.")
             continue
         fault = _note_id(row.value, row.line, line_of_id)
         yield ScannedRow(row.line, row.raw, record if fault is None else None, fault)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from veridical.errors import ConfigError, DataError, Fault, MissingPackageError
-from veridical.files import atomic_path, read_text, write_text_atomically
+from veridical.files import atomic_path, read_bytes, read_text, write_text_atomically
+from veridical.formats.sources.workbooks import Booleans, workbook_cells
 
 SUFFIXES = (".csv", ".xlsx")
 """What can be written and read."""
@@ -147,25 +148,5 @@ def _write_workbook(path: Path, columns: Sequence[str], rows: Iterable[Sequence[
 def _workbook_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     if not path.is_file():
         raise DataError([Fault(path, None, "there is no such file. Check the path.")])
-    try:
-        book = _openpyxl().load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:  # it raises whatever a broken archive makes it stumble over
-        if isinstance(error, MissingPackageError):
-            raise
-        message = f"not a workbook: {error}. Save the sheet anew."
-        raise DataError([Fault(path, None, message)]) from error
-    try:
-        for line, row in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
-            yield line, [_cell_text(value) for value in row]
-    finally:
-        book.close()
-
-
-def _cell_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    for line, cells in workbook_cells(path, read_bytes(path), booleans=Booleans("no", "yes")):
+        yield line, [cells.get(place, "") for place in range(max(cells, default=-1) + 1)]

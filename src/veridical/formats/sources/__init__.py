@@ -8,8 +8,9 @@ from pathlib import Path
 
 from veridical.formats.sources.json_rows import json_rows
 from veridical.formats.sources.rows import Row, SourceRow, read_head, show_row
-from veridical.formats.sources.sheets import EXCEL, delimiter_of, sheet_rows
+from veridical.formats.sources.sheets import delimiter_of, sheet_rows
 from veridical.formats.sources.tables import arrow_rows, parquet_rows, tsv_rows
+from veridical.formats.sources.workbooks import EXCEL
 
 __all__ = [
     "Row",

@@ -1,39 +1,22 @@
-"""Tables as rows: CSV, TSV, and the first sheet of an Excel workbook. Every cell is text.
-
-An Excel file is a zip of XML, read with the standard library; formulas count with their last value.
-"""
+"""Tables as rows: CSV, TSV, and the first sheet of an Excel workbook. Every cell is text."""
 
 import csv
 import io
 import json
-import re
 import sys
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
-from veridical.encodings import most_unpacked
 from veridical.errors import DataError, Fault, StorageError
 from veridical.files import read_bytes, read_text
 from veridical.formats.sources.rows import SourceRow, read_head
+from veridical.formats.sources.workbooks import EXCEL, Cells, workbook_cells
 
-EXCEL = b"PK\x03\x04"
-"""How every Excel workbook begins."""
 _PACKED = (".gz", ".bz2", ".xz", ".zip")
-_LARGEST_PART = 128 * 1024 * 1024
-"""Bytes of one part of a workbook, unpacked."""
-_SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-_PLACE = re.compile(r"([A-Z]{1,3})[0-9]+")
-Cells = dict[int, str]
-"""Texts of a row's cells by place, from 0."""
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
-"""How a workbook writes a character that XML cannot hold."""
 _UNNAMED = "Unnamed: 0"
 """What pandas calls a first column without a name."""
-_WHOLE = re.compile(r"-?[0-9]{1,15}\.0+")
 
 
 class SheetRow(NamedTuple):
@@ -103,7 +86,10 @@ def read_table(path: Path, text: str, *, delimiter: str) -> list[SheetRow]:
     csv.field_size_limit(sys.maxsize)  # images stand in some cells, in base64
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        numbered = [(reader.line_num, dict(enumerate(cells))) for cells in reader]
+        numbered, line = [], 1
+        for cells in reader:  # a quoted cell may have several lines: a row is where it begins
+            numbered.append((line, dict(enumerate(cells))))
+            line = reader.line_num + 1
     except csv.Error as error:
         message = f"not a table: {error}. Save it again."
         raise DataError([Fault(path, reader.line_num, message)]) from error
@@ -116,21 +102,7 @@ def read_workbook(path: Path, data: bytes) -> list[SheetRow]:
     Raises:
         DataError: It is not a workbook, is too large, or its head is not a head.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            shared = _shared_texts(path, archive)
-            names = sorted(
-                (name for name in archive.namelist() if name.startswith("xl/worksheets/sheet")),
-                key=lambda name: (len(name), name),
-            )
-            if not names:
-                raise DataError([Fault(path, None, "holds no sheet. Save it as .xlsx again.")])
-            return _named(path, list(_sheet_rows(_part(path, archive, names[0]), shared)))
-    except (zipfile.BadZipFile, ElementTree.ParseError, NotImplementedError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        message = f"not an Excel workbook that can be read: {error}. Save it as CSV."
-        raise DataError([Fault(path, None, message)]) from error
+    return _named(path, workbook_cells(path, data))
 
 
 def _named(path: Path, numbered: Sequence[tuple[int, Cells]]) -> list[SheetRow]:
@@ -158,60 +130,3 @@ def _named(path: Path, numbered: Sequence[tuple[int, Cells]]) -> list[SheetRow]:
         SheetRow(line, {name: cells.get(place, "") for place, name in names.items()})
         for line, cells in filled[1:]
     ]
-
-
-def _part(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
-    info = archive.getinfo(name)
-    most = most_unpacked(info.compress_size, most=_LARGEST_PART)
-    if info.file_size > most:
-        message = f"{name} unpacks to more than {most >> 20} MiB. Save it as CSV."
-        raise DataError([Fault(path, None, message)])
-    with archive.open(name) as file:
-        data = file.read(most + 1)
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise DataError([Fault(path, None, f"{name} declares entities. Save it as CSV.")])
-    return data
-
-
-def _shared_texts(path: Path, archive: zipfile.ZipFile) -> list[str]:
-    if "xl/sharedStrings.xml" not in archive.namelist():
-        return []
-    root = ElementTree.fromstring(_part(path, archive, "xl/sharedStrings.xml"))  # noqa: S314 (no entities, see _part)
-    return [_text(item) for item in root.iter(f"{_SHEET}si")]
-
-
-def _text(item: ElementTree.Element) -> str:
-    """The text of a cell in all its formatted parts, without what is shown above it."""
-    parts = [item] if item.find(f"{_SHEET}t") is not None else item.findall(f"{_SHEET}r")
-    text = "".join(part.findtext(f"{_SHEET}t") or "" for part in parts)
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
-
-
-def _sheet_rows(data: bytes, shared: Sequence[str]) -> Iterator[tuple[int, Cells]]:
-    root = ElementTree.fromstring(data)  # noqa: S314 (as above)
-    for number, row in enumerate(root.iter(f"{_SHEET}row"), start=1):
-        cells: Cells = {}
-        for place, cell in enumerate(row.findall(f"{_SHEET}c")):
-            match = _PLACE.fullmatch(cell.get("r", ""))
-            cells[_column(match[1]) if match else place] = _cell(cell, shared)
-        yield int(row.get("r") or number), cells
-
-
-def _column(letters: str) -> int:
-    place = 0
-    for letter in letters:
-        place = 26 * place + ord(letter) - 64
-    return place - 1
-
-
-def _cell(cell: ElementTree.Element, shared: Sequence[str]) -> str:
-    value = cell.findtext(f"{_SHEET}v") or ""
-    kind = cell.get("t", "n")
-    if kind == "s":
-        return shared[int(value)] if value.isdecimal() and int(value) < len(shared) else ""
-    if kind == "inlineStr":
-        inner = cell.find(f"{_SHEET}is")
-        return "" if inner is None else _text(inner)
-    if kind == "b":
-        return {"1": "True", "0": "False"}.get(value, value)
-    return value.partition(".")[0] if kind == "n" and _WHOLE.fullmatch(value) else value

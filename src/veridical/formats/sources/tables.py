@@ -54,7 +54,7 @@ def _numbered(file: Path, kind: str, batches: Iterator[Any]) -> Iterator[SourceR
     except FileNotFoundError:
         yield SourceRow(file, None, None, "there is no such file. Check the path.")
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = " ".join(str(error).split())[:120].rstrip(".")
         read = f" after row {number}" if number else ""
         yield SourceRow(
             file, None, None, f"not a readable {kind} file{read}: {reason}. Download it again."

@@ -10,7 +10,7 @@ from veridical.errors import RowError
 from veridical.files import hash_bytes
 from veridical.formats import chat
 from veridical.formats.format import Format, RowFields, RowReader, Sample
-from veridical.formats.messages import last_answer
+from veridical.formats.messages import LABELS, last_answer
 from veridical.records import Rating, Response
 from veridical.records.folders import Contents
 from veridical.records.texts import clean_text, text_fault
@@ -27,7 +27,7 @@ def read(row: RowFields, reader: RowReader) -> Contents:
     """
     if "instruction" in row:
         return chat.read(row, reader)
-    name = next((name for name in chat.LABELS if name in row), chat.LABELS[0])
+    name = next((name for name in LABELS if name in row), LABELS[0])
     label = row.get(name)
     if not isinstance(label, bool):
         raise RowError(f"`{name}` must be true or false, got {label!r}. Fix the row.")
