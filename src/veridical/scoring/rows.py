@@ -14,8 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from veridical.encodings import decode_text
 from veridical.errors import DataError, Fault
-from veridical.formats.sources.sheets import delimiter_of, read_table, read_workbook
-from veridical.formats.sources.workbooks import EXCEL
+from veridical.formats.sources.sheets import EXCEL, delimiter_of, read_table, read_workbook
 from veridical.scoring.reading.columns import COLUMNS, read_columns
 from veridical.scoring.reading.json_rows import json_fault, load_json, read_json_rows
 from veridical.scoring.reading.packed import read_plain_bytes, reject_foreign

@@ -68,12 +68,10 @@ def read(row: RowFields, reader: RowReader) -> Contents:
 def _is_wider(row: Row) -> bool:
     """Whether a row is spelled as others spell it."""
     turns = row.get("conversations")
-    named = (
-        {turn.get("from") for turn in turns if isinstance(turn, dict)}
-        if isinstance(turns, list)
-        else set()
-    )
-    return isinstance(row.get("image"), list) or bool(named & {"system", *USER[:1], *ASSISTANT[:1]})
+    turns = turns if isinstance(turns, list) else []
+    named = [turn.get("from") for turn in turns if isinstance(turn, dict)]
+    others = ("system", USER[0], ASSISTANT[0])
+    return isinstance(row.get("image"), list) or any(name in named for name in others)
 
 
 def write(export: Export) -> None:
