@@ -1,5 +1,6 @@
 """A study's claims with their verdicts: a table for the docs, and a page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from veridical.records import Difference, Metric
@@ -44,7 +45,7 @@ def render_claims(report: ClaimsReport, out: Path | str) -> Path:
             for name in (_RATE, _COVERAGE)
             if report.curve
         ],
-        columns=list(dict.fromkeys(name for one in report.arms for name in one.metrics)),
+        tables=_tables(report.arms),
     )
 
 
@@ -110,14 +111,31 @@ def _point(one: ArmSummary) -> TradeOff:
     return TradeOff(_group(one.arm), one.arm, one.metrics[_COVERAGE], one.metrics[_RATE])
 
 
+_GROUPS = {
+    "base": "base",
+    "habit": "never looks (habits)",
+    "dense-by": "people err by rule",
+    "compared-by": "people err by rule",
+    "dense-dpo": "no reinforcement learning",
+    "best-of-n": "no reinforcement learning",
+    "dense": "dense DPO, more and more corrections",
+    "compared": "comparisons",
+    "fact-rlhf": "Fact-RLHF",
+    "rlhf": "RLHF",
+}
+"""Arms that share a mark, by how their names begin; the first that fits counts."""
+
+
 def _group(arm: str) -> str:
     """Arms that share a mark: what they learn from, and how."""
-    if arm == "base" or arm.endswith("by-rule"):
-        return arm if arm == "base" else "people err by rule"
-    kind = arm.rpartition("-")[0]
-    return {"dense": "dense DPO, more and more corrections", "compared": "comparisons"}.get(
-        kind, "never looks (habits)" if arm.startswith("habit-") else "other objectives"
-    )
+    fitting = (name for start, name in _GROUPS.items() if arm.startswith(start))
+    return next(fitting, "other objectives")
+
+
+def _tables(arms: Sequence[ArmSummary]) -> list[tuple[tuple[str, ...], list[ArmSummary]]]:
+    """Arms of which the same was measured, with the names of what was."""
+    columns = dict.fromkeys(tuple(one.metrics) for one in arms)
+    return [(names, [one for one in arms if tuple(one.metrics) == names]) for names in columns]
 
 
 def _series(report: ClaimsReport, arms: dict[str, ArmSummary], name: str) -> Series:

@@ -129,3 +129,9 @@ def test_the_page_and_the_table_state_every_claim(grid, tmp_path):
     table = claims_table(report)
     assert table.count("\n| claim ") == 3
     assert "**reversed**" in table
+
+
+def test_an_interval_over_few_seeds_stays_within_what_can_be(grid):
+    summary = summarise_arm(plan_of(), grid, "mute", ["object_coverage", "hallucination_rate"])
+    for metric in summary.metrics.values():
+        assert 0 <= metric.low < metric.value < metric.high <= 1

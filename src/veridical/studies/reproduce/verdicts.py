@@ -7,6 +7,7 @@ paired by scene stands next to it: it says how sure one can be of these very pol
 method.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,12 +16,15 @@ import numpy as np
 
 from veridical.benchmarks.world.evaluation import compare_world, pool_evaluations
 from veridical.errors import ConfigError
-from veridical.records import Difference
+from veridical.records import Difference, Metric
 from veridical.records.claims import ArmSummary, ClaimVerdict
+from veridical.report.wording import metric_info
 from veridical.statistics import holm, mean_metric, paired_t
 from veridical.studies.reproduce.measured import Measured, load_arm, on_shared_items
 from veridical.studies.reproduce.plan import Hypothesis, Plan
 
+_BOUNDS = {"%": (0.0, 1.0), "of 6": (0.0, 6.0), "words": (0.0, math.inf)}
+"""Least and greatest value of a metric, by the unit that it is shown in."""
 LEVEL = 0.025
 """Of each one-sided test, after Holm."""
 
@@ -51,7 +55,7 @@ def summarise_arm(plan: Plan, out: Path, arm: str, metrics: Sequence[str]) -> Ar
     measured = [name for name in metrics if all(name in run.metrics for run in runs)]
     return ArmSummary(
         arm=arm,
-        metrics={name: mean_metric(_values(runs, name)) for name in measured},
+        metrics={name: _over_seeds(runs, name) for name in measured},
     )
 
 
@@ -83,8 +87,8 @@ def _test(
         claim=one.claim,
         source=one.source,
         metric=one.metric,
-        first=mean_metric(before),
-        second=mean_metric(after),
+        first=_over_seeds(first, one.metric),
+        second=_over_seeds(second, one.metric),
         by_seed=tuple(float(gain) for gain in gains),
         scale=one.scale,
         seeds=paired_t(np.zeros_like(gains), gains, least_spread=step),
@@ -122,6 +126,15 @@ def _paired(
         for both in zip((first, second), shared, strict=True)
     )
     return own, other, scenes
+
+
+def _over_seeds(runs: Sequence[Measured], name: str) -> Metric:
+    """The mean over seeds; with few of them, an interval is wide, but never beyond what can be."""
+    values = _values(runs, name)
+    bounds = _BOUNDS.get(metric_info(name).unit)
+    # A score relative to a reference may lie above 100 %.
+    fits = bounds is not None and values.max() <= bounds[1]
+    return mean_metric(values, bounds=bounds if fits else None)
 
 
 def _one_sided(values: np.ndarray, step: float) -> float:
