@@ -12,8 +12,9 @@ from typing import NamedTuple
 from veridical.errors import DataError, Fault, StorageError
 from veridical.files import read_bytes, read_text
 from veridical.formats.sources.rows import SourceRow, read_head
-from veridical.formats.sources.workbooks import EXCEL as EXCEL
-from veridical.formats.sources.workbooks import Cells, workbook_cells
+from veridical.formats.sources.workbooks import EXCEL, Cells, workbook_cells
+
+__all__ = ["EXCEL", "SheetRow", "delimiter_of", "read_table", "read_workbook", "sheet_rows"]
 
 _PACKED = (".gz", ".bz2", ".xz", ".zip")
 _UNNAMED = "Unnamed: 0"
