@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -65,7 +66,7 @@ def environment(folder: Path, name: str) -> Path:
     return python
 
 
-def trl(python: Path, folder: Path, scratch: Path) -> dict:
+def trl(python: Path, folder: Path, scratch: Path, also: Sequence[str] = ()) -> dict:
     """One step of TRL's DPO trainer."""
     said = call([python, HERE / "read_trl.py", folder, MODEL, scratch / "trl"])
     found = json.loads(said.splitlines()[-1])
@@ -74,11 +75,13 @@ def trl(python: Path, folder: Path, scratch: Path) -> dict:
         "rows": found["rows"],
         "loss_of_first_step": found["loss_of_first_step"],
         "answer_read_as_written": any(wanted in text for text in found["texts"]),
+        "pictures": found["pictures"],
+        **_also(also, "\n".join(found["texts"])),
         "versions": versions(python, "trl"),
     }
 
 
-def llama_factory(python: Path, folder: Path, scratch: Path) -> dict:
+def llama_factory(python: Path, folder: Path, scratch: Path, also: Sequence[str] = ()) -> dict:
     """One step of `llamafactory-cli train`."""
     rows = json.loads((folder / "data.json").read_text(encoding="utf-8"))
     settings = {
@@ -104,11 +107,12 @@ def llama_factory(python: Path, folder: Path, scratch: Path) -> dict:
         "rows": len(rows),
         "loss_of_first_step": float(re.search(r"train_loss\s*=\s*([\d.]+)", said)[1]),
         "answer_read_as_written": rows[0]["chosen"]["value"] in said,
+        **_also(also, said),
         "versions": versions(python, "llamafactory"),
     }
 
 
-def ms_swift(python: Path, folder: Path, scratch: Path) -> dict:
+def ms_swift(python: Path, folder: Path, scratch: Path, also: Sequence[str] = ()) -> dict:
     """One step of `swift rlhf`."""
     file = folder / "data.jsonl"
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
@@ -135,8 +139,14 @@ def ms_swift(python: Path, folder: Path, scratch: Path) -> dict:
         "rows": len(rows),
         "loss_of_first_step": float(re.search(r"'train_loss': '([\d.]+)'", said)[1]),
         "answer_read_as_written": any(text in said for text in chosen),
+        **_also(also, said),
         "versions": versions(python, "ms-swift"),
     }
+
+
+def _also(wanted: Sequence[str], said: str) -> dict:
+    """Which other texts of the rows the trainer says it has read."""
+    return {"also_read": {text: text in said for text in wanted}} if wanted else {}
 
 
 def call(command: list, **variables: str) -> str:
