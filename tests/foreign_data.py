@@ -1,4 +1,4 @@
-"""Small data sets in public formats, made on the spot."""
+"""Small datasets in public formats, made on the spot."""
 
 import base64
 import io

@@ -126,7 +126,7 @@ def vlmevalkit(folder, rows, *, id_name, answer, write=workbook):
 
 
 def evalscope(folder, rows, *, answer):
-    """evalscope's predictions, which hold no id of the data set's own: rows are in its order."""
+    """evalscope's predictions, which hold no id of the dataset's own: rows are in its order."""
     made = [
         {
             "index": n,

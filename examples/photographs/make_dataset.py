@@ -3,7 +3,7 @@
     python make_dataset.py out/RLHF-V-Dataset.parquet
 
 The photographs lie in scikit-image and scikit-learn (`pip install scikit-image scikit-learn`);
-nothing is downloaded. The file has the layout of the RLHF-V data set on the hub: image bytes, and
+nothing is downloaded. The file has the layout of the RLHF-V dataset on the hub: image bytes, and
 question, chosen and rejected as JSON text.
 """
 

@@ -247,7 +247,7 @@ def test_a_picture_outside_of_the_images_folder_is_refused_unless_links_are_want
     (folder / "images" / "0.png").symlink_to(outside)
     inside = {"images": str(folder / "images")}
     with judge_endpoint(rate=says(lambda i: "No")) as server:
-        with pytest.raises(DataError, match="leads out of the data set's folder"):
+        with pytest.raises(DataError, match="leads out of the dataset's folder"):
             evaluate(recipe(folder, models=[at(server, "m")], benchmark=inside))
         assert not server.bodies
         evaluate(
@@ -256,7 +256,7 @@ def test_a_picture_outside_of_the_images_folder_is_refused_unless_links_are_want
     for name in ("../elsewhere.png", str(outside)):
         row = {"question_id": 0, "image": name, "text": "Is there a thing 0?", "label": "no"}
         (folder / "questions.jsonl").write_text(json.dumps(row))
-        with pytest.raises(DataError, match="leads out of the data set's folder"):
+        with pytest.raises(DataError, match="leads out of the dataset's folder"):
             evaluate(recipe(folder, models=[{"model": "no/such"}], benchmark=inside))
 
 

@@ -38,7 +38,7 @@ def test_an_import_has_no_fault(records):
         ({"seconds": "3"}, "`seconds`: "),
         ({"id": "0"}, "id '0' stands in line 2 already"),
         ({"image": {"path": "images/none.png"}}, "the image 'images/none.png' is missing"),
-        ({"image": {"path": "../../x.png"}}, "leads out of the data set's folder"),
+        ({"image": {"path": "../../x.png"}}, "leads out of the dataset's folder"),
         ({"image": {"path": "corrections.jsonl"}}, "no known image format"),
         (
             {"segments": [{"rejected_span": [0, 900], "chosen_span": [0, 1]}]},

@@ -1,4 +1,4 @@
-"""Forty planted faults are found with their line and what to do; a sound data set is left alone."""
+"""Forty planted faults are found with their line and what to do; a sound dataset is left alone."""
 
 import pytest
 from typer.testing import CliRunner
@@ -38,7 +38,7 @@ def row(number, **changes):
 FAULTS = [
     ({"image": None}, "the image is missing"),
     ({"image": "none.jpg"}, "is missing in"),
-    ({"image": "../0.jpg"}, "leads out of the data set's folder"),
+    ({"image": "../0.jpg"}, "leads out of the dataset's folder"),
     ({"image": "cut.jpg"}, "cannot be decoded"),
     ({"image": "no.jpg"}, "no known image format"),
     ({"image": "https://a.b/c.jpg"}, "is a URL"),

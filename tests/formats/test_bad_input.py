@@ -43,11 +43,11 @@ def plain_faults(folder, **changes):
         ({"image": 7}, "the image is missing: bytes or a path expected, got 7"),
         (
             {"image": "../secret.png"},
-            "the image path '../secret.png' leads out of the data set's folder",
+            "the image path '../secret.png' leads out of the dataset's folder",
         ),
         (
             {"image": "/etc/hostname"},
-            "the image path '/etc/hostname' leads out of the data set's folder",
+            "the image path '/etc/hostname' leads out of the dataset's folder",
         ),
         ({"image": "a\0b"}, "cannot be read: "),
         (
@@ -139,7 +139,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
     row = plain_row(folder, 1, image="link.png")
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     (fault,) = check_data(write_jsonl(folder / "a.jsonl", [row]), format_name="plain")
-    assert "leads out of the data set's folder" in fault.message
+    assert "leads out of the dataset's folder" in fault.message
 
 
 def test_images_may_lie_in_a_named_folder(tmp_path):

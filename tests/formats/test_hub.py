@@ -1,4 +1,4 @@
-"""Data sets of the hub are read from its cache; nothing here asks the network."""
+"""Datasets of the hub are read from its cache; nothing here asks the network."""
 
 import json
 
@@ -16,7 +16,7 @@ from veridical.formats.sources.hub import fetch_dataset, is_hub_id
 
 @pytest.fixture
 def cached(tmp_path, monkeypatch):
-    """Puts a data set into a cache of its own, as if it had been fetched."""
+    """Puts a dataset into a cache of its own, as if it had been fetched."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
@@ -53,7 +53,7 @@ def test_of_several_files_one_is_named(tmp_path, cached):
 
 def test_what_cannot_be_fetched_is_said(tmp_path, cached, monkeypatch):
     cached("acme/other")
-    with pytest.raises(ConfigError, match=r"`acme/none`, and the data set .* cannot be fetched"):
+    with pytest.raises(ConfigError, match=r"`acme/none`, and the dataset .* cannot be fetched"):
         fetch_dataset("acme/none")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "acme" / "none").mkdir(parents=True)

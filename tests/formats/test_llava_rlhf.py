@@ -184,7 +184,7 @@ def test_labels_that_the_format_does_not_know_are_reported(tmp_path, images, lab
             "2 turns of `conversations` hold an image",
         ),
         ({"image": "none.jpg"}, "the image 'none.jpg' is missing"),
-        ({"image": "../a.jpg"}, "leads out of the data set's folder"),
+        ({"image": "../a.jpg"}, "leads out of the dataset's folder"),
         ({"image": None}, "`image` must be the name of a file"),
         ({"id": ""}, "the id must be a number or a text"),
     ],

@@ -190,7 +190,7 @@ def test_a_wrong_file_is_said_with_its_place(tmp_path, files, name, value, messa
 
 
 def test_what_cannot_be_mixed_is_said(tmp_path, files):
-    with pytest.raises(ConfigError, match="at least one data set"):
+    with pytest.raises(ConfigError, match="at least one dataset"):
         build_mix(tmp_path, MixSettings())
     with pytest.raises(ConfigError, match="There is no part 'coco'"):
         mixed(tmp_path, files, counts={"coco": 1})

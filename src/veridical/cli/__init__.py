@@ -28,7 +28,7 @@ VERBS = {
     "reproduce": "Test a paper's claims by a plan fixed before the runs.",
     "doctor": "Show versions, devices and folders; try out a model.",
     "world": "Make scenes of the embedded world; train its base model.",
-    "data": "Convert public data sets to records and back; check them.",
+    "data": "Convert public datasets to records and back; check them.",
     "generate": "Let a model answer prompts.",
     "studio": "Let people compare, correct, rate and mark in the browser.",
     "train": "Train on judgements: one sub-command per method.",

@@ -1,4 +1,4 @@
-"""Any data set, public format or folder of records: checked, counted, cleaned, written out.
+"""Any dataset, public format or folder of records: checked, counted, cleaned, written out.
 
 `veridical data check|stats|export` are these functions; importing is `veridical.formats.importing`.
 """
@@ -29,7 +29,7 @@ _READ_WITH_JUDGEMENTS = (PROMPTS_FILE, RESPONSES_FILE, FACTS_FILE)
 
 
 class DataSource(NamedTuple):
-    """A data set and how to look at it."""
+    """A dataset and how to look at it."""
 
     path: Path
     """A file or folder."""
@@ -54,7 +54,7 @@ def find_dataset(
     outside: bool = False,
     decode: bool = True,
 ) -> DataSource:
-    """Name a data set, its format recognised where it is not given; see `DataSource`.
+    """Name a dataset, its format recognised where it is not given; see `DataSource`.
 
     Raises:
         ConfigError: The format is not recognised, or takes no facts.
@@ -67,7 +67,7 @@ def find_dataset(
 
 
 def check_dataset(source: DataSource | Path | str) -> list[Fault]:
-    """Find everything that is wrong with a data set; empty where nothing is.
+    """Find everything that is wrong with a dataset; empty where nothing is.
 
     Args:
         source: Its path, or what `find_dataset` gives where the format, facts or the images' folder
@@ -95,7 +95,7 @@ def _opened(source: DataSource | Path | str) -> DataSource:
 
 
 def quarantine_bad_rows(source: DataSource) -> int:
-    """Write the bad rows of a data set into `NAME.bad.jsonl`; return the number of good ones.
+    """Write the bad rows of a dataset into `NAME.bad.jsonl`; return the number of good ones.
 
     Raises:
         DataError: A whole file cannot be read, or no row is good.
@@ -126,7 +126,7 @@ def quarantine_bad_rows(source: DataSource) -> int:
 
 
 def dataset_statistics(source: DataSource | Path | str) -> DataStatistics:
-    """Count what is in a data set, given as in `check_dataset`.
+    """Count what is in a dataset, given as in `check_dataset`.
 
     Raises:
         DataError: There is no usable row.

@@ -1,4 +1,4 @@
-"""What is in a data set, counted: records, images, preferences, segments, lengths, who judged."""
+"""What is in a dataset, counted: records, images, preferences, segments, lengths, who judged."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ _LONGEST_TRUTH = len("Yes")
 
 
 class DataStatistics(NamedTuple):
-    """Counts over a data set; empty sections are left out."""
+    """Counts over a dataset; empty sections are left out."""
 
     counts: Mapping[str, int] = MappingProxyType({})
     """How many records of each kind, and how many images they are about."""
@@ -26,7 +26,7 @@ class DataStatistics(NamedTuple):
     """Mean, median and largest number of words of responses and facts."""
 
     def joined(self, other: "DataStatistics") -> "DataStatistics":
-        """These statistics and others of the same data set."""
+        """These statistics and others of the same dataset."""
         return DataStatistics(
             {**self.counts, **other.counts},
             {**self.figures, **other.figures},

@@ -17,7 +17,7 @@ _AMBER = re.compile(r"AMBER_\d{1,4}", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,7}")
 _VISUAL_GENOME = re.compile(r"(?:^|[/_-])(?:vg|vg_100k(?:_2)?|gqa|visual_?genome)(?:[/_-]|$)", re.I)
 _DERIVED = re.compile(r"^(?:aok_|coco_)|(?:#\d+|_crop(?:ped)?|_noised?)$")
-"""What data sets put around the name of a picture that they changed or asked about."""
+"""What datasets put around the name of a picture that they changed or asked about."""
 
 
 def coco_number(path: str) -> int | None:

@@ -56,7 +56,7 @@ def import_dataset(
     skip_bad: bool = False,
     decode: bool = True,
 ) -> Imported:
-    """Turn a public data set into a folder of records with their images.
+    """Turn a public dataset into a folder of records with their images.
 
     Args:
         source: The file, or a folder of Parquet files.
@@ -152,7 +152,7 @@ def check_data(
     images_root: Path | None = None,
     decode: bool = True,
 ) -> list[Fault]:
-    """Find everything that an import of a data set would find wrong; writes nothing."""
+    """Find everything that an import of a dataset would find wrong; writes nothing."""
     store = ImageStore(None, decode=decode)
     form = find_format(format_name)
     reading = open_source(Path(source), form, store, facts=facts, images_root=images_root)
@@ -162,7 +162,7 @@ def check_data(
 
 
 def read_data(source: Path | str, *, format_name: str, facts: Path | None = None) -> Contents:
-    """The usable records of a data set, without writing anything and without looking at images."""
+    """The usable records of a dataset, without writing anything and without looking at images."""
     found: list[Contents] = []
     read_rows(
         open_source(Path(source), find_format(format_name), None, facts=facts),
@@ -179,7 +179,7 @@ def quarantine_data(
     images_root: Path | None = None,
     decode: bool = True,
 ) -> int:
-    """Write the bad rows of a data set into `NAME.bad.jsonl` next to it, and count the good ones.
+    """Write the bad rows of a dataset into `NAME.bad.jsonl` next to it, and count the good ones.
 
     Raises:
         DataError: A whole file cannot be read.

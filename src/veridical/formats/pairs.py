@@ -33,7 +33,7 @@ class PairFields(NamedTuple):
     rejected: object
     """The other one."""
     origin: str = ""
-    """Data set and model that the row comes from."""
+    """Dataset and model that the row comes from."""
     own: Mapping[str, Any] = {}
     """Fields of our own records that the row has."""
     names: tuple[str, str, str] = ("question", "chosen", "rejected")
@@ -133,7 +133,7 @@ def own_fields(row: RowFields) -> JsonObject:
     for name in ("seconds", "segments", "prompt_id"):
         if values.get(name) is not None:
             found[name] = row[name]
-    if values.get("source") in get_args(Source):  # elsewhere "source" names a data set
+    if values.get("source") in get_args(Source):  # elsewhere "source" names a dataset
         found["source"] = row["source"]
     return found
 

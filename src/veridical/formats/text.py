@@ -117,7 +117,7 @@ def parse_json_cell(text: Any, name: str, kind: type[JsonObject] | type[list[Any
         RowError: The cell is missing, not JSON, or JSON of another kind.
     """
     if isinstance(text, kind):
-        return text  # some copies of a data set store it parsed
+        return text  # some copies of a dataset store it parsed
     if text is MISSING:
         raise RowError(f"`{name}` is missing. Add it or leave the row out.")
     if not isinstance(text, str):
@@ -135,7 +135,7 @@ def parse_json_cell(text: Any, name: str, kind: type[JsonObject] | type[list[Any
 
 
 def join_origin(dataset: Any, meta: Any) -> tuple[str, Mapping[str, Any]]:
-    """Origin of a row from its data set and meta columns, and fields of our own in the meta.
+    """Origin of a row from its dataset and meta columns, and fields of our own in the meta.
 
     >>> join_origin("coco", '{"model": "muffin"}')
     ('coco {"model": "muffin"}', {})
@@ -161,7 +161,7 @@ def join_origin(dataset: Any, meta: Any) -> tuple[str, Mapping[str, Any]]:
 
 
 def split_origin(origin: str, own: Mapping[str, Any]) -> tuple[str, str]:
-    """Data set and meta columns from an origin and fields of our own; undoes `join_origin`."""
+    """Dataset and meta columns from an origin and fields of our own; undoes `join_origin`."""
     dataset, brace, rest = origin.partition("{")
     meta: Any = None
     if brace and (not dataset or dataset.endswith(" ")):

@@ -101,7 +101,7 @@ def read_image(root: Path, path: str, *, outside: bool = False) -> bytes:
     """Read an image file that a row names.
 
     Args:
-        root: Folder of the data set, which relative paths start from.
+        root: Folder of the dataset, which relative paths start from.
         path: What the row says.
         outside: Accept files outside of `root`.
 
@@ -117,7 +117,7 @@ def read_image(root: Path, path: str, *, outside: bool = False) -> bytes:
         file = (root / path).resolve()
         if not outside and not file.is_relative_to(root.resolve()):
             raise RowError(
-                f"the image path {path!r} leads out of the data set's folder `{root}`. "
+                f"the image path {path!r} leads out of the dataset's folder `{root}`. "
                 "Put images inside it, or name the folder that holds them."
             )
         if not file.is_file():

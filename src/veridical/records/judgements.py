@@ -63,7 +63,7 @@ class Correction(Asked, _Judgement):
     segments: tuple[Segment, ...] = ()
     """The changed spans in order; empty means: derive them from the two texts."""
     origin: str = ""
-    """Where the row comes from: data set, model that answered."""
+    """Where the row comes from: dataset, model that answered."""
 
 
 class Comparison(_Judgement):
@@ -145,7 +145,7 @@ class Pair(Asked):
     source: Source
     """Who judged: human, simulated or model."""
     origin: str = ""
-    """Data set and model that the row comes from."""
+    """Dataset and model that the row comes from."""
 
 
 Judgement = Annotated[Comparison | Correction | Rating | Marking, Field(discriminator="type")]

@@ -129,7 +129,7 @@ class Prompt(Asked):
     """What the length rule's reward is multiplied with for this prompt; None: 1. LLaVA-RLHF: 1, or
     below 0 where long answers are wanted."""
     origin: str = ""
-    """Where the row comes from: data set, and what else it says of the row."""
+    """Where the row comes from: dataset, and what else it says of the row."""
 
     @property
     def known_image(self) -> str:
@@ -193,7 +193,7 @@ class Conversation(Record):
     source: Source
     """Who wrote the answers: human, simulated or model."""
     origin: str = ""
-    """Where the conversation comes from: data set, model that answered."""
+    """Where the conversation comes from: dataset, model that answered."""
     more_images: tuple[ImageRef, ...] = ()
     """Further images, in order."""
     system: str = ""

@@ -1,4 +1,4 @@
-"""A page of plots about a data set: what is in it, how balanced it is, what was found."""
+"""A page of plots about a dataset: what is in it, how balanced it is, what was found."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +36,7 @@ def write_data_report(
 
     Args:
         out: The HTML file to write.
-        source: The data set.
+        source: The dataset.
         statistics: What is in it.
         found: What the doctor saw.
 

@@ -163,7 +163,7 @@ def _one_of(folder: Path, names: tuple[str, ...]) -> Path:
         what = "both" if found else "neither"
         raise ConfigError(
             f"--reference must be a folder that holds one of {' and '.join(names)}; `{folder}`"
-            f" holds {what}. Give the folder of one data set."
+            f" holds {what}. Give the folder of one dataset."
         )
     return found[0]
 

@@ -116,7 +116,7 @@ CARD = Card(
         ReferenceResult(
             "IDEFICS-80B (which model: remembered)",
             {"score": 2.05, "hallucination_rate": 0.61},
-            "README of the data set, example output",
+            "README of the dataset, example output",
         ),
         _paper("LLaVA-7B", 1.55, 0.76),
         _paper("LLaVA-SFT+-7B", 1.76, 0.67),

@@ -1,4 +1,4 @@
-"""`veridical data`: public data sets ↔ records, faults with file and line, statistics."""
+"""`veridical data`: public datasets ↔ records, faults with file and line, statistics."""
 
 from veridical.cli.data import checks, formats, mixing, sheets
 from veridical.cli.data.options import app

@@ -133,7 +133,7 @@ def report(
     model: ModelOption = None,
     max_response_tokens: ResponseTokensOption = 1024,
 ) -> None:
-    """Write a page of plots about a data set: lengths, labels, kinds, findings with their rows."""
+    """Write a page of plots about a dataset: lengths, labels, kinds, findings with their rows."""
     from veridical.feedback.datasets import dataset_statistics, find_dataset
     from veridical.feedback.doctor.examples import examples_of
     from veridical.feedback.doctor.whole import examine

@@ -45,7 +45,7 @@ def import_(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A file, a folder of Parquet or Arrow files, or a data set of the hub: ORG/NAME,"
+            help="A file, a folder of Parquet or Arrow files, or a dataset of the hub: ORG/NAME,"
             " ORG/NAME:FILE.",
         ),
     ],

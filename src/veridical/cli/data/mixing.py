@@ -69,7 +69,7 @@ def mix(
     ] = False,
     seed: Annotated[int, typer.Option(help="Root seed of everything that is drawn.")] = 0,
 ) -> None:
-    """Make an SFT mix from the published files of its data sets."""
+    """Make an SFT mix from the published files of its datasets."""
     import dataclasses
     import time
 

@@ -1,4 +1,4 @@
-"""The rows of any data set as the doctor reads them: one at a time, with their place."""
+"""The rows of any dataset as the doctor reads them: one at a time, with their place."""
 
 import json
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ class Example(NamedTuple):
 
 
 def examples_of(source: DataSource) -> Iterator[Example]:
-    """Go through the usable rows of a data set.
+    """Go through the usable rows of a dataset.
 
     Rows at fault are left out: `check_dataset` reports them.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with a data set as a whole: biases, duplicates, contradictions; in one pass.
+"""What is wrong with a dataset as a whole: biases, duplicates, contradictions; in one pass.
 
 Nothing but numbers and short fingerprints is kept of a row, so that any number of rows fits.
 """
@@ -218,7 +218,7 @@ class Examination:
 def examine(
     rows: Iterable[Example], *, too_long: Callable[[Example], str | None] = lambda _: None
 ) -> Examination:
-    """Look at every row of a data set.
+    """Look at every row of a dataset.
 
     Args:
         rows: The rows.

@@ -126,7 +126,7 @@ def _check(settings: MixSettings) -> None:
     given = (settings.vqa_v2, settings.a_okvqa, settings.flickr30k, settings.llava)
     if all(path is None for path in given):
         raise ConfigError(
-            "A mix needs at least one data set. Name VQA-v2, A-OKVQA, Flickr30k or LLaVA-Instruct."
+            "A mix needs at least one dataset. Name VQA-v2, A-OKVQA, Flickr30k or LLaVA-Instruct."
         )
     unknown = set(settings.counts or {}) - set(PUBLISHED)
     if unknown:

@@ -28,7 +28,7 @@ class HeldOut(NamedTuple):
     prompts: list[Prompt]
     """Drawn here; empty where published files name them."""
     rows: int
-    """How many rows of the data set they are."""
+    """How many rows of the dataset they are."""
 
 
 def read_llava(

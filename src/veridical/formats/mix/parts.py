@@ -21,7 +21,7 @@ _ORIGIN = "mix:"
 
 @dataclass
 class Part:
-    """One data set of the mix."""
+    """One dataset of the mix."""
 
     name: str
     """Its name, which conversations carry in their origin."""
@@ -67,7 +67,7 @@ def part_of(conversation: Conversation) -> str:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where the pictures of a data set lie, and which are kept out."""
+    """Where the pictures of a dataset lie, and which are kept out."""
 
     folder: Path | None = None
     """Their folder; None: they are named as they would lie under `default`."""

@@ -1,1 +1,1 @@
-"""Preference data of published methods, a file per data set, in the layouts of their loaders."""
+"""Preference data of published methods, a file per dataset, in the layouts of their loaders."""

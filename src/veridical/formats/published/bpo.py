@@ -1,4 +1,4 @@
-"""BPO (arXiv 2403.08730): answers of the data set against weakened ones, JSON.
+"""BPO (arXiv 2403.08730): answers of the dataset against weakened ones, JSON.
 
 `renjiepi/BPO`: `prompt`, `image`, `completions`, each with `response` and `score`; every two with
 different scores are a pair, as in the original's trainer.

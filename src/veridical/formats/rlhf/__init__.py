@@ -1,1 +1,1 @@
-"""The data sets of RLHF-V and its successor RLAIF-V, as they were released."""
+"""The datasets of RLHF-V and its successor RLAIF-V, as they were released."""

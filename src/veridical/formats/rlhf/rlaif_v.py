@@ -1,4 +1,4 @@
-"""The RLAIF-V data set: like RLHF-V's Parquet, with question, chosen and rejected as columns.
+"""The RLAIF-V dataset: like RLHF-V's Parquet, with question, chosen and rejected as columns.
 
 `openbmb/RLAIF-V-Dataset`, 83k pairs ranked by models (arXiv 2405.17220), so that corrections made
 of them are of source "model". `idx` is a string there.
@@ -24,7 +24,7 @@ def rows(source: Path) -> Iterator[SourceRow]:
 
 def fields(row: RowFields) -> PairFields:
     """Find the fields of one row."""
-    row.skip("ds_name", "image_path")  # the data set's own name, and that of the image
+    row.skip("ds_name", "image_path")  # the dataset's own name, and that of the image
     origin, own = join_origin(row.get("origin_dataset"), row.get("origin_split"))
     return PairFields(
         id=row.get("idx"),

@@ -1,4 +1,4 @@
-"""The RLHF-V data set as it lies on the hub: Parquet with image bytes and one JSON text per row.
+"""The RLHF-V dataset as it lies on the hub: Parquet with image bytes and one JSON text per row.
 
 `HaoyeZhang/RLHF-V-Dataset` (equal to `openbmb/RLHF-V-Dataset`), about 5.7k corrections by people,
 CC BY-NC 4.0. Columns: `ds_name`, `image` {bytes, path}, `text` (JSON object: question, chosen,
@@ -33,7 +33,7 @@ def rows(source: Path) -> Iterator[SourceRow]:
 
 def fields(row: RowFields) -> PairFields:
     """Find the fields of one row."""
-    row.skip("ds_name", "image_path")  # the data set's own name, and that of the image
+    row.skip("ds_name", "image_path")  # the dataset's own name, and that of the image
     texts = parse_json_cell(row.get("text", MISSING), "text", dict)
     origin, own = join_origin(row.get("origin_dataset"), row.get("origin_split"))
     idx = row.get("idx")

@@ -1,7 +1,7 @@
-"""The RLHF-V data set as first released in 2023: a tab-separated file without header.
+"""The RLHF-V dataset as first released in 2023: a tab-separated file without header.
 
 Seven columns: name, image (base64), texts (base64 of the JSON list [question, chosen, rejected],
-perhaps followed by cached log-probabilities), data set, meta (base64 of JSON), index, image id. The
+perhaps followed by cached log-probabilities), dataset, meta (base64 of JSON), index, image id. The
 file's name ends in the number of its rows (`RLHF-V-Dataset-1401.tsv`), which shows a download that
 broke off.
 """
@@ -30,7 +30,7 @@ def rows(source: Path) -> Iterator[SourceRow]:
 
 def fields(row: RowFields) -> PairFields:
     """Find the fields of one row."""
-    row.skip("name", "image_id")  # the data set's own name, and that of the image
+    row.skip("name", "image_id")  # the dataset's own name, and that of the image
     texts = parse_json_cell(_decode_text(row["texts"], "texts"), "texts", list)
     if len(texts) < 3:
         raise RowError(

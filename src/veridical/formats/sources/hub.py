@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub: their published files, fetched into the hub's own cache."""
+"""Datasets of the Hugging Face hub: their published files, fetched into the hub's own cache."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _ROWS = (".json", ".jsonl", ".csv", ".tsv", ".xlsx")
 
 
 def is_hub_id(source: str) -> bool:
-    """Whether a source names a data set of the hub: `ORG/NAME`, or `ORG/NAME:FILE`.
+    """Whether a source names a dataset of the hub: `ORG/NAME`, or `ORG/NAME:FILE`.
 
     A file or folder of that name comes first.
     """
@@ -22,7 +22,7 @@ def is_hub_id(source: str) -> bool:
 
 
 def fetch_dataset(source: str) -> Path:
-    """Fetch a data set of the hub, or find it where it was fetched before.
+    """Fetch a dataset of the hub, or find it where it was fetched before.
 
     Args:
         source: `ORG/NAME`, or `ORG/NAME:FILE` where it has several files of rows.
@@ -36,7 +36,7 @@ def fetch_dataset(source: str) -> Path:
     """
     found = _ID.fullmatch(source)
     if found is None:
-        raise ConfigError(f"A data set of the hub is ORG/NAME or ORG/NAME:FILE, got {source!r}.")
+        raise ConfigError(f"A dataset of the hub is ORG/NAME or ORG/NAME:FILE, got {source!r}.")
     folder = _snapshot(found["repo"])
     if found["file"]:
         file = folder / found["file"]
@@ -63,7 +63,7 @@ def _snapshot(repo: str) -> Path:
     try:
         from huggingface_hub import constants, snapshot_download
     except ImportError as error:
-        missing = missing_package_error("huggingface_hub", purpose="A data set of the hub")
+        missing = missing_package_error("huggingface_hub", purpose="A dataset of the hub")
         raise missing or error from error
     # Files of their own, not links into the cache's blobs, which would lead out of the folder.
     folder = Path(constants.HF_HUB_CACHE) / _FOLDER / repo.replace("/", "--")
@@ -72,6 +72,6 @@ def _snapshot(repo: str) -> Path:
     except Exception as error:  # its errors are those of several HTTP libraries
         reason = " ".join(str(error).split())[:120]
         raise ConfigError(
-            f"There is no file or folder `{repo}`, and the data set of that name cannot be fetched"
+            f"There is no file or folder `{repo}`, and the dataset of that name cannot be fetched"
             f" from the hub: {reason}. Check the name, the network and `hf auth login`."
         ) from error

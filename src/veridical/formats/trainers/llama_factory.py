@@ -41,7 +41,7 @@ def write(export: Export) -> None:
 
 
 def _known(export: Export) -> JsonObject:
-    """Entries of other data sets in the folder, which stay."""
+    """Entries of other datasets in the folder, which stay."""
     file = export.out.with_name(_INFO)
     if not file.is_file():
         return {}

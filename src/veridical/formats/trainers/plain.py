@@ -2,7 +2,7 @@
 
 The customised-data format of VL-RLHF and of many hub copies. `question` is read as `prompt`, `idx`
 as `id`; `annotator`, `seconds`, `segments`, `prompt_id` and `source` are kept where a row has them.
-The image is a path inside the data set's folder (JSON, CSV, TSV, Excel) or bytes (Parquet);
+The image is a path inside the dataset's folder (JSON, CSV, TSV, Excel) or bytes (Parquet);
 `images` may list several, `history` earlier exchanges, `system` the system message.
 """
 

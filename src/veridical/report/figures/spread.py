@@ -1,4 +1,4 @@
-"""Counts of a data set: lengths of two sides over each other, and shares by label."""
+"""Counts of a dataset: lengths of two sides over each other, and shares by label."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Rows of Parquet and Arrow files, bounded as data sets are."""
+"""Rows of Parquet and Arrow files, bounded as datasets are."""
 
 from pathlib import Path
 from typing import Any

@@ -31,7 +31,7 @@ class Tool(NamedTuple):
 
 
 def from_tools(rows: Sequence[Row], faults: Faults) -> list[Row]:
-    """Plain rows, in the order of the tool's data set; rows of no known tool stay as they are."""
+    """Plain rows, in the order of the tool's dataset; rows of no known tool stay as they are."""
     tool = next((tool for tool in TOOLS if rows and all(tool.writes(r.values) for r in rows)), None)
     if tool is None:
         return list(rows)
@@ -101,7 +101,7 @@ def _evalscope_review(values: Values) -> JsonObject:
 
 
 def _about(doc: Mapping[str, Any]) -> JsonObject:
-    """What a data set's own row says of the question; its answer is the truth and is left out."""
+    """What a dataset's own row says of the question; its answer is the truth and is left out."""
     name = next((name for name in _DOC_IDS if id_text(doc.get(name)) is not None), None)
     row: JsonObject = {} if name is None else {"question_id": doc[name]}
     row |= {field: doc[field] for field in _DOC_FIELDS if isinstance(doc.get(field), str | int)}

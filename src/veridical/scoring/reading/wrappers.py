@@ -181,7 +181,7 @@ def _with_id(row: Any, name: str, key: str) -> Json:
 
 
 def _is_numbered(row: Mapping[str, Json]) -> bool:
-    """Whether the key of a row only counts: OpenCompass numbers the rows of its data set."""
+    """Whether the key of a row only counts: OpenCompass numbers the rows of its dataset."""
     return {"origin_prompt", "prediction"} <= row.keys()
 
 
