@@ -91,7 +91,7 @@ def main():
             export_dataset(records, folder / file, format_name=name)
             python = trainers.environment(words.environments / name, name)
             try:
-                found[name] = check(python, folder, Path(scratch) / f"{name}-out", texts)
+                found[name] = check(python, folder, Path(scratch), texts)
             except SystemExit as error:
                 found[name] = {"failed": str(error)[-1500:]}
             print(json.dumps({name: found[name]}, ensure_ascii=False), flush=True)
