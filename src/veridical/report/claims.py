@@ -133,7 +133,7 @@ def _group(arm: str) -> str:
 
 
 def _tables(arms: Sequence[ArmSummary]) -> list[tuple[tuple[str, ...], list[ArmSummary]]]:
-    """Arms of which the same was measured, with the names of what was."""
+    """Arms with the same measures, together, and the names of these."""
     columns = dict.fromkeys(tuple(one.metrics) for one in arms)
     return [(names, [one for one in arms if tuple(one.metrics) == names]) for names in columns]
 
