@@ -1,6 +1,6 @@
 """What do branches cost against copies of the prompt? Processor time and memory of one step.
 
-    python benchmarks/branches/run.py [FAMILY ...] [--rounds N] [--out FILE]
+    python benchmarks/branches/run.py [FAMILY ...] [--tokens N ...] [--rounds N] [--out FILE]
 
 Two prompts with K responses of 60 and 100 tokens in turn, forward and backward through a LoRA
 adapter, on random models of width 256 (two layers) of several families. Both ways take turns
@@ -134,10 +134,11 @@ def main() -> None:
     """Measure, print, and write a result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("families", nargs="*", default=FAMILIES)
+    parser.add_argument("--tokens", nargs="*", type=int, default=IMAGE_TOKENS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    cases = [(tokens, branches) for tokens in IMAGE_TOKENS for branches in BRANCHES]
+    cases = [(tokens, branches) for tokens in options.tokens for branches in BRANCHES]
     rows: list[dict[str, Any]] = []
     for family in options.families:
         seconds = apart(times, family, cases, options.rounds)

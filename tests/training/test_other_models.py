@@ -29,8 +29,10 @@ from veridical.records import (
     read_records,
     write_records,
 )
+from veridical.training.ppo.config import PpoRecipe
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.train import train_dpo
+from veridical.training.reward.config import RewardRecipe
 from veridical.training.run.trained_model import load_for_training, make_trainable
 from veridical.training.sft.config import SftRecipe
 from veridical.training.sft.train import train_sft
@@ -41,9 +43,10 @@ MODELS = {
     "smolvlm2-2.2b": "smolvlm",
     "gemma-3-4b": "gemma3",
 }
+KINDS = {"dpo": PreferenceRecipe, "sft": SftRecipe, "reward": RewardRecipe, "ppo": PpoRecipe}
 RECIPES = [
     FOLDER / f"{method}-{model}-{size}.toml"
-    for method in ("dpo", "sft")
+    for method in KINDS
     for model in MODELS
     for size in ("24gb", "80gb")
 ]
@@ -62,7 +65,7 @@ def family_of(path):
 def test_each_setting_is_one_that_its_architecture_has(path, folder_of):
     method = path.stem.partition("-")[0]
     check_head(path, method)
-    kind = {"dpo": PreferenceRecipe, "sft": SftRecipe}[method]
+    kind = KINDS[method]
     shipped = load_recipe(path, kind)
     vlm = load_model(folder_of(family_of(path)), device="cpu")
     settings = shipped.model.processor or ProcessorRecipe()
