@@ -135,10 +135,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("families", nargs="*", default=FAMILIES)
     parser.add_argument("--tokens", nargs="*", type=int, default=IMAGE_TOKENS)
+    parser.add_argument("--branches", nargs="*", type=int, default=BRANCHES)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    cases = [(tokens, branches) for tokens in options.tokens for branches in BRANCHES]
+    cases = [(tokens, branches) for tokens in options.tokens for branches in options.branches]
     rows: list[dict[str, Any]] = []
     for family in options.families:
         seconds = apart(times, family, cases, options.rounds)

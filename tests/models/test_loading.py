@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, LlamaConfig, LlamaForCausalLM
 
 from veridical.errors import ModelError
+from veridical.models.adapters import load_adapter
 from veridical.models.architectures.whole_modules import whole_modules
 from veridical.models.loading import load_model, unwrap
 from veridical.models.lora import LoraRecipe, add_lora, save_lora
@@ -136,6 +137,19 @@ def test_an_adapter_is_put_on_top(own_llava, tiny_llava_path, tmp_path):
         tiny_llava_path, device="cpu", adapter=tmp_path / "adapter", adapter_trainable=True
     )
     assert all(p.requires_grad for name, p in trained.model.named_parameters() if "lora_" in name)
+
+
+def test_an_adapter_that_lacks_weights_is_refused(own_llava, tiny_llava_path, tmp_path):
+    adapted = add_lora(own_llava, LoraRecipe(rank=2))
+    save_lora(adapted, tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    weights = load_file(file)
+    weights.pop(sorted(weights)[0])
+    save_file(weights, file)
+    with pytest.raises(ModelError, match="missing adapter keys"):
+        load_model(tiny_llava_path, adapter=tmp_path, device="cpu")
+    with pytest.raises(ModelError, match="its file lacks"):
+        load_adapter(adapted, tmp_path, name="again")
 
 
 def test_a_folder_that_is_not_an_adapter_is_reported(tiny_llava_path, tmp_path):

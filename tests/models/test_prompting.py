@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from miniatures import picture
 from veridical.errors import ModelError
+from veridical.models.architectures.images import repeat_images
 from veridical.models.loading import VisionLanguageModel
-from veridical.models.prompts.encoding import encode_prompts
+from veridical.models.prompts.encoding import encode_prompts, stack_prompts
 from veridical.models.prompts.responses import decode_responses, encode_responses
 
 TEXTS = [
@@ -94,6 +95,25 @@ def test_kinds_of_tokens_that_a_model_needs_are_given_where_its_processor_does_n
     monkeypatch.setattr(type(qwen.processor), "return_mm_token_type_ids", False)
     found = encode_prompts(qwen, ["Hm?"], [picture(0)])["mm_token_type_ids"]
     assert torch.equal(found, expected)
+
+
+def test_patches_that_lie_side_by_side_are_joined_and_repeated_side_by_side():
+    """MiniCPM-V's pictures are one row of patches, with their sizes beside it."""
+    prompts = [
+        {
+            "input_ids": torch.zeros(1, 2, dtype=torch.long),
+            "pixel_values": torch.full((1, 3, 4, 4 * width), float(width)),
+            "target_sizes": torch.tensor([[1, width]]),
+        }
+        for width in (2, 5)
+    ]
+    stacked = stack_prompts(prompts, pad_token_id=0)
+    assert stacked["pixel_values"].shape == (1, 3, 4, 28)
+    assert stacked["target_sizes"].tolist() == [[1, 2], [1, 5]]
+    images = {key: stacked[key] for key in ("pixel_values", "target_sizes")}
+    again = repeat_images(images, times=2)
+    assert torch.equal(again["pixel_values"], torch.cat([images["pixel_values"]] * 2, -1))
+    assert again["target_sizes"].tolist() == [[1, 2], [1, 5]] * 2
 
 
 def test_questions_and_images_must_be_as_many(llava):

@@ -1,7 +1,9 @@
 """What an adapter's files say, without loading it."""
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,10 @@ from veridical.files import read_bytes
 
 _DECODERS = (".language_model.", ".text_model.")
 """What stands in the names of a decoder's weights, in all families that have an image tower."""
+
+
+ADAPTER_FAULTS = (OSError, ValueError, TypeError, KeyError, RuntimeError, UserWarning)
+"""What PEFT may raise when it puts an adapter on a model."""
 
 
 class AdapterFacts(NamedTuple):
@@ -42,6 +48,17 @@ def read_adapter_facts(folder: Path) -> AdapterFacts:
         ) from error
     modules = {name.partition(".lora_")[0] for name in names if not _in_decoder(name)}
     return AdapterFacts(max(ranks), tuple(sorted(modules)))
+
+
+@contextmanager
+def whole_adapter() -> Iterator[None]:
+    """Let PEFT raise where it would warn that an adapter's file lacks some of its weights.
+
+    Those would stay as they are made, and the adapter would do half of what it learned.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*missing adapter keys")
+        yield
 
 
 def require_decoder_adapter(folder: Path, *, engine: str) -> AdapterFacts:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from veridical.errors import ModelError
+from veridical.models.adapter_files import ADAPTER_FAULTS, whole_adapter
 from veridical.models.loading import VisionLanguageModel, unwrap
 from veridical.models.prompts.settings import read_settings
 
@@ -86,12 +87,15 @@ def load_adapter(vlm: VisionLanguageModel, folder: Path | str, *, name: str) -> 
     try:
         with _keep_trainable(unwrap(vlm.model).parameters()):
             if isinstance(wrapped, PeftModel):
-                wrapped.load_adapter(str(folder), adapter_name=name, is_trainable=False)
+                found = wrapped.load_adapter(str(folder), adapter_name=name, is_trainable=False)
+                if found.missing_keys:
+                    raise KeyError(f"its file lacks {found.missing_keys[0]}")
             else:
-                wrapped = PeftModel.from_pretrained(
-                    wrapped, str(folder), adapter_name=name, is_trainable=False
-                )
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+                with whole_adapter():
+                    wrapped = PeftModel.from_pretrained(
+                        wrapped, str(folder), adapter_name=name, is_trainable=False
+                    )
+    except (*ADAPTER_FAULTS, SafetensorError) as error:
         text = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
             f"Cannot put the adapter `{folder}` on `{vlm.name}`: {text[0].rstrip('.')}. "

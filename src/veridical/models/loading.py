@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConf
 from transformers.utils import logging
 
 from veridical.errors import MissingPackageError, ModelError
+from veridical.models.adapter_files import ADAPTER_FAULTS, whole_adapter
 from veridical.models.architectures.table import find_architecture, unsupported_reason
 from veridical.models.architectures.whole_modules import whole_modules
 from veridical.models.devices import check_quantization, pick_device
@@ -290,8 +291,9 @@ def _load_adapter(model: Any, adapter: str, *, trainable: bool) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        with whole_adapter():
+            return PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
+    except (*ADAPTER_FAULTS, SafetensorError) as error:
         raise ModelError(
             f"Cannot put the adapter `{adapter}` on the model: {first_line(error)}. Give a folder"
             " with adapter_config.json and adapter_model.safetensors made for this model."

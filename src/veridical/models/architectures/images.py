@@ -18,6 +18,14 @@ IMAGE_KEYS = frozenset({"pixel_values", "pixel_attention_mask", "image_patches"}
 """What of a prompt encoded images stand for."""
 
 
+def join_along(key: str, inputs: Mapping[str, Any]) -> int:
+    """The dimension along which an input holds one picture after the other.
+
+    MiniCPM-V lays the patches of all pictures side by side, and says their sizes beside them.
+    """
+    return -1 if key == "pixel_values" and "target_sizes" in inputs else 0
+
+
 def encode_images(model: Model, prompt: Mapping[str, Tensor]) -> dict[str, Any]:
     """Run vision tower and projector once; the result is the `image_outputs` of scoring.
 
@@ -67,7 +75,7 @@ def repeat_images(arguments: Mapping[str, Any], *, times: int) -> dict[str, Any]
     return {
         key: {name: _repeat_outputs(outputs, times) for name, outputs in value.items()}
         if key == "mm_encoder_outputs"
-        else value.repeat(times, *(1 for _ in value.shape[1:]))
+        else torch.cat([value] * times, join_along(key, arguments))
         for key, value in arguments.items()
     }
 

@@ -46,7 +46,7 @@ class Architecture(NamedTuple):
     packages: tuple[str, ...] = ()
     """Packages that its processor needs beyond `veridical[train]`."""
     proven: bool = True
-    """Whether the conformance tests run it; they go without torchvision."""
+    """Whether the conformance tests run it, without torchvision; if not, it was tried by hand."""
 
 
 _QWEN_MERGER = ("visual.merger", "visual.deepstack_merger_list")
@@ -122,6 +122,7 @@ UNSUPPORTED: Mapping[str, str] = {
     "mllama": _CROSS,
     "pi0": "it gives a robot's actions, not text",
     "pp_chart2table": "its processor reads charts to transcribe, not prompts about pictures",
+    "shieldgemma2": "it says whether a picture breaks a policy, and writes no text",
 }
 """Why families that transformers loads are not supported, by `model_type`."""
 

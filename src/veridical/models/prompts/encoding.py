@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from veridical.errors import ModelError
+from veridical.models.architectures.images import join_along
 from veridical.models.feature_store.kinds import without_images
 from veridical.models.features import FeatureCache, Read
 from veridical.models.loading import VisionLanguageModel, unwrap
@@ -210,7 +211,8 @@ def stack_prompts(
                 pad(value, (room, 0) if side == "left" else (0, room), value=filler)
                 for value, room in zip(values, rooms, strict=True)
             ]
-        stacked[key] = torch.cat(_equally_large(values))
+        along = join_along(key, having[0])
+        stacked[key] = torch.cat(values if along else _equally_large(values), along)
     return stacked
 
 

@@ -1,0 +1,44 @@
+"""Families without a row in `table` that were tried, each as a random miniature."""
+
+from collections.abc import Mapping
+
+TRIED: Mapping[str, str] = {
+    "blip-2": "needs a chat template in its tokenizer; one image, at the start",
+    "chameleon": "",
+    "cohere_compass": "",
+    "cosmos3_edge": "by doctor's checks alone",
+    "cosmos3_omni": "",
+    "deepseek_vl_hybrid": "",
+    "ernie4_5_vl_moe": "a whole model is saved only with the font that its video part names",
+    "exaone4_5": "",
+    "gemma3n": "needs timm; scores agree within 2e-5",
+    "gemma4_unified": "needs torchvision; its projector is not found, so train an adapter",
+    "glm4v_moe": "",
+    "glm_ocr": "",
+    "glmga": "",
+    "granite_docling": "its projector is not found, so train an adapter",
+    "hyperclovax_vision_v2": "",
+    "inkling2": "needs torchvision",
+    "janus": "",
+    "kimi_k25": "needs torchvision",
+    "lfm3_vl": "",
+    "llava_next_video": "",
+    "minicpm_ocr": "needs torchvision",
+    "minicpmv4_6": "",
+    "minicpmv4_7": "",
+    "minimax_m3_vl": "needs torchvision",
+    "mistral_large4": "PEFT does not load adapters on its experts again: name attention layers in"
+    " `lora.target_modules`",
+    "molmo2": "needs torchvision",
+    "muse_glimmer": "needs torchvision",
+    "paddleocr_vl": "",
+    "qianfan_ocr": "",
+    "qwen2_5_omni_thinker": "",
+    "qwen3_omni_moe_thinker": "",
+    "qwen4_exp": "",
+    "video_llama_3": "",
+    "video_llava": "",
+}
+"""By `model_type`: what is special about it. Tried with transformers 5.23, torchvision 0.28 and
+timm 1.0 on 2026-11-27, by all of doctor's checks and against plain transformers: token scores of
+prompts with one image, two and none, padded on either side, and greedy responses."""
