@@ -30,8 +30,8 @@ from veridical.models.hashing import model_hash
 from veridical.models.kernels.compiled_layers import compile_layers, restore_layers
 from veridical.models.loading import VisionLanguageModel
 from veridical.models.lora import LoraRecipe, adapter_disabled, add_lora
+from veridical.training.preference.losses import preference_losses
 from veridical.training.preference.objectives.dpo import Dpo
-from veridical.training.preference.train import preference_losses
 from veridical.training.run.steps.trainer import no_checks_of_values
 
 BETA = 0.1

@@ -26,8 +26,8 @@ from veridical.models.branches import score_branches
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
 from veridical.models.lora import adapter_disabled
+from veridical.training.preference.losses import preference_losses
 from veridical.training.preference.objectives.dpo import Dpo
-from veridical.training.preference.train import preference_losses
 from veridical.training.run.checkpoints import load_trainable, trainable_parameters
 
 Loss = Callable[[], Tensor]

@@ -5,8 +5,8 @@ import torch
 
 from veridical.objectives.dpo import dpo_loss
 from veridical.objectives.robust_dpo import robust_dpo_loss
+from veridical.training.preference.losses import preference_losses
 from veridical.training.preference.objectives.robust_dpo import RobustDpo
-from veridical.training.preference.train import preference_losses
 
 POLICY = torch.tensor([[[-1.0, -0.5, -2.0, -0.7], [-1.0, -1.5, -0.9, -9.0]]])
 REFERENCE = torch.tensor([[[-1.1, -0.6, -2.2, -0.7], [-1.0, -1.2, -0.8, -7.0]]])

@@ -13,9 +13,8 @@ from veridical.errors import ConfigError
 from veridical.records import ImageRef
 from veridical.training.conversations.preparing import PreparedRows
 from veridical.training.preference import train as preference
-from veridical.training.preference.sft_stream import SftStream, read_stream
+from veridical.training.preference.sft_stream import SftStream
 from veridical.training.preference.train import train_dpo
-from veridical.training.run.frame import Run
 from veridical.training.sft.config import SftRecipe
 from veridical.training.sft.train import train_sft
 
@@ -172,10 +171,3 @@ def test_the_weight_must_be_a_number(with_stream):
     for weight in (-1, float("inf")):
         with pytest.raises(ConfigError, match=r"sft\.weight"):
             with_stream({"weight": weight})
-
-
-def test_several_processes_are_refused(with_stream, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    run = Run(with_stream(), tmp_path, tmp_path, None)
-    with pytest.raises(ConfigError, match="in one process"):
-        read_stream(run)

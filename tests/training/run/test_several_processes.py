@@ -54,6 +54,36 @@ def killed(name, out):
     die_in_process(1, loop.RunTrainer, "log", 4)
     train(name, out)
 
+def sharded(work):
+    # What `accelerate launch --use_fsdp --fsdp_version 2` sets. accelerate shards on CUDA only, so
+    # that it is made to believe that these processes have it.
+    from accelerate import state
+    from accelerate.utils import DistributedType
+    from torch.distributed.tensor import DTensor
+    from veridical.training.run.team import sharding
+    inner, save = state.PartialState.__init__, loop.save_trainable
+
+    def believe(self, cpu=False, **more):
+        inner(self, cpu=cpu, **more)
+        if self._shared_state.get("distributed_type") == DistributedType.MULTI_CPU:
+            self._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+
+    def look(model, path):
+        held = {}
+        for name, p in model.named_parameters():
+            part = "decoder" if isinstance(p, DTensor) else "whole"
+            mine, all_of_it = held.get(part, (0, 0))
+            local = p.to_local() if isinstance(p, DTensor) else p
+            held[part] = (mine + local.numel(), all_of_it + p.numel())
+        with open(f"{folder}/shards-{os.environ['RANK']}.json", "w") as file:
+            json.dump(held, file)
+        save(model, path)
+
+    state.PartialState.__init__, loop.save_trainable = believe, look
+    sharding.obstacle = lambda device: ""
+    os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+    work()
+
 codes = {}
 for name in METHODS:
     for world in (1, 2):
@@ -63,6 +93,11 @@ shutil.copytree(f"{folder}/resumed-1", f"{folder}/resumed-2")
 for world in (1, 2):
     out = f"resumed-{world}"
     codes[out] = run(lambda: train("dpo", out, resume=True), world)
+for name in ("sft", "reward"):
+    codes[f"{name}-sharded"] = run(lambda: sharded(lambda: train(name, f"{name}-sharded")), 2)
+codes["killed sharded"] = run(lambda: sharded(lambda: killed("dpo", "dpo-sharded")), 2)
+codes["mixed"] = run(lambda: train("dpo", "dpo-sharded", resume=True), 1)
+codes["dpo-sharded"] = run(lambda: sharded(lambda: train("dpo", "dpo-sharded", resume=True)), 2)
 codes["taken"] = run(lambda: train("dpo", "dpo-2"), 2)
 with open(f"{folder}/codes.json", "w") as file:
     json.dump(codes, file)
@@ -74,7 +109,7 @@ METHODS = ("sft", "dpo", "reward", "ppo")
 def recipes(make_recipe, make_ppo_recipe, tiny_llava_path, tmp_path):
     """A recipe for each method; no number of rows is a multiple of what a step takes."""
     model = {"base": str(tiny_llava_path), "device": "cpu", "lora": {"rank": 4}}
-    train = {"learning_rate": 3e-3, "batch_size": 4, "micro_batch_size": 1, "epochs": 2}
+    train = {"learning_rate": 3e-3, "batch_size": 4, "micro_batch_size": 1, "epochs": 1}
     talks = write_conversations(tmp_path / "talks", count=11)
     held = write_prompts(tmp_path / "held", count=3, name="held")
     made = {
@@ -87,7 +122,9 @@ def recipes(make_recipe, make_ppo_recipe, tiny_llava_path, tmp_path):
             SftRecipe,
         ),
         "dpo": make_recipe(
-            model={"tuning": "lora"}, train={**train, "evaluation_steps": 2, "save_steps": 1}
+            model={"tuning": "lora"},
+            sft={"conversations": str(talks), "batch_size": 3, "validation_fraction": 0.34},
+            train={**train, "epochs": 2, "evaluation_steps": 2, "save_steps": 1},
         ),
         "reward": resolve_recipe(
             {
@@ -151,14 +188,24 @@ def test_two_processes_learn_what_one_does_and_resume_in_any_number(recipes, tmp
         assert_alike(tmp_path / "dpo-1", tmp_path / f"resumed-{world}")
     manifest = json.loads((tmp_path / "dpo-2" / "manifest.json").read_text())
     assert manifest["notes"]["processes"] == 2
+    assert codes["mixed"] == [1]
+    assert "was written with FSDP and cannot be resumed without it" in done.stderr
+    assert codes["killed sharded"][1] == -9
+    for name in ("sft", "reward", "dpo"):
+        assert codes[f"{name}-sharded"] == [0, 0], done.stderr[-3000:]
+        assert_alike(tmp_path / f"{name}-1", tmp_path / f"{name}-sharded")
+    held = [json.loads((tmp_path / f"shards-{rank}.json").read_text()) for rank in (0, 1)]
+    mine, total = zip(*(one["decoder"] for one in held), strict=True)
+    assert sum(mine) == total[0] > held[0]["whole"][1]  # all but the frozen tower is in two parts
+    assert max(mine) < 0.6 * total[0]
     assert all(codes["taken"])
-    assert done.stderr.count("\nConfigError: ") == 1, done.stderr[-3000:]
+    assert done.stderr.count("\nConfigError: ") == 2, done.stderr[-3000:]
 
 
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP was asked for, but training does not shard"),
+        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP was asked for, but accelerate shards on CUDA only"),
         ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed was asked for"),
         ({"ACCELERATE_MIXED_PRECISION": "bf16"}, r"set train\.bf16=true"),
         ({"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, r"set train\.batch_size"),

@@ -97,6 +97,7 @@ def train_ppo(
         prepare=lambda run: _prepare(run, reward=reward, judge=judge, engine=engine, choose=choose),
         data_field="prompts",
         place=place_in_memory(data, field="prompts", file="prompts.jsonl", judged_by="human"),
+        no_shards="PPO samples from the model, which must be whole for it: start without FSDP",
     )
     return run_training(recipe, run_dir, method, resume=resume)
 

@@ -8,9 +8,8 @@ forward and backward come after those of the pairs: memory is that of the larger
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from veridical import processes
 from veridical.errors import ConfigError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
@@ -20,6 +19,7 @@ from veridical.training.conversations.data import (
     ConversationBatch,
     PreparedConversation,
     collate_conversations,
+    learnt_tokens,
 )
 from veridical.training.conversations.preparing import (
     Place,
@@ -29,6 +29,8 @@ from veridical.training.conversations.preparing import (
 )
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.run.frame import Run
+from veridical.training.run.steps.trainer import collate_share, is_empty
+from veridical.training.run.team.work import here
 from veridical.training.run.trained_model import mixed_precision
 
 
@@ -64,7 +66,7 @@ class SftStream:
         self._collate = partial(collate_conversations, pad_token_id=pad_token_id)
 
     def batches(self, step: int) -> list[ConversationBatch]:
-        """The micro-batches of an optimiser step, counted from 0."""
+        """This process's micro-batches of an optimiser step, counted from 0."""
         rows, start = self._rows.train, step * self._batch_size
         order: dict[int, list[int]] = {}
         drawn = []
@@ -77,12 +79,18 @@ class SftStream:
         return self._parts(drawn)
 
     def held_out(self) -> list[ConversationBatch]:
-        """Batches of conversations that are only measured on; none where none are held out."""
+        """Its batches of conversations that are only measured on; none where none are held out."""
         return self._parts(self._rows.held_out)
 
     def _parts(self, rows: Sequence[PreparedConversation]) -> list[ConversationBatch]:
-        size = self._micro_batch_size
-        return [self._collate(rows[at : at + size]) for at in range(0, len(rows), size)]
+        size = self._micro_batch_size * here().world
+        parts = [rows[at : at + size] for at in range(0, len(rows), size)]
+        return [cast("ConversationBatch", collate_share(part, self._collate)) for part in parts]
+
+
+def count_tokens(batches: Sequence[ConversationBatch]) -> int:
+    """How many tokens of batches are learnt, or measured on."""
+    return sum(learnt_tokens(batch) for batch in batches if not is_empty(batch))
 
 
 class Read(NamedTuple):
@@ -103,11 +111,6 @@ def read_stream(run: Run[PreferenceRecipe]) -> Read | None:
     recipe = run.recipe
     if not recipe.sft.conversations or not recipe.sft.weight:
         return None
-    if processes.place().world > 1:
-        raise ConfigError(
-            "`sft.conversations` is learnt in one process, but the run was started in several."
-            " Start one, or leave the section out."
-        )
     place = Place(run.folder, "sft_", recipe.train.seed)
     return Read(read_rows(recipe.sft, place), place)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from veridical.feedback.registry import find_judgements
 from veridical.models.branches import score_branches
@@ -20,20 +20,27 @@ from veridical.models.features import FeatureCache
 from veridical.models.hashing import model_hash
 from veridical.models.loading import VisionLanguageModel
 from veridical.records import Pair, Source
-from veridical.training.conversations.data import ConversationBatch, learnt_tokens
+from veridical.training.conversations.data import ConversationBatch
 from veridical.training.conversations.preparing import answer_losses
 from veridical.training.preference.batches import PreferenceBatch, ScoredPair, collate
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.data import encode_pairs, read_pairs, refuser, reject_texts
+from veridical.training.preference.losses import preference_losses
 from veridical.training.preference.objectives.protocol import Objective
 from veridical.training.preference.references import reference_logprobs
-from veridical.training.preference.sft_stream import SftStream, prepare_stream, read_stream
+from veridical.training.preference.sft_stream import (
+    SftStream,
+    count_tokens,
+    prepare_stream,
+    read_stream,
+)
 from veridical.training.run.choice import ChoiceRule, default_rule, hold_out
 from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate, TrainerInputs
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
-from veridical.training.run.steps.trainer import branches_of
+from veridical.training.run.steps.trainer import branches_of, is_empty
+from veridical.training.run.team.work import here, total
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -216,28 +223,34 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
         self._left = len(batches)
         return batches
 
-    def learn(self, *args: Any, **kwargs: Any) -> Tensor:
+    def learn(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Loss and gradients of a batch of pairs, then, once per step, of the conversations."""
-        loss = super().learn(*args, **kwargs)
+        loss = super().learn(model, *args, **kwargs)
         self._left -= 1
         if self._stream is None or self._left:
             return loss
-        tokens = sum(map(learnt_tokens, self._conversations))
-        total = torch.zeros_like(loss)
+        mine = count_tokens(self._conversations)
+        tokens = total(mine)
+        summed = torch.zeros_like(loss)
         for batch in self._conversations:
-            losses = self._answer_losses(batch)
-            self.accelerator.backward(self._stream.weight * losses.sum() / tokens)
-            total += losses.detach().sum()
-        self.note(tokens, {"sft_loss": total})
-        return loss + self._stream.weight * total / tokens
+            losses = self.inside(model, partial(self._answer_losses, batch))
+            counted = losses.sum() * (not is_empty(batch))
+            share = self._stream.weight * counted / tokens
+            self.accelerator.backward(share * here().world)
+            summed += counted.detach()
+        self.note(mine, {"sft_loss": summed})
+        return loss + self._stream.weight * summed / tokens
 
     def measure_held_out(self, step: int) -> dict[str, float]:
         """The metrics of held-out pairs, and the cross-entropy of held-out conversations."""
         metrics = super().measure_held_out(step)
         batches = [] if self._stream is None else self._stream.held_out()
         if batches:
-            total = sum(float(self._answer_losses(batch).sum()) for batch in batches)
-            metrics["sft_loss"] = total / sum(map(learnt_tokens, batches))
+            summed = 0.0
+            for batch in batches:
+                losses = self.inside(self.vlm.model, partial(self._answer_losses, batch))
+                summed += 0.0 if is_empty(batch) else float(losses.sum())
+            metrics["sft_loss"] = total(summed) / total(count_tokens(batches))
         return metrics
 
     def _answer_losses(self, batch: ConversationBatch) -> Tensor:
@@ -249,47 +262,3 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
 def _split(pairs: Sequence[Pair], recipe: PreferenceRecipe) -> tuple[list[Pair], list[Pair]]:
     share = recipe.data.validation_fraction
     return hold_out(pairs, share, setting="data.validation_fraction", seed=recipe.train.seed)
-
-
-_TIE = 1e-5
-"""Margins below this are ties: rounding, not preference."""
-
-
-def preference_losses(
-    policy: Tensor,
-    reference: Tensor,
-    response_mask: Tensor,
-    changed_mask: Tensor,
-    objective: Objective,
-) -> RowLosses:
-    """Compute the objective's losses from token log-probabilities.
-
-    Args:
-        policy: Token log-probabilities (B 2 T) of the policy, chosen first.
-        reference: The same of the reference.
-        response_mask: True at the responses' tokens (B 2 T).
-        changed_mask: True at corrected tokens (B 2 T).
-        objective: The recipe's objective.
-
-    Returns:
-        Losses (B), and what is logged next to them, each (B): `reward_margin` (the objective's
-        margin), `accuracy` (1 where the margin is positive, 0.5 for ties) and the responses' summed
-        log-probabilities in nats.
-    """
-    losses, margin = objective.loss(
-        objective.score(policy, response_mask, changed_mask),
-        objective.score(reference, response_mask, changed_mask),
-    )
-    if objective.sft_weight:
-        mask = response_mask[:, 0]
-        weighted = objective.sft_weight * (policy[:, 0] * mask).sum(-1)
-        losses = losses - weighted / mask.sum(-1).clamp(min=1)
-    tie = margin.abs() < _TIE
-    summed = (policy.detach() * response_mask).sum(-1)
-    measures = {
-        "reward_margin": margin,
-        "accuracy": torch.where(tie, 0.5, (margin > 0).float()),
-        "chosen_logprob": summed[:, 0],
-        "rejected_logprob": summed[:, 1],
-    }
-    return RowLosses(losses, measures)

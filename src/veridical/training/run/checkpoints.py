@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from veridical.errors import StorageError
+from veridical.errors import ConfigError, StorageError
 from veridical.files import (
     atomic_path,
     hash_file,
@@ -26,6 +26,8 @@ from veridical.files import (
 from veridical.models.loading import unwrap
 from veridical.progress import log
 from veridical.training.run.choice import ChoiceRule
+from veridical.training.run.team.sharding import is_sharded, like, whole
+from veridical.training.run.team.work import here, said_once
 
 _MARK = "complete.json"
 _PREFIX = "checkpoint-"
@@ -169,14 +171,19 @@ def write_progress(folder: Path, progress: RunProgress) -> None:
 
 
 def save_trainable(model: nn.Module, path: Path) -> None:
-    """Write the weights that learn, and no others, atomically.
+    """Write the weights that learn, and no others, atomically; of several processes the first does.
+
+    Where the model is sharded, all processes must call it.
 
     Raises:
         StorageError: The disk refused.
     """
-    weights = {
-        name: p.detach().cpu().contiguous() for name, p in trainable_parameters(model).items()
-    }
+    first = here().is_first
+    if not first and not is_sharded(model):
+        return
+    weights = {name: whole(p).cpu().contiguous() for name, p in trainable_parameters(model).items()}
+    if not first:
+        return
     with atomic_path(path) as temporary:
         try:
             save_file(weights, temporary)
@@ -206,7 +213,7 @@ def load_trainable(model: nn.Module, path: Path) -> None:
             f" {len(wanted)} tensors). Resume with the recipe that the run was started with."
         )
     for name, parameter in wanted.items():
-        parameter.copy_(found[name])
+        parameter.copy_(like(found[name], parameter))
 
 
 def trainable_parameters(model: nn.Module) -> Mapping[str, nn.Parameter]:
@@ -215,6 +222,23 @@ def trainable_parameters(model: nn.Module) -> Mapping[str, nn.Parameter]:
     return {
         name: parameter for name, parameter in inner.named_parameters() if parameter.requires_grad
     }
+
+
+def check_optimizer(folder: Path, *, sharded: bool) -> None:
+    """Refuse a resume point whose optimiser is in shards where it is wanted whole, or the reverse.
+
+    Raises:
+        ConfigError: It would be left out silently.
+    """
+    if (folder / "optimizer.pt").is_file() == sharded:
+        was, now = ("without", "with") if sharded else ("with", "without")
+        raise said_once(
+            ConfigError(
+                f"The resume point `{folder}` was written {was} FSDP and cannot be resumed {now}"
+                f" it: its optimiser would be lost. Resume it {was} FSDP, in any number of"
+                " processes."
+            )
+        )
 
 
 def resume_point_error(folder: Path, error: Exception) -> StorageError:

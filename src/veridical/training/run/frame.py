@@ -30,6 +30,7 @@ from veridical.training.run.loop import RESUME_FOLDER, RunTrainer
 from veridical.training.run.paths import fingerprint_inputs, with_absolute_paths
 from veridical.training.run.settings import TrainingRecipe
 from veridical.training.run.team.membership import joined, locked_by_first
+from veridical.training.run.team.sharding import is_sharded
 from veridical.training.run.team.work import here, in_turn, on_first, said_once
 
 CACHE = "cache"
@@ -119,6 +120,8 @@ class Method(NamedTuple, Generic[R]):
     """The setting in `data` that names what is learnt from."""
     place: Callable[[R, Path], R] | None = None
     """Writes data given in memory into the run directory, and gives the recipe that names it."""
+    no_shards: str = ""
+    """Why the model cannot be sharded over processes; empty: it can."""
 
 
 def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: bool) -> RunResult:
@@ -147,7 +150,10 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
                 " `data=…`."
             )
         )
-    with joined(model.device), locked_by_first(folder):
+    no_shards = method.no_shards
+    if model.quantization != "none":
+        no_shards = "weights in 4 bits cannot be sharded: leave model.quantization out"
+    with joined(model.device, no_shards=no_shards), locked_by_first(folder):
         weights, base = folder / method.weights, recipe.model.base
         recipe, finished = on_first(lambda: _open(recipe, folder, method, resume=resume))
         if finished is not None:
@@ -157,7 +163,10 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
         trainer, finish = in_turn(lambda: method.prepare(run))
         trainer.run(resume_from=on_first(lambda: find_resume_point(folder / RESUME_FOLDER)))
         run.clock.lap("training")
-        manifest = on_first(lambda: _finish(run, method, trainer, finish))
+        if is_sharded(trainer.vlm.model):
+            manifest = on_first(lambda: _finish_whole(run, method, trainer))
+        else:
+            manifest = on_first(lambda: _finish(run, method, trainer, finish, learnt=trainer))
     chosen, rule = trainer.progress.best_step, trainer.rule.statement
     log(f"Chosen: step {chosen} ({rule}). Weights: {weights}")
     return RunResult(folder, weights, base, manifest)
@@ -171,13 +180,24 @@ def _open(recipe: R, folder: Path, method: Method[R], *, resume: bool) -> tuple[
     return recipe, open_run(recipe, folder, fingerprint_inputs(recipe), resume=resume)
 
 
+def _finish_whole(run: Run[R], method: Method[R], sharded: RunTrainer[Any, Any]) -> Manifest:
+    """Prepare once more in this process, with a model that is not in shards, and finish with it."""
+    log("Loading the model once more, to save the weights that its shards have learnt.")
+    torch.manual_seed(child_seed(method.seed, method.stream))
+    trainer, finish = method.prepare(run._replace(clock=Clock()))
+    trainer.take_over(sharded)
+    return _finish(run, method, trainer, finish, learnt=sharded)
+
+
 def _finish(
     run: Run[R],
     method: Method[R],
     trainer: RunTrainer[Any, Any],
     finish: Callable[[], Mapping[str, object]],
+    *,
+    learnt: RunTrainer[Any, Any],
 ) -> Manifest:
-    """Let the method save, and write the manifest."""
+    """Let the method save, and write the manifest; `learnt` is the trainer that ran."""
     learning = trainable_parameters(trainer.vlm.model).values()
     trained_weights = sum(parameter.numel() for parameter in learning)
     notes = finish()
@@ -195,8 +215,9 @@ def _finish(
             "base": progress.base,
             "processor": trainer.vlm.settings.model_dump(mode="json"),
             "candidates": [candidate.model_dump() for candidate in progress.candidates],
-            "scoring": paths_taken(trainer.vlm.model),
+            "scoring": paths_taken(learnt.vlm.model),
             "processes": here().world,
+            "sharded": is_sharded(learnt.vlm.model),
             **notes,
             "trained_weights": trained_weights,
         },

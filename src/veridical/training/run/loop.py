@@ -25,6 +25,7 @@ from veridical.seeding import child_seed
 from veridical.training.run.checkpoints import (
     WEIGHTS,
     RunProgress,
+    check_optimizer,
     load_trainable,
     mark_complete,
     prune_resume_points,
@@ -45,6 +46,7 @@ from veridical.training.run.read_ahead import ReadAhead
 from veridical.training.run.settings import TrainSection
 from veridical.training.run.steps.sums import StepSums, check_finite
 from veridical.training.run.steps.trainer import StepTrainer, collate_share, is_empty
+from veridical.training.run.team.sharding import is_asked_for
 from veridical.training.run.team.work import here, total, wait_for_all
 
 RESUME_FOLDER = "resume"
@@ -102,8 +104,6 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
             measure: Called before training and at every evaluation.
         """
         self._read_ahead: ReadAhead[Row] = ReadAhead(lambda rows: collate_share(rows, collate))
-        config = vlm.model.config
-        use_cache = config.use_cache if hasattr(config, "use_cache") else None
         super().__init__(
             model=vlm.model,
             args=training_arguments(
@@ -118,10 +118,6 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
             callbacks=[Flow(course.settings, lambda: self.progress)],
         )
         self.remove_callback(PrinterCallback)
-        if use_cache is not None:
-            config.use_cache = use_cache  # the trainer turns it off, and it would be saved so
-        elif hasattr(config, "use_cache"):
-            del config.use_cache
         # Losses are sums over items, divided by the items of the whole step: a short last batch
         # then has its right weight.
         self.model_accepts_loss_kwargs = True
@@ -162,6 +158,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
             if base:
                 log(f"Before training: {in_words(base)}")
         else:
+            check_optimizer(resume_from, sharded=is_asked_for())
             self.progress = read_progress(resume_from)
             step = int(resume_from.name.rpartition("-")[2])
             self.metrics_log.truncate_after(step)
@@ -177,6 +174,12 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
             self._read_ahead.close()
         self.progress.seconds = time.monotonic() - self._started
         wait_for_all()
+        load_trainable(self.vlm.model, self._best_path)
+        self.vlm.model.eval()
+
+    def take_over(self, other: "RunTrainer[Row, Batch]") -> None:
+        """Take over what another trainer of this run has learnt, as if it had been this one."""
+        self.progress = other.progress
         load_trainable(self.vlm.model, self._best_path)
         self.vlm.model.eval()
 
@@ -232,8 +235,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
         """Write the weights that learn; the others are those of the base."""
         folder = Path(output_dir) if output_dir else self.run_dir
-        if here().is_first:
-            save_trainable(self.vlm.model, folder / WEIGHTS)
+        save_trainable(self.vlm.model, folder / WEIGHTS)
 
     def _load_from_checkpoint(
         self,
@@ -278,7 +280,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
 
     def _consider(self, step: int, metrics: dict[str, float]) -> None:
         better = self.progress.consider(step, metrics, self.rule)
-        if better and here().is_first:
+        if better:
             save_trainable(self.vlm.model, self._best_path)
         if metrics:
             log(f"step {step}: {in_words(metrics)}{' (best so far)' if better else ''}")

@@ -7,17 +7,21 @@ items of the whole optimiser step, so that accumulation and a short last batch c
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from math import ceil
 from typing import Generic, NamedTuple, TypedDict, TypeVar, cast
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
+from veridical.errors import ConfigError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
 from veridical.seeding import child_random
 from veridical.training.run.loop import Course, Evaluate, Row, RunTrainer, TrainerInputs
 from veridical.training.run.steps.trainer import is_empty
-from veridical.training.run.team.work import here, on_first, share, totals
+from veridical.training.run.team.sharding import is_asked_for, is_sharded
+from veridical.training.run.team.work import here, on_first, said_once, share, totals
 
 
 class BranchTensors(TypedDict):
@@ -83,6 +87,13 @@ class LossTrainer(RunTrainer[Row, Branches]):
         """Set up training on `rows`, measured on those held out and by `evaluate`."""
         self._rows = rows
         self._evaluate_model = evaluate
+        if evaluate is not None and is_asked_for():
+            raise said_once(
+                ConfigError(
+                    "`evaluate` lets one process ask the model, which FSDP spreads over all. Start"
+                    " without FSDP, or evaluate the result."
+                )
+            )
         super().__init__(vlm, rows.train, course, collate=rows.batch, measure=self.measure_held_out)
 
     @abstractmethod
@@ -97,10 +108,17 @@ class LossTrainer(RunTrainer[Row, Branches]):
         """Loss and whatever else is logged, as means over the items of rows."""
         sums: defaultdict[str, float] = defaultdict(float)
         size = self.settings.micro_batch_size
-        for start in share(range(0, len(rows), size)):
+        starts = range(0, len(rows), size)
+        mine = list(share(starts))
+        counted = len(mine)
+        if is_sharded(self.vlm.model) and counted < ceil(len(starts) / here().world):
+            mine.append(0)  # all processes must go through the model at once
+        for number, start in enumerate(mine):
             batch = self.on_device(self._rows.collate(rows[start : start + size]))
             with self.accelerator.autocast():
-                found = self.batch_loss(batch)
+                found = self.inside(self.vlm.model, partial(self.batch_loss, batch))
+            if number >= counted:
+                continue
             sums[_ITEMS] += self.batch_items(batch)
             for name, values in {"loss": found.loss, **found.logged}.items():
                 sums[name] += float(values.sum())

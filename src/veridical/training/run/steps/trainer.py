@@ -21,9 +21,11 @@ from transformers import Trainer
 from veridical.models.adapters import leave_casts_to_autocast
 from veridical.models.branches import BranchBatch, HostMasks
 from veridical.models.kernels.compiled_layers import compile_layers, restore_layers
+from veridical.models.loading import Model
 from veridical.models.sending import send
 from veridical.seeding import child_seed
 from veridical.training.run.team.forward import run_inside
+from veridical.training.run.team.sharding import check_sharded, keep_frozen_tower, name_layers
 from veridical.training.run.team.work import here, share
 
 T = TypeVar("T")
@@ -72,6 +74,18 @@ def as_empty_as(one: Mapping[str, Any], batch: B) -> B:
 
 class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     """The trainer of transformers, with steps for a GPU."""
+
+    def __init__(self, *, model: Model, **settings: Any) -> None:
+        """Set up the trainer; the model's configuration stays as it is."""
+        name_layers(model)
+        config = model.config
+        use_cache = config.use_cache if hasattr(config, "use_cache") else None
+        super().__init__(model=model, **settings)
+        if use_cache is not None:
+            config.use_cache = use_cache  # the trainer turns it off, and it would be saved so
+        elif hasattr(config, "use_cache"):
+            del config.use_cache
+        keep_frozen_tower(self.accelerator, model)
 
     def train_compiled(self, how: Compile, *, resume_from: Path | None) -> None:
         """Train, with compiled decoder layers where that is wanted and possible."""
@@ -126,6 +140,7 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
 
     def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Forward and backward of one batch."""
+        check_sharded(cast("nn.Module", self.model))
         with leave_casts_to_autocast(model, active=self.args.bf16), no_checks_of_values():
             return self.learn(model, *args, **kwargs)
 

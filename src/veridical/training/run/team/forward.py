@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from veridical.training.run.team.sharding import is_sharded
+
 T = TypeVar("T")
 
 
@@ -21,7 +23,7 @@ def run_inside(wrapped: nn.Module, model: nn.Module, work: Callable[[], T]) -> T
         model: The model within.
         work: What is done; calls of the model in it are as always.
     """
-    if wrapped is model:
+    if wrapped is model and not is_sharded(model):
         return work()
     before = vars(model).get("forward")
 

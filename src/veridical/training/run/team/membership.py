@@ -1,7 +1,8 @@
 """How the processes of a run meet, and which wishes of their launcher are met.
 
-torchrun and `accelerate launch` start the processes; gradients are averaged by PyTorch's DDP, which
-accelerate puts around the model. All of them see one run directory, on a disk that they share.
+torchrun and `accelerate launch` start the processes; gradients are averaged by PyTorch's DDP or
+FSDP2, which accelerate puts around the model. All of them see one run directory, on a disk that
+they share.
 """
 
 import os
@@ -18,6 +19,7 @@ from veridical.errors import ConfigError
 from veridical.locks import locked
 from veridical.models.devices import pick_device
 from veridical.processes import Place, place
+from veridical.training.run.team import sharding
 from veridical.training.run.team.work import on_first, said_once, wait_for_all
 
 _PATIENCE = timedelta(days=1)
@@ -38,19 +40,10 @@ def _is_set(value: str) -> bool:
 
 _WISHES = (
     _Wish(
-        "ACCELERATE_USE_FSDP",
-        _is_set,
-        "FSDP was asked for, but training does not shard the model: each process holds it whole"
-        " (DDP). Start with `accelerate launch --multi_gpu`; where the model does not fit, use"
-        ' LoRA, train.gradient_checkpointing or model.quantization = "4bit".',
-    ),
-    _Wish(
         "ACCELERATE_USE_DEEPSPEED",
         _is_set,
-        "DeepSpeed was asked for, but training does not shard the model or its optimiser: each"
-        " process holds them whole (DDP). Start with `accelerate launch --multi_gpu`; where the"
-        " model does not fit, use LoRA, train.gradient_checkpointing or model.quantization ="
-        ' "4bit".',
+        "DeepSpeed was asked for, which training does not use. To shard the model and its optimiser"
+        " start with `accelerate launch --use_fsdp --fsdp_version 2`.",
     ),
     _Wish(
         "ACCELERATE_USE_MEGATRON_LM",
@@ -86,11 +79,12 @@ _WISHES = (
 
 
 @contextmanager
-def joined(device: str) -> Iterator[None]:
+def joined(device: str, *, no_shards: str = "") -> Iterator[None]:
     """Be one of the processes of a run for the block; alone, there is nothing to do.
 
     Args:
         device: The recipe's setting; several processes take "auto", "cuda" or "cpu".
+        no_shards: Why this training cannot have its model in shards; empty: it can.
 
     Raises:
         ConfigError: The launcher was asked for what training does not do, or the device is not one
@@ -100,6 +94,13 @@ def joined(device: str) -> Iterator[None]:
     for wish in _WISHES:
         if wish.variable in os.environ and wish.asked(os.environ[wish.variable]):
             raise said_once(ConfigError(wish.message))
+    if sharding.is_asked_for():
+        reason = no_shards or sharding.obstacle(device)
+        if us.world == 1:
+            reason = reason or "there is one process only"
+        if reason:
+            raise said_once(ConfigError(f"FSDP was asked for, but {reason}."))
+        sharding.prepare()
     if us.world == 1 or distributed.is_initialized():
         yield
         return
