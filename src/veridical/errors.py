@@ -23,6 +23,8 @@ _SHOWN_FAULTS = 20
 _ALIKE = 5
 """More faults of one kind than this are summed up."""
 _EXAMPLES = 3
+_LONGEST = 600
+"""Characters of a message."""
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|(?<=, got ).*?(?=\. [A-Z]|$)|\d+(?:[.,/]\d+)*")
 """What differs between two faults of one kind: quoted texts, what we got, numbers."""
 
@@ -91,7 +93,14 @@ class Fault(NamedTuple):
 
     def __str__(self) -> str:
         place = f"{self.file}" if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.message}"
+        return f"{place}: {shortened(self.message)}"
+
+
+def shortened(message: str) -> str:
+    """A message without the middle of a text that somebody's file put there."""
+    if len(message) <= _LONGEST:
+        return message
+    return f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
 
 
 class DataError(VeridicalError, ValueError):
@@ -116,7 +125,7 @@ def fault_lines(faults: Sequence[Fault]) -> list[str]:
     kind_of: dict[str, str] = {}
     for fault in faults:
         if fault.message not in kind_of:
-            kind_of[fault.message] = _VALUES.sub("…", fault.message)
+            kind_of[fault.message] = _VALUES.sub("…", shortened(fault.message))
         kinds.setdefault((fault.file, kind_of[fault.message]), []).append(fault)
     lines: list[str] = []
     unseen = len(faults)

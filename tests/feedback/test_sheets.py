@@ -6,6 +6,7 @@ import pytest
 
 from studio_projects import picture, write_run
 from veridical.errors import ConfigError, DataError
+from veridical.feedback.datasets import check_dataset
 from veridical.feedback.record_files import read_corrections
 from veridical.feedback.registry import read_pairs
 from veridical.feedback.segments import check_segments, find_segments
@@ -16,6 +17,8 @@ from veridical.records import (
     Comparison,
     Correction,
     ImageRef,
+    Mark,
+    Marking,
     Rating,
     read_records,
     write_records,
@@ -150,6 +153,73 @@ def test_pairs_and_scores_have_sheets_too(tmp_path, run):
     write_sheet(tmp_path / "compared", tmp_path / "again.csv")
     read_sheet(tmp_path / "compared", tmp_path / "again.csv", tmp_path / "twice")
     assert read_records(tmp_path / "twice" / "comparisons.jsonl", Comparison) == [row]
+
+
+MARKED = {
+    "p0#0": {"marked": "A [[red]] car and [[two knives]].", "kinds": "attribute, 3"},
+    # a spreadsheet that wrote LF
+    "p1#0": {
+        "marked": '=1+1 on a board, "quoted", and\n[[the [[the]] cat]] 👩‍👩‍👧.',
+        "kinds": "1 6",
+    },
+    "p2#0": {"nothing_wrong": "x", "annotator": "bob", "seconds": "2"},
+    "p4#0": {"skip": "picture is broken"},
+}
+
+
+def test_marks_come_back_exactly_and_a_second_round_changes_nothing(tmp_path, run):
+    table = tmp_path / "sheet.csv"
+    write_sheet(run, table, task="mark")
+    fill(table, MARKED)
+    found = read_sheet(run, table, tmp_path / "out", task="mark", annotator="ann")
+    assert (found.judgements, found.left_out["not judged"]) == (3, 2)
+    first, second, clean = read_records(tmp_path / "out" / "markings.jsonl", Marking)
+    told = [(mark.text, mark.kind) for mark in first.segments]
+    assert told == [("red", "attribute"), ("two knives", "number")]
+    assert [mark.text for mark in second.segments] == ["the the cat", "the"]
+    assert all(ANSWERS[1][slice(*mark.span)] == mark.text for mark in second.segments)
+    assert (clean.segments, clean.annotator, clean.seconds) == ((), "bob", 2)
+    assert check_dataset(tmp_path / "out") == []
+    crossing = [
+        Mark(response_id="p1#0", span=span, text=ANSWERS[1][slice(*span)], kind="number")
+        for span in ((40, 44), (36, 42))
+    ]
+    rows = [first, second.model_copy(update={"segments": tuple(crossing)}), clean]
+    write_records(tmp_path / "out" / "markings.jsonl", rows, kind="Marking")
+    write_sheet(tmp_path / "out", tmp_path / "again.csv")
+    fill(tmp_path / "again.csv", {})
+    read_sheet(tmp_path / "out", tmp_path / "again.csv", tmp_path / "twice")
+    for name in ("markings.jsonl", "responses.jsonl", "prompts.jsonl"):
+        assert (tmp_path / "twice" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_brackets_of_the_response_are_its_own(tmp_path):
+    run = write_run(tmp_path / "run", ["The label [A] reads [[B]."])
+    write_sheet(run, tmp_path / "s.csv", task="mark")
+    fill(tmp_path / "s.csv", {"p0#0": {"marked": "The label {{[A]}} reads [[B].", "kinds": "1"}})
+    read_sheet(run, tmp_path / "s.csv", tmp_path / "out", task="mark")
+    (row,) = read_records(tmp_path / "out" / "markings.jsonl", Marking)
+    assert [mark.text for mark in row.segments] == ["[A]"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ({"marked": "A [[red]] car and two knives."}, "1 mark and 0 kinds"),
+        ({"marked": "A [[red car and two knives.", "kinds": "1"}, "has [[ without ]]"),
+        ({"marked": "A [[]]red car and two knives.", "kinds": "1"}, "without words before it"),
+        ({"marked": "A [[blue]] car and two knives.", "kinds": "1"}, "its words were changed"),
+        ({"marked": "A [[red]] car and two knives.", "nothing_wrong": "x"}, "Undo one of them"),
+        ({"kinds": "object"}, "0 marks and 1 kind"),
+    ],
+)
+def test_faulty_marks_name_the_line_and_what_to_do(tmp_path, run, edit, words):
+    write_sheet(run, tmp_path / "s.csv", task="mark")
+    fill(tmp_path / "s.csv", {"p0#0": edit})
+    with pytest.raises(DataError) as raised:
+        read_sheet(run, tmp_path / "s.csv", tmp_path / "out", task="mark")
+    (fault,) = raised.value.faults
+    assert (fault.line, words in fault.message) == (2, True)
 
 
 @pytest.mark.parametrize(

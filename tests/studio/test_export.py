@@ -249,6 +249,7 @@ def test_pictures_and_turns_are_shown_and_come_out_as_they_went_in(tmp_path):
         item = ann.next()["item"]
         if item["history"]:
             assert item["history"] == [["[picture 1] What is it?", "A kitchen."]]
+            assert item["system"] == "Be brief."
             assert item["question"] == "And here? [picture 2]"
             assert len(item["images"]) == 2
         assert ann.correct(item, item["texts"][0].replace("knives", "cups")).status_code == 200

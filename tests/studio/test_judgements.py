@@ -189,6 +189,7 @@ def test_known_answers_and_repeats_come_in_and_answer_back(tmp_path):
             "task",
             "images",
             "question",
+            "system",
             "history",
             "texts",
             "reference",

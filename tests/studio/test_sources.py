@@ -78,6 +78,25 @@ def test_tables_in_three_forms(tmp_path):
         found(tmp_path / "bad.csv")
 
 
+def test_what_stood_before_the_question_is_part_of_the_item(tmp_path):
+    shared = {"question": "And now?", "response": "A cat."}
+    rows = [
+        shared | {"system": "Be brief.", "history": [["What is it?", "A kitchen."]]},
+        shared | {"system": "Be long."},
+    ]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    studio, imported = init_studio(tmp_path / "project", tmp_path / "t.jsonl")
+    assert imported.added == 2  # they differ in nothing but what was before
+    with studio.database.reading() as connection:
+        kept = connection.execute(select(item).order_by(item.c.id)).all()
+    assert [row.history for row in kept] == [[["What is it?", "A kitchen."]], []]
+    assert [row.prompt["system"] for row in kept] == ["Be brief.", "Be long."]
+    studio.database.close()
+    (tmp_path / "bad.jsonl").write_text(json.dumps(shared | {"history": [["One."]]}) + "\n")
+    with pytest.raises(DataError, match=r"bad.jsonl:1.*history"):
+        found(tmp_path / "bad.jsonl")
+
+
 def test_all_faults_are_said_at_once_and_nothing_half_made_stays(tmp_path):
     (tmp_path / "c.png").write_bytes(picture())
     rows = ["image,question,response", "c.png,Q?,A", "no.png,Q?,B", "c.png,,C", "c.png,Q?,D"]

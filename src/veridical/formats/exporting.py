@@ -106,10 +106,11 @@ def _lost(export: Export, form: Format) -> list[str]:
     """Fields that the format cannot hold and that some record has, with their numbers."""
     counts: Counter[str] = Counter()
     records = [*export.pairs, *(record for records in export.contents for record in records)]
+    seen: set[tuple[str, str]] = set()  # a pair has the id of the judgement that it was made of
     for record in records:
-        counts.update(
-            name
-            for name in form.cannot_hold
-            if getattr(record, name, None) not in (None, "", (), [])
-        )
+        for name in form.cannot_hold:
+            value, place = getattr(record, name, None), (getattr(record, "id", ""), name)
+            if value not in (None, "", (), []) and place not in seen:
+                seen.add(place)
+                counts[name] += 1
     return [f"`{name}` ({counted(count, 'record')})" for name, count in sorted(counts.items())]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from veridical.encodings import decode_text
-from veridical.errors import DataError, Fault
+from veridical.errors import DataError, Fault, shortened
 from veridical.formats.sources.sheets import EXCEL, delimiter_of, read_table, read_workbook
 from veridical.scoring.reading.columns import COLUMNS, read_columns
 from veridical.scoring.reading.json_rows import json_fault, load_json, read_json_rows
@@ -59,7 +59,7 @@ class Faults:
         Raises:
             DataError: There are so many that reading on tells nothing new.
         """
-        self.found.append(Fault(file, line, _cut(message)))
+        self.found.append(Fault(file, line, shortened(message)))
         if len(self.found) >= _MOST:
             self.stop(f"Reading stopped at {_MOST:,} faults.")
 
@@ -94,15 +94,6 @@ class Faults:
         ]
 
 
-def _cut(message: str) -> str:
-    """A message without the middle of a text that somebody's file put there."""
-    if len(message) <= _LONGEST:
-        return message
-    return f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
-
-
-_LONGEST = 600
-"""Characters of a message."""
 _MOST = 100_000
 """Faults after which reading stops: a megabyte of empty rows may have millions."""
 _ADVICE = "Nothing was scored. Fix these rows and score again."

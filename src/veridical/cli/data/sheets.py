@@ -30,7 +30,8 @@ def sheet(
     task: Annotated[
         str | None,
         typer.Option(
-            help="correct, compare or rate; by default what FOLDER has judgements of, else correct."
+            help="correct, compare, rate or mark; by default what FOLDER has judgements of, else"
+            " correct."
         ),
     ] = None,
     prompts: Annotated[

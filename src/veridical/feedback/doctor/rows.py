@@ -15,7 +15,8 @@ _MACHINE = re.compile(
     re.IGNORECASE,
 )
 _MARKUP = re.compile(r"</?(?:p|br|div|span|html|body|b|i)\s*/?>|&(?:nbsp|amp|lt|gt|quot);", re.I)
-_SENTENCE = re.compile(r"[^.!?\n]+[.!?]")
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
+"""Also without its end, so that a long text without any is not searched from each of its places."""
 _LONG = 400
 """Characters from which a response should end with a sentence."""
 _REPEATS = 3
@@ -73,7 +74,11 @@ def _cut(row: Example) -> str | None:
 
 
 def _repeated(row: Example) -> str | None:
-    said = Counter(sentence.strip().lower() for sentence in _SENTENCE.findall(row.chosen))
+    said = Counter(
+        sentence.strip().lower()
+        for sentence in _SENTENCE.findall(row.chosen)
+        if sentence[-1] in ".!?"
+    )
     for sentence, count in said.most_common(1):
         if count >= _REPEATS and len(sentence) > 10:
             return f"{count} times {sentence[:40]!r}"

@@ -10,21 +10,31 @@ from typing import NamedTuple
 
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.feedback.sheets.rows import SheetTask
-from veridical.records import Comparison, Correction, Prompt, Rating, Response, read_records
+from veridical.records import (
+    Comparison,
+    Correction,
+    Marking,
+    Prompt,
+    Rating,
+    Response,
+    read_records,
+)
 from veridical.records.folders import (
     COMPARISONS_FILE,
     CORRECTIONS_FILE,
+    MARKINGS_FILE,
     RATINGS_FILE,
     RESPONSES_FILE,
     find_run_prompts,
 )
 from veridical.records.prompts import asked_fields
 
-Judged = Correction | Comparison | Rating
+Judged = Correction | Comparison | Rating | Marking
 _KINDS: dict[SheetTask, tuple[str, type[Judged]]] = {
     "correct": (CORRECTIONS_FILE, Correction),
     "compare": (COMPARISONS_FILE, Comparison),
     "rate": (RATINGS_FILE, Rating),
+    "mark": (MARKINGS_FILE, Marking),
 }
 
 
@@ -86,6 +96,12 @@ def find_items(folder: Path, task: SheetTask | None, *, prompts: Path | None = N
             raise DataError([Fault(found.file, None, message)])
         items = {one.id: one for one in _items(task, judged, responses, asked)}
     items |= {one.id: one for one in _alone(judged, items)}
+    several = next(
+        (row for row in judged if isinstance(row, Marking) and len(row.response_ids) > 1), None
+    )
+    if several is not None:
+        message = f"{several.id!r} marks several responses at once, a row of a sheet shows one."
+        raise DataError([Fault(folder / file, None, f"{message} Mark these in the studio.")])
     lost = [row for row in judged if not isinstance(row, Correction) and item_of(row) not in items]
     if lost:
         message = f"{lost[0].id!r} judges a response that the folder does not have."
@@ -97,7 +113,7 @@ def find_items(folder: Path, task: SheetTask | None, *, prompts: Path | None = N
 
 def item_of(row: Judged) -> str:
     """The id of the item that a judgement is of, as far as the judgement says."""
-    if isinstance(row, Comparison):
+    if isinstance(row, Comparison | Marking):
         return "|".join(row.response_ids)
     return row.response_id if isinstance(row, Rating) else row.id
 

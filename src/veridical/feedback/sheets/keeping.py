@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from veridical.feedback.sheets.items import Judged, SheetItem, SheetItems
 from veridical.files import write_bytes_atomically
-from veridical.records import Comparison, Correction, ImageRef, Prompt, Rating
+from veridical.records import Comparison, Correction, ImageRef, Marking, Prompt, Rating
 from veridical.records.folders import Contents, write_contents
 from veridical.records.image_store import ImageStore
 from veridical.records.images import read_image
@@ -38,6 +38,7 @@ def write_judged(out: Path, found: SheetItems, made: list[tuple[SheetItem, Judge
             ),
             comparisons=tuple(row for row in rows if isinstance(row, Comparison)),
             ratings=tuple(row for row in rows if isinstance(row, Rating)),
+            markings=tuple(row for row in rows if isinstance(row, Marking)),
         ),
     )
 

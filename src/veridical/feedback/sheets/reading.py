@@ -13,6 +13,7 @@ from veridical.errors import ConfigError, DataError, Fault, RowError
 from veridical.feedback.segments import segment_texts
 from veridical.feedback.sheets.items import Judged, SheetItem, SheetItems, find_items
 from veridical.feedback.sheets.keeping import write_judged
+from veridical.feedback.sheets.marks import read_marks
 from veridical.feedback.sheets.rows import (
     NEEDED,
     SheetTask,
@@ -23,12 +24,15 @@ from veridical.feedback.sheets.rows import (
     read_yes,
 )
 from veridical.feedback.sheets.tables import TableRow, read_table
-from veridical.feedback.sheets.writing import kinds_cell
+from veridical.feedback.sheets.writing import kinds_cell, marked_cells
 from veridical.feedback.texts.line_ends import RestoredCorrection, changes, shown_text
 from veridical.files import hash_file, write_json_atomically
+from veridical.progress import counted
 from veridical.records import (
     Comparison,
     Correction,
+    Mark,
+    Marking,
     Rating,
     Segment,
     SegmentKind,
@@ -150,8 +154,10 @@ def _judgement(reading: _Reading, item: SheetItem, cells: dict[str, str]) -> Jud
         made = _correction(reading, item, cells, known if isinstance(known, Correction) else None)
     elif task == "compare":
         made = _comparison(reading, item, cells, known if isinstance(known, Comparison) else None)
-    else:
+    elif task == "rate":
         made = _rating(reading, item, cells, known if isinstance(known, Rating) else None)
+    else:
+        made = _marking(reading, item, cells, known if isinstance(known, Marking) else None)
     if made is None:
         reading.left_out["not judged"] += 1
     return made
@@ -249,6 +255,37 @@ def _rating(
         "reason": cells.get("reason", ""),
     }
     return Rating.model_validate(_again(known, _shared(reading, item, cells), said))
+
+
+def _marking(
+    reading: _Reading, item: SheetItem, cells: dict[str, str], known: Marking | None
+) -> Marking | None:
+    response, cell = item.responses[0], shown_text(cells["marked"])
+    right = read_yes(cells.get("nothing_wrong", ""), name="nothing_wrong")
+    shared, kinds = _shared(reading, item, cells), read_kinds(cells["kinds"])
+    if known is not None:
+        text, names, nothing = marked_cells(item, known)
+        if (cell, kinds, right) == (text, read_kinds(names), bool(nothing)):
+            return known.model_copy(
+                update={name: shared[name] for name in ("annotator", "seconds")}
+            )
+    spans = read_marks(cell, response.text) if cell.strip() or not right else []
+    if right and spans:
+        raise RowError("`nothing_wrong` is marked, and `marked` has marks. Undo one of them.")
+    if len(kinds) != len(spans):
+        raise RowError(
+            f"{counted(len(spans), 'mark')} and {counted(len(kinds), 'kind')}. Give in `kinds` one"
+            " kind for each mark, in their order, for instance: object, number."
+        )
+    if not spans and not right:
+        return None
+    marks = [
+        Mark(response_id=response.id, span=span, text=response.text[slice(*span)], kind=kind)
+        for span, kind in zip(spans, kinds, strict=True)
+    ]
+    made = {"response_ids": (response.id,), "segments": tuple(marks)}
+    number = {"id": known.id} if known is not None else {}
+    return Marking.model_validate({**shared, **made, **number})
 
 
 def _again(

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 from veridical.errors import RowError
 from veridical.records import KINDS, SegmentKind
 
-SheetTask = Literal["correct", "compare", "rate"]
+SheetTask = Literal["correct", "compare", "rate", "mark"]
 """What people do in a sheet."""
 
 _BEFORE = ("id", "image", "question")
@@ -15,6 +15,7 @@ COLUMNS: dict[SheetTask, tuple[str, ...]] = {
     "correct": (*_BEFORE, "response", "corrected", "kinds", "nothing_wrong", *_AFTER),
     "compare": (*_BEFORE, "response_1", "response_2", "preferred", "hallucination", *_AFTER),
     "rate": (*_BEFORE, "response", "score", "reason", *_AFTER),
+    "mark": (*_BEFORE, "response", "marked", "kinds", "nothing_wrong", *_AFTER),
 }
 """Columns of a sheet: `id` names the item and `judgement`, where it stands, an earlier judgement;
 both must stay as they are. People fill what follows the responses."""
@@ -22,6 +23,7 @@ NEEDED: dict[SheetTask, tuple[str, ...]] = {
     "correct": ("id", "response", "corrected", "kinds"),
     "compare": ("id", "preferred"),
     "rate": ("id", "score"),
+    "mark": ("id", "response", "marked", "kinds"),
 }
 """Columns without which a sheet cannot be read."""
 

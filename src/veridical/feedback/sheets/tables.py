@@ -21,7 +21,8 @@ SUFFIXES = (".csv", ".xlsx")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _MAX_CELL = 32_767  # of a workbook, in UTF-16 units
-_WIDTHS = {"response": 60, "response_1": 60, "response_2": 60, "corrected": 60, "question": 30}
+_WIDE = ("response", "response_1", "response_2", "corrected", "marked")
+_WIDTHS = dict.fromkeys(_WIDE, 60) | {"question": 30}
 
 
 class TableRow(NamedTuple):

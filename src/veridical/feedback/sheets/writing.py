@@ -5,9 +5,10 @@ from pathlib import Path
 
 from veridical.errors import ConfigError
 from veridical.feedback.sheets.items import Judged, SheetItem, SheetItems, find_items, item_of
+from veridical.feedback.sheets.marks import show_marks
 from veridical.feedback.sheets.rows import COLUMNS, SheetTask, show_preferred
 from veridical.feedback.sheets.tables import write_table
-from veridical.records import Comparison, Correction
+from veridical.records import Comparison, Correction, Marking
 from veridical.records.texts import number_pictures
 
 
@@ -63,15 +64,24 @@ def _rows(found: SheetItems) -> Iterator[list[str]]:
 
 
 def _said(task: SheetTask, item: SheetItem, row: Judged | None) -> list[str]:
-    if row is None:  # the corrected text begins as the response, to be changed in place
-        return [item.responses[0].text, "", ""] if task == "correct" else ["", ""]
+    if row is None:  # corrected and marked texts begin as the response, to be changed in place
+        return [item.responses[0].text, "", ""] if task in ("correct", "mark") else ["", ""]
     if isinstance(row, Correction):
         right = row.chosen == row.rejected
         return [row.chosen, "" if right else kinds_cell(row), "x" if right else ""]
     if isinstance(row, Comparison):
         about = {True: "yes", False: "no", None: ""}[row.hallucination]
         return [show_preferred(row.preferred), about]
+    if isinstance(row, Marking):
+        return marked_cells(item, row)
     return [str(row.score), row.reason]
+
+
+def marked_cells(item: SheetItem, row: Marking) -> list[str]:
+    """What a sheet shows of a marking: the marked text, the kinds, whether nothing is wrong."""
+    marks = sorted(row.segments, key=lambda mark: mark.span)
+    kinds = ", ".join(mark.kind for mark in marks)
+    return [show_marks(item.responses[0].text, marks), kinds, "" if marks else "x"]
 
 
 def _after(row: Judged | None) -> list[str]:

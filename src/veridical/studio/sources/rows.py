@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -33,6 +33,22 @@ def gather_items(makers: Iterable[Callable[[], NewItem]]) -> Iterator[NewItem]:
         raise DataError(faults, advice="Fix these rows, then import again.")
 
 
+class Context(NamedTuple):
+    """What stood before the question, as the row has it."""
+
+    system: Any = ""
+    """A system message."""
+    history: Any = ()
+    """Earlier questions, each with its answer."""
+
+
+def _turns(history: Any) -> Any:
+    """Earlier turns as records have them; what is something else is a fault of the record."""
+    if not isinstance(history, list | tuple):
+        return history
+    return tuple(tuple(turn) if isinstance(turn, list) else turn for turn in history)
+
+
 def make_item(
     where: Fault,
     *,
@@ -44,6 +60,7 @@ def make_item(
     reference: str | None,
     root: Path,
     outside: bool,
+    context: Context = Context(),  # noqa: B008 - it cannot be changed
     suspects: list[JsonObject] | None = None,
 ) -> NewItem:
     """Make an item.
@@ -68,7 +85,13 @@ def make_item(
     first, *more = [ImageRef(path=path) for path in images] or [NO_IMAGE]
     try:
         prompt = Prompt(
-            id=key, image=first, more_images=tuple(more), question=question, reference=reference
+            id=key,
+            image=first,
+            more_images=tuple(more),
+            question=question,
+            reference=reference,
+            system=context.system,
+            history=_turns(context.history),
         )
     except ValidationError as error:
         raise DataError([where._replace(message=describe_validation(error))]) from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from veridical.errors import ConfigError, DataError, Fault
 from veridical.files import JsonObject, read_bytes, read_jsonl_rows
 from veridical.studio.settings import Task
-from veridical.studio.sources.rows import gather_items, make_item
+from veridical.studio.sources.rows import Context, gather_items, make_item
 from veridical.studio.store.items import NewItem
 
 
@@ -51,6 +51,7 @@ def _items(
             ],
             images=[str(one).strip() for one in paths if one],
             reference=row.get("reference") or None,
+            context=Context(row.get("system") or "", row.get("history") or ()),
             root=path.parent,
             outside=outside,
         )

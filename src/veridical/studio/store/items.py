@@ -155,14 +155,16 @@ def _keep(folder: Path, new: NewImage, of: NewItem) -> _Kept:
 def _prepare(project: Project, folder: Path, new: NewItem) -> _Prepared:
     """Check one item and make its row."""
     texts = [str(record["text"]) for record in new.responses]
-    for text in (new.key, str(new.prompt["question"]), new.gold_note, *texts):
+    system = str(new.prompt.get("system") or "")
+    for text in (new.key, system, *_turns(new.prompt), new.gold_note, *texts):
         fault = text_fault(text)
         if fault is not None:
             source = new.where or Fault(Path(new.key), None, "")
             raise DataError([source._replace(message=f"the text {text[:40]!a} {fault}")])
     kept = [_keep(folder, one, new) for one in new.images]
     *earlier, question = number_pictures(_turns(new.prompt))
-    content = "\0".join([*(one.sha256 for one in kept), *_turns(new.prompt), *texts])
+    told = [system] if system else []
+    content = "\0".join([*(one.sha256 for one in kept), *told, *_turns(new.prompt), *texts])
     settings, secret = project.settings, f"{project.settings.seed}"
     shared = chance(secret, "overlap", new.key) < settings.overlap_share
     premarked = chance(secret, "premarked", new.key) < settings.premarked_share

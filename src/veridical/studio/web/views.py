@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Row, select
 
+from veridical.feedback.texts.line_ends import shown_text
 from veridical.files import JsonObject
 from veridical.studio.lead.training import Training
 from veridical.studio.store.judgements import find_draft, lease_key
@@ -46,6 +47,7 @@ class TaskView(_View):
     task: Literal["compare", "correct", "rate", "mark"]
     images: list[ImageView]
     question: str
+    system: str
     history: list[list[str]]
     texts: list[str]
     reference: str | None
@@ -87,6 +89,7 @@ def task_view(connection: Connection, project: Project, person_id: int, slot_id:
             for sha in row.images
         ],
         question=row.question,
+        system=shown_text(str(row.prompt.get("system") or "")),
         history=row.history,
         texts=shown_texts(connection, row),
         reference=row.reference if project.task in ("rate", "mark") else None,

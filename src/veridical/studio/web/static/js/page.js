@@ -76,12 +76,11 @@ function show(fresh) {
   byId("work").hidden = false;
   byId("question").textContent = item.question;
   const turns = byId("turns");
-  turns.hidden = !item.history.length;
-  turns.replaceChildren(...item.history.flatMap(([asked, said]) => {
-    const made = [node("p", asked, "asked"), node("p", said, "said")];
-    for (const one of made) one.dir = "auto";
-    return made;
-  }));
+  turns.hidden = !item.history.length && !item.system;
+  const system = item.system ? [node("p", item.system, "system")] : [];
+  const earlier = item.history.flatMap(([asked, said]) => [node("p", asked, "asked"), node("p", said, "said")]);
+  turns.replaceChildren(...system, ...earlier);
+  for (const one of turns.children) one.dir = "auto";
   byId("reference").hidden = !item.reference;
   byId("reference").lastElementChild.textContent = item.reference || "";
   viewer.show(item.images);
