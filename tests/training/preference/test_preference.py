@@ -17,9 +17,9 @@ from veridical.models.loading import load_model
 from veridical.training.preference import train as preference
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.losses import preference_losses
-from veridical.training.preference.train import train_dpo
 from veridical.training.preference.objectives.dense_dpo import DenseDpo
 from veridical.training.preference.objectives.dpo import Dpo
+from veridical.training.preference.train import train_dpo
 from veridical.training.run import loop
 from veridical.training.run.choice import latest
 
