@@ -11,7 +11,6 @@ needs no picture: the most frequent answer, the most frequent training answer to
 
 import argparse
 import json
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from random import Random
@@ -63,31 +62,33 @@ def questions_of_test(data, *, count, random):
 def write_official(rows, out):
     """Write questions in VQA-v2's layout, and once more about the pictures of other questions."""
     others = rows[len(rows) // 2 :] + rows[: len(rows) // 2]
-    for name, shown in (("questions", rows), ("swapped", others)):
+    for name, shown in (("test", rows), ("swapped", others)):
+        pictures = [image for image, _, _ in shown]
         questions = [
             {
                 "question_id": n,
-                "image_id": row[0],
-                "question": row[1].capitalize(),
-                "image": f"{other[0]}.png",
+                "image_id": image,
+                "question": question.capitalize(),
+                "image": f"{image}.png",
             }
-            for n, (row, other) in enumerate(zip(rows, shown, strict=True))
+            for n, (image, (_, question, _)) in enumerate(zip(pictures, rows, strict=True))
         ]
-        (out / f"{name}.json").write_text(json.dumps({"questions": questions}))
-    annotations = [
-        {
-            "question_id": n,
-            "image_id": image,
-            "question_type": "easy",
-            "answer_type": "yes/no" if answer in YES_NO else "other",
-            "multiple_choice_answer": answer,
-            "answers": [
-                {"answer": answer, "answer_id": k, "answer_confidence": "yes"} for k in range(1, 11)
-            ],
-        }
-        for n, (image, _, answer) in enumerate(rows)
-    ]
-    (out / "annotations.json").write_text(json.dumps({"annotations": annotations}))
+        annotations = [
+            {
+                "question_id": n,
+                "image_id": image,
+                "question_type": "easy",
+                "answer_type": "yes/no" if answer in YES_NO else "other",
+                "multiple_choice_answer": answer,
+                "answers": [
+                    {"answer": answer, "answer_id": k, "answer_confidence": "yes"}
+                    for k in range(1, 11)
+                ],
+            }
+            for n, (image, (_, _, answer)) in enumerate(zip(pictures, rows, strict=True))
+        ]
+        (out / f"{name}-questions.json").write_text(json.dumps({"questions": questions}))
+        (out / f"{name}-answers.json").write_text(json.dumps({"annotations": annotations}))
 
 
 def without_pictures(data, rows):
@@ -134,7 +135,6 @@ def main():
     parser.add_argument("--result", type=Path, default=None)
     words = parser.parse_args()
     words.out.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
     rows = conversations(words.data, pictures=words.pictures, turns=words.turns, random=Random(0))
     write_records(words.out / "conversations.jsonl", rows, kind="Conversation")
     asked = questions_of_test(words.data, count=words.questions, random=Random(1))
@@ -153,8 +153,9 @@ def main():
             "epochs": words.epochs,
         },
     )
-    run = veridical.train_sft(recipe, words.out / "run")
-    trained = time.monotonic() - started
+    folder = words.out / "run"
+    run = veridical.train_sft(recipe, folder, resume=folder.exists())
+    trained = run.manifest.seconds["training"]
     veridical.evaluate(
         EvaluateRecipe(
             models=(
@@ -165,12 +166,13 @@ def main():
                 BenchmarkSettings(
                     benchmark="vqa",
                     name=name,
-                    questions=words.out / f"{file}.json",
-                    reference=words.out / "annotations.json",
+                    questions=words.out / f"{file}-questions.json",
+                    reference=words.out / f"{file}-answers.json",
                     images=words.data / "test" / "images",
                     templates=("{question}",),
+                    variants=("normalized",),  # the official one takes "Yes" and "yes" for two
                 )
-                for name, file in (("test", "questions"), ("other pictures", "swapped"))
+                for name, file in (("test", "test"), ("other pictures", "swapped"))
             ),
             out=words.out / "evaluation",
             batch_size=32,
