@@ -31,7 +31,8 @@ from veridical.models.processors import (
     missing_package,
     read_json_of,
 )
-from veridical.models.prompts.settings import ProcessorRecipe, apply_image_settings, pick_settings
+from veridical.models.prompts.pictures import apply_picture_settings
+from veridical.models.prompts.settings import ProcessorRecipe, pick_settings
 from veridical.plugins import resolve_model
 
 Quantization = Literal["none", "4bit"]
@@ -173,7 +174,7 @@ def load_model(
         model.to(target)
     processor = load_processor(name, config, trust_remote_code=trust_remote_code)
     given = pick_settings(settings, name, adapter=None if adapter is None else str(adapter))
-    apply_image_settings(name, processor, given.images)
+    apply_picture_settings(name, model, processor, given)
     if adapter is not None:
         name = f"{name}+{adapter}"
         model = _load_adapter(model, str(adapter), trainable=adapter_trainable)
@@ -203,7 +204,7 @@ def load_without_weights(
         model.generation_config = GenerationConfig.from_pretrained(name)  # type: ignore[no-untyped-call, unused-ignore]
     processor = load_processor(name, config, trust_remote_code=trust_remote_code)
     given = pick_settings(settings, name, adapter=adapter)
-    apply_image_settings(name, processor, given.images)
+    apply_picture_settings(name, model, processor, given)
     return VisionLanguageModel(model.eval(), processor, name, given)
 
 
@@ -240,8 +241,7 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:
     if type(config) not in loader._model_mapping and not remote:
         raise ModelError(
             f"`{name}` is a `{config.model_type}`, which is not a model for images and text in"
-            " transformers. Give a vision-language model, for instance"
-            " llava-hf/llava-1.5-7b-hf."
+            " transformers. Give a vision-language model, for instance llava-hf/llava-1.5-7b-hf."
         )
     reason = unsupported_reason(config)
     if reason is not None:

@@ -165,13 +165,18 @@ class VllmModel:
         gc.collect()
 
     def _input(self, question: Question) -> JsonObject:
-        tokenizer = self._vlm.tokenizer
+        from veridical.models.prompts.pictures import as_shown
+
+        vlm = self._vlm
+        tokenizer = vlm.tokenizer
         begin = tokenizer.bos_token
         special = not (begin and question.text.startswith(begin))
         ids = tokenizer(question.text, add_special_tokens=special)["input_ids"]
         given: JsonObject = {"prompt_token_ids": ids}
         if question.images:
-            given["multi_modal_data"] = {"image": [one.convert("RGB") for one in question.images]}
+            given["multi_modal_data"] = {
+                "image": [as_shown(one, vlm.processor, vlm.settings) for one in question.images]
+            }
         return given
 
     def _parameters(self, sampling: Sampling) -> Any:

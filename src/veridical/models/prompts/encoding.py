@@ -23,6 +23,7 @@ from veridical.models.loading import VisionLanguageModel, unwrap
 from veridical.models.processors import READING, first_line
 from veridical.models.prompts.fitting import check_prompt
 from veridical.models.prompts.on_demand import PromptOnDemand, large_bytes
+from veridical.models.prompts.pictures import as_shown
 from veridical.models.prompts.rendering import History, reject_placeholders, render_turns
 from veridical.records.texts import IMAGE_MARKER
 
@@ -244,11 +245,12 @@ def _encode(
     vlm: VisionLanguageModel, which: str, text: str, images: Sequence[Image.Image]
 ) -> PromptTensors:
     begin = vlm.tokenizer.bos_token
+    shown = [as_shown(image, vlm.processor, vlm.settings) for image in images]
     try:
         with READING:
             inputs = vlm.processor(
                 text=[text],
-                images=[[image.convert("RGB") for image in images]] if images else None,
+                images=[shown] if shown else None,
                 add_special_tokens=not (begin and text.startswith(begin)),
                 return_tensors="pt",
             )

@@ -33,6 +33,13 @@ class ProcessorRecipe(Recipe):
     images: dict[str, Any] = Field(default_factory=dict)
     """Settings of the image processor in place of the checkpoint's, by its own names: `max_pixels =
     1003520` for the Qwen-VL family, which else reads large pictures as many thousand tokens."""
+    pad: bool = False
+    """Lay pictures on a square of the processor's mean colour first, so that a crop to the middle
+    (CLIP's, of LLaVA-1.5) cuts nothing away. LLaVA and LLaVA-RLHF: true; RLHF-V: no cropping."""
+    resolution: int = Field(default=0, ge=0)
+    """Side of the square that a vision tower of one size reads, in pixels; its places are
+    interpolated. 0: the checkpoint's. RLHF-V: 448. Models that read pictures at their own size
+    have `images.max_pixels` instead."""
 
     @field_validator("template")
     @classmethod
@@ -48,6 +55,8 @@ class ProcessorRecipe(Recipe):
         for section in ("template", "images"):
             options = getattr(self, section)
             said += [f"{section}.{name} = {value!r}" for name, value in options.items()]
+        said += ["pad = true"] if self.pad else []
+        said += [f"resolution = {self.resolution}"] if self.resolution else []
         return ", ".join(said) or "nothing"
 
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from veridical.errors import StorageError
 from veridical.models.loading import VisionLanguageModel, load_model
 from veridical.models.lora import add_lora, freeze, save_lora, save_model
+from veridical.models.prompts.pictures import warn_about_pictures
 from veridical.progress import log
 from veridical.training.run.settings import ModelSection
 
@@ -27,6 +28,7 @@ def load_for_training(settings: ModelSection) -> VisionLanguageModel:
         trust_remote_code=settings.trust_remote_code,
         settings=settings.processor,
     )
+    warn_about_pictures(vlm.name, vlm.processor, vlm.settings)
     # Frozen at once: only the features of a frozen tower and projector can be kept.
     learnt = () if settings.tuning == "lora" else settings.trainable
     freeze(vlm.model, vision="vision" not in learnt, projector="projector" not in learnt)
