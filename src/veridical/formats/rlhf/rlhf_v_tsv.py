@@ -6,8 +6,6 @@ file's name ends in the number of its rows (`RLHF-V-Dataset-1401.tsv`), which sh
 broke off.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from veridical.errors import RowError
 from veridical.formats.format import Format, RowFields, Sample
 from veridical.formats.pairs import PairFields, pair_reader
 from veridical.formats.sources import SourceRow, tsv_rows
+from veridical.formats.sources.row_images import from_base64
 from veridical.formats.text import join_origin, parse_json_cell
 
 _FIRST_LINE = re.compile(rb"[^\t\n]*\t[A-Za-z0-9+/=]{40,}(\t|$)")
@@ -50,12 +49,7 @@ def fields(row: RowFields) -> PairFields:
 
 
 def _decode(text: str, name: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise RowError(
-            f"`{name}` is not valid base64: {error}. Download the file again."
-        ) from error
+    return from_base64(text, what=f"`{name}`", remedy="Download the file again.")
 
 
 def _decode_text(text: str, name: str) -> str:

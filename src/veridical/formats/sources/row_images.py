@@ -54,13 +54,20 @@ _BASE64 = re.compile(r"data:[\w.+/-]*(?:;[\w=-]+)*;base64,(?P<data>.*)", re.DOTA
 """A picture inside a text, as endpoints and ms-swift take it."""
 
 
-def _from_base64(text: str) -> bytes:
+def from_base64(text: str, *, what: str, remedy: str) -> bytes:
+    """The bytes of a text in base64.
+
+    Raises:
+        RowError: It is not base64; `what` begins the message and `remedy` ends it.
+    """
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise RowError(
-            f"the image is not valid base64: {error}. Write it again, or give a file."
-        ) from error
+        raise RowError(f"{what} is not valid base64: {error}. {remedy}") from error
+
+
+def _picture_from_base64(text: str) -> bytes:
+    return from_base64(text, what="the image", remedy="Write it again, or give a file.")
 
 
 def read_row_image(value: object, *, root: Path) -> bytes:
@@ -75,12 +82,16 @@ def read_row_image(value: object, *, root: Path) -> bytes:
     """
     if isinstance(value, dict):
         data = value.get("bytes")
-        value = _from_base64(data) if isinstance(data, str) and data else data or value.get("path")
+        value = (
+            _picture_from_base64(data)
+            if isinstance(data, str) and data
+            else data or value.get("path")
+        )
     if isinstance(value, bytes) and value:
         return value
     if isinstance(value, str) and value:
         if (data := _BASE64.fullmatch(value)) is not None:
-            return _from_base64(data["data"])
+            return _picture_from_base64(data["data"])
         if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?://|.*base64)", value):
             raise RowError(
                 f"the image is a URL, got {value[:60]!r}; nothing is downloaded. Give a file."
