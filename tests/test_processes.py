@@ -77,3 +77,12 @@ def test_other_processes_know_that_the_first_has_said_why(launched):
     launched({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"})
     with pytest.raises(OtherProcessError):
         check_launch("score", several=False)
+
+
+@pytest.mark.parametrize(("rank", "said"), [(0, 1), (1, 0)])
+def test_a_wrong_recipe_is_reported_once_and_all_fail(launched, capsys, rank, said):
+    launched({"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)})
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train", "dpo", "dpo-world", "train.nonsense=1"])
+    assert left.value.code == 1
+    assert capsys.readouterr().err.count("train.nonsense") == said

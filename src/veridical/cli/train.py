@@ -1,15 +1,18 @@
 """`veridical train`: one sub-command for each method."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from veridical.recipes import shipped_recipes
+from veridical.errors import ConfigError, ModelError
+from veridical.processes import said_once
+from veridical.recipes import find_recipe, shipped_recipes
 
 if TYPE_CHECKING:
-    from veridical.training.run.settings import ModelSection
+    from veridical.training.run.settings import ModelSection, TrainingRecipe
 
+R = TypeVar("R", bound="TrainingRecipe")
 app = typer.Typer(no_args_is_help=True, help="Train a model: one sub-command per method.")
 
 RecipeName = Annotated[
@@ -50,14 +53,9 @@ def sft(
 
     Leaves DIR/adapter (LoRA) or DIR/model (full), recipe.toml, metrics.jsonl and manifest.json.
     """
-    from veridical.config import load_recipe
-    from veridical.recipes import find_recipe
     from veridical.training.sft.config import SftRecipe
 
-    path = find_recipe(recipe, prefix="sft")
-    overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
-    resolved = load_recipe(path, SftRecipe, overrides=overrides)
-    _check_device(resolved.model)
+    path, resolved = _resolve(recipe, SftRecipe, settings, prefix="sft", skip_bad=skip_bad)
     from veridical.training.sft.train import train_sft
 
     train_sft(resolved, out or Path("runs") / path.stem, resume=resume)
@@ -77,14 +75,9 @@ def reward(
     Leaves DIR/reward_model, held_out.jsonl, reward_report.json (accuracy, calibration, leak check),
     recipe.toml, metrics.jsonl and manifest.json.
     """
-    from veridical.config import load_recipe
-    from veridical.recipes import find_recipe
     from veridical.training.reward.config import RewardRecipe
 
-    path = find_recipe(recipe, prefix="reward")
-    overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
-    resolved = load_recipe(path, RewardRecipe, overrides=overrides)
-    _check_device(resolved.model)
+    path, resolved = _resolve(recipe, RewardRecipe, settings, prefix="reward", skip_bad=skip_bad)
     from veridical.training.reward.train import train_reward_model
 
     train_reward_model(resolved, out or Path("runs") / path.stem, resume=resume)
@@ -103,14 +96,9 @@ def dpo(
 
     Leaves DIR/adapter (LoRA) or DIR/model (full), recipe.toml, metrics.jsonl and manifest.json.
     """
-    from veridical.config import load_recipe
-    from veridical.recipes import find_recipe
     from veridical.training.preference.config import PreferenceRecipe
 
-    path = find_recipe(recipe, prefix="dpo")
-    overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
-    resolved = load_recipe(path, PreferenceRecipe, overrides=overrides)
-    _check_device(resolved.model)
+    path, resolved = _resolve(recipe, PreferenceRecipe, settings, prefix="dpo", skip_bad=skip_bad)
     from veridical.training.preference.train import train_dpo
 
     train_dpo(resolved, out or Path("runs") / path.stem, resume=resume)
@@ -130,17 +118,28 @@ def ppo(
     Leaves DIR/adapter (LoRA) or DIR/model (full), DIR/value, recipe.toml, metrics.jsonl,
     curves.jsonl (what held-out prompts show), memory.json (what each role costs) and manifest.json.
     """
-    from veridical.config import load_recipe
-    from veridical.recipes import find_recipe
     from veridical.training.ppo.config import PpoRecipe
 
-    path = find_recipe(recipe, prefix="ppo")
-    overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
-    resolved = load_recipe(path, PpoRecipe, overrides=overrides)
-    _check_device(resolved.model)
+    path, resolved = _resolve(recipe, PpoRecipe, settings, prefix="ppo", skip_bad=skip_bad)
     from veridical.training.ppo.train import train_ppo
 
     train_ppo(resolved, out or Path("runs") / path.stem, resume=resume)
+
+
+def _resolve(
+    recipe: str, kind: type[R], settings: list[str] | None, *, prefix: str, skip_bad: bool
+) -> tuple[Path, R]:
+    """Find and read a recipe; what is wrong with it is said once, by the first of the processes."""
+    from veridical.config import load_recipe
+
+    overrides = [*(settings or []), *(["data.skip_bad=true"] if skip_bad else [])]
+    try:
+        path = find_recipe(recipe, prefix=prefix)
+        resolved = load_recipe(path, kind, overrides=overrides)
+        _check_device(resolved.model)
+    except (ConfigError, ModelError) as error:
+        raise said_once(error) from error
+    return path, resolved
 
 
 def _check_device(model: "ModelSection") -> None:

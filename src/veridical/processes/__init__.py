@@ -7,9 +7,11 @@ each copy would do all of the work and write to the same place.
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from veridical.errors import ConfigError
+
+E = TypeVar("E", bound=Exception)
 
 _COUNTS = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
@@ -52,6 +54,11 @@ def place() -> Place:
     return Place(rank, world, _number(_LOCAL_RANKS, rank))
 
 
+def said_once(error: E) -> E | OtherProcessError:
+    """An error that every process comes to: the first reports it, the others end with it."""
+    return error if place().is_first else OtherProcessError(str(error))
+
+
 def check_launch(verb: str, *, several: bool) -> None:
     """Refuse a start whose number of processes is not what would work.
 
@@ -71,12 +78,13 @@ def check_launch(verb: str, *, several: bool) -> None:
             f" starts several by MPI only. {use or 'Drop'} `--num_processes`."
         )
     if here.world > 1 and not several:
-        message = (
-            f"`veridical {verb}` runs in one process, but was started as one of {here.world}. Start"
-            " it without a launcher; to use several GPUs or machines, set an engine that does"
-            " (`vllm`, `openai` or `ray`)."
+        raise said_once(
+            ConfigError(
+                f"`veridical {verb}` runs in one process, but was started as one of {here.world}."
+                " Start it without a launcher; to use several GPUs or machines, set an engine that"
+                " does (`vllm`, `openai` or `ray`)."
+            )
         )
-        raise ConfigError(message) if here.is_first else OtherProcessError(message)
 
 
 def _is_numbered() -> bool:

@@ -24,10 +24,11 @@ from veridical.files import (
     write_text_atomically,
 )
 from veridical.models.loading import unwrap
+from veridical.processes import said_once
 from veridical.progress import log
 from veridical.training.run.choice import ChoiceRule
 from veridical.training.run.team.sharding import is_sharded, like, whole
-from veridical.training.run.team.work import here, said_once
+from veridical.training.run.team.work import here
 
 _MARK = "complete.json"
 _PREFIX = "checkpoint-"

@@ -13,11 +13,12 @@ from transformers import TrainerCallback, TrainingArguments
 
 from veridical.errors import ConfigError
 from veridical.heap import give_back
+from veridical.processes import said_once
 from veridical.progress import track
 from veridical.seeding import child_seed
 from veridical.training.run.checkpoints import RunProgress
 from veridical.training.run.settings import TrainSection
-from veridical.training.run.team.work import here, said_once
+from veridical.training.run.team.work import here
 
 _STEPS_BETWEEN_TRIMS = 16
 

@@ -19,7 +19,7 @@ from veridical.errors import ConfigError
 from veridical.files import remove_leftovers, write_json_atomically
 from veridical.models.devices import check_quantization
 from veridical.models.path_choice import paths_taken
-from veridical.processes import check_launch
+from veridical.processes import check_launch, said_once
 from veridical.progress import log
 from veridical.records import Manifest
 from veridical.records.manifests import build_manifest
@@ -31,7 +31,7 @@ from veridical.training.run.paths import fingerprint_inputs, with_absolute_paths
 from veridical.training.run.settings import TrainingRecipe
 from veridical.training.run.team.membership import joined, locked_by_first
 from veridical.training.run.team.sharding import is_sharded
-from veridical.training.run.team.work import here, in_turn, on_first, said_once
+from veridical.training.run.team.work import here, in_turn, on_first
 
 CACHE = "cache"
 """Where in the run directory lies what is computed once, unless the recipe names a folder."""

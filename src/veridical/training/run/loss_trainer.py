@@ -17,11 +17,12 @@ from torch.utils.data import Dataset, Sampler
 from veridical.errors import ConfigError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import VisionLanguageModel
+from veridical.processes import said_once
 from veridical.seeding import child_random
 from veridical.training.run.loop import Course, Evaluate, Row, RunTrainer, TrainerInputs
 from veridical.training.run.steps.trainer import is_empty
 from veridical.training.run.team.sharding import is_asked_for, is_sharded
-from veridical.training.run.team.work import here, on_first, said_once, share, totals
+from veridical.training.run.team.work import here, on_first, share, totals
 
 
 class BranchTensors(TypedDict):

@@ -6,7 +6,8 @@ from math import isfinite
 from torch import Tensor
 
 from veridical.errors import ModelError
-from veridical.training.run.team.work import said_once, totals
+from veridical.processes import said_once
+from veridical.training.run.team.work import totals
 
 
 class StepSums:

@@ -18,9 +18,9 @@ from torch import distributed
 from veridical.errors import ConfigError
 from veridical.locks import locked
 from veridical.models.devices import pick_device
-from veridical.processes import Place, place
+from veridical.processes import Place, place, said_once
 from veridical.training.run.team import sharding
-from veridical.training.run.team.work import on_first, said_once, wait_for_all
+from veridical.training.run.team.work import on_first, wait_for_all
 
 _PATIENCE = timedelta(days=1)
 """How long the others wait while the first encodes images and scores with the reference."""
@@ -138,7 +138,7 @@ def _backend(us: Place, device: str) -> str:
                 ' "auto" or "cpu".'
             )
         )
-    if us.local_rank >= torch.cuda.device_count():
+    if us.local_rank >= torch.cuda.device_count():  # only some come here, and each says so
         raise ConfigError(
             f"There are more processes than GPUs on this machine ({torch.cuda.device_count()})."
             " Start as many as there are: --nproc_per_node."

@@ -15,7 +15,7 @@ from veridical.errors import ConfigError
 from veridical.models.architectures.parts import language_model, language_parameters
 from veridical.models.devices import pick_device
 from veridical.models.loading import Model, unwrap
-from veridical.training.run.team.work import said_once
+from veridical.processes import said_once
 
 _ASKED = "ACCELERATE_USE_FSDP"
 _LOADED_WHOLE = {

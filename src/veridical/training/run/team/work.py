@@ -15,7 +15,6 @@ from veridical.processes import OtherProcessError, Place, place
 
 S = TypeVar("S")
 T = TypeVar("T")
-E = TypeVar("E", bound=Exception)
 
 
 def here() -> Place:
@@ -72,11 +71,6 @@ def wait_for_all() -> None:
     """Go on once all processes are here."""
     if here().world > 1:
         distributed.barrier()
-
-
-def said_once(error: E) -> E | OtherProcessError:
-    """An error that every process comes to: the first reports it, the others end with it."""
-    return error if place().is_first else OtherProcessError(str(error))
 
 
 def gather(value: T) -> list[T]:
