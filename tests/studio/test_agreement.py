@@ -1,16 +1,21 @@
 """Agreement: α against published numbers and the reference package; F1 and gold by hand."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
 from studio_client import Annotator
 from studio_projects import ANSWER, make_project
+from veridical.studio.lead import counts
 from veridical.studio.lead.agreement import agreement_report
 from veridical.studio.lead.alpha import krippendorff_alpha
 from veridical.studio.lead.gold import agrees
 from veridical.studio.lead.progress import overview
 from veridical.studio.lead.spans import kind_matches, word_f1
 from veridical.studio.settings import StudioSettings
+from veridical.studio.web import lead_pages
 
 # Krippendorff (2011), section C: four observers, twelve units, values 1 to 5.
 OBSERVERS = [
@@ -113,4 +118,27 @@ def test_the_leads_numbers_add_up(tmp_path):
     assert found.progress.median_seconds == 3.5
     assert found.progress.spent == pytest.approx(36.0 * 6 * 3.5 / 3600)
     assert found.progress.to_come == pytest.approx(36.0 * 2 * 3.5 / 3600)
+    studio.database.close()
+
+
+def test_a_page_does_not_wait_for_a_report_that_takes_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(counts, "_MOMENT", 0.01)
+    studio = make_project(tmp_path, "correct", [ANSWER])
+    lead, done = Annotator(studio, "lead", role="lead"), threading.Event()
+    monkeypatch.setattr(
+        lead_pages,
+        "agreement_report",
+        lambda *given: done.wait(60) and agreement_report(*given),
+    )
+    page = lead.client.get("/lead/agreement")
+    assert "Counting the judgements" in page.text
+    assert "data-counting" in page.text  # which the page's script takes to look again
+    assert lead.client.get("/lead/people").status_code == 200
+    done.set()
+    for _ in range(200):
+        page = lead.client.get("/lead/agreement")
+        if "Counting" not in page.text:
+            break
+        time.sleep(0.05)
+    assert "No item was judged by two people yet" in page.text
     studio.database.close()

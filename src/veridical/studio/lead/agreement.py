@@ -118,12 +118,12 @@ def _task_lines(task: str, groups: dict[int, list[Judged]], texts: dict[int, str
             _line("Hallucinates or not (α, nominal)", false, 2, "nominal"),
             _share("Scores at most one apart", _pairs(scores, within=1)),
         ]
-    units, owners = [], []
+    units: list[tuple[int, ...]] = []  # True is 1
+    owners: list[int] = []
     for number, found in groups.items():
         flags = [word_flags(texts[number], judged_spans(row.body)) for row in found]
-        for word in zip(*flags, strict=True):
-            units.append([int(flag) for flag in word])
-            owners.append(number)
+        units += zip(*flags, strict=True)
+        owners += [number] * len(flags[0])
     clean = [[int(bool(body.get("nothing_wrong"))) for body in unit] for unit in bodies]
     alpha = krippendorff_alpha(units, size=2, level="nominal", items=owners)
     f1 = [

@@ -4,6 +4,7 @@ Paper: Krippendorff (2011), Computing Krippendorff's Alpha-Reliability. Interval
 items (1000, seeded). Undefined is said with its reason, never 1 or NaN.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -16,6 +17,7 @@ from veridical.records import Metric
 Level = Literal["nominal", "ordinal", "interval"]
 """How far apart two categories are: different or not, by ranks, by their places."""
 _DRAWS = 1000
+_ZERO = np.zeros((1, 1))
 
 
 class Agreement(NamedTuple):
@@ -44,16 +46,19 @@ def krippendorff_alpha(
         items: The item that each unit belongs to, which is resampled whole; by default its own.
         seed: Seed of the bootstrap.
     """
-    groups: dict[int, NDArray[np.float64]] = {}
+    groups: dict[int, Counter[tuple[int, ...]]] = {}
     for number, unit in enumerate(units):
         if len(unit) >= 2:
             name = number if items is None else items[number]
-            groups[name] = groups.get(name, np.zeros((size, size))) + _coincidences(
-                tuple(unit), size
-            )
+            groups.setdefault(name, Counter())[tuple(unit)] += 1
     if not groups:
         return Agreement(None, "no item has two judgements")
-    stacked = np.stack(list(groups.values()))
+    stacked = np.stack(
+        [
+            sum((count * _coincidences(unit, size) for unit, count in alike.items()), _ZERO)
+            for alike in groups.values()
+        ]
+    )
     value = _alpha(stacked.sum(axis=0)[None], level)[0]
     if np.isnan(value):
         return Agreement(None, "all judgements are the same")

@@ -8,10 +8,13 @@ long is shown again for as long as it is young beside its cost.
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, func, select
 
+from veridical.studio.store.database import Database
 from veridical.studio.store.schema import judgement, settlement, slot
 
 T = TypeVar("T")
@@ -20,6 +23,8 @@ _AGAIN = 60_000
 commits may differ."""
 _PATIENCE = 20
 """A report is kept for this many times the seconds that it took."""
+_MOMENT = 4.0
+"""Seconds that a page waits for its report."""
 
 
 class Counted(NamedTuple):
@@ -72,36 +77,74 @@ class Counts:
         return sorted(kept, key=lambda row: row.submitted)
 
 
+class _Made(NamedTuple):
+    """A report with what it rests on."""
+
+    rests_on: tuple[Any, ...]
+    """Judgements, and what else it depends on."""
+    at: float
+    """When it was made."""
+    cost: float
+    """Seconds that it took."""
+    value: Any
+    """The report."""
+
+
 class Reports:
-    """Reports that were made, each with what it rests on and what it cost."""
+    """Reports that were made, each with what it rests on and what it cost.
 
-    def __init__(self) -> None:
+    They are made one after the other, beside the pages: a page waits for a moment and then shows
+    the earlier report, or that the first one is still being counted.
+    """
+
+    def __init__(self, database: Database) -> None:
         self.counts = Counts()
+        self._database = database
         self._lock = threading.Lock()
-        self._made: dict[str, tuple[Any, float, float, Any]] = {}
+        self._made: dict[str, _Made] = {}
+        self._making: dict[str, Future[None]] = {}
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reports")
 
-    def get(self, name: str, connection: Connection, make: Callable[[], T], *extra: object) -> T:
+    def get(
+        self, name: str, connection: Connection, make: Callable[[Connection], T], *extra: object
+    ) -> T | None:
         """A report: the one that was made where nothing changed or it is young beside its cost.
 
         Args:
             name: Which.
             connection: A reading one.
-            make: Makes it.
+            make: Makes it, with a connection of its own.
             extra: What else it rests on; when this changes it is made anew at once.
+
+        Returns:
+            The report; an earlier one, or None, where making it takes longer than a moment.
         """
         state = (_judgements(connection), extra)
         with self._lock:
             known = self._made.get(name)
-            started = time.monotonic()
             if known is not None:
-                rests_on, made, cost, value = known
-                young = started - made < _PATIENCE * cost and rests_on[1] == extra
-                if rests_on == state or young:
-                    return value  # type: ignore[no-any-return]
-            value = make()
+                young = time.monotonic() - known.at < _PATIENCE * known.cost
+                if known.rests_on == state or (young and known.rests_on[1] == extra):
+                    return known.value  # type: ignore[no-any-return]
+            making = self._making.get(name)
+            if making is None:
+                making = self._worker.submit(self._make, name, state, make)
+                self._making[name] = making
+        with suppress(TimeoutError):
+            making.result(_MOMENT)
+        known = self._made.get(name)
+        return known.value if known is not None and known.rests_on[1] == extra else None
+
+    def _make(self, name: str, state: tuple[Any, ...], make: Callable[[Connection], Any]) -> None:
+        started = time.monotonic()
+        try:
+            with self._database.reading() as connection:
+                value = make(connection)
             now = time.monotonic()
-            self._made[name] = (state, now, now - started, value)
-            return value
+            self._made[name] = _Made(state, now, now - started, value)
+        finally:
+            with self._lock:
+                del self._making[name]
 
 
 def _judgements(connection: Connection) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 By words a space more or less makes no difference.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
@@ -28,17 +29,22 @@ def span_f1(first: Iterable[Span], second: Iterable[Span]) -> float:
     return 2 * len(one & other) / (len(one) + len(other))
 
 
-def word_flags(text: str, spans: Iterable[Span]) -> list[bool]:
+def word_flags(text: str, spans: Iterable[Span]) -> tuple[bool, ...]:
     """For each word whether a span touches it; an insertion touches the word before it."""
-    spans = list(spans)
-    return [
-        any(
-            max(start, word.start) < min(end, word.end)
-            or (start == end and word.start < max(start, 1) <= word.end)
-            for start, end in spans
-        )
-        for word in _words(text)
-    ]
+    return _flags(text, tuple((start, end) for start, end in spans))
+
+
+@lru_cache(maxsize=20_000)
+def _flags(text: str, spans: tuple[Span, ...]) -> tuple[bool, ...]:
+    words = _words(text)
+    flags = [False] * len(words)
+    for start, end in spans:
+        first, last = (start, end) if start < end else (max(start, 1) - 1, max(start, 1))
+        place = bisect_right(words, first, key=lambda word: word.end)
+        while place < len(words) and words[place].start < last:
+            flags[place] = True
+            place += 1
+    return tuple(flags)
 
 
 @lru_cache(maxsize=20_000)

@@ -36,7 +36,7 @@ def make_app(studio: Studio, *, hosts: Collection[str]) -> FastAPI:
     """
     app = FastAPI(title="Veridical studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.studio = studio
-    app.state.reports = Reports()
+    app.state.reports = Reports(studio.database)
     app.state.secret = None  # the project's, read with the first change; it never changes
     add_error_answers(app)
     for router in (access.router, work.router, lead.router):

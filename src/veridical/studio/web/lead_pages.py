@@ -41,7 +41,7 @@ def _page(
     template: str,
     visitor: Person | None,
     studio: Studio,
-    values: Callable[[Connection, Project], Values],
+    values: Callable[[Connection, Project], Values | None],
     *,
     here: str = "",
 ) -> Page:
@@ -51,7 +51,7 @@ def _page(
         template: Name of the page.
         visitor: Who asks for it.
         studio: The project.
-        values: Reads what the template needs.
+        values: Reads what the template needs; None while that is still being counted.
         here: Which tab is the current one; by default the template's.
     """
     if visitor is None:
@@ -61,21 +61,26 @@ def _page(
     with studio.database.reading() as connection:
         project = load_project(connection)
         found = values(connection, project)
-    return render(f"lead/{template}.html.j2", project, visitor, here=here or template, **found)
+    here = here or template
+    if found is None:
+        return render("lead/counting.html.j2", project, visitor, here=here)
+    return render(f"lead/{template}.html.j2", project, visitor, here=here, **found)
 
 
 @router.get("/lead", response_model=None)
 def overview_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """How far the work is."""
 
-    def values(connection: Connection, project: Project) -> Values:
+    def values(connection: Connection, project: Project) -> Values | None:
         settings = project.settings
         found = reports.get(
             "overview",
             connection,
-            lambda: overview(connection, settings, reports.counts),
+            lambda own: overview(own, settings, reports.counts),
             settings,
         )
+        if found is None:
+            return None
         seconds = [(day.date, day.median_seconds) for day in found.days]
         charts = [
             columns("Judgements per day", [(day.date, day.judgements) for day in found.days]),
@@ -123,11 +128,10 @@ def person_page(person_id: int, visitor: Visitor, studio: StudioOf) -> Page:
 def agreement_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """How well people agree."""
 
-    def values(connection: Connection, project: Project) -> Values:
-        report = reports.get(
-            "agreement", connection, lambda: agreement_report(connection, project.task)
-        )
-        return {"report": report}
+    def values(connection: Connection, project: Project) -> Values | None:
+        task = project.task
+        report = reports.get("agreement", connection, lambda own: agreement_report(own, task))
+        return None if report is None else {"report": report}
 
     return _page("agreement", visitor, studio, values)
 
@@ -135,12 +139,12 @@ def agreement_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Pa
 @router.get("/lead/differences", response_model=None)
 def differences_page(visitor: Visitor, studio: StudioOf, reports: ReportsOf) -> Page:
     """Where people differ."""
-    return _page(
-        "differences",
-        visitor,
-        studio,
-        lambda connection, project: {"rows": _differences(connection, project, reports)},
-    )
+
+    def values(connection: Connection, project: Project) -> Values | None:
+        rows = _differences(connection, project, reports)
+        return None if rows is None else {"rows": rows}
+
+    return _page("differences", visitor, studio, values)
 
 
 @router.get("/lead/differences/{item_id}", response_model=None)
@@ -151,7 +155,7 @@ def difference_page(item_id: int, visitor: Visitor, studio: StudioOf, reports: R
         found = different_item(connection, item_id) if item_id < 2**31 else None
         if found is None:
             raise Problem(404, "There is no such item.")
-        rows = _differences(connection, project, reports)
+        rows = _differences(connection, project, reports) or []
         waiting = [row.item_id for row in rows if not row.settled and row.item_id != item_id]
         return {
             "found": found,
@@ -162,9 +166,13 @@ def difference_page(item_id: int, visitor: Visitor, studio: StudioOf, reports: R
     return _page("difference", visitor, studio, values, here="differences")
 
 
-def _differences(connection: Connection, project: Project, reports: Reports) -> list[Difference]:
+def _differences(
+    connection: Connection, project: Project, reports: Reports
+) -> list[Difference] | None:
     """Items on which people differ; whether they are settled is always fresh."""
-    found = reports.get("differences", connection, lambda: differences(connection, project.task))
+    found = reports.get("differences", connection, lambda own: differences(own, project.task))
+    if found is None:
+        return None
     settled = settlements(connection)
     fresh = [row._replace(settled=row.item_id in settled) for row in found]
     return sorted(fresh, key=lambda one: (one.settled, one.agreement, one.item_id))

@@ -79,3 +79,5 @@ if (plan) {
   plan.addEventListener("input", reckon);
   reckon();
 }
+
+if (document.querySelector("[data-counting]")) setTimeout(() => location.reload(), 2000);
