@@ -69,11 +69,13 @@ def main():
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--scenes", type=int, default=60)
     parser.add_argument("--per-type", type=int, default=6)
+    parser.add_argument("--without", nargs="*", default=[], help="parts that the mix lacks")
     parser.add_argument("--result", type=Path, default=None)
     words = parser.parse_args()
     bench = Bench(words.base, 0, words.scenes, words.scenes, words.per_type)
     items = bench.items()
-    arms = {"captions": ["captions"], "mix": [*SHARES]}
+    parts_of_mix = [part for part in SHARES if part not in words.without]
+    arms = {"captions": ["captions"], "mix": parts_of_mix}
     found = {"base": [measure(bench.base_path, items)]}
     started = time.process_time()
     for seed in range(words.seeds):
