@@ -29,7 +29,7 @@ def show(record: dict[str, Any]) -> str:
         if part["ended"] != 0:
             lines.append(f"{name}: ended with {part['ended']} after {part['seconds']} s")
         everything |= part["found"]
-    lines += _steps(everything, everything.get("rate", {}), predicts=not record["tiny"])
+    lines += _steps(everything, everything.get("rate", {}), predicts=not record.get("tiny"))
     for name, values in everything.items():
         if "seconds" not in values or "pairs" not in values:
             lines.append(f"{name}: {json.dumps(values)[:600]}")

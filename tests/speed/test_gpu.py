@@ -35,8 +35,17 @@ def test_a_side_is_measured_and_shown(scripts, tmp_path, monkeypatch):
     assert 0 < measured["loss"] < 1
     machine = {"card": "none", "torch": "2"}
     part = {"ended": 0, "seconds": 1, "found": found}
-    record = {"machine": machine, "date": "today", "parts": {"step": part}}
+    record = {"machine": machine, "date": "today", "tiny": True, "parts": {"step": part}}
     assert "| llava packed | 1 | " in show(record)
+
+
+def test_a_measured_step_stands_beside_its_prediction(scripts):
+    from table import show
+
+    record = json.loads((FOLDER / "results" / "2026-11-27-h200.json").read_text(encoding="utf-8"))
+    (row,) = (line for line in show(record).splitlines() if line.startswith("| llava compiled |"))
+    measured, predicted = (float(cell) for cell in row.split("|")[3:5])
+    assert predicted == pytest.approx(measured, rel=0.2)
 
 
 def test_a_part_that_takes_too_long_keeps_what_it_has(scripts, tmp_path, monkeypatch):
