@@ -6,7 +6,7 @@ import pytest
 
 from veridical.world.claims import parse_claims
 from veridical.world.judge import judge_description
-from veridical.world.known_facts import COMPLETE, FactsModel, known_facts
+from veridical.world.known_facts import BY_PEOPLE, COMPLETE, FactsModel, known_facts
 from veridical.world.scenes import sample_scenes
 
 SCENES = list(sample_scenes(0, "facts-test", 300))
@@ -61,3 +61,36 @@ def test_a_caption_says_the_same_in_sentences():
             assert not judge_description(scene, half[0]).faults
             assert len(parse_claims(half[0]).groups) <= len(scene.groups)
     assert known_facts(SCENES[0], FactsModel(missing=1.0), seed=0) is None
+
+
+def test_people_write_captions_each_in_words_of_their_own():
+    for scene in SCENES[:50]:
+        facts = known_facts(scene, FactsModel(kind="people", people=4), seed=0)
+        assert facts.kind == "caption"
+        assert len(set(facts.texts)) == 4
+        for text in facts.texts:
+            said = {claim.noun for claim in parse_claims(text).groups}
+            assert said == set(scene.nouns)
+            assert scene.context in text
+            assert not re.search(r"There (is|are)|I see|on the (left|right)|in the middle", text)
+
+
+def test_each_of_the_people_leaves_out_and_errs_for_themselves():
+    named = [[], [], []]
+    for scene in SCENES:
+        facts = known_facts(scene, BY_PEOPLE.model_copy(update={"wrong": 0}), seed=0)
+        texts = facts.texts if facts else ()
+        said = [{claim.noun for claim in parse_claims(text).groups} for text in texts]
+        for noun in scene.nouns:
+            named[0].append(any(noun in one for one in said))
+            named[1] += [noun in one for one in said]
+        named[2].append(len(set(map(frozenset, said))) > 1)
+    assert sum(named[1]) / len(named[1]) == pytest.approx(1 - 0.35, abs=0.05)
+    assert sum(named[0]) / len(named[0]) == pytest.approx(1 - 0.35**3, abs=0.03)
+    assert sum(named[2]) / len(named[2]) > 0.5
+    wrong = FactsModel(kind="people", wrong=1)
+    assert all(
+        judge_description(scene, text).faults
+        for scene in SCENES[:30]
+        for text in known_facts(scene, wrong, seed=0).texts
+    )

@@ -2,7 +2,9 @@
 
 Facts of real images (captions by people) leave things out and err. How much of that a factually
 augmented reward model bears (LLaVA-RLHF, arXiv 2309.14525, never says) can be measured here, where
-the truth is known.
+the truth is known. As lists or as a caption they are worded like what the base has learnt to read;
+as captions by people, each sees, errs and writes for themselves, in words that the base has never
+read next to a picture.
 """
 
 import random
@@ -18,9 +20,11 @@ from veridical.world.inventory import (
     COLOURS,
     CONTEXTS,
     NUMBER_WORDS,
+    OBJECT_BY_NOUN,
     OBJECTS,
     PLACE_PHRASES,
     PLACES,
+    Place,
     number_phrase,
     with_article,
 )
@@ -30,11 +34,13 @@ from veridical.world.scenes import Scene
 class FactsModel(Recipe):
     """How much is known of a scene, and how much of that is wrong; all rates are probabilities."""
 
-    kind: Literal["objects", "caption"] = "objects"
-    """A list of statements, one for the place and one for each group; or one caption in
-    sentences."""
+    kind: Literal["objects", "caption", "people"] = "objects"
+    """A list of statements, one for the place and one for each group; one caption in sentences; or
+    captions by several people in words of their own."""
+    people: int = Field(default=3, ge=1)
+    """How many people wrote captions, where `kind` is "people"; COCO has five."""
     missing: float = Field(default=0.0, ge=0, le=1)
-    """Leaving a statement out; drawn separately for each."""
+    """Leaving a statement out; drawn separately for each, and for each of the people."""
     wrong: float = Field(default=0.0, ge=0, le=1)
     """Stating one thing wrongly: of a group its noun, colour, number or place, or the context;
     drawn separately for each."""
@@ -42,6 +48,9 @@ class FactsModel(Recipe):
 
 COMPLETE = FactsModel()
 """All is known and right."""
+BY_PEOPLE = FactsModel(kind="people", missing=0.35, wrong=0.1)
+"""What three people wrote: each leaves out a third of what there is, and errs in every tenth
+statement."""
 
 
 def known_facts(scene: Scene, model: FactsModel, *, seed: int) -> Facts | None:
@@ -55,7 +64,29 @@ def known_facts(scene: Scene, model: FactsModel, *, seed: int) -> Facts | None:
     Returns:
         The facts, or None where all was left out.
     """
+    if model.kind == "people":
+        captions = [_caption_by(scene, model, seed, number) for number in range(model.people)]
+        written = tuple(caption for caption in captions if caption)
+        return Facts(image_id=scene.id, kind="caption", texts=written) if written else None
     rng = child_random(seed, "known facts", scene.id)
+    context, mentions = _seen(scene, model, rng)
+    if not mentions and context is None:
+        return None
+    if model.kind == "caption":
+        # A caption opens with the place; where that is not known, its first sentence is left out.
+        text = describe_mentions(context or scene.context, mentions, rng)
+        texts: tuple[str, ...] = (text if context else text.split(". ", 1)[1],)
+    else:
+        groups = [
+            f"{number_phrase(m.noun, m.number, m.colour)} {PLACE_PHRASES[m.place]}"
+            for m in mentions
+        ]
+        texts = (*([with_article(context)] if context else []), *groups)
+    return Facts(image_id=scene.id, kind=model.kind, texts=texts)
+
+
+def _seen(scene: Scene, model: FactsModel, rng: random.Random) -> tuple[str | None, list[Mention]]:
+    """The context, unless it is left out, and the groups that somebody states."""
     context = _wrong_context(scene, rng) if rng.random() < model.wrong else scene.context
     place_known = rng.random() >= model.missing
     mentions = []
@@ -63,19 +94,51 @@ def known_facts(scene: Scene, model: FactsModel, *, seed: int) -> Facts | None:
         wrong, known = rng.random() < model.wrong, rng.random() >= model.missing
         stated = _wrong_mention(scene, mention, rng) if wrong else mention
         mentions += [stated] if known else []
-    if not mentions and not place_known:
-        return None
-    if model.kind == "caption":
-        # A caption opens with the place; where that is not known, its first sentence is left out.
-        text = describe_mentions(context, mentions, rng)
-        texts: tuple[str, ...] = (text if place_known else text.split(". ", 1)[1],)
-    else:
-        groups = [
-            f"{number_phrase(m.noun, m.number, m.colour)} {PLACE_PHRASES[m.place]}"
-            for m in mentions
-        ]
-        texts = (*([with_article(context)] if place_known else []), *groups)
-    return Facts(image_id=scene.id, kind=model.kind, texts=texts)
+    return context if place_known else None, mentions
+
+
+_PEOPLES_OPENINGS = (
+    "A snapshot of {context}",
+    "Somebody photographed {context}",
+    "{context}, seen from the front",
+    "Looks like {context} to me",
+)
+_PEOPLES_NUMBERS = {
+    1: ("a single", "one", "just one"),
+    2: ("a pair of", "a couple of", "2"),
+    3: ("a trio of", "3", "a group of three"),
+}
+_PEOPLES_PLACES: dict[Place, tuple[str, ...]] = {
+    "left": ("at the left-hand side", "over to the left", "by the left edge"),
+    "middle": ("at the centre", "halfway across", "between both sides"),
+    "right": ("at the right-hand side", "over to the right", "by the right edge"),
+}
+_PEOPLES_FORMS = (
+    "{number} {noun}, {colour} in colour, {place}",
+    "{place}, {number} {colour} {noun}",
+    "{number} {colour}-coloured {noun} {place}",
+)
+
+
+def _caption_by(scene: Scene, model: FactsModel, seed: int, person: int) -> str:
+    """What one of the people writes: what they saw, in an order and words of their own."""
+    rng = child_random(seed, "caption", scene.id, person)
+    context, mentions = _seen(scene, model, rng)
+    rng.shuffle(mentions)
+    form = rng.choice(_PEOPLES_FORMS)
+    parts = [rng.choice(_PEOPLES_OPENINGS).format(context=with_article(context))] if context else []
+    for mention in mentions:
+        item = OBJECT_BY_NOUN[mention.noun]
+        parts.append(
+            form.format(
+                number=rng.choice(_PEOPLES_NUMBERS[mention.number]),
+                noun=item.noun if mention.number == 1 else item.plural,
+                colour=mention.colour,
+                place=rng.choice(_PEOPLES_PLACES[mention.place]),
+            )
+        )
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _wrong_context(scene: Scene, rng: random.Random) -> str:
