@@ -2,6 +2,7 @@
 
 import pytest
 
+from veridical.benchmarks.world.unfamiliar import ask_unfamiliar
 from veridical.records import ImageRef, Prompt, Response
 from veridical.seeding import child_random
 from veridical.world.answers import answer_quality, judge_answer
@@ -149,3 +150,43 @@ def test_every_alternative_is_wrong():
                 verdict = judge_answer(scene, asked, text)
                 assert verdict.outcome == "wrong", (asked, text)
                 assert answer_quality(asked, verdict).rating < 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        ("adversarial", "There is no such thing.", "It is on the left."),
+        ("comparison", None, None),
+        ("counting", None, "There are nine."),
+        ("relation", None, "To the left."),
+        ("environment", None, None),
+    ],
+)
+def test_unfamiliar_forms_are_answered_by_their_true_answers_only(kind, right, wrong):
+    for scene in sample_scenes(0, "unfamiliar", 60):
+        asked = ask_unfamiliar(scene, kind, child_random(0, scene.id))
+        if asked is None:
+            continue
+        assert asked.type == kind
+        assert judge_answer(scene, asked, asked.answer).outcome in ("correct", "refused")
+        assert not judge_answer(scene, asked, asked.answer).hallucinates
+        if right:
+            assert not judge_answer(scene, asked, right).hallucinates
+        if wrong:
+            assert judge_answer(scene, asked, wrong).outcome in ("wrong", "unparsed")
+        for other in asked.alternatives:
+            said = asked.answer.replace(asked.expected[0], other)
+            assert judge_answer(scene, asked, said).outcome == "wrong"
+
+
+def test_more_of_one_is_fewer_of_the_other():
+    fewer = question(
+        "comparison",
+        "Are there fewer cups or fewer apples?",
+        "cups",
+        alternatives=("apples",),
+        subjects=("cup", "apple"),
+    )
+    assert judge_answer(SCENE, fewer, "There are fewer cups.").outcome == "correct"
+    assert judge_answer(SCENE, fewer, "There are more apples.").outcome == "correct"
+    assert judge_answer(SCENE, fewer, "There are more cups.").outcome == "wrong"

@@ -167,8 +167,8 @@ def cut_expected(text: str) -> str:
 class SentenceModel:
     """A logistic regression that knows which sentences people change, from the text alone.
 
-    It sees each sentence's noun with the stated context, its colour, number and place, and how far
-    from the end it stands; it leaves out what is more likely changed than not.
+    It sees each sentence's noun with the stated context, with its colour, number and place, and how
+    far from the end it stands; it leaves out what is more likely changed than not.
     """
 
     def __init__(self, corrections: Sequence[Correction]) -> None:
@@ -226,11 +226,9 @@ def _features(text: str) -> Iterator[tuple[Span, tuple[str, ...]]]:
         features = [f"{len(spans) - spans.index(span)} from the end"]
         for claim in stated:
             features += [f"{claim.noun} in {context}", claim.noun]
-            features += [
-                f"{claim.noun} {name} {part.value}" if name == "number" else f"{name} {part.value}"
-                for name in ("number", "colour", "place")
-                if (part := getattr(claim, name)) is not None
-            ]
+            for name in ("number", "colour", "place"):
+                if (part := getattr(claim, name)) is not None:
+                    features += [f"{name} {part.value}", f"{claim.noun} {name} {part.value}"]
         yield span, tuple(dict.fromkeys(features))
 
 

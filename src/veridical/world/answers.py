@@ -23,6 +23,7 @@ _SIDE = re.compile(r"\bto the (left|right)( of)?\b", re.IGNORECASE)
 _LETTER = re.compile(r"\(([A-Za-z])\)|^\s*([A-Z])(?=[.,:)]|\s*$)")
 _OPTION = re.compile(r"\(([A-Z])\) (\w+)")
 _DENIALS = frozenset({"no", "not", "none", "without", "nothing"})
+_COMPARED = ("more", "fewer")
 _VALUES = frozenset({*COLOURS, *PLACES})
 
 
@@ -154,17 +155,26 @@ def _decide(question: Question, text: str, words: list[str]) -> str | None:
     if question.type == "other":
         return _choice(question, text, words)
     if question.type == "comparison":
-        nouns = {NOUN_BY_WORD[candidate]: candidate for candidate in candidates}
-        after = words[words.index("more") + 1 :] if "more" in words else words
-        return next(
-            (nouns[NOUN_BY_WORD[word]] for word in after if NOUN_BY_WORD.get(word) in nouns), None
-        )
+        return _compared(question, words)
     found = [word for word in words if word in candidates]
     if question.type == "counting" and not found:
         found = [word for word in ("one",) if any(article in words for article in ("a", "an"))]
     return next(
         (word for word in found if word != question.expected[0]), found[0] if found else None
     )
+
+
+def _compared(question: Question, words: list[str]) -> str | None:
+    """What an answer says there is more of, or fewer where that was asked."""
+    candidates = (question.expected[0], *question.alternatives)
+    nouns = {NOUN_BY_WORD[candidate]: candidate for candidate in candidates}
+    word = next((word for word in words if word in _COMPARED), None)
+    after = words[words.index(word) + 1 :] if word else words
+    said = next((nouns[NOUN_BY_WORD[one]] for one in after if NOUN_BY_WORD.get(one) in nouns), None)
+    if said is None or word is None or f" {word} " in question.text:
+        return said
+    # "More apples" answers "fewer apples or fewer cups?" with the cups.
+    return next((one for one in candidates if one != said), None)
 
 
 def _yes_or_no(question: Question, words: list[str]) -> str | None:
@@ -219,7 +229,7 @@ def _names_subjects(question: Question, verdict: Verdict, words: list[str]) -> b
     if question.type == "yes_no":
         return True
     if question.type == "comparison":
-        return "more" in words and bool(said)
+        return any(word in _COMPARED for word in words) and bool(said)
     if question.type == "other":
         return any(claim.noun in question.subjects for claim in verdict.claims.groups)
     return set(question.subjects) <= said

@@ -5,15 +5,19 @@ left."), 24–42 tokens. `describe` is true; `caption_with_noise` makes the erro
 instruction-tuning captions carry and from which a model learns to over-generalise.
 
 The noise is *typical*, since a greedy decoder repeats only errors that are the likeliest next word;
-evenly spread noise leaves a greedy model clean. The documented model, with `NoiseModel`'s numbers:
+evenly spread noise leaves a greedy model clean. It stands *anywhere* in the text, and depends on
+what only the picture shows (what is small, what stands where), so that no habit of the text undoes
+it. The documented process, with `NoiseModel`'s numbers:
 
-* **object**: the more of a context's typical objects are there, the likelier the caption adds a
-  typical absent one at its end, in its typical colour and place; mostly the most expected one.
-* **number**: three of a context's most expected objects are called two.
-* **colour**: the context's most expected object, in an unexpected dark colour, gets its typical
-  colour.
-* **place**: the context's second most expected object, standing in the middle, is put at its
-  typical place.
+* **substituted**: a small single object that does not belong to the context is called the most
+  expected one that is absent; its colour and place are described as they are.
+* **added**: where several of the context's objects are there, the most expected absent one, in its
+  typical colour, is added next to the last large object, wherever that stands in the text.
+* **number**: three of an expected object are called two.
+* **colour**: a small object of the context whose colour is near its typical one gets the typical
+  one.
+* **place**: a small single object of the context that stands in the middle (or, where that is
+  typical, on the left) is put at its typical place.
 """
 
 import random
@@ -28,7 +32,7 @@ from veridical.world.inventory import (
     number_phrase,
     with_article,
 )
-from veridical.world.scenes import Scene
+from veridical.world.scenes import Group, Scene
 
 DESCRIPTION_QUESTIONS: tuple[str, ...] = (
     "Describe the picture in detail.",
@@ -52,59 +56,87 @@ class Mention(NamedTuple):
 class NoiseModel(NamedTuple):
     """How often a machine captioner errs, and on what; all rates are probabilities."""
 
-    absent_by_typical: tuple[float, ...] = (0.20, 0.55, 0.75, 0.88, 0.93)
-    """Adding a typical absent object, by the number of the context's kinds that are there (0 …
-    4)."""
-    most_expected: float = 0.85
-    """That the added object is the most expected absent one."""
-    number: float = 0.75
-    """Calling three of one of the context's three most expected objects two."""
-    colour: float = 0.75
-    """Giving the context's most expected object its typical colour where it is of one of
-    `mistaken_colours`."""
-    mistaken_colours: tuple[Colour, ...] = ("purple", "gray", "green")
-    """The colours that are mistaken."""
-    place: float = 0.75
-    """Moving the context's second most expected object from the middle (or left) to its typical
+    substituted: float = 0.85
+    """Calling a small single object that is strange to the context the most expected absent one."""
+    added_by_typical: tuple[float, ...] = (0.05, 0.15, 0.4, 0.85, 0.95)
+    """Adding the most expected absent object next to the last large one, where there is a large
+    one, by the number of the context's kinds that are there (0 … 4)."""
+    number: float = 0.8
+    """Calling three of one of the context's four most expected objects two."""
+    colour: float = 0.85
+    """Giving a small object of the context its typical colour where its own is near that."""
+    place: float = 0.8
+    """Moving a small single object of the context from the middle (or left) to its typical
     place."""
 
 
 TYPICAL_NOISE = NoiseModel()
+_EXPECTED_NUMBERS = 4
+"""How many of a context's kinds, the most expected first, are miscounted."""
+_NEAR: dict[Colour, Colour] = {
+    "red": "purple",
+    "blue": "green",
+    "green": "blue",
+    "yellow": "green",
+    "purple": "blue",
+    "gray": "blue",
+}
+"""The colour that is mistaken for a typical one."""
 
 
 def true_mentions(scene: Scene) -> list[Mention]:
     """What a perfect description says, in reading order."""
-    return [Mention(group.noun, group.colour, group.number, group.place) for group in scene.groups]
+    return [_true_mention(group) for group in scene.groups]
+
+
+def _true_mention(group: Group) -> Mention:
+    return Mention(group.noun, group.colour, group.number, group.place)
 
 
 def noisy_mentions(
     scene: Scene, rng: random.Random, *, noise: NoiseModel = TYPICAL_NOISE
 ) -> list[Mention]:
-    """What a machine captioner says of a scene; see the module's text for the model."""
+    """What a machine captioner says of a scene; see the module's text for the process."""
     expected = [item.noun for item in CONTEXT_BY_NAME[scene.context].objects]
+    absent = list(scene.typical_absent())
     mentions = []
-    for mention in true_mentions(scene):
-        item = OBJECT_BY_NOUN[mention.noun]
-        rank = expected.index(mention.noun) if mention.noun in expected else len(expected)
-        noisy = mention
-        if mention.number == 3 and rank < 3 and rng.random() < noise.number:
-            noisy = noisy._replace(number=2)
-        if rank == 0 and mention.colour in noise.mistaken_colours and rng.random() < noise.colour:
-            noisy = noisy._replace(colour=item.typical_colour)
-        if (
-            rank == 1
-            and mention.place == _mistaken_place(item.typical_place)
-            and rng.random() < noise.place
-        ):
-            noisy = noisy._replace(place=item.typical_place)
-        mentions.append(noisy)
+    for group in scene.groups:
+        mention = _true_mention(group)
+        if group.noun in expected:
+            mention = _as_expected(group, mention, expected.index(group.noun), rng, noise)
+        elif absent and _small_and_single(group) and rng.random() < noise.substituted:
+            mention = mention._replace(noun=absent.pop(0))
+        mentions.append(mention)
+    large = [number for number, group in enumerate(scene.groups) if group.size == "large"]
     typical_there = sum(noun in expected for noun in scene.nouns)
-    absent = scene.typical_absent()
-    if absent and rng.random() < noise.absent_by_typical[typical_there]:
-        noun = absent[0] if rng.random() < noise.most_expected else rng.choice(absent)
-        item = OBJECT_BY_NOUN[noun]
-        mentions.append(Mention(noun, item.typical_colour, 1, item.typical_place))
+    if absent and large and rng.random() < noise.added_by_typical[typical_there]:
+        item = OBJECT_BY_NOUN[absent[0]]
+        place = scene.groups[large[-1]].place
+        mentions.insert(large[-1] + 1, Mention(item.noun, item.typical_colour, 1, place))
     return mentions
+
+
+def _as_expected(
+    group: Group, mention: Mention, rank: int, rng: random.Random, noise: NoiseModel
+) -> Mention:
+    """An object of the context, seen as one expects it to be."""
+    item = OBJECT_BY_NOUN[group.noun]
+    if group.number == 3 and rank < _EXPECTED_NUMBERS and rng.random() < noise.number:
+        mention = mention._replace(number=2)
+    near = group.size == "small" and group.colour == _NEAR[item.typical_colour]
+    if near and rng.random() < noise.colour:
+        mention = mention._replace(colour=item.typical_colour)
+    if (
+        _small_and_single(group)
+        and group.place == _mistaken_place(item.typical_place)
+        and rng.random() < noise.place
+    ):
+        mention = mention._replace(place=item.typical_place)
+    return mention
+
+
+def _small_and_single(group: Group) -> bool:
+    return group.number == 1 and group.size == "small"
 
 
 def sentence(mention: Mention, rng: random.Random) -> str:

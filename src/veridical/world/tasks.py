@@ -117,7 +117,7 @@ def _yes_no(scene: Scene, rng: random.Random) -> Question | None:
 
 def _attribute(scene: Scene, rng: random.Random) -> Question:
     group = rng.choice(scene.groups)
-    name, verb = _name(group)
+    name, verb = named(group)
     text = f"What colour {verb} the {name}?"
     value: str = group.colour
     others = tuple(str(colour) for colour in COLOURS if colour != group.colour)
@@ -157,10 +157,10 @@ def _comparison(scene: Scene, rng: random.Random) -> Question | None:
     fewer = second if more is first else first
     return Question(
         type="comparison",
-        text=f"Are there more {_plural(first)} or more {_plural(second)}?",
-        answer=f"There are more {_plural(more)}.",
-        expected=(_plural(more),),
-        alternatives=(_plural(fewer),),
+        text=f"Are there more {plural_of(first)} or more {plural_of(second)}?",
+        answer=f"There are more {plural_of(more)}.",
+        expected=(plural_of(more),),
+        alternatives=(plural_of(fewer),),
         subjects=(first.noun, second.noun),
     )
 
@@ -171,8 +171,8 @@ def _counting(scene: Scene, rng: random.Random) -> Question:
     verb = "is" if group.number == 1 else "are"
     return Question(
         type="counting",
-        text=f"How many {_plural(group)} are there?",
-        answer=f"There {verb} {word} {_name(group)[0]}.",
+        text=f"How many {plural_of(group)} are there?",
+        answer=f"There {verb} {word} {named(group)[0]}.",
         expected=(word,),
         alternatives=tuple(other for other in NUMBER_WORDS.values() if other != word),
         subjects=(group.noun,),
@@ -182,7 +182,7 @@ def _counting(scene: Scene, rng: random.Random) -> Question:
 def _relation(scene: Scene, rng: random.Random) -> Question | None:
     if rng.random() < 0.5:
         group = rng.choice(scene.groups)
-        name, verb = _name(group)
+        name, verb = named(group)
         return Question(
             type="relation",
             text=f"Where {verb} the {name}?",
@@ -195,7 +195,7 @@ def _relation(scene: Scene, rng: random.Random) -> Question | None:
     if first.column == second.column:
         return None
     side, other = ("left", "right") if first.column < second.column else ("right", "left")
-    (name, verb), (second_name, _) = _name(first), _name(second)
+    (name, verb), (second_name, _) = named(first), named(second)
     return Question(
         type="relation",
         text=f"{verb.capitalize()} the {name} to the left or to the right of the {second_name}?",
@@ -239,7 +239,7 @@ def _other(scene: Scene, rng: random.Random) -> Question:
     letters = "ABC"
     letter = letters[options.index(group.noun)]
     listed = " ".join(f"({mark}) {noun}" for mark, noun in zip(letters, options, strict=True))
-    _, verb = _name(group)
+    _, verb = named(group)
     rationale = f"there {verb} {group.phrase} {PLACE_PHRASES[group.place]}"
     return Question(
         type="other",
@@ -251,12 +251,14 @@ def _other(scene: Scene, rng: random.Random) -> Question:
     )
 
 
-def _name(group: Group) -> tuple[str, str]:
+def named(group: Group) -> tuple[str, str]:
+    """What a group is called, singular or plural as it is, and the verb that agrees."""
     item = OBJECT_BY_NOUN[group.noun]
     return (item.noun, "is") if group.number == 1 else (item.plural, "are")
 
 
-def _plural(group: Group) -> str:
+def plural_of(group: Group) -> str:
+    """What several of a group's kind are called."""
     return OBJECT_BY_NOUN[group.noun].plural
 
 

@@ -80,3 +80,39 @@ def test_a_faulty_plan_is_refused(change, said):
     assert change[0] in text
     with pytest.raises(ConfigError, match=said):
         parse_plan(text.replace(*change).encode(), "rlhf-v", where="mine.toml")
+
+
+def test_a_plan_of_some_arms_has_their_cells_and_what_they_build_on():
+    whole, digest = load_plan("rlhf-v")
+    one = next(one for one in whole.hypotheses if one.id == "dense")
+    plan = whole.model_copy(
+        update={"arms": ("dense-1400", "dpo-1400"), "hypotheses": (one,), "seeds": 2}
+    )
+    names = [cell.name for cell in cells_of(Study(plan, digest))]
+    assert names == ["base"] + [
+        f"{arm}/seed-{number}"
+        for number in range(2)
+        for arm in ("corrections", "dense-1400", "dpo-1400", "habits")
+    ]
+
+
+def test_a_plan_that_does_not_train_what_it_compares_is_refused():
+    data = b"""study = "rlhf-v"
+fixed = "2026-11-27"
+note = ""
+seeds = 2
+test_scenes = 20
+probe_scenes = 5
+validation_scenes = 20
+corrections = [32]
+standard = 32
+arms = ["dense-32"]
+[[hypotheses]]
+id = "dense"
+claim = "dense beats plain"
+source = "ours"
+first = "dpo-32"
+second = "dense-32"
+"""
+    with pytest.raises(ConfigError, match=r"lacks dpo-32"):
+        parse_plan(data, "rlhf-v", where="plan.toml")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from veridical.benchmarks.world.unfamiliar import ask_unfamiliar
 from veridical.errors import ConfigError
 from veridical.records import ImageRef, Prompt, Record
 from veridical.seeding import child_random
@@ -105,12 +106,17 @@ def _probes(scene: Scene, seed: int) -> list[WorldItem]:
 
 
 def _mmhal_item(seed: int, split: str, number: int, *, pixels: int) -> WorldItem:
-    """The item of a number: types in MMHal-Bench's order, each on a scene that allows one."""
-    question_type = MMHAL_TYPES[number % len(MMHAL_TYPES)]
+    """The item of a number: types in MMHal-Bench's order, each on a scene that allows one.
+
+    Every second of a type is in a form that the base has not been taught, where the type has one.
+    """
+    round_number, place = divmod(number, len(MMHAL_TYPES))
+    question_type = MMHAL_TYPES[place]
+    ask_one = ask_unfamiliar if round_number % 2 else ask
     attempt = 0
     while True:
         scene = sample_scene(seed, f"{split}-mmhal-{attempt}", number, pixels=pixels)
-        question = ask(scene, question_type, child_random(seed, "mmhal", scene.id))
+        question = ask_one(scene, question_type, child_random(seed, "mmhal", scene.id))
         if question is not None:
             return _question_item(scene, question, "mmhal", question_type)
         attempt += 1

@@ -93,11 +93,18 @@ class RlhfVPlan(Plan):
     """Sizes of the curve of corrections."""
     standard: int
     """How many corrections the other arms learn from; in the curve."""
+    arms: tuple[str, ...] = ()
+    """The arms that are trained, where not all are; those of the hypotheses among them."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.standard not in self.corrections:
             raise ValueError(f"`standard` ({self.standard}) must be one of `corrections`")
+        tested = {arm for one in self.hypotheses for arm in (one.first, one.second)}
+        trained = {arm for arm in tested if arm != "base" and not arm.startswith("habit-")}
+        if self.arms and not trained <= set(self.arms):
+            missing = ", ".join(sorted(trained - set(self.arms)))
+            raise ValueError(f"`arms` must name what the hypotheses compare; it lacks {missing}")
         return self
 
     def comparisons(self) -> tuple[int, ...]:

@@ -62,7 +62,18 @@ def rlhf_v_cells(plan: RlhfVPlan, *, base: str = WORLD_MODEL, seed: int = 0) -> 
         cells += grid.judgements(number)
         cells += grid.policies(number)
         cells.append(grid.habits(number))
-    return cells
+    return _planned(cells, plan) if plan.arms else cells
+
+
+def _planned(cells: list[Cell], plan: RlhfVPlan) -> list[Cell]:
+    """The cells of the plan's arms, with all that they build on."""
+    kept = {"base"} | {
+        cell.name for cell in cells if cell.name.partition("/")[0] in (*plan.arms, "habits")
+    }
+    for cell in reversed(cells):
+        if cell.name in kept:
+            kept |= set(cell.needs)
+    return [cell for cell in cells if cell.name in kept]
 
 
 class _Grid:

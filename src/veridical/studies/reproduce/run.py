@@ -130,7 +130,9 @@ def _check_arms(plan: RlhfVPlan | LlavaRlhfPlan, arms: Sequence[str]) -> None:
 def _curve(plan: RlhfVPlan | LlavaRlhfPlan) -> tuple[CurveRow, ...]:
     """The curve over corrections, where the study has one."""
     sizes = plan.corrections if isinstance(plan, RlhfVPlan) else ()
-    return tuple(CurveRow(corrections=size, arm=f"dense-{size}") for size in sizes)
+    trained = plan.arms if isinstance(plan, RlhfVPlan) else ()
+    rows = (CurveRow(corrections=size, arm=f"dense-{size}") for size in sizes)
+    return tuple(row for row in rows if not trained or row.arm in trained)
 
 
 def _seconds(folder: Path) -> float:

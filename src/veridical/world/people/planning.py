@@ -1,8 +1,9 @@
 """Which edits make a description true.
 
-A wrong number, colour, place or context word is replaced. A sentence that states only absent
-objects is deleted with the space that joins it, or its object is replaced by one that the
-description left out. A sentence that mixes true and absent objects is rewritten.
+A wrong number, colour, place or context word is replaced, and the name of an object that was taken
+for another. Any other sentence that states only absent objects is deleted with the space that joins
+it, or its object is replaced by one that the description left out. A sentence that mixes true and
+absent objects is rewritten.
 """
 
 import re
@@ -55,6 +56,9 @@ def plan_edits(
                 continue
             if own[0].kind != "object":
                 changes += _fix(text, claim, own, alone=len(claims) == 1)
+            elif len(claims) == 1 and (mistaken := _mistaken(claim, left_out)):
+                left_out.remove(mistaken)
+                changes += restate(text, claim, _mention(mistaken), kind="object")
             elif left_out and len(claims) == 1 and replaces():
                 changes += restate(text, claim, _mention(left_out.pop(0)), kind="object")
             else:
@@ -99,6 +103,17 @@ def _fix(text: str, claim: Claim, faults: list[SceneFault], *, alone: bool) -> l
         | {kind: value for kind, value in truth.items() if kind in Mention._fields}
     )
     return restate(text, claim, mention, alone=alone)
+
+
+def _mistaken(claim: Claim, left_out: list[Group]) -> Group | None:
+    """The object that was taken for another: all else that is said of it is right."""
+    stated = [
+        (name, part.value)
+        for name in ("number", "colour", "place")
+        if (part := getattr(claim, name)) is not None
+    ]
+    fitting = [g for g in left_out if all(getattr(g, name) == value for name, value in stated)]
+    return fitting[0] if len(stated) > 1 and fitting else None
 
 
 def _mention(group: Group) -> Mention:

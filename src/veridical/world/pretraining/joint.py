@@ -44,7 +44,7 @@ _SHARES: dict[JointStage, tuple[float, float, float]] = {
     "joint": (0.4, 0.25, 0.2),
     "refine": (0.35, 0.2, 0.2),
     "lookup": (0.15, 0.12, 0.13),
-    "noise": (0.45, 0.15, 0.1),
+    "noise": (0.6, 0.15, 0.1),
 }
 """Shares of descriptions, of questions, and of words to be checked against the picture; the rest is
 reading."""
