@@ -52,13 +52,16 @@ def plan_edits(
         changes: list[Edit] = []
         for claim in claims:
             own = [fault for fault in faults if fault.claim == claim]
-            if claim in dropped or not own:
-                continue
-            if own[0].kind != "object":
-                changes += _fix(text, claim, own, alone=len(claims) == 1)
-            elif len(claims) == 1 and (mistaken := _mistaken(claim, left_out)):
+            named_wrongly = claim in dropped or any(fault.kind == "object" for fault in own)
+            mistaken = _mistaken(claim, left_out) if named_wrongly and len(claims) == 1 else None
+            if mistaken:
+                dropped.pop(claim, None)
                 left_out.remove(mistaken)
                 changes += restate(text, claim, _mention(mistaken), kind="object")
+            elif claim in dropped or not own:
+                continue
+            elif own[0].kind != "object":
+                changes += _fix(text, claim, own, alone=len(claims) == 1)
             elif left_out and len(claims) == 1 and replaces():
                 changes += restate(text, claim, _mention(left_out.pop(0)), kind="object")
             else:
@@ -106,14 +109,15 @@ def _fix(text: str, claim: Claim, faults: list[SceneFault], *, alone: bool) -> l
 
 
 def _mistaken(claim: Claim, left_out: list[Group]) -> Group | None:
-    """The object that was taken for another: all else that is said of it is right."""
-    stated = [
-        (name, part.value)
-        for name in ("number", "colour", "place")
-        if (part := getattr(claim, name)) is not None
-    ]
-    fitting = [g for g in left_out if all(getattr(g, name) == value for name, value in stated)]
-    return fitting[0] if len(stated) > 1 and fitting else None
+    """The object that was taken for another: its colour is right, and its number or place is."""
+    for group in left_out:
+        colour, number, place = (
+            (part := getattr(claim, name)) is not None and part.value == getattr(group, name)
+            for name in ("colour", "number", "place")
+        )
+        if colour and (number or place):
+            return group
+    return None
 
 
 def _mention(group: Group) -> Mention:
