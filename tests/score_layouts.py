@@ -41,6 +41,12 @@ def image_to_eval(folder, rows):
     return _write(folder / "captions.json", json.dumps(document, indent=1))
 
 
+def parts(folder, rows):
+    """Rows of several workers, each wrapped by its own object."""
+    half = len(rows) // 2
+    return _write(folder / "parts.json", json.dumps([{"rows": rows[:half]}, {"rows": rows[half:]}]))
+
+
 def zipped(folder, rows):
     path = folder / "rows.jsonl.gz"
     path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
@@ -164,7 +170,7 @@ def generated(folder, rows, *, id_name, answer, images=None, question="What is a
     return out
 
 
-WRAPPERS = (array, pretty, lines, one_after_the_other, sentences, image_to_eval, zipped)
+WRAPPERS = (array, pretty, lines, one_after_the_other, sentences, image_to_eval, parts, zipped)
 """What holds the rows as they are."""
 TABLES = (table, tabs, workbook)
 """What holds rows of plain cells."""

@@ -90,6 +90,7 @@ _BY_IMAGE = frozenset({"imgToEval"})
 """Wrappers whose keys are images."""
 _ID = re.compile(r"\d|\.(?:jpe?g|png|webp)$", re.IGNORECASE)
 _ROW_PARTS = (*CHATS, "choices")
+_ASKED = frozenset({"question", "prompt", "query", "instruction", "image"})
 """Lists that one row holds."""
 _DEEPEST = 4
 
@@ -191,7 +192,19 @@ def _flat(rows: list[Any]) -> list[Any]:
         return [row for part in rows for row in part]
     if _are_objects(rows) and all({"row_idx", "row"} <= row.keys() for row in rows):
         return [row["row"] for row in rows]
-    return rows
+    key = _key_of_parts(rows)
+    return rows if key is None else [row for part in rows for row in part[key]]
+
+
+def _key_of_parts(rows: list[Any]) -> str | None:
+    """The key under which each of several parts of a file holds its rows, where they are parts.
+
+    A part says neither what was asked nor what was answered.
+    """
+    if not _are_objects(rows) or any(_is_row(row) or _ASKED & row.keys() for row in rows):
+        return None
+    held = (key for key in WRAPPERS if all(_are_objects(row.get(key)) for row in rows))
+    return next(held, None)
 
 
 def _columns(document: Mapping[str, Any]) -> Unwrapped | None:
@@ -223,6 +236,6 @@ def _cells(column: Json) -> list[Json] | None:
     return column
 
 
-def _are_objects(values: Iterable[Json]) -> bool:
-    values = list(values)
+def _are_objects(values: Any) -> bool:
+    values = list(values) if isinstance(values, Iterable) else []
     return bool(values) and all(isinstance(one, dict) for one in values)
