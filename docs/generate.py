@@ -151,7 +151,7 @@ def _architectures_page() -> str:
             f"`{name}`",
             row.models,
             row.attention,
-            "branches" if row.branches else "prompt copies",
+            "branches" if row.branches or row.tree else "prompt copies",
             "lean loop" if row.branches else "`generate`",
             "kept" if row.features else "live",
             ", ".join(row.packages) or "–",

@@ -295,7 +295,7 @@ def test_positions_are_the_models_own(qwen):
 
 @torch.no_grad()
 def test_images_that_see_ahead_are_kept_off_the_fast_path():
-    """Gemma 3 attends both ways within an image: a tree mask would be wrong, and is not used."""
+    """Gemma 3 attends both ways within an image: branches have a mask of their own for it."""
     torch.manual_seed(0)
     text = {
         **TEXT,
@@ -325,3 +325,22 @@ def test_images_that_see_ahead_are_kept_off_the_fast_path():
         logits[0, -4:-1].log_softmax(-1).gather(1, batch.response_ids[0, 0, :3, None]).squeeze(1)
     )
     torch.testing.assert_close(scores[0, 0, :3], expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_branches_keep_to_a_window_that_is_shorter_than_an_image():
+    torch.manual_seed(0)
+    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    text = {**TEXT, "head_dim": 8, "query_pre_attn_scalar": 8, "layer_types": kinds}
+    config = Gemma3Config(
+        text_config={**text, "sliding_window": 3},
+        vision_config=SIGLIP,
+        image_token_index=IMAGE,
+        mm_tokens_per_image=4,
+    )
+    model = AutoModelForImageTextToText.from_config(config).eval()
+    prompt = prompt_of(4, one_image(), config)
+    prompt["token_type_ids"] = (prompt["input_ids"] == IMAGE).long()
+    assert branches.no_branches_reason(model) is None
+    scores, plain = (score_branches(model, batch_of(prompt), plain=p) for p in (False, True))
+    torch.testing.assert_close(scores, plain, rtol=0, atol=1e-5)

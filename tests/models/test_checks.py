@@ -53,7 +53,7 @@ def test_what_a_model_cannot_do_is_named_and_is_not_a_fault(paligemma):
     assert result.passed
     impossible = {check.name: check.detail for check in result.checks if check.passed is None}
     assert "`images` are expected" in impossible["no image"]
-    assert "prefix attention" in impossible["branches"]
+    assert "branches" not in impossible
 
 
 def failed_by_doctor(model, capsys):
@@ -66,14 +66,23 @@ def failed_by_doctor(model, capsys):
 def test_a_prefix_mask_over_the_response_fails(paligemma, monkeypatch, capsys):
     """Type 0 after PaliGemma's prompt means that a token sees the future; once it passed."""
     change_row(monkeypatch, "paligemma", continuation={})
-    assert {"causality", "scores of generate"} <= failed_by_doctor(paligemma, capsys)
+    assert "branches" in failed_by_doctor(paligemma, capsys)
 
 
 def test_responses_that_count_as_an_image_fail(tmp_path, monkeypatch, capsys):
     """Type 1 after Gemma 3's prompt is a block of image tokens, which see each other."""
     change_row(monkeypatch, "gemma3", continuation={"token_type_ids": 1})
     model = model_zoo.build("gemma3", tmp_path / "model")
-    assert {"causality", "scores of generate"} <= failed_by_doctor(model, capsys)
+    assert "branches" in failed_by_doctor(model, capsys)
+
+
+@pytest.mark.parametrize("family", ["paligemma", "gemma3"])
+def test_a_prompt_whose_tokens_see_each_other_fails_where_its_row_says_causal(
+    tmp_path, monkeypatch, capsys, family
+):
+    change_row(monkeypatch, family, attention="causal")
+    model = model_zoo.build(family, tmp_path / "model")
+    assert "branches" in failed_by_doctor(model, capsys)
 
 
 @pytest.mark.parametrize("projector", [("no_such_module",), ("visual",)])
@@ -119,11 +128,11 @@ def test_a_mask_of_the_other_padding_side_fails(tiny_llava_path, monkeypatch, ca
 
 
 def test_branches_that_see_each_other_fail(tiny_llava_path, monkeypatch):
-    def blind_to_branches(model, segments, *, first):
+    def blind_to_branches(model, segments, **_options):
         size = segments.shape[1]
         return torch.ones(len(segments), 1, size, size, dtype=torch.bool).tril()
 
-    monkeypatch.setattr("veridical.models.branch_layout._tree_mask", blind_to_branches)
+    monkeypatch.setattr("veridical.models.kernels.tree_masks.tree_mask", blind_to_branches)
     assert "branches" in failed(check_model(str(tiny_llava_path)))
 
 
@@ -163,6 +172,10 @@ def test_the_first_trained_batch_is_checked_once(own_llava, monkeypatch):
 def test_a_first_batch_that_sees_the_future_stops_the_training(paligemma, monkeypatch):
     vlm = load_model(paligemma, device="cpu")
     change_row(monkeypatch, "paligemma", continuation={})
+    with pytest.raises(ModelError, match="branches and copies of the prompt"):
+        score_branches(vlm.model, batch_for(vlm))
+    monkeypatch.delitem(ARCHITECTURES, "paligemma")
+    vlm = load_model(paligemma, device="cpu")
     with pytest.raises(ModelError, match="last token changes earlier scores"):
         score_branches(vlm.model, batch_for(vlm))
 

@@ -13,6 +13,7 @@ from veridical.models.architectures.images import repeat_images
 from veridical.models.architectures.positions import no_fast_path_reason, prompt_positions
 from veridical.models.architectures.table import architecture_of
 from veridical.models.kernels.split_attention import SPLIT_FROM
+from veridical.models.kernels.tree_masks import masks_by_layer, prompt_blocks, tree_mask
 from veridical.models.loading import Model, unwrap
 
 
@@ -75,11 +76,17 @@ def lay_out_branches(
     segments = torch.cat(
         [prompt["attention_mask"].long() - 1, torch.where(valid, order // T + 1, -1)], dim=-1
     )
+    places = torch.cat([positions.ids, steps], dim=-1)
+    blocks = prompt_blocks(model, prompt)
+    if blocks is not None:
+        blocks = torch.nn.functional.pad(blocks, (0, order.shape[1]), value=-1)
     arguments = {
         **images,
         **_extend(model, prompt, ids.reshape(B, K * T).gather(1, order)),
-        "attention_mask": _tree_mask(model, segments, first=L if split else 0),
-        "position_ids": torch.cat([positions.ids, steps], dim=-1),
+        "attention_mask": tree_mask(model, segments, first=L)
+        if split
+        else masks_by_layer(model, segments, places, blocks=blocks),
+        "position_ids": places,
     }
     return Layout(arguments, torch.arange(B, device=mask.device).reshape(B, 1, 1), at, before)
 
@@ -119,7 +126,10 @@ def lay_out_plain(
 
 def splits_attention(model: Model, prompt_tokens: int, branch_tokens: int) -> bool:
     """Whether prompt and branches attend in two calls, see `split_attention`."""
-    attention = unwrap(model).config.get_text_config()._attn_implementation
+    config = unwrap(model).config
+    attention = config.get_text_config()._attn_implementation
+    if architecture_of(config).attention != "causal":
+        return False
     return attention == "sdpa" and prompt_tokens >= SPLIT_FROM and branch_tokens > 1
 
 
@@ -129,24 +139,6 @@ def _padded_on_the_right(prompt: Mapping[str, Tensor]) -> dict[str, Tensor]:
         key: value.gather(1, order) if is_sequence(prompt, key) else value
         for key, value in prompt.items()
     }
-
-
-def _tree_mask(model: Model, segments: Tensor, *, first: int = 0) -> Tensor:
-    """Who sees whom (B 1 Q Q), from each column's segment (B Q); without the rows before `first`.
-
-    Segment 0 is the prompt, k + 1 is branch k, -1 is padding. A prompt token sees the prompt's
-    past; a branch token sees the prompt and its own branch's past, never another branch. Padding
-    sees itself alone: a row of a mask that allows nothing gives NaN.
-    """
-    seen, seeing = segments.unsqueeze(1), segments[:, first:].unsqueeze(2)
-    columns = torch.arange(segments.shape[1], device=segments.device)
-    rows = columns[first:].unsqueeze(1)
-    allowed = (columns <= rows) & (((seen == 0) & (seeing >= 0)) | ((seen == seeing) & (seen > 0)))
-    allowed = (allowed | (columns == rows)).unsqueeze(1)
-    if unwrap(model).config.get_text_config()._attn_implementation == "sdpa":
-        return allowed
-    dtype = next(p.dtype for p in unwrap(model).get_input_embeddings().parameters())
-    return torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)
 
 
 def is_sequence(prompt: Mapping[str, Tensor], key: str) -> bool:

@@ -25,7 +25,11 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.models.architectures.images import ImageOutputs, image_arguments
-from veridical.models.architectures.positions import log_once, no_fast_path_reason
+from veridical.models.architectures.positions import (
+    log_once,
+    no_fast_path_reason,
+    no_tree_reason,
+)
 from veridical.models.branch_layout import Layout, lay_out_branches, lay_out_plain
 from veridical.models.checks.first_batch import check_first_batch
 from veridical.models.kernels.packed_layout import lay_out_packed, no_packing_reason
@@ -115,7 +119,7 @@ def no_branches_reason(model: Model) -> str | None:
     attention = unwrap(model).config.get_text_config()._attn_implementation
     if attention not in ("sdpa", "eager"):
         return f"the attention implementation `{attention}` takes no tree mask (sdpa and eager do)"
-    return no_fast_path_reason(model)
+    return no_tree_reason(model)
 
 
 class BranchOutputs(NamedTuple):
@@ -189,7 +193,7 @@ def _evaluate(
         values.reshape(-1)[tokens]
         for values in (layout.rows.expand_as(mask), layout.before, batch.response_ids)
     )
-    if no_fast_path_reason(model) is None:
+    if no_tree_reason(model) is None:
         hidden = unwrap(model).base_model(**layout.arguments, use_cache=False).last_hidden_state
         states = hidden[rows, columns]
         scores = score_tokens(model, states, ids, sampling=sampling, with_entropies=entropies)
@@ -267,7 +271,8 @@ def _lay_out(
         _check_first_batch(model, batch, image_outputs)
     images = image_arguments(batch.prompt, image_outputs)
     reason = None if plain else no_branches_reason(model)
-    if reason is None and not plain and no_packing_reason(model) is None:
+    causal = no_fast_path_reason(model) is None
+    if reason is None and not plain and causal and no_packing_reason(model) is None:
         note_path(model, "packed branches")
         return lay_out_packed(
             model, batch.prompt, batch.response_ids, *batch.on_host(), images=images

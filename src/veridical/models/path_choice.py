@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
+from veridical.models.architectures.positions import no_fast_path_reason
 from veridical.models.branch_layout import splits_attention
 from veridical.models.loading import Model, unwrap
 
@@ -47,7 +48,9 @@ def costs(model: Model, prompt_mask: Tensor, response_mask: Tensor) -> Costs:
     branches = (L + N) * 2 * weights + pairs * _PER_PAIR * width
     lengths = (prompt_mask.sum(-1, keepdim=True) + response_mask.sum(-1)).flatten()
     longest = int(lengths.max())
-    copies = K * (longest * 2 * weights + longest**2 / 2 * _PER_PAIR * width)
+    # Where every token sees its past alone, kernels skip the half that is never seen.
+    seen = 0.5 if no_fast_path_reason(model) is None else 1.0
+    copies = K * (longest * 2 * weights + seen * longest**2 * _PER_PAIR * width)
     return Costs(branches, copies)
 
 

@@ -7,7 +7,7 @@ shown to agree with the plain forward; everything else takes the plain path.
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -69,6 +69,30 @@ def no_fast_path_reason(model: Model) -> str | None:
         if kind in _FIXED_ROTARY
         else f"its rotary positions ({kind}) depend on the length of the input"
     )
+
+
+def no_tree_reason(model: Model) -> str | None:
+    """Why responses cannot be scored as branches; None if they can."""
+    config = unwrap(model).config
+    text, row = config.get_text_config(), architecture_of(config)
+    if not row.tree:
+        return no_fast_path_reason(model)
+    if text.model_type not in row.decoders:
+        return f"the language model `{text.model_type}` has not been checked"
+    if getattr(text, "final_logit_softcapping", None):
+        return "the language model caps its logits"
+    if row.attention == "image blocks" and getattr(text, "use_bidirectional_attention", None):
+        return "the language model attends both ways"
+    kinds = _rotary_kinds(getattr(text, "rope_parameters", None) or {}) - _FIXED_ROTARY
+    return (
+        f"its rotary positions ({min(kinds)}) depend on the length of the input" if kinds else None
+    )
+
+
+def _rotary_kinds(rope: Mapping[str, Any]) -> set[str]:
+    """The rotary kind, or those of each kind of layer."""
+    inner = [value for value in rope.values() if isinstance(value, Mapping)]
+    return {str(one.get("rope_type", "default")) for one in inner or [rope]}
 
 
 def prompt_positions(model: Model, prompt: Mapping[str, Tensor]) -> Positions:

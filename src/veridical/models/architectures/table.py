@@ -34,6 +34,9 @@ class Architecture(NamedTuple):
     """Whether positions, masks and logits may be computed outside of the model: attention is
     causal, the sense of place rotary, and logits are the vocabulary head's own. Shown for each by
     the conformance tests."""
+    tree: bool = False
+    """Whether, where `branches` does not hold, responses may still be scored as branches, under a
+    mask in which a prompt's tokens see each other as `attention` says."""
     projector: tuple[str, ...] = ("multi_modal_projector",)
     """Where, below the backbone, features turn into the language model's width."""
     continuation: Mapping[str, int] = {}
@@ -57,7 +60,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "aya_vision": Architecture("Aya Vision", branches=False),
     "cohere2_vision": Architecture("Command A Vision", branches=False, packages=("torchvision",)),
     "deepseek_vl": Architecture("DeepSeek-VL", projector=("aligner",)),
-    "gemma3": Architecture("Gemma 3, MedGemma", attention="image blocks", branches=False),
+    "gemma3": Architecture(
+        "Gemma 3, MedGemma",
+        attention="image blocks",
+        branches=False,
+        tree=True,
+        decoders=("gemma3_text",),
+    ),
     "gemma4": Architecture(
         "Gemma 4", attention="image blocks", branches=False, projector=("embed_vision",)
     ),
@@ -87,6 +96,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "PaliGemma (with a chat template)",
         attention="prefix",
         branches=False,
+        tree=True,
+        decoders=("gemma",),
         continuation={"token_type_ids": 1},
     ),
     "qwen2_5_vl": Architecture("Qwen2.5-VL", projector=_QWEN_MERGER),
