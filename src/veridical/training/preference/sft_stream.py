@@ -106,7 +106,8 @@ def read_stream(run: Run[PreferenceRecipe]) -> Read | None:
     """Read the conversations of a run's second stream; None where it has none.
 
     Raises:
-        ConfigError: The run was started in several processes.
+        ConfigError: There are too few pictures for `sft.validation_fraction`.
+        DataError: Bad rows, all of them, unless they are to be skipped.
     """
     recipe = run.recipe
     if not recipe.sft.conversations or not recipe.sft.weight:
