@@ -32,6 +32,8 @@ SMALL = {
             "ppo_epochs": 2,
             "iterations": 1,
             "evaluation_iterations": 1,
+            # Far enough from the start for an estimate from eight prompts to show it.
+            "learning_rate": 3e-3,
         },
     },
 }
