@@ -25,7 +25,7 @@ from veridical.models.loading import Model
 from veridical.models.sending import send
 from veridical.seeding import child_seed
 from veridical.training.run.team.forward import run_inside
-from veridical.training.run.team.sharding import check_sharded, keep_frozen_tower, name_layers
+from veridical.training.run.team.sharding import check_sharded, name_layers, settle_shards
 from veridical.training.run.team.work import here, share
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             config.use_cache = use_cache  # the trainer turns it off, and it would be saved so
         elif hasattr(config, "use_cache"):
             del config.use_cache
-        keep_frozen_tower(self.accelerator, model)
+        settle_shards(self.accelerator, model)
 
     def train_compiled(self, how: Compile, *, resume_from: Path | None) -> None:
         """Train, with compiled decoder layers where that is wanted and possible."""

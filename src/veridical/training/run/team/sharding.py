@@ -7,8 +7,9 @@ goes through the model as a whole (`forward.run_inside`), in all processes at on
 import os
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from veridical.errors import ConfigError
@@ -56,8 +57,10 @@ def name_layers(model: Model) -> None:
         os.environ.setdefault("FSDP_TRANSFORMER_CLS_TO_WRAP", kinds)
 
 
-def keep_frozen_tower(accelerator: Any, model: Model) -> None:
-    """Leave what encodes images whole where it does not learn: its weights name its features.
+def settle_shards(accelerator: Any, model: Model) -> None:
+    """Let FSDP sum gradients and give losses in float32, as one process does.
+
+    What encodes images stays whole where it does not learn: its weights name its features.
 
     Args:
         accelerator: The trainer's, before it prepares the model.
@@ -66,9 +69,13 @@ def keep_frozen_tower(accelerator: Any, model: Model) -> None:
     if is_asked_for():
         spoken = language_parameters(model)
         frozen = (p for p in unwrap(model).parameters() if not p.requires_grad)
-        accelerator.state.fsdp_plugin.ignored_modules = [
-            nn.ParameterList(p for p in frozen if id(p) not in spoken)
-        ]
+        plugin = accelerator.state.fsdp_plugin
+        plugin.mixed_precision_policy = MixedPrecisionPolicy(
+            param_dtype=torch.bfloat16 if accelerator.mixed_precision == "bf16" else None,
+            reduce_dtype=torch.float32,
+            output_dtype=torch.float32,
+        )
+        plugin.ignored_modules = [nn.ParameterList(p for p in frozen if id(p) not in spoken)]
 
 
 def is_sharded(model: nn.Module) -> bool:
