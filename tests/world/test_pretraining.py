@@ -294,22 +294,22 @@ def test_the_shipped_model_is_small_and_describes_what_it_sees():
     assert (path / "model.safetensors").stat().st_size <= 8 * 2**20
     vlm = load_model(str(path))
 
-    scenes = list(sample_scenes(0, "shipped", 60))
+    scenes = list(sample_scenes(0, "shipped", 300))
     answers = generate_responses(
         vlm,
-        ["Describe the picture in detail."] * 60,
+        ["Describe the picture in detail."] * 300,
         [render(s) for s in scenes],
         max_new_tokens=96,
-        batch_size=60,
+        batch_size=100,
     )
     verdicts = [
         judge_description(scene, answer.text)
         for scene, (answer,) in zip(scenes, answers, strict=True)
     ]
     covered = sum(len(v.covered) for v in verdicts) / sum(len(s.groups) for s in scenes)
-    # 87 % of 1,000 scenes' objects; on 60 scenes that is 87 ± 5.
-    assert covered > 0.75
-    assert 0.3 < sum(v.hallucinates for v in verdicts) / 60 < 0.8
+    # 85 % of these scenes' objects, 87 % of those of the 1,000 test scenes; 55 % hallucinate.
+    assert covered > 0.82
+    assert 0.45 < sum(v.hallucinates for v in verdicts) / 300 < 0.65
 
 
 def test_a_taught_description_is_what_generation_would_be_asked_for(tokenizer, tmp_path):
