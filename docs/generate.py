@@ -209,8 +209,8 @@ def _architectures_page() -> str:
                 " is loaded.\n"
             ),
             _tried() + "\n",
-            "Not settled: no miniature was built, or it could not be compared. Run `veridical doctor"
-            f" --model` on {_named([name for name in others if name not in tried])}.\n",
+            "Not settled, since no miniature could be built or compared. Run `veridical doctor`"
+            f" first on {_named([name for name in others if name not in tried])}.\n",
             "## Refused\n",
             "Refused when loaded, with the reason:\n",
             "\n".join(refused) + "\n",
