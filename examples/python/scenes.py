@@ -6,6 +6,7 @@ Put your own pictures and texts in their place: rows with the same keys, from an
 import random
 
 from veridical.world.descriptions import caption_with_noise, describe
+from veridical.world.judge import judge_description
 from veridical.world.scenes import render, sample_scenes
 
 QUESTION = "Describe the picture in detail."
@@ -17,6 +18,8 @@ def make_rows(count: int) -> list[dict]:
     rows = []
     for scene in sample_scenes(0, "example", 10 * count):
         chosen, rejected = describe(scene, rng), caption_with_noise(scene, rng)
+        if not judge_description(scene, rejected).hallucinates:
+            continue
         texts = {"chosen": chosen, "rejected": rejected, "facts": list(scene.facts().texts)}
         rows.append({"prompt": QUESTION, "image": render(scene), **texts})
         if len(rows) == count:

@@ -253,7 +253,8 @@ def test_earlier_turns_pictures_and_the_system_message_are_read(recipe, prompts)
     )
     assert found.text == expected.text
     saved = json.loads((made.out / "manifest.json").read_text())["recipe"]["processor"]
-    assert saved == {"system": "Say no.", "template": {}, "images": {}}
+    unchanged = {"template": {}, "images": {}, "pad": False, "resolution": 0}
+    assert saved == {"system": "Say no.", **unchanged}
 
 
 def test_the_worlds_model_answers_by_its_name(tmp_path):

@@ -61,7 +61,7 @@ def test_pope(tmp_path):
     found["evalscope"] = score(
         "pope", Files(layouts.evalscope(tmp_path, rows, answer="text"), questions)
     ).total.metrics
-    assert len(found) == 17
+    assert len(found) == 18
     for name, metrics in found.items():
         for metric in ("accuracy", "precision", "recall", "f1", "yes_ratio"):
             assert metrics[metric].value == pytest.approx(want["metrics"][metric], rel=1e-9), name
