@@ -368,3 +368,11 @@ def test_a_large_data_set_is_read_a_row_group_at_a_time(tmp_path):
     tracemalloc.stop()
     assert source.stat().st_size > 25e6
     assert largest + python < 12e6
+
+
+def test_a_row_of_thousands_of_fields_is_named_in_short(tmp_path):
+    path = tmp_path / "wide.json"
+    path.write_text(json.dumps([{f"column {n}" + "x" * 500: 1 for n in range(5_000)}]))
+    with pytest.raises(ConfigError, match=r"do not show its format.*and 4,970 more") as raised:
+        detect_format(path)
+    assert len(str(raised.value)) < 4_000

@@ -26,7 +26,7 @@ from veridical.records.folders import Contents
 from veridical.records.image_store import ImageStore
 from veridical.records.storage import describe_validation
 
-_HOPELESS = 20_000
+_HOPELESS = 10_000
 """Rows at fault after which reading stops, where hardly any other row was good."""
 
 

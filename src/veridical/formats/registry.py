@@ -1,7 +1,7 @@
 """Find a format by name or by looking at a file; other packages add theirs as entry points."""
 
 import importlib
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from itertools import islice
 from pathlib import Path
 
@@ -107,11 +107,20 @@ def detect_format(path: Path | str) -> str:
         raise ConfigError(f"The rows of `{path}` cannot be read, so that no format shows:{reasons}")
     raise ConfigError(
         f"The first rows of `{path}` do not show its format: their fields are"
-        f" {', '.join(sorted(map(str, sample.keys)))}. Name it with --format; formats:"
+        f" {_named(sample.keys)}. Name it with --format; formats:"
         f" {', '.join(format_names())}."
     )
 
 
+def _named(fields: Collection[object]) -> str:
+    """Fields of a row for a message: the first ones, where a broken table has thousands."""
+    names = sorted(str(field)[:_LONGEST_NAME] for field in fields)
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" … and {more:,} more" if more > 0 else "")
+
+
+_NAMED, _LONGEST_NAME = 30, 60
+"""How many fields a message names, and how many characters of each."""
 _NOT_ASKED = {"chosen", "rejected", "text", "h_value", "completions", "class1"}
 """Fields of public rows beside the id, image and question that prompts of ours have too."""
 
