@@ -7,7 +7,7 @@ A record has no markers where all pictures stand before the first question, and 
 from collections.abc import Sequence
 
 from veridical.errors import RowError
-from veridical.formats.text import split_template
+from veridical.formats.text import split_template, stated
 from veridical.records.texts import (
     IMAGE_MARKER,
     PLACEHOLDERS,
@@ -60,13 +60,7 @@ def _stands_before(text: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    bare = without_placeholders(split_template(text).question).strip()
-    if not bare and text.strip():
-        raise RowError(
-            f"`question` is empty but for the image placeholder, got {text[:60]!r}. Give a"
-            " question."
-        )
-    return bare
+    return stated(without_placeholders(split_template(text).question).strip(), text)
 
 
 def _marked(text: str) -> str:

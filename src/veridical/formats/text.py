@@ -51,9 +51,18 @@ def clean_question(question: str) -> str:
             " image per row is read."
         )
     bare = without_placeholders(unwrap_template(question)).strip()
-    if not bare and question.strip():
+    return stated(bare, question)
+
+
+def stated(bare: str, text: str) -> str:
+    """A question without its placeholders, which must leave something to ask.
+
+    Raises:
+        RowError: Nothing but placeholders stood in `text`.
+    """
+    if not bare and text.strip():
         raise RowError(
-            f"`question` is empty but for the image placeholder, got {question[:60]!r}. Give a"
+            f"`question` is empty but for the image placeholder, got {text[:60]!r}. Give a"
             " question."
         )
     return bare

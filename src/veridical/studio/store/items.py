@@ -163,8 +163,8 @@ def _prepare(project: Project, folder: Path, new: NewItem) -> _Prepared:
             raise DataError([source._replace(message=f"the text {text[:40]!a} {fault}")])
     kept = [_keep(folder, one, new) for one in new.images]
     *earlier, question = number_pictures(_turns(new.prompt))
-    told = [system] if system else []
-    content = "\0".join([*(one.sha256 for one in kept), *told, *_turns(new.prompt), *texts])
+    instructions = [system] if system else []
+    content = "\0".join([*(one.sha256 for one in kept), *instructions, *_turns(new.prompt), *texts])
     settings, secret = project.settings, f"{project.settings.seed}"
     shared = chance(secret, "overlap", new.key) < settings.overlap_share
     premarked = chance(secret, "premarked", new.key) < settings.premarked_share
