@@ -9,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-_CODE = """
-import os, signal, socket, sys
+_CODE = r"""
+import os, signal, socket, sys, time
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
+from veridical.processes import OtherProcessError
 
 def free_port():
     with socket.socket() as probe:
@@ -32,7 +33,9 @@ def start(work, world):
                 work()
                 code = 0
             except Exception as error:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr)
+                code = 3 if isinstance(error, OtherProcessError) else 1
+                # In one write: processes that fail together share this stream.
+                os.write(2, f"{type(error).__name__}: {error}\n".encode())
             finally:
                 sys.stderr.flush()
                 os._exit(code)
@@ -40,12 +43,16 @@ def start(work, world):
     return children
 
 def run(work, world):
-    '''Exit codes of all processes; where one fails the others are ended, as a launcher does.'''
+    '''Exit codes of all processes; where one fails the others are ended, as a launcher does.
+
+    1 is a failure, 3 that of a process which ends because another failed.
+    '''
     children, codes = start(work, world), {}
     while len(codes) < world:
         child, status = os.wait()
         codes[child] = os.waitstatus_to_exitcode(status)
-        if codes[child]:
+        if codes[child] and len(codes) < world:
+            time.sleep(1)  # those that fail by themselves, with a code of their own
             for other in set(children) - set(codes):
                 os.kill(other, signal.SIGKILL)
     return [codes[child] for child in children]

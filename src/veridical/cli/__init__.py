@@ -12,6 +12,7 @@ import importlib.util
 import io
 import os
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -41,6 +42,9 @@ VERBS = {
 offered."""
 
 _INTERRUPTED = 130
+_SECONDS_FOR_THE_FIRST = 1.0
+"""How long a process that ends because another failed waits: a launcher ends all as soon as one has
+ended, and the failed one must have said why by then."""
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -89,7 +93,9 @@ class LazyGroup(TyperGroup):
             message = _message(error)
             if message is None or ctx.params["traceback"]:
                 raise
-            if not isinstance(error, OtherProcessError):
+            if isinstance(error, OtherProcessError):
+                time.sleep(_SECONDS_FOR_THE_FIRST)
+            else:
                 log_failure(f"Error: {message}")
             raise typer.Exit(1) from error
 

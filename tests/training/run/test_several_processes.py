@@ -198,8 +198,7 @@ def test_two_processes_learn_what_one_does_and_resume_in_any_number(recipes, tmp
     mine, total = zip(*(one["decoder"] for one in held), strict=True)
     assert sum(mine) == total[0] > held[0]["whole"][1]  # all but the frozen tower is in two parts
     assert max(mine) < 0.6 * total[0]
-    assert all(codes["taken"])
-    assert done.stderr.count("\nConfigError: ") == 2, done.stderr[-3000:]
+    assert codes["taken"] == [1, 3], done.stderr[-3000:]  # the first says why, once
 
 
 @pytest.mark.parametrize(
