@@ -5,9 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+import model_zoo
 from training_runs import lines_of
 from veridical.config import resolve_recipe
 from veridical.errors import ConfigError, ModelError
+from veridical.models.checks.training import saved
 from veridical.models.loading import load_model
 from veridical.models.prompts.encoding import encode_separately
 from veridical.models.prompts.pictures import as_shown, warn_about_pictures
@@ -123,3 +125,26 @@ def test_what_was_trained_at_another_resolution_is_loaded_at_it(tiny_llava_path,
         assert (again.settings.resolution, again.settings.pad) == (64, True)
         image = shown_pixels(again, marked(96, 32))
         assert image["pixel_values"].shape[-1] == 64
+
+
+@pytest.mark.parametrize(
+    ("family", "images"),
+    [
+        ("gemma3", {"do_pan_and_scan": True, "pan_and_scan_min_crop_size": 8}),
+        ("internvl", {"crop_to_patches": False}),
+        ("llava_next", {"image_grid_pinpoints": [[16, 48]]}),
+    ],
+)
+@torch.no_grad()
+def test_a_setting_that_processor_or_model_repeat_counts_for_them_too(family, images, tmp_path):
+    """Processors of Gemma 3 and InternVL have defaults before those of their image processor, and
+    LLaVA-NeXT puts its tiles in order by its own config: neither may keep the old value."""
+    path = model_zoo.build(family, tmp_path)
+    usual, other = (
+        load_model(path, device="cpu", settings=settings)
+        for settings in (None, ProcessorRecipe(images=images))
+    )
+    before, after = (shown_pixels(vlm, marked(96, 32)) for vlm in (usual, other))
+    assert before["input_ids"].shape != after["input_ids"].shape
+    assert other.model(**after).logits.isfinite().all()
+    assert saved(other).passed

@@ -25,6 +25,7 @@ from veridical.models.lora import LoraRecipe, add_lora, save_lora
 from veridical.models.processors import VideoSettings, load_processor
 from veridical.models.prompts.encoding import encode_prompts, encode_separately
 from veridical.models.prompts.rendering import render_turns
+from veridical.models.prompts.settings import apply_image_settings
 
 _TRAINED_SIZES = ((224, 160), (160, 224), (130, 260), (200, 200))
 _TRAINED_PROMPTS = 20
@@ -42,6 +43,7 @@ def saved(vlm: VisionLanguageModel) -> Found:
             video = isinstance(getattr(vlm.processor, "video_processor", None), VideoSettings)
             again = load_processor(folder, config, trust_remote_code=False)
             by = "without its video part, which needs torchvision" if video else "load_model"
+    apply_image_settings(vlm.name, again, vlm.settings.images)
     other = replace(vlm, processor=again)
     text = render_turns(vlm, QUESTIONS[:1])
     ours, theirs = (encode_separately(v, [text], PICTURES[:1])[0] for v in (vlm, other))

@@ -16,6 +16,9 @@ from veridical.errors import ModelError
 from veridical.models.prompts.settings import ProcessorRecipe, apply_image_settings
 from veridical.progress import log
 
+_SHARED = frozenset({"image_grid_pinpoints"})
+"""Settings of image processors that a model's config repeats, to put tiles in order again."""
+
 
 def as_shown(image: Image.Image, processor: Any, settings: ProcessorRecipe) -> Image.Image:
     """A picture as a model's image processor gets it: RGB, laid on a square where that is asked."""
@@ -31,7 +34,7 @@ def as_shown(image: Image.Image, processor: Any, settings: ProcessorRecipe) -> I
 
 
 def apply_picture_settings(
-    name: str, model: nn.Module, processor: Any, settings: ProcessorRecipe
+    name: str, model: Any, processor: Any, settings: ProcessorRecipe
 ) -> None:
     """Give a model and its processor the settings of pictures that the recipe names.
 
@@ -39,6 +42,8 @@ def apply_picture_settings(
         ModelError: The model has no such setting.
     """
     apply_image_settings(name, processor, settings.images)
+    for setting in _SHARED & set(settings.images):
+        setattr(model.config, setting, settings.images[setting])
     if settings.resolution:
         _set_resolution(name, model, processor, settings.resolution)
 

@@ -131,3 +131,6 @@ def apply_image_settings(name: str, processor: Any, images: dict[str, Any]) -> N
         if edge is not None:
             reader.size = {**dict(reader.size), edge: value}
         setattr(reader, setting, value)
+        own = getattr(processor, "images_kwargs", None) or {}
+        if setting in own:  # a processor's own defaults come before its image processor's
+            processor.images_kwargs = {**own, setting: value}
