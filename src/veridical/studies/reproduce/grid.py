@@ -8,7 +8,7 @@ build on it.
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,15 @@ class Cell(NamedTuple):
     """Names of the cells that it builds on; they stand before it in the grid."""
     work: Callable[[Path, Mapping[str, Path]], None]
     """Fills its folder, given the folders of its needs by name."""
+
+
+def with_needs(cells: Sequence[Cell], arms: Collection[str]) -> list[Cell]:
+    """The cells of some arms, with all that they build on."""
+    kept = {cell.name for cell in cells if cell.name.partition("/")[0] in arms}
+    for cell in reversed(cells):
+        if cell.name in kept:
+            kept |= set(cell.needs)
+    return [cell for cell in cells if cell.name in kept]
 
 
 def run_grid(cells: Sequence[Cell], out: Path, *, seed: int) -> None:

@@ -16,7 +16,7 @@ from veridical.studies.fact_rlhf.arms import train_dense_dpo
 from veridical.studies.fact_rlhf.best_of_n import Sampling, best_of_n
 from veridical.studies.fact_rlhf.distance import judged_at, reach_of
 from veridical.studies.reproduce.bench import Bench, Work, part
-from veridical.studies.reproduce.grid import Cell
+from veridical.studies.reproduce.grid import Cell, with_needs
 from veridical.studies.reproduce.measured import write_measures
 from veridical.studies.reproduce.plan import LlavaRlhfPlan
 from veridical.studies.reproduce.policies import PolicyWork, load_curve
@@ -73,7 +73,10 @@ def llava_rlhf_cells(plan: LlavaRlhfPlan, *, base: str = WORLD_MODEL, seed: int 
         cells += [grid.policy(one, number) for one in _POLICIES]
         cells.append(grid.equal_kl(number))
         cells += grid.without_reinforcement(number)
-    return cells
+    if not plan.arms:
+        return cells
+    together = {"equal-kl"} if set(plan.arms) & set(EQUAL_KL.values()) else set()
+    return with_needs(cells, {"base", *plan.arms, *together})
 
 
 class _Grid:

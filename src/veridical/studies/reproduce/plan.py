@@ -71,6 +71,8 @@ class Plan(Recipe):
     """Time that a correction costs a person."""
     minutes_per_comparison: tuple[float, ...] = (0.5,)
     """Time that a comparison costs, one entry per cost model."""
+    arms: tuple[str, ...] = ()
+    """The arms that are trained, where not all are; those of the hypotheses among them."""
     hypotheses: tuple[Hypothesis, ...]
     """What is tested; p is adjusted by Holm over all of them."""
 
@@ -79,6 +81,15 @@ class Plan(Recipe):
         names = [one.id for one in self.hypotheses]
         if len(set(names)) != len(names):
             raise ValueError("two hypotheses have one `id`")
+        return self
+
+    @model_validator(mode="after")
+    def _arms_are_enough(self) -> Self:
+        tested = {arm for one in self.hypotheses for arm in (one.first, one.second)}
+        trained = {arm for arm in tested if arm != "base" and not arm.startswith("habit-")}
+        if self.arms and not trained <= set(self.arms):
+            missing = ", ".join(sorted(trained - set(self.arms)))
+            raise ValueError(f"`arms` must name what the hypotheses compare; it lacks {missing}")
         return self
 
 
@@ -93,18 +104,11 @@ class RlhfVPlan(Plan):
     """Sizes of the curve of corrections."""
     standard: int
     """How many corrections the other arms learn from; in the curve."""
-    arms: tuple[str, ...] = ()
-    """The arms that are trained, where not all are; those of the hypotheses among them."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.standard not in self.corrections:
             raise ValueError(f"`standard` ({self.standard}) must be one of `corrections`")
-        tested = {arm for one in self.hypotheses for arm in (one.first, one.second)}
-        trained = {arm for arm in tested if arm != "base" and not arm.startswith("habit-")}
-        if self.arms and not trained <= set(self.arms):
-            missing = ", ".join(sorted(trained - set(self.arms)))
-            raise ValueError(f"`arms` must name what the hypotheses compare; it lacks {missing}")
         return self
 
     def comparisons(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from veridical.records import Comparison, Correction, read_records, write_record
 from veridical.studies.comparisons import collect_comparisons
 from veridical.studies.image_free import edit_without_looking
 from veridical.studies.reproduce.bench import Bench, Work, part
-from veridical.studies.reproduce.grid import Cell
+from veridical.studies.reproduce.grid import Cell, with_needs
 from veridical.studies.reproduce.measured import load_evaluation
 from veridical.studies.reproduce.plan import RlhfVPlan
 from veridical.studies.world_prompts import QuestionMix
@@ -62,18 +62,7 @@ def rlhf_v_cells(plan: RlhfVPlan, *, base: str = WORLD_MODEL, seed: int = 0) -> 
         cells += grid.judgements(number)
         cells += grid.policies(number)
         cells.append(grid.habits(number))
-    return _planned(cells, plan) if plan.arms else cells
-
-
-def _planned(cells: list[Cell], plan: RlhfVPlan) -> list[Cell]:
-    """The cells of the plan's arms, with all that they build on."""
-    kept = {"base"} | {
-        cell.name for cell in cells if cell.name.partition("/")[0] in (*plan.arms, "habits")
-    }
-    for cell in reversed(cells):
-        if cell.name in kept:
-            kept |= set(cell.needs)
-    return [cell for cell in cells if cell.name in kept]
+    return with_needs(cells, {"base", "habits", *plan.arms}) if plan.arms else cells
 
 
 class _Grid:
