@@ -49,7 +49,7 @@ def qwen2_5_vl() -> model_zoo.Miniature:
         "hidden_size": 16,
         "num_heads": 2,
         "intermediate_size": 16,
-        "out_hidden_size": 16,
+        "out_hidden_size": SMALL["hidden_size"],
         "patch_size": 14,
         "spatial_merge_size": 2,
         "temporal_patch_size": 2,

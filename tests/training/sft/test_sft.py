@@ -97,7 +97,9 @@ def trainer_of(vlm, prepared, recipe, features, run_dir):
     """A trainer over these rows, of which none is held out."""
     collate = partial(collate_conversations, pad_token_id=vlm.tokenizer.pad_token_id)
     course = Course(recipe.train, run_dir, latest())
-    return SftTrainer(vlm, Rows(prepared, [], collate), course, features=features)
+    return SftTrainer(
+        vlm, Rows(prepared, [], collate, lambda row: row.length), course, features=features
+    )
 
 
 @pytest.mark.parametrize("base", ["tiny_llava_path", "tiny_qwen2_5_vl_path"])
@@ -190,21 +192,23 @@ def test_the_first_logged_loss_is_a_mean_over_tokens_not_over_conversations(make
     assert line["loss"] == pytest.approx(total / count, abs=1e-4)
 
 
-def test_micro_batches_change_nothing_but_rounding(make_recipe, tmp_path):
+@pytest.mark.parametrize("other", [{"micro_batch_size": 6}, {"micro_batch_tokens": 60}])
+def test_micro_batches_change_nothing_but_rounding(make_recipe, tmp_path, other):
     runs = [
         train_sft(
             make_recipe(
                 data={"validation_fraction": 0.0},
                 train={
                     "batch_size": 12,
-                    "micro_batch_size": size,
+                    "micro_batch_size": 2,
                     "epochs": 2,
                     "warmup_ratio": 0.0,
+                    **settings,
                 },
             ),
-            tmp_path / str(size),
+            tmp_path / f"run-{number}",
         )
-        for size in (2, 6)
+        for number, settings in enumerate(({}, other))
     ]
     losses = [[line["loss"] for line in lines_of(run.run_dir, "train")] for run in runs]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)

@@ -26,6 +26,11 @@ class PreparedPair(NamedTuple):
     changed: tuple[list[bool], list[bool]]
     """Which of these tokens were corrected."""
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of the prompt and both responses."""
+        return self.prompt["input_ids"].shape[-1] + sum(map(len, self.response_ids))
+
 
 ScoredPair = tuple[PreparedPair, Tensor]
 """A pair with the reference's token log-probabilities of both responses (2 T), in nats."""

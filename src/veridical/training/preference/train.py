@@ -149,6 +149,7 @@ def _prepare(
         [row for row in scored if row[0].id not in held_out],
         [row for row in scored if row[0].id in held_out],
         partial(collate, pad_token_id=vlm.tokenizer.pad_token_id),
+        length=lambda row: row[0].tokens,
         features=features,
     )
     rule = choose or default_rule(

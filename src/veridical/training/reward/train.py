@@ -136,7 +136,8 @@ def _prepare(run: Run[RewardRecipe], *, choose: ChoiceRule | None) -> Prepared:
         train_rows,
         sorted(held_out_rows, key=lambda row: row.encoded.tokens),
         partial(collate_comparisons, pad_token_id=vlm.tokenizer.pad_token_id),
-        length=(lambda row: row.encoded.tokens) if recipe.train.by_length else None,
+        length=lambda row: row.encoded.tokens,
+        by_length=recipe.train.by_length,
         features=features,
     )
     rule = choose or default_rule(

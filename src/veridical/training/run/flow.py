@@ -88,20 +88,24 @@ def training_arguments(
     Raises:
         ConfigError: The processes cannot share a step's rows, or a reporter's package is missing.
     """
-    rows = settings.micro_batch_size * here().world
-    if settings.batch_size % rows:
+    world = here().world
+    if settings.batch_size % (settings.micro_batch_size * world):
         raise said_once(
             ConfigError(
                 f"`train.batch_size` ({settings.batch_size}) must be a multiple of"
-                f" `train.micro_batch_size` ({settings.micro_batch_size}) times {here().world}, the"
+                f" `train.micro_batch_size` ({settings.micro_batch_size}) times {world}, the"
                 " number of processes. Start another number of processes, or change one of them."
             )
         )
+    # Where tokens decide, the data loader gives the rows of a step, which are then cut.
+    each = (
+        settings.batch_size // world if settings.micro_batch_tokens else settings.micro_batch_size
+    )
     schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
     arguments = TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=settings.batch_size // rows,
+        per_device_train_batch_size=each,
+        gradient_accumulation_steps=settings.batch_size // (each * world),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,

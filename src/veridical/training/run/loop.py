@@ -45,7 +45,7 @@ from veridical.training.run.flow import (
 from veridical.training.run.read_ahead import ReadAhead
 from veridical.training.run.settings import TrainSection
 from veridical.training.run.steps.sums import StepSums, check_finite
-from veridical.training.run.steps.trainer import StepTrainer, collate_share, is_empty
+from veridical.training.run.steps.trainer import Cut, StepTrainer, collator, is_empty, parts_of
 from veridical.training.run.team.sharding import is_asked_for
 from veridical.training.run.team.work import here, total, wait_for_all
 
@@ -93,6 +93,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         *,
         collate: Callable[[Sequence[Row]], Mapping[str, object]],
         measure: Measure,
+        cut: Cut[Row] | None = None,
     ) -> None:
         """Set up the loop.
 
@@ -102,8 +103,9 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
             course: How the run is to go.
             collate: Makes a batch of rows.
             measure: Called before training and at every evaluation.
+            cut: Makes micro-batches of the rows of an optimiser step, where their number does not.
         """
-        self._read_ahead: ReadAhead[Row] = ReadAhead(lambda rows: collate_share(rows, collate))
+        self._read_ahead: ReadAhead[Row] = ReadAhead(collator(collate, cut))
         super().__init__(
             model=vlm.model,
             args=training_arguments(
@@ -137,7 +139,8 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
 
     def step_divisor(self, batches: Sequence[Batch]) -> float:
         """What the summed losses of an optimiser step are divided by: by default its items."""
-        return sum(self.batch_items(batch) for batch in batches if not is_empty(batch))
+        parts = [part for batch in batches for part in parts_of(batch)]
+        return sum(self.batch_items(part) for part in parts if not is_empty(part))
 
     def make_batches(self, loaded: list[TrainerInputs]) -> list[Batch]:
         """Make this process's batches of an optimiser step from what the data loader gave."""

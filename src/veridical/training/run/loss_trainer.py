@@ -20,6 +20,7 @@ from veridical.models.loading import VisionLanguageModel
 from veridical.processes import said_once
 from veridical.seeding import child_random
 from veridical.training.run.loop import Course, Evaluate, Row, RunTrainer, TrainerInputs
+from veridical.training.run.steps.packing import cut_by_tokens
 from veridical.training.run.steps.trainer import is_empty
 from veridical.training.run.team.sharding import is_asked_for, is_sharded
 from veridical.training.run.team.work import here, on_first, share, totals
@@ -60,10 +61,16 @@ class Rows(NamedTuple, Generic[Row]):
     """Rows that are only measured on; may be empty."""
     collate: Callable[[Sequence[Row]], Mapping[str, object]]
     """Makes a batch of rows."""
-    length: Callable[[Row], int] | None = None
-    """Tokens of a row, where rows of like length are put into one micro-batch."""
+    length: Callable[[Row], int]
+    """Tokens of a row."""
+    by_length: bool = False
+    """Put rows of like length into one micro-batch."""
     features: FeatureCache | None = None
     """Where features of their images are kept."""
+
+    def cut(self, rows: Sequence[Row], *, tokens: int, processes: int = 1) -> list[Sequence[Row]]:
+        """Cut rows into micro-batches by their tokens."""
+        return cut_by_tokens(rows, self.length, tokens=tokens, processes=processes)
 
     def batch(self, rows: Sequence[Row]) -> Mapping[str, object]:
         """Make a batch, and read the pictures that it needs and nobody kept."""
@@ -95,7 +102,18 @@ class LossTrainer(RunTrainer[Row, Branches]):
                     " without FSDP, or evaluate the result."
                 )
             )
-        super().__init__(vlm, rows.train, course, collate=rows.batch, measure=self.measure_held_out)
+        tokens = course.settings.micro_batch_tokens
+        super().__init__(
+            vlm,
+            rows.train,
+            course,
+            collate=rows.batch,
+            measure=self.measure_held_out,
+            cut=partial(rows.cut, tokens=tokens, processes=here().world) if tokens else None,
+        )
+        if tokens:
+            step = course.settings.batch_size / len(rows.train)
+            self.parts_per_batch = step * sum(map(rows.length, rows.train)) / tokens
 
     @abstractmethod
     def batch_loss(self, batch: Branches) -> RowLosses:
@@ -108,14 +126,13 @@ class LossTrainer(RunTrainer[Row, Branches]):
     def mean_over(self, rows: Sequence[Row]) -> dict[str, float]:
         """Loss and whatever else is logged, as means over the items of rows."""
         sums: defaultdict[str, float] = defaultdict(float)
-        size = self.settings.micro_batch_size
-        starts = range(0, len(rows), size)
-        mine = list(share(starts))
+        parts = self._parts(rows)
+        mine = list(share(parts))
         counted = len(mine)
-        if is_sharded(self.vlm.model) and counted < ceil(len(starts) / here().world):
-            mine.append(0)  # all processes must go through the model at once
-        for number, start in enumerate(mine):
-            batch = self.on_device(self._rows.collate(rows[start : start + size]))
+        if is_sharded(self.vlm.model) and counted < ceil(len(parts) / here().world):
+            mine.append(parts[0])  # all processes must go through the model at once
+        for number, part in enumerate(mine):
+            batch = self.on_device(self._rows.collate(part))
             with self.accelerator.autocast():
                 found = self.inside(self.vlm.model, partial(self.batch_loss, batch))
             if number >= counted:
@@ -126,6 +143,13 @@ class LossTrainer(RunTrainer[Row, Branches]):
         summed = totals(sums)
         items = summed.pop(_ITEMS)
         return {name: value / items for name, value in summed.items()}
+
+    def _parts(self, rows: Sequence[Row]) -> list[Sequence[Row]]:
+        settings = self.settings
+        if settings.micro_batch_tokens:
+            return self._rows.cut(rows, tokens=settings.micro_batch_tokens)
+        size = settings.micro_batch_size
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def compute_loss(
         self,
@@ -146,7 +170,7 @@ class LossTrainer(RunTrainer[Row, Branches]):
         return loss * here().world  # gradients are averaged over the processes
 
     def _get_train_sampler(self, train_dataset: Dataset[Row] | None = None) -> Sampler[int] | None:
-        if self._rows.length is None:
+        if not self._rows.by_length:
             return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return, unused-ignore]
         return LengthOrder(
             [self._rows.length(row) for row in self._rows.train],

@@ -100,6 +100,10 @@ class TrainSection(LoopSection):
     micro_batch_size: int = Field(default=8, ge=1)
     """Pairs in memory at once; must divide `batch_size`. Does not change the result beyond
     rounding."""
+    micro_batch_tokens: int = Field(default=0, ge=0)
+    """Most tokens in memory at once, padding included, in place of `micro_batch_size`: the rows of
+    an optimiser step are put together by length, as many as fit, and a longer one alone. 0: by
+    number. Scoring without gradients goes by `micro_batch_size`."""
     epochs: int = Field(default=7, ge=1)
     """Passes over the pairs. RLHF-V: 7."""
     max_steps: int = Field(default=0, ge=0)

@@ -121,7 +121,8 @@ def _prepare(
         prepared.train,
         prepared.held_out,
         partial(collate_conversations, pad_token_id=vlm.tokenizer.pad_token_id),
-        length=(lambda row: row.length) if recipe.train.by_length else None,
+        length=lambda row: row.length,
+        by_length=recipe.train.by_length,
         features=features,
     )
     rule = choose or default_rule(

@@ -8,6 +8,7 @@ masks kept on the host, too, for the layout of prompts and responses.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -31,9 +32,15 @@ from veridical.training.run.team.work import here, share
 T = TypeVar("T")
 Row = TypeVar("Row")
 B = TypeVar("B", bound=Mapping[str, Any])
+Collate = Callable[[Sequence[Row]], Mapping[str, object]]
+"""Makes a batch of rows."""
+Cut = Callable[[Sequence[Row]], Sequence[Sequence[Row]]]
+"""Makes parts of rows."""
 
 _HOST_MASKS = "host_masks"
 """Name in a batch of the masks that stay on the host."""
+_PARTS = "parts"
+"""Name in what the data loader gives of a step's micro-batches, where tokens decide on them."""
 _EMPTY = "empty"
 """Name in a batch of the sign that it stands in for one without rows, and counts nothing."""
 Compile = Literal["auto", "on", "off"]
@@ -50,9 +57,7 @@ def branches_of(batch: Mapping[str, Any]) -> BranchBatch:
     )
 
 
-def collate_share(
-    rows: Sequence[Row], collate: Callable[[Sequence[Row]], Mapping[str, object]]
-) -> Mapping[str, object]:
+def collate_share(rows: Sequence[Row], collate: Collate[Row]) -> Mapping[str, object]:
     """Make a batch of this process's share of rows.
 
     Where there are fewer rows than processes, one that has none takes part with a row that does not
@@ -60,6 +65,23 @@ def collate_share(
     """
     mine = share(rows)
     return collate(mine) if mine else {**collate(rows[:1]), _EMPTY: True}
+
+
+def collator(collate: Collate[Row], cut: Cut[Row] | None) -> Collate[Row]:
+    """What makes this process's share of what the data loader drew: a micro-batch, or several.
+
+    Args:
+        collate: Makes a micro-batch.
+        cut: Makes micro-batches of the rows of an optimiser step, where their number does not.
+    """
+    if cut is None:
+        return partial(collate_share, collate=collate)
+    return lambda rows: {_PARTS: [collate_share(part, collate) for part in cut(rows)]}
+
+
+def parts_of(loaded: B) -> list[B]:
+    """The micro-batches in what the data loader gave: itself, or several."""
+    return cast("list[B]", loaded[_PARTS]) if _PARTS in loaded else [loaded]
 
 
 def is_empty(batch: Mapping[str, Any]) -> bool:
@@ -74,6 +96,9 @@ def as_empty_as(one: Mapping[str, Any], batch: B) -> B:
 
 class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     """The trainer of transformers, with steps for a GPU."""
+
+    parts_per_batch: float = 1.0
+    """About how many micro-batches the data loader gives at once."""
 
     def __init__(self, *, model: Model, **settings: Any) -> None:
         """Set up the trainer; the model's configuration stays as it is."""
@@ -93,7 +118,7 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         if self.args.max_steps > 0:
             rows = self.args.max_steps * self.args.train_batch_size * here().world
             rows *= self.args.gradient_accumulation_steps
-        batches = rows / self.args.train_batch_size / here().world
+        batches = rows / self.args.train_batch_size / here().world * self.parts_per_batch
         on_gpu = self.args.device.type == "cuda"
         compiled = on_gpu and (how == "on" or (how == "auto" and batches >= _WORTH_COMPILING))
         if compiled:
@@ -149,10 +174,15 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         numbers = {f"{prefix}{n}": v for n, v in values.items() if isinstance(v, int | float)}
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, numbers)
 
-    def learn(self, *args: Any, **kwargs: Any) -> Tensor:
+    def learn(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         """What a step does: by default a loss and its gradients."""
-        learnt: Tensor = super().training_step(*args, **kwargs)
-        return learnt
+        *before, last = parts_of(inputs)
+        learnt: list[Tensor] = []
+        for part in before:
+            with self.accelerator.no_sync(model=model):
+                learnt.append(super().training_step(model, part, *args, **kwargs))
+        learnt.append(super().training_step(model, last, *args, **kwargs))
+        return torch.stack(learnt).sum() if before else learnt[0]
 
     def _prepare_inputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         device = self.args.device
