@@ -25,6 +25,9 @@ def reproduce(
         bool, typer.Option("--quick", help="Two seeds on little data: shows that everything runs.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Root seed of test and validation scenes.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Cells made at once, each in a process of its own.")
+    ] = 1,
 ) -> None:
     """Test a paper's claims in the embedded world: arms by seeds, verdicts, a report."""
     from veridical.studies.reproduce.plan import load_plan, read_plan
@@ -32,4 +35,4 @@ def reproduce(
     from veridical.studies.reproduce.run import reproduce as run
 
     found, digest = read_plan(plan, study) if plan is not None else load_plan(study, quick=quick)
-    run(Study(found, digest, base=base, seed=seed), out)
+    run(Study(found, digest, base=base, seed=seed), out, workers=workers)

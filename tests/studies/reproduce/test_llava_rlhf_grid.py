@@ -44,7 +44,7 @@ def test_reward_models_and_policies_leave_what_the_plan_asks_for(tmp_path):
     wanted = {"comparisons", "reward-blind", "reward-missing-50", "reward-complete"}
     wanted |= {"rlhf", "fact-rlhf", "equal-kl"}
     cells = [one for one in llava_rlhf_cells(plan) if one.name in {f"{n}/seed-0" for n in wanted}]
-    run_grid(cells, tmp_path, seed=0)
+    run_grid(lambda: cells, tmp_path, seed=0)
 
     def facts(arm):
         rows = read_records(tmp_path / arm / "seed-0" / "data" / "train" / "facts.jsonl", Facts)

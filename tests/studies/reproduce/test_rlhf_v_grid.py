@@ -21,7 +21,7 @@ def test_a_policy_and_the_habits_are_measured_on_the_same_scenes(tmp_path):
     plan = load_plan("rlhf-v", quick=True)[0].model_copy(update=SMALL)
     wanted = {"base", "corrections/seed-0", "dense-32/seed-0", "habits/seed-0"}
     cells = [cell for cell in rlhf_v_cells(plan) if cell.name in wanted]
-    run_grid(cells, tmp_path, seed=0)
+    run_grid(lambda: cells, tmp_path, seed=0)
     base = load_arm(tmp_path, "base", seeds=1)[0].evaluation
     trained = load_arm(tmp_path, "dense-32", seeds=1)[0].evaluation
     assert base.items == trained.items

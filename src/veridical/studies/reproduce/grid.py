@@ -9,14 +9,16 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from veridical.errors import ConfigError
 from veridical.files import JsonObject, hash_bytes, write_json_atomically
-from veridical.locks import locked
+from veridical.locks import HOLDER_FILE, LOCK_FILE, locked
 from veridical.progress import log
 from veridical.records.manifests import build_manifest, library_versions
+from veridical.studies.reproduce.workers import LOG_FILE, make_side_by_side
 
 CELL_FILE = "cell.json"
 """The manifest of a finished cell, in its folder."""
@@ -44,47 +46,76 @@ def with_needs(cells: Sequence[Cell], arms: Collection[str]) -> list[Cell]:
     return [cell for cell in cells if cell.name in kept]
 
 
-def run_grid(cells: Sequence[Cell], out: Path, *, seed: int) -> None:
-    """Make all cells that are not there yet, in order.
+def run_grid(
+    build: Callable[[], Sequence[Cell]], out: Path, *, seed: int, workers: int = 1
+) -> None:
+    """Make all cells that are not there yet, each after those that it needs.
 
     Args:
-        cells: The grid; a cell stands after those that it needs.
+        build: Gives the grid, in which a cell stands after those that it needs. Workers are
+            processes that call it, too: it must be picklable where there are several.
         out: Folder of the grid.
         seed: Root seed of the study, for the manifests.
+        workers: Cells made at once, each in a process that shares the cores with the others.
 
     Raises:
         ConfigError: A cell is named twice, or needs one that does not stand before it; another
-            process works in `out`.
+            process works in `out`; a cell failed in a worker.
     """
+    cells = build()
     identities = _identities(cells)
     with locked(out):
-        done = [
-            cell for cell in cells if _identity_on_disk(out / cell.name) == identities[cell.name]
+        missing = [
+            cell for cell in cells if _identity_on_disk(out / cell.name) != identities[cell.name]
         ]
-        if done:
-            log(f"{len(done)} of {len(cells)} cells are there already.")
+        if len(missing) < len(cells):
+            log(f"{len(cells) - len(missing)} of {len(cells)} cells are there already.")
+        if workers > 1:
+            make_side_by_side(partial(_CellMaker, build, out, seed), missing, workers=workers)
+            return
+        make = _CellMaker(build, out, seed)
         for number, cell in enumerate(cells, start=1):
-            if _identity_on_disk(out / cell.name) == identities[cell.name]:
-                continue
-            log(f"Cell {number} of {len(cells)}: {cell.name}")
-            _make(cell, out, identity=identities[cell.name], seed=seed)
+            if cell in missing:
+                log(f"Cell {number} of {len(cells)}: {cell.name}")
+                make(cell.name)
 
 
-def _make(cell: Cell, out: Path, *, identity: str, seed: int) -> None:
-    folder = out / cell.name
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    started = time.monotonic()
-    cell.work(folder, {name: out / name for name in cell.needs})
-    manifest = build_manifest(
-        verb="reproduce",
-        seed=seed,
-        parents=cell.needs,
-        seconds={"work": round(time.monotonic() - started, 1)},
-        notes={"cell": cell.name, "settings": cell.settings, "identity": identity},
-    )
-    write_json_atomically(folder / CELL_FILE, manifest.model_dump(mode="json"))
+class _CellMaker:
+    """Makes cells of a grid by name; every worker has one."""
+
+    def __init__(self, build: Callable[[], Sequence[Cell]], out: Path, seed: int) -> None:
+        cells = build()
+        self._cells = {cell.name: cell for cell in cells}
+        self._identities = _identities(cells)
+        self.out, self._seed = out, seed
+
+    def __call__(self, name: str) -> None:
+        cell, folder = self._cells[name], self.out / name
+        with locked(folder):
+            _clear(folder)
+            started = time.monotonic()
+            cell.work(folder, {need: self.out / need for need in cell.needs})
+            manifest = build_manifest(
+                verb="reproduce",
+                seed=self._seed,
+                parents=cell.needs,
+                seconds={"work": round(time.monotonic() - started, 1)},
+                notes={
+                    "cell": name,
+                    "settings": cell.settings,
+                    "identity": self._identities[name],
+                },
+            )
+            write_json_atomically(folder / CELL_FILE, manifest.model_dump(mode="json"))
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an interrupted or outdated cell left; its lock is held."""
+    for left in folder.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif left.name not in {LOCK_FILE, HOLDER_FILE, LOG_FILE}:
+            left.unlink()
 
 
 def _identities(cells: Sequence[Cell]) -> dict[str, str]:

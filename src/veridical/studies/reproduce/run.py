@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,12 +56,13 @@ class Study(NamedTuple):
     """Root seed of test and validation scenes."""
 
 
-def reproduce(study: Study, out: Path) -> ClaimsReport:
+def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:
     """Run a study, or resume it, and write `results.json`, `results.md` and `report.html`.
 
     Args:
         study: What to test, on what.
         out: Folder of the grid; what is finished there is not made again.
+        workers: Cells made at once, each in a process of its own.
 
     Raises:
         ConfigError: Another process works in `out`, or the plan names an arm that there is not.
@@ -69,7 +71,7 @@ def reproduce(study: Study, out: Path) -> ClaimsReport:
     cells = cells_of(study)
     arms = measured_arms(cells)
     _check_arms(plan, arms)
-    run_grid(cells, out, seed=study.seed)
+    run_grid(partial(cells_of, study), out, seed=study.seed, workers=workers)
     log("Testing the claims")
     report = ClaimsReport(
         title=_TITLES[plan.study],
