@@ -14,7 +14,7 @@ import model_zoo
 from miniatures import picture
 from veridical.errors import ModelError
 from veridical.models import branch_layout
-from veridical.models.architectures.parts import language_model
+from veridical.models.architectures.parts import language_model, vocabulary_head
 from veridical.models.architectures.table import (
     ARCHITECTURES,
     UNSUPPORTED,
@@ -22,6 +22,8 @@ from veridical.models.architectures.table import (
 )
 from veridical.models.branches import (
     BranchBatch,
+    branch_hidden_states,
+    evaluate_branches,
     no_branches_reason,
     score_branches,
     stack_responses,
@@ -180,6 +182,21 @@ def test_scores_are_those_of_plain_transformers(family, monkeypatch):
 
 
 @torch.no_grad()
+def test_hidden_states_are_those_that_the_model_reads_its_logits_from(family):
+    """What reward and value heads read, of architectures without a backbone of their own, too."""
+    vlm, numbers = family
+    ids = encode_responses(vlm, RESPONSES[:1])[0].ids
+    prompt = lay_out(vlm, numbers[:1])
+    batch = BranchBatch(prompt, *stack_responses([[ids]]))
+    states = branch_hidden_states(vlm.model, batch, at="before")
+    torch.testing.assert_close(states, evaluate_branches(vlm.model, batch).states)
+    inputs = as_transformers_reads_it(vlm, numbers[0])
+    expected = vlm.model(**inputs).logits[:, -1].argsort()
+    logits = vocabulary_head(vlm.model)(states[:, 0, 0])
+    assert torch.equal(logits.argsort()[:, -5:], expected[:, -5:])
+
+
+@torch.no_grad()
 def test_kept_features_give_what_pixels_give(family, tmp_path):
     """Prompts with one, two and no images, whose pixels have been released."""
     vlm, numbers = family
@@ -256,6 +273,7 @@ def test_an_adapter_lands_in_the_language_model_alone(family):
     inside = {id(parameter) for parameter in language_model(vlm.model).parameters()}
     adapted = add_lora(vlm, LoraRecipe(rank=2))
     decoder = {id(parameter) for parameter in language_model(adapted.model).parameters()}
+    decoder -= {id(parameter) for parameter in vocabulary_head(adapted.model).parameters()}
     trained = [parameter for parameter in adapted.model.parameters() if parameter.requires_grad]
     assert trained
     assert all(id(parameter) in decoder - inside for parameter in trained)

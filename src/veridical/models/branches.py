@@ -25,6 +25,7 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.models.architectures.images import ImageOutputs, image_arguments
+from veridical.models.architectures.parts import last_hidden_states
 from veridical.models.architectures.positions import (
     log_once,
     no_fast_path_reason,
@@ -194,8 +195,7 @@ def _evaluate(
         for values in (layout.rows.expand_as(mask), layout.before, batch.response_ids)
     )
     if no_tree_reason(model) is None:
-        hidden = unwrap(model).base_model(**layout.arguments, use_cache=False).last_hidden_state
-        states = hidden[rows, columns]
+        states = last_hidden_states(model, layout.arguments)[rows, columns]
         scores = score_tokens(model, states, ids, sampling=sampling, with_entropies=entropies)
     else:
         # Some architectures scale or cap their logits; where that is not known, the model's own
@@ -236,7 +236,7 @@ def branch_hidden_states(
         Hidden states (B K T D), 0 where `response_mask` is False.
     """
     layout = _lay_out(model, batch, image_outputs, plain=plain)
-    hidden: Tensor = unwrap(model).base_model(**layout.arguments, use_cache=False).last_hidden_state
+    hidden = last_hidden_states(model, layout.arguments)
     index = layout.at if at == "token" else layout.before
     states = hidden[layout.rows.expand_as(index), index]
     return states.masked_fill(~batch.response_mask.unsqueeze(-1), 0)

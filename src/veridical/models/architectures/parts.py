@@ -1,5 +1,8 @@
 """The parts of a model: decoder, vision tower, projector, vocabulary head."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
 from veridical.errors import ModelError
@@ -13,10 +16,34 @@ _USUAL_PROJECTORS = frozenset({"merger", "deepstack_merger_list", "downsample", 
 
 
 def language_model(model: Model) -> nn.Module:
-    """The decoder inside the model."""
+    """The decoder inside the model, without the vocabulary head."""
     found = unwrap(model).get_decoder()
+    if found.get_output_embeddings() is not None:  # a whole text model with its head (Llama 4)
+        found = getattr(found, "model", found)
     assert isinstance(found, nn.Module)  # noqa: S101 - narrows an untyped attribute
     return found
+
+
+def vocabulary_head(model: Model) -> nn.Module:
+    """What turns the decoder's last hidden states into logits."""
+    inner = unwrap(model)
+    found = inner.get_output_embeddings()
+    if found is None:
+        found = inner.get_decoder().get_output_embeddings()
+    assert isinstance(found, nn.Module)  # noqa: S101 - narrows an untyped attribute
+    return found
+
+
+def last_hidden_states(model: Model, arguments: Mapping[str, Any]) -> Tensor:
+    """Run a forward up to the decoder's last hidden states (B Q D), after its final norm."""
+    inner = unwrap(model)
+    states: Tensor
+    if inner.base_model is not inner:
+        states = inner.base_model(**arguments, use_cache=False).last_hidden_state
+    else:  # some families have no backbone apart from the head
+        output = inner(**arguments, use_cache=False, output_hidden_states=True)
+        states = output.hidden_states[-1]
+    return states
 
 
 def vision_tower(model: Model) -> nn.Module:
@@ -59,9 +86,10 @@ def projector_parameters(model: Model) -> set[int]:
 def language_parameters(model: Model) -> set[int]:
     """`id`s of the weights of decoder and vocabulary head."""
     inner = unwrap(model)
-    head = inner.get_output_embeddings()
     found = {
-        id(parameter) for part in (language_model(inner), head) for parameter in part.parameters()
+        id(parameter)
+        for part in (language_model(inner), vocabulary_head(inner))
+        for parameter in part.parameters()
     }
     if language_model(inner) is inner.base_model:  # its tower is one of the decoder's own modules
         found -= {id(parameter) for parameter in vision_tower(inner).parameters()}
@@ -74,6 +102,5 @@ def project_to_vocabulary(model: Model, hidden: Tensor) -> Tensor:
     For families with `branches` this is all that the model's own forward does; others may scale or
     cap their logits.
     """
-    inner = unwrap(model)
-    logits: Tensor = inner.get_output_embeddings()(hidden).float()
+    logits: Tensor = vocabulary_head(model)(hidden).float()
     return logits

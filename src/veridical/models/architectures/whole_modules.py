@@ -15,7 +15,8 @@ def whole_modules(config: Any) -> list[str]:
     loader: Any = AutoModelForImageTextToText
     with torch.device("meta"):
         model = loader.from_config(config)
-    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    decoder = model.get_decoder()
+    head = model.get_output_embeddings() or decoder.get_output_embeddings()
     prefix = next(name for name, module in model.named_modules() if module is decoder)
     above = prefix.rpartition(".")[0]
     siblings = model.get_submodule(above).named_children()
