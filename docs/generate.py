@@ -181,6 +181,19 @@ def _architectures_page() -> str:
             ),
             "\n".join(rows) + "\n",
             (
+                "*Attention* says who sees whom within a prompt: every token its past alone"
+                " (*causal*), all tokens each other (*prefix*), an image's tokens each other too"
+                " (*image blocks*; *local* ones in layers with a sliding window, if the config asks"
+                " for it), or a state runs along the tokens (*recurrent*). Where responses cannot"
+                " branch, each has a copy of its prompt:\n"
+            ),
+            "\n".join(
+                f"- `{name}`: {row.copies}."
+                for name, row in sorted(ARCHITECTURES.items())
+                if row.copies
+            )
+            + "\n",
+            (
                 '"Proven" on a miniature means: on a random model of the architecture (without'
                 " torchvision), token log-probabilities equal those of plain transformers within"
                 " 1e-5 nats: for a prompt with one image, one with two images at their places in an"
@@ -188,9 +201,9 @@ def _architectures_page() -> str:
                 " left (K = 1, 4) and right (K = 2), with LoRA and without. Greedy responses equal"
                 " those of `generate`, kept features give what pixels give, and an adapter lands in"
                 " the language model alone (`tests/models/test_conformance.py`). *Stand-in* means"
-                " that another image processor cut the pictures, since the family's own needs"
-                " torchvision: install it to use the model; *once* that it was tried by hand with"
-                " torchvision, and tests do not repeat it. Real weights are for `veridical doctor"
+                " that another image processor or tower stood in, since the family's own needs"
+                " torchvision or timm: install it to use the model; *once* that it was tried by hand with"
+                " these, and tests do not repeat it. Real weights are for `veridical doctor"
                 " --model` to check. A model takes branches only with a decoder and rotary"
                 " positions that are known to allow them; otherwise it takes prompt copies, and"
                 " says why.\n"
@@ -200,7 +213,7 @@ def _architectures_page() -> str:
                 "These take prompt copies and `generate`; the first batch of a training checks that"
                 " a later token changes no earlier score, that the picture changes some, and that a"
                 " response's place in the batch changes none. The first ones were tried once, as"
-                " random miniatures (transformers 5.23, 2026-11-27): token scores with one picture,"
+                " random miniatures (transformers 5.23, 2026-11-28): token scores with one picture,"
                 " two and none, padded on either side, equal those of plain transformers within"
                 " 1e-5 nats, greedy responses equal those of `generate`, and the checks of"
                 " `veridical doctor --model` pass, but for what stands beside them. Tests do not"
@@ -227,7 +240,7 @@ def _tried() -> str:
 def _proof_of(row: Architecture) -> str:
     if not row.proven:
         return "miniature, once"
-    return "miniature, stand-in" if "torchvision" in row.packages else "miniature"
+    return "miniature, stand-in" if row.packages else "miniature"
 
 
 def _named(names: list[str]) -> str:

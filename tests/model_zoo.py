@@ -437,15 +437,20 @@ def gemma3() -> Miniature:
     return Miniature(config, processor)
 
 
-def paligemma() -> Miniature:
+def paligemma(family: str = "gemma") -> Miniature:
     tokenizer = tokenizer_with(begin=True, image_token="<image>")
     images = t.SiglipImageProcessorPil(size=square(16))
     images.image_seq_length = 16
     processor = t.PaliGemmaProcessor(images, tokenizer, chat_template=template("<image>"))
     spoken = text(processor.tokenizer, head_dim=8)
+    spoken["vocab_size"] = len(processor.tokenizer)
+    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    newer = {"final_logit_softcapping": 1.5, "sliding_window": 256, "layer_types": kinds}
     config = t.PaliGemmaConfig(
         vision_config=siglip(),
-        text_config=t.GemmaConfig(**{**spoken, "vocab_size": len(processor.tokenizer)}),
+        text_config=t.GemmaConfig(**spoken)
+        if family == "gemma"
+        else t.Gemma2Config(**spoken, query_pre_attn_scalar=8, **newer),
         image_token_index=tokenizer.image_token_id,
         projection_dim=32,
         hidden_size=32,
@@ -453,7 +458,7 @@ def paligemma() -> Miniature:
     return Miniature(config, processor)
 
 
-def gemma4() -> Miniature:
+def gemma4(both_ways: str | None = None) -> Miniature:
     tokenizer = tokenizer_with(
         "<|video|>",
         image_token="<|image|>",
@@ -467,10 +472,14 @@ def gemma4() -> Miniature:
         tokenizer,
         head_dim=8,
         global_head_dim=8,
-        sliding_window=32,
-        layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+        num_hidden_layers=4,
+        num_kv_shared_layers=1,
+        sliding_window=12 if both_ways else 32,
+        layer_types=["sliding_attention", "full_attention"] * 2,
         vocab_size_per_layer_input=len(tokenizer) + 5,
         hidden_size_per_layer_input=8,
+        final_logit_softcapping=1.5,
+        use_bidirectional_attention=both_ways,
     )
     config = t.Gemma4Config(
         text_config=spoken,
@@ -528,7 +537,7 @@ def internvl() -> Miniature:
     return Miniature(config, processor)
 
 
-def aya_vision() -> Miniature:
+def aya_vision(family: str = "cohere2") -> Miniature:
     tiles = ["TILE", "TILE_GLOBAL", *(f"TILE_{n}" for n in range(1, 13))]
     tokenizer = tokenizer_with(
         "<image>",
@@ -540,7 +549,9 @@ def aya_vision() -> Miniature:
     )
     config = t.AyaVisionConfig(
         vision_config=siglip(),
-        text_config=t.Cohere2Config(
+        text_config=t.CohereConfig(**text(tokenizer))
+        if family == "cohere"
+        else t.Cohere2Config(
             **text(tokenizer),
             head_dim=8,
             sliding_window=32,
@@ -646,6 +657,95 @@ def lighton_ocr() -> Miniature:
     return Miniature(config, processor)
 
 
+def aria() -> Miniature:
+    tokenizer = tokenizer_with(image_token="<|img|>")
+    config = t.AriaConfig(
+        text_config=text(
+            tokenizer,
+            head_dim=8,
+            moe_num_experts=4,
+            moe_topk=2,
+            moe_num_shared_experts=1,
+            intermediate_size=16,
+        ),
+        vision_config={
+            **TOWER,
+            "model_type": "idefics3_vision",
+            "image_size": 980,
+            "patch_size": 140,
+        },
+        projector_patch_to_query_dict={49: 4},
+        image_token_index=tokenizer.image_token_id,
+    )
+    processor = t.AriaProcessor(
+        t.AriaImageProcessorPil(),  # 490 or 980 pixels, nothing else
+        tokenizer,
+        size_conversion={980: 4},
+        chat_template=template("<|img|>"),
+    )
+    return Miniature(config, processor)
+
+
+def fast_vlm() -> Miniature:
+    tokenizer = tokenizer_with("<image>")
+    config = t.FastVlmConfig(
+        # Its own tower needs timm; this one is convolutional, too.
+        vision_config=t.ResNetConfig(
+            embedding_size=8,
+            hidden_sizes=[16, 32],
+            depths=[1, 1],
+            layer_type="basic",
+            hidden_size=32,
+        ),
+        text_config=t.Qwen2Config(**text(tokenizer)),
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    processor = t.LlavaProcessor(
+        t.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square(32)),
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="full",
+        chat_template=template("<image>"),
+    )
+    return Miniature(config, processor)
+
+
+def granite4_vision() -> Miniature:
+    tokenizer = tokenizer_with("<image>", begin=True)
+    grid = [[32, 64], [64, 32], [64, 64]]
+    config = t.Granite4VisionConfig(
+        text_config=text(tokenizer, logits_scaling=4.0, embedding_multiplier=2.0),
+        vision_config=t.SiglipVisionConfig(
+            **{**TOWER, "hidden_size": 64}, image_size=32, patch_size=4
+        ),
+        qformer_config={
+            "model_type": "blip_2_qformer",
+            "num_hidden_layers": 1,
+            "intermediate_size": 48,
+            "cross_attention_frequency": 1,
+            "use_qformer_text_input": False,
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=grid,
+        downsample_rate="4/8",
+        deepstack_layer_map=[[-1, 0], [-2, 1]],
+        spatial_target_layers=[1, 2, 2, 2],
+        vision_feature_select_strategy="full",
+    )
+    images = t.LlavaNextImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size=square(32), image_grid_pinpoints=grid
+    )
+    processor = t.Granite4VisionProcessor(
+        images,
+        tokenizer,
+        patch_size=4,
+        vision_feature_select_strategy="full",
+        downsample_rate="4/8",
+        chat_template=BEGIN + template("<image>"),
+    )
+    return Miniature(config, processor)
+
+
 def llama4() -> Miniature:
     tokenizer = tokenizer_with(
         "<|image|>",
@@ -733,14 +833,20 @@ ZOO: dict[str, Callable[[], Miniature]] = {
     "smolvlm": lambda: idefics("smolvlm"),
     "gemma3": gemma3,
     "gemma4": gemma4,
+    "gemma4, both ways": lambda: gemma4("vision"),
     "paligemma": paligemma,
+    "paligemma, gemma2": lambda: paligemma("gemma2"),
     "internvl": internvl,
     "aya_vision": aya_vision,
+    "aya_vision, cohere": lambda: aya_vision("cohere"),
     "cohere2_vision": cohere2_vision,
     "mistral3": lambda: pixtral("mistral3"),
     "ovis2": ovis2,
     "deepseek_vl": deepseek_vl,
     "lighton_ocr": lighton_ocr,
+    "aria": aria,
+    "fast_vlm": fast_vlm,
+    "granite4_vision": granite4_vision,
     "llama4": llama4,
     "mllama": mllama,
 }

@@ -23,6 +23,8 @@ from transformers import (
     SmolVLMConfig,
 )
 
+import model_zoo
+from miniatures import picture
 from veridical.models import branches
 from veridical.models.architectures.images import encode_images
 from veridical.models.architectures.positions import no_fast_path_reason, prompt_positions
@@ -32,7 +34,9 @@ from veridical.models.decoding.decoder import decode_lean, fixed_rows
 from veridical.models.decoding.general import decode_generally
 from veridical.models.decoding.loop import run_loop
 from veridical.models.decoding.prompt_pass import read_prompt
-from veridical.models.loading import VisionLanguageModel
+from veridical.models.loading import VisionLanguageModel, load_model
+from veridical.models.path_choice import paths_taken
+from veridical.models.prompts.encoding import encode_prompts
 
 IMAGE, END = 50, 2
 TEXT = {
@@ -278,9 +282,6 @@ def test_our_loop_gives_what_generate_gives_over_a_growing_and_over_a_fixed_cach
 
 
 def test_positions_are_the_models_own(qwen):
-    from miniatures import picture
-    from veridical.models.prompts.encoding import encode_prompts
-
     prompt = encode_prompts(qwen, ["Hm?", "What is it?"], [picture(0), picture(1, size=(40, 64))])
     seen = {}
     handle = qwen.model.model.language_model.register_forward_pre_hook(
@@ -344,3 +345,17 @@ def test_branches_keep_to_a_window_that_is_shorter_than_an_image():
     assert branches.no_branches_reason(model) is None
     scores, plain = (score_branches(model, batch_of(prompt), plain=p) for p in (False, True))
     torch.testing.assert_close(scores, plain, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_where_one_mask_serves_all_layers_a_short_window_takes_prompt_copies(tmp_path):
+    """PaliGemma's forward makes the masks of Gemma 2's layers from one that it is given."""
+    vlm = load_model(model_zoo.build("paligemma, gemma2", tmp_path), device="cpu")
+    prompt = encode_prompts(vlm, ["What is it?"], [picture(0)])
+    batch = BranchBatch(prompt, *stack_responses([[[9, 10, 11], [12, 13]]]))
+    for window, path in ((64, "branches"), (8, "copies of the prompt")):
+        vlm.model.config.text_config.sliding_window = window
+        before = paths_taken(vlm.model).get(path, 0)
+        scores, plain = (score_branches(vlm.model, batch, plain=p) for p in (False, True))
+        torch.testing.assert_close(scores, plain, rtol=0, atol=1e-5)
+        assert paths_taken(vlm.model)[path] == before + 1

@@ -65,6 +65,7 @@ SPLIT = {("right", 1), ("right", 2), ("left", 4)}
 CANNOT = {
     # Its processor raises without an image.
     "paligemma": {2},
+    "paligemma, gemma2": {2},
     # LLaVA's processor, used here since their own need torchvision, counts two sizes as one.
     "llava, pixtral": {1},
     "mistral3": {1},

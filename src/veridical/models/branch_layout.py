@@ -127,8 +127,8 @@ def lay_out_plain(
 def splits_attention(model: Model, prompt_tokens: int, branch_tokens: int) -> bool:
     """Whether prompt and branches attend in two calls, see `split_attention`."""
     config = unwrap(model).config
-    attention = config.get_text_config()._attn_implementation
-    if architecture_of(config).attention != "causal":
+    attention, row = config.get_text_config()._attn_implementation, architecture_of(config)
+    if row.attention != "causal" or not row.branches:
         return False
     return attention == "sdpa" and prompt_tokens >= SPLIT_FROM and branch_tokens > 1
 

@@ -35,7 +35,7 @@ from veridical.models.branch_layout import Layout, lay_out_branches, lay_out_pla
 from veridical.models.checks.first_batch import check_first_batch
 from veridical.models.kernels.packed_layout import lay_out_packed, no_packing_reason
 from veridical.models.loading import Model, unwrap
-from veridical.models.path_choice import copies_cost_less_reason, note_path
+from veridical.models.path_choice import copies_reason, note_path
 from veridical.models.sending import send
 from veridical.models.token_scores import Sampling, score_logits, score_tokens
 
@@ -278,7 +278,7 @@ def _lay_out(
             model, batch.prompt, batch.response_ids, *batch.on_host(), images=images
         )
     if reason is None and not plain:
-        reason = copies_cost_less_reason(model, batch.prompt["attention_mask"], batch.response_mask)
+        reason = copies_reason(model, batch.prompt["attention_mask"], batch.response_mask)
     if reason is not None:
         log_once(f"Each response is scored after its own copy of the prompt: {reason}.")
     if not plain:

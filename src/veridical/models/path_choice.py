@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from torch import Tensor
 
 from veridical.models.architectures.positions import no_fast_path_reason
+from veridical.models.architectures.table import architecture_of
 from veridical.models.branch_layout import splits_attention
 from veridical.models.loading import Model, unwrap
 
@@ -54,7 +55,38 @@ def costs(model: Model, prompt_mask: Tensor, response_mask: Tensor) -> Costs:
     return Costs(branches, copies)
 
 
-def copies_cost_less_reason(model: Model, prompt_mask: Tensor, response_mask: Tensor) -> str | None:
+def copies_reason(model: Model, prompt_mask: Tensor, response_mask: Tensor) -> str | None:
+    """Why a batch takes copies of the prompt, where its model allows branches; None for branches.
+
+    Args:
+        model: The model.
+        prompt_mask: True at the prompts' tokens (B L).
+        response_mask: True at the responses' tokens (B K T).
+    """
+    return _short_window_reason(model, prompt_mask, response_mask) or _copies_cost_less_reason(
+        model, prompt_mask, response_mask
+    )
+
+
+def _short_window_reason(model: Model, prompt_mask: Tensor, response_mask: Tensor) -> str | None:
+    """Why a forward that takes one mask for all layers would not keep to a sliding window."""
+    config = unwrap(model).config
+    text = config.get_text_config()
+    kinds = getattr(text, "layer_types", None) or ()
+    if not architecture_of(config).one_mask or "sliding_attention" not in kinds:
+        return None
+    length = int((prompt_mask.sum(-1) + response_mask.sum(-1).amax(-1)).max())
+    if length <= text.sliding_window:
+        return None
+    return (
+        f"its forward takes one mask for all layers, and some see {text.sliding_window} tokens of"
+        f" {length}"
+    )
+
+
+def _copies_cost_less_reason(
+    model: Model, prompt_mask: Tensor, response_mask: Tensor
+) -> str | None:
     """Why copies of the prompt compute less than branches; None where they do not."""
     if response_mask.shape[1] == 1:
         return None

@@ -14,7 +14,7 @@ ImageOutputs = Mapping[str, Any]
 """What a forward takes as `mm_encoder_outputs`: {"image": a `BaseModelOutputWithPooling`} whose
 `pooler_output` holds projected features, one entry per image or tile."""
 
-IMAGE_KEYS = frozenset({"pixel_values", "pixel_attention_mask", "image_patches"})
+IMAGE_KEYS = frozenset({"pixel_values", "pixel_attention_mask", "pixel_mask", "image_patches"})
 """What of a prompt encoded images stand for."""
 
 

@@ -99,8 +99,13 @@ def language_parameters(model: Model) -> set[int]:
 def project_to_vocabulary(model: Model, hidden: Tensor) -> Tensor:
     """Turn last hidden states (… D) into logits (… V), in float32.
 
-    For families with `branches` this is all that the model's own forward does; others may scale or
-    cap their logits.
+    For families with `branches` or `tree` this is what the model's own forward does; others may
+    scale or cap their logits in other ways.
     """
+    config = unwrap(model).config
+    kind, text = architecture_of(config).logits, config.get_text_config()
     logits: Tensor = vocabulary_head(model)(hidden).float()
-    return logits
+    if kind == "divided":
+        return logits / text.logits_scaling
+    cap = getattr(text, "final_logit_softcapping", None) if kind == "capped" else None
+    return logits if cap is None else (logits / cap).tanh() * cap

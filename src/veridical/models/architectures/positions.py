@@ -29,7 +29,7 @@ _ROTARY_TEXT_MODELS = frozenset(
     }
 )
 """Decoders whose only sense of place is rotary, from `position_ids`."""
-_FIXED_ROTARY = frozenset({"default", "linear", "llama3", "yarn", "mrope"})
+_FIXED_ROTARY = frozenset({"default", "linear", "llama3", "yarn", "mrope", "proportional"})
 """Rotary kinds that do not depend on the length of the input."""
 
 _logged: set[str] = set()
@@ -54,7 +54,7 @@ def no_fast_path_reason(model: Model) -> str | None:
     if row.attention != "causal":
         return f"`{config.model_type}` has {row.attention} attention"
     if not row.branches:
-        return f"`{config.model_type}` scales its logits or masks its layers differently"
+        return f"`{config.model_type}` masks its layers differently"
     if text.model_type not in _ROTARY_TEXT_MODELS | set(row.decoders):
         return f"the language model `{text.model_type}` has not been checked"
     kinds = set(getattr(text, "layer_types", None) or ())
@@ -76,12 +76,13 @@ def no_tree_reason(model: Model) -> str | None:
     config = unwrap(model).config
     text, row = config.get_text_config(), architecture_of(config)
     if not row.tree:
-        return no_fast_path_reason(model)
+        return row.copies or no_fast_path_reason(model)
     if text.model_type not in row.decoders:
         return f"the language model `{text.model_type}` has not been checked"
-    if getattr(text, "final_logit_softcapping", None):
+    if row.logits != "capped" and getattr(text, "final_logit_softcapping", None):
         return "the language model caps its logits"
-    if row.attention == "image blocks" and getattr(text, "use_bidirectional_attention", None):
+    both_ways = getattr(text, "use_bidirectional_attention", None)
+    if row.attention.endswith("image blocks") and both_ways not in (None, False, "vision"):
         return "the language model attends both ways"
     kinds = _rotary_kinds(getattr(text, "rope_parameters", None) or {}) - _FIXED_ROTARY
     return (

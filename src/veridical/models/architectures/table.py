@@ -18,9 +18,14 @@ GROUP = "veridical.architectures"
 """Entry points of other packages: `model_type` → an `Architecture`. The module that holds it is
 imported before the model is loaded, so it may register the model with transformers."""
 
-Attention = Literal["causal", "prefix", "image blocks", "recurrent"]
+Attention = Literal["causal", "prefix", "image blocks", "local image blocks", "recurrent"]
 """Who sees whom within a prompt: every token its past alone · every prompt token all others · image
-tokens those of their own image too · a state that runs along the tokens."""
+tokens those of their own image too · the same in layers with a sliding window alone, if the config
+asks for it · a state that runs along the tokens."""
+
+Logits = Literal["plain", "capped", "divided"]
+"""What a forward gives: the vocabulary head's logits · these within ± `final_logit_softcapping` of
+the text config, if that is set · these divided by its `logits_scaling`."""
 
 
 class Architecture(NamedTuple):
@@ -32,11 +37,19 @@ class Architecture(NamedTuple):
     """Which mask its prompts need."""
     branches: bool = True
     """Whether positions, masks and logits may be computed outside of the model: attention is
-    causal, the sense of place rotary, and logits are the vocabulary head's own. Shown for each by
-    the conformance tests."""
+    causal, the sense of place rotary, and logits are what `logits` says. Shown for each by the
+    conformance tests."""
     tree: bool = False
-    """Whether, where `branches` does not hold, responses may still be scored as branches, under a
-    mask in which a prompt's tokens see each other as `attention` says."""
+    """Whether, where `branches` does not hold, responses may still be scored as branches, under
+    masks of their own for each kind of layer, in which a prompt's tokens see each other as
+    `attention` says."""
+    one_mask: bool = False
+    """Whether its forward takes one mask for all layers, so that branches need layers with a
+    sliding window to reach from the end of a response to the beginning of its prompt."""
+    copies: str = ""
+    """Why neither can be, so that each response has its own copy of the prompt."""
+    logits: Logits = "plain"
+    """What its forward makes of the vocabulary head's logits."""
     projector: tuple[str, ...] = ("multi_modal_projector",)
     """Where, below the backbone, features turn into the language model's width."""
     continuation: Mapping[str, int] = {}
@@ -47,7 +60,10 @@ class Architecture(NamedTuple):
     decoders: tuple[str, ...] = ()
     """Further text models (`model_type`) on which branches have been shown to hold."""
     packages: tuple[str, ...] = ()
-    """Packages that its processor needs beyond `veridical[train]`."""
+    """Packages that its processor or its tower needs beyond `veridical[train]`."""
+    loose_tiles: bool = False
+    """Whether tiles reach the tower without their pictures: a batch holds each as a row of its own,
+    so that pictures of several numbers of tiles go together."""
     proven: bool = True
     """Whether the conformance tests run it, without torchvision; if not, it was tried by hand."""
 
@@ -55,11 +71,21 @@ class Architecture(NamedTuple):
 _QWEN_MERGER = ("visual.merger", "visual.deepstack_merger_list")
 _GLM_MERGER = ("visual.merger", "visual.downsample")
 _CONNECTOR = ("connector",)
+_COHERE = ("cohere", "cohere2")
+_STATE = "its linear attention carries a state along the row, from one response into the next"
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "aya_vision": Architecture("Aya Vision", branches=False),
-    "cohere2_vision": Architecture("Command A Vision", branches=False, packages=("torchvision",)),
+    "aria": Architecture("Aria", decoders=("aria_text",)),
+    "aya_vision": Architecture("Aya Vision", branches=False, tree=True, decoders=_COHERE),
+    "cohere2_vision": Architecture(
+        "Command A Vision",
+        branches=False,
+        tree=True,
+        decoders=_COHERE,
+        packages=("torchvision",),
+    ),
     "deepseek_vl": Architecture("DeepSeek-VL", projector=("aligner",)),
+    "fast_vlm": Architecture("FastVLM", packages=("timm",)),
     "gemma3": Architecture(
         "Gemma 3, MedGemma",
         attention="image blocks",
@@ -68,10 +94,23 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         decoders=("gemma3_text",),
     ),
     "gemma4": Architecture(
-        "Gemma 4", attention="image blocks", branches=False, projector=("embed_vision",)
+        "Gemma 4",
+        attention="local image blocks",
+        branches=False,
+        tree=True,
+        logits="capped",
+        projector=("embed_vision",),
+        decoders=("gemma4_text",),
     ),
     "glm46v": Architecture("GLM-4.6V", projector=_GLM_MERGER),
     "glm4v": Architecture("GLM-4.1V", projector=_GLM_MERGER),
+    "granite4_vision": Architecture(
+        "Granite 4 Vision",
+        logits="divided",
+        projector=("layerwise_projectors", "spatial_projectors"),
+        features=False,
+        decoders=("granite4_vision_text",),
+    ),
     "idefics2": Architecture("Idefics2", projector=_CONNECTOR),
     "idefics3": Architecture("Idefics3", projector=_CONNECTOR),
     "internvl": Architecture("InternVL2.5, InternVL3"),
@@ -79,6 +118,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "LFM2-VL",
         attention="recurrent",
         branches=False,
+        copies="its convolutions run along the row, from one response into the next",
         features=False,
         packages=("torchvision",),
         proven=False,
@@ -86,27 +126,46 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "lighton_ocr": Architecture(
         "LightOnOCR", projector=("vision_projection",), packages=("torchvision",)
     ),
-    "llama4": Architecture("Llama 4", branches=False, features=False, packages=("torchvision",)),
+    "llama4": Architecture(
+        "Llama 4",
+        branches=False,
+        copies="its layers scale attention by a token's column in the row, not by its position",
+        features=False,
+        packages=("torchvision",),
+    ),
     "llava": Architecture("LLaVA-1.5, Pixtral 12B"),
     "llava_next": Architecture("LLaVA-NeXT (1.6)"),
     "llava_onevision": Architecture("LLaVA-OneVision"),
     "mistral3": Architecture("Mistral Small 3.1", packages=("torchvision",)),
     "ovis2": Architecture("Ovis2", projector=("visual_embeddings_table",)),
     "paligemma": Architecture(
-        "PaliGemma (with a chat template)",
+        "PaliGemma, PaliGemma 2 (with a chat template)",
         attention="prefix",
         branches=False,
         tree=True,
-        decoders=("gemma",),
+        one_mask=True,
+        logits="capped",
+        decoders=("gemma", "gemma2"),
         continuation={"token_type_ids": 1},
+    ),
+    "perception_lm": Architecture(
+        "Perception LM", packages=("timm", "torchvision"), loose_tiles=True, proven=False
     ),
     "qwen2_5_vl": Architecture("Qwen2.5-VL", projector=_QWEN_MERGER),
     "qwen2_vl": Architecture("Qwen2-VL", projector=_QWEN_MERGER),
     "qwen3_5": Architecture(
-        "Qwen3.5", attention="recurrent", branches=False, projector=_QWEN_MERGER
+        "Qwen3.5",
+        attention="recurrent",
+        branches=False,
+        copies=_STATE,
+        projector=_QWEN_MERGER,
     ),
     "qwen3_5_moe": Architecture(
-        "Qwen3.5-MoE", attention="recurrent", branches=False, projector=_QWEN_MERGER
+        "Qwen3.5-MoE",
+        attention="recurrent",
+        branches=False,
+        copies=_STATE,
+        projector=_QWEN_MERGER,
     ),
     "qwen3_vl": Architecture("Qwen3-VL", projector=_QWEN_MERGER),
     "qwen3_vl_moe": Architecture("Qwen3-VL-MoE", projector=_QWEN_MERGER),

@@ -8,17 +8,22 @@ TRIED: Mapping[str, str] = {
     "cohere_compass": "",
     "cosmos3_edge": "by doctor's checks alone",
     "cosmos3_omni": "",
+    "deepseek_ocr2": "PEFT does not load its adapters again: train it whole (`model.tuning ="
+    ' "full"`)',
     "deepseek_vl_hybrid": "",
+    "dots3_note": "",
     "ernie4_5_vl_moe": "a whole model is saved only with the font that its video part names",
     "exaone4_5": "",
     "gemma3n": "needs timm; scores agree within 2e-5",
     "gemma4_unified": "needs torchvision; its projector is not found, so train an adapter",
     "glm4v_moe": "",
+    "glm5_next": "",
     "glm_ocr": "",
     "glmga": "",
     "granite_docling": "its projector is not found, so train an adapter",
     "hyperclovax_vision_v2": "",
     "inkling2": "needs torchvision",
+    "inkling_mm_model": "needs torchvision",
     "janus": "",
     "kimi_k25": "needs torchvision",
     "lfm3_vl": "",
@@ -31,14 +36,17 @@ TRIED: Mapping[str, str] = {
     " `lora.target_modules`",
     "molmo2": "needs torchvision",
     "muse_glimmer": "needs torchvision",
+    "muse_spark": "needs torchvision",
+    "nemotron_h_omni": "needs torchvision",
     "paddleocr_vl": "",
     "qianfan_ocr": "",
     "qwen2_5_omni_thinker": "",
     "qwen3_omni_moe_thinker": "",
     "qwen4_exp": "",
+    "step3p7": "needs torchvision",
     "video_llama_3": "",
     "video_llava": "",
 }
 """By `model_type`: what is special about it. Tried with transformers 5.23, torchvision 0.28 and
-timm 1.0 on 2026-11-27, by all of doctor's checks and against plain transformers: token scores of
+timm 1.0 on 2026-11-27 and 28, by all of doctor's checks and against plain transformers: token scores of
 prompts with one image, two and none, padded on either side, and greedy responses."""

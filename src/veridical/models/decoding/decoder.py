@@ -19,6 +19,8 @@ from veridical.models.loading import VisionLanguageModel, unwrap
 
 _KERNELS = 2
 """Other attention kernels round differently: by how much more than the same ones may."""
+_EXPERTS = ("num_experts", "num_local_experts", "moe_num_experts")
+"""What configs of text models call the number of experts of a layer."""
 
 
 class Decoder:
@@ -93,7 +95,7 @@ def no_graphs_reason(vlm: VisionLanguageModel) -> str | None:
         return f"the device is {vlm.device.type}"
     if attention != "sdpa":
         return f"the attention is {attention}, and only sdpa takes a fixed cache"
-    if getattr(text, "num_experts", None) or getattr(text, "num_local_experts", None):
+    if any(getattr(text, name, None) for name in _EXPERTS):
         return "the language model chooses among experts, which waits for the device"
     if getattr(unwrap(vlm.model), "is_quantized", False):
         return "the weights are quantized"

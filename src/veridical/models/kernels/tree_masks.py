@@ -34,9 +34,11 @@ def masks_by_layer(
         positions: Where tokens stand (B Q): a sliding window counts from there.
         blocks: Tokens of a prompt with the same number see each other (B Q); -1 is none.
     """
-    text = unwrap(model).config.get_text_config()
-    full = tree_mask(model, segments, blocks=blocks)
-    if "sliding_attention" not in (getattr(text, "layer_types", None) or ()):
+    config = unwrap(model).config
+    text, row = config.get_text_config(), architecture_of(config)
+    everywhere = None if row.attention == "local image blocks" else blocks
+    full = tree_mask(model, segments, blocks=everywhere)
+    if row.one_mask or "sliding_attention" not in (getattr(text, "layer_types", None) or ()):
         return full
     allowed, columns, rows = _causal(segments, 0)
     near = positions.unsqueeze(2) - positions.unsqueeze(1) < text.sliding_window
@@ -49,12 +51,19 @@ def prompt_blocks(model: Model, prompt: Mapping[str, Tensor]) -> Tensor | None:
 
     None where every token sees its past alone.
     """
-    attention, held = architecture_of(unwrap(model).config).attention, prompt["attention_mask"]
+    config, held = unwrap(model).config, prompt["attention_mask"]
+    attention = architecture_of(config).attention
     if attention == "prefix":
         return held.long() - 1
-    if attention != "image blocks":
+    if attention == "local image blocks":
+        if config.get_text_config().use_bidirectional_attention is None:
+            return None
+        types = prompt["mm_token_type_ids"]
+    elif attention == "image blocks":
+        types = prompt["token_type_ids"]
+    else:
         return None
-    image = (prompt["token_type_ids"] == 1) & held.bool()
+    image = (types == 1) & held.bool()
     before = torch.nn.functional.pad(image, (1, 0))[:, :-1]
     return torch.where(image, (image & ~before).long().cumsum(-1) - 1, -1)
 

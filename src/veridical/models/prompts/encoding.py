@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 
 from veridical.errors import ModelError
 from veridical.models.architectures.images import join_along
+from veridical.models.architectures.table import architecture_of
 from veridical.models.feature_store.kinds import without_images
 from veridical.models.features import FeatureCache, Read
 from veridical.models.loading import VisionLanguageModel, unwrap
@@ -264,6 +265,8 @@ def _encode(
     prompt = {
         key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"
     }
+    if architecture_of(vlm.model.config).loose_tiles and "pixel_values" in prompt:
+        prompt["pixel_values"] = prompt["pixel_values"].flatten(0, 1).unsqueeze(1)
     if _wants_types(vlm) and _TYPES not in prompt:
         types = vlm.processor.create_mm_token_type_ids(prompt["input_ids"].tolist())
         prompt[_TYPES] = torch.tensor(types)
