@@ -105,7 +105,9 @@ def project_to_vocabulary(model: Model, hidden: Tensor) -> Tensor:
     config = unwrap(model).config
     kind, text = architecture_of(config).logits, config.get_text_config()
     logits: Tensor = vocabulary_head(model)(hidden).float()
-    if kind == "divided":
-        return logits / text.logits_scaling
-    cap = getattr(text, "final_logit_softcapping", None) if kind == "capped" else None
+    cap: float | None = None
+    if kind == "capped":
+        cap = getattr(text, "final_logit_softcapping", None)
+    elif kind == "divided":
+        logits = logits / text.logits_scaling
     return logits if cap is None else (logits / cap).tanh() * cap

@@ -48,5 +48,5 @@ TRIED: Mapping[str, str] = {
     "video_llava": "",
 }
 """By `model_type`: what is special about it. Tried with transformers 5.23, torchvision 0.28 and
-timm 1.0 on 2026-11-27 and 28, by all of doctor's checks and against plain transformers: token scores of
-prompts with one image, two and none, padded on either side, and greedy responses."""
+timm 1.0 on 2026-11-27 and 28, by all of doctor's checks and against plain transformers: token
+scores of prompts with one image, two and none, padded on either side, and greedy responses."""
