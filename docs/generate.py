@@ -203,8 +203,8 @@ def _architectures_page() -> str:
                 " the language model alone (`tests/models/test_conformance.py`). *Stand-in* means"
                 " that another image processor or tower stood in, since the family's own needs"
                 " torchvision or timm: install it to use the model; *once* that it was tried by"
-                " hand with these, and tests do not repeat it. Real weights are for `veridical doctor"
-                " --model` to check. A model takes branches only with a decoder and rotary"
+                " hand with these, and tests do not repeat it. Real weights are for `veridical"
+                " doctor --model` to check. A model takes branches only with a decoder and rotary"
                 " positions that are known to allow them; otherwise it takes prompt copies, and"
                 " says why.\n"
             ),
