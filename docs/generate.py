@@ -161,7 +161,6 @@ def _architectures_page() -> str:
     known = {*ARCHITECTURES, *UNSUPPORTED}
     others = sorted(set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES) - known)
     coders = [name for name in others if _is_encoder_decoder(name)]
-    tried = {*TRIED, *coders}
     refused = [f"- `{name}`: {reason}." for name, reason in UNSUPPORTED.items()]
     refused.append(
         f"- {_named(coders)}: encoder-decoders, in which a response does not follow its prompt."
@@ -194,6 +193,12 @@ def _architectures_page() -> str:
             )
             + "\n",
             (
+                f"Pictures of {_named([name for name, row in ARCHITECTURES.items() if row.apart])}"
+                " are encoded one by one: transformers pads them to the largest of a batch or a"
+                " prompt, and the tower reads the padding. For one prompt with pictures of several"
+                " sizes the numbers are therefore not those of transformers.\n"
+            ),
+            (
                 '"Proven" on a miniature means: on a random model of the architecture (without'
                 " torchvision), token log-probabilities equal those of plain transformers within"
                 " 1e-5 nats: for a prompt with one image, one with two images at their places in an"
@@ -222,13 +227,18 @@ def _architectures_page() -> str:
                 " is loaded.\n"
             ),
             _tried() + "\n",
-            "Not settled, since no miniature could be built or compared. Run `veridical doctor`"
-            f" first on {_named([name for name in others if name not in tried])}.\n",
+            *_open(others),
             "## Refused\n",
             "Refused when loaded, with the reason:\n",
             "\n".join(refused) + "\n",
         ]
     )
+
+
+def _open(others: list[str]) -> list[str]:
+    """Families that nobody has tried, such as those of a newer transformers."""
+    left = [name for name in others if name not in TRIED and not _is_encoder_decoder(name)]
+    return [f"Nobody has tried {_named(left)}: run `veridical doctor` first.\n"] if left else []
 
 
 def _tried() -> str:

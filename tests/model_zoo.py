@@ -686,6 +686,41 @@ def aria() -> Miniature:
     return Miniature(config, processor)
 
 
+def emu3() -> Miniature:
+    names = {
+        "image_token": "<image>",
+        "boi_token": "<|image start|>",
+        "eoi_token": "<|image end|>",
+        "image_wrapper_token": "<|image token|>",
+        "eof_token": "<|extra_201|>",
+    }
+    tokenizer = tokenizer_with(begin=True, **names)
+    visual = [f"<|visual token {number:06d}|>" for number in range(16)]
+    tokenizer.add_tokens([*visual, "<|extra_200|>"])
+    vocabulary = tokenizer.get_vocab()
+    config = t.Emu3Config(
+        vq_config={
+            "codebook_size": 16,
+            "embed_dim": 4,
+            "latent_channels": 4,
+            "base_channels": 32,
+            "channel_multiplier": [1, 1, 1, 1],
+            "num_res_blocks": 1,
+            "attn_resolutions": [],
+            "hidden_size": 32,
+            "temporal_downsample_factor": 1,
+        },
+        text_config=text(tokenizer),
+        vocabulary_map={name: vocabulary[name] for name in (*visual, "<image>", "<|extra_200|>")},
+    )
+    processor = t.Emu3Processor(
+        t.Emu3ImageProcessor(min_pixels=16 * 16, max_pixels=32 * 32, spatial_factor=8),
+        tokenizer,
+        chat_template=template("<image>"),
+    )
+    return Miniature(config, processor)
+
+
 def fast_vlm() -> Miniature:
     tokenizer = tokenizer_with("<image>")
     config = t.FastVlmConfig(
@@ -845,6 +880,7 @@ ZOO: dict[str, Callable[[], Miniature]] = {
     "deepseek_vl": deepseek_vl,
     "lighton_ocr": lighton_ocr,
     "aria": aria,
+    "emu3": emu3,
     "fast_vlm": fast_vlm,
     "granite4_vision": granite4_vision,
     "llama4": llama4,

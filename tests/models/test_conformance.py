@@ -9,6 +9,7 @@ from itertools import product
 
 import pytest
 import torch
+import transformers
 
 import model_zoo
 from miniatures import picture
@@ -70,8 +71,10 @@ CANNOT = {
     "llava, pixtral": {1},
     "mistral3": {1},
     "lighton_ocr": {1},
+    # The smaller of two pictures is padded, and what its tower makes of the padding is read.
+    "emu3": {1},
 }
-"""Prompts that the miniature's own processor cannot lay out."""
+"""Prompts that the miniature's own processor cannot lay out, or not without another's padding."""
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +183,25 @@ def test_scores_are_those_of_plain_transformers(family, monkeypatch):
     if no_branches_reason(vlm.model) is None:
         assert set(paths_taken(vlm.model)) == {"branches"}
     vlm.tokenizer.padding_side = "left"
+
+
+@torch.no_grad()
+def test_a_tower_that_reads_padding_sees_each_picture_alone(folder_of):
+    """Emu3's processor pads pictures to the largest of a batch, and its tower reads the padding."""
+    vlm = load_model(folder_of("emu3"), device="cpu")
+    ids = encode_responses(vlm, RESPONSES[:1])[0].ids
+    pictures = [picture(0, size=(64, 48)), picture(1, size=(30, 90))]
+    together, *alone = (
+        score_branches(
+            vlm.model,
+            BranchBatch(
+                encode_prompts(vlm, ["Hm?"] * len(shown), shown),
+                *stack_responses([[ids]] * len(shown)),
+            ),
+        )
+        for shown in (pictures, pictures[:1], pictures[1:])
+    )
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
@@ -295,6 +317,12 @@ def test_the_fused_experts_of_a_mixture_are_adapted_too(folder_of):
 def test_cross_attention_is_refused_at_loading(folder_of):
     with pytest.raises(ModelError, match="`mllama`, which is not supported: its images enter by"):
         load_model(folder_of("mllama"), device="cpu")
+
+
+def test_a_window_that_only_a_cache_knows_is_refused_at_loading(tmp_path):
+    transformers.UnlimitedOcrConfig().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="not supported: while it writes it sees a window"):
+        load_model(tmp_path, device="cpu")
 
 
 def test_every_row_is_proven_or_says_that_it_is_not():

@@ -269,7 +269,7 @@ def _lay_out(
 ) -> Layout:
     if torch.is_grad_enabled():
         _check_first_batch(model, batch, image_outputs)
-    images = image_arguments(batch.prompt, image_outputs)
+    images = image_arguments(model, batch.prompt, image_outputs)
     reason = None if plain else no_branches_reason(model)
     causal = no_fast_path_reason(model) is None
     if reason is None and not plain and causal and no_packing_reason(model) is None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from veridical.errors import ModelError
+from veridical.models.architectures.table import architecture_of
 from veridical.models.loading import Model, unwrap
 
 ImageOutputs = Mapping[str, Any]
@@ -53,15 +55,34 @@ def takes_image_outputs(model: Model) -> bool:
 
 
 def image_arguments(
-    prompt: Mapping[str, Tensor], image_outputs: ImageOutputs | None
+    model: Model, prompt: Mapping[str, Tensor], image_outputs: ImageOutputs | None
 ) -> dict[str, Any]:
-    """The forward arguments that carry the images: encoded features if given, else pixels."""
+    """The forward arguments that carry the images: encoded features if given, else pixels.
+
+    Where padding would change what the tower reads, each picture is encoded here, without it.
+    """
     batch_shape = prompt["input_ids"].shape
     others = {key: value for key, value in prompt.items() if value.shape != batch_shape}
+    apart = architecture_of(unwrap(model).config).apart
+    if image_outputs is None and apart and "pixel_values" in prompt:
+        image_outputs = _encode_apart(model, prompt)
     if image_outputs is None:
         return others
     kept = {key: value for key, value in others.items() if key not in IMAGE_KEYS}
     return {**kept, "mm_encoder_outputs": dict(image_outputs)}
+
+
+def _encode_apart(model: Model, prompt: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Encode each picture (`pixel_values`, N C H W) at its own of the `image_sizes` (N 2)."""
+    features: list[Tensor] = []
+    for pixels, size in zip(prompt["pixel_values"], prompt["image_sizes"], strict=True):
+        height, width = size.tolist()
+        alone = {
+            "pixel_values": pixels[None, :, :height, :width],
+            "image_sizes": size.unsqueeze(0),
+        }
+        features += encode_images(model, alone)["image"].pooler_output
+    return {"image": BaseModelOutputWithPooling(pooler_output=features)}  # type: ignore[arg-type]
 
 
 def repeat_images(arguments: Mapping[str, Any], *, times: int) -> dict[str, Any]:

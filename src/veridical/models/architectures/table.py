@@ -51,7 +51,8 @@ class Architecture(NamedTuple):
     logits: Logits = "plain"
     """What its forward makes of the vocabulary head's logits."""
     projector: tuple[str, ...] = ("multi_modal_projector",)
-    """Where, below the backbone, features turn into the language model's width."""
+    """Where, below the backbone, features turn into the language model's width; nowhere where
+    pictures become tokens of the vocabulary."""
     continuation: Mapping[str, int] = {}
     """What inputs that go token by token hold after the prompt; 0 for those not named."""
     features: bool = True
@@ -61,6 +62,9 @@ class Architecture(NamedTuple):
     """Further text models (`model_type`) on which branches have been shown to hold."""
     packages: tuple[str, ...] = ()
     """Packages that its processor or its tower needs beyond `veridical[train]`."""
+    apart: bool = False
+    """Whether each picture is encoded by itself: pictures of a batch are padded to the largest, and
+    its tower reads the padding."""
     loose_tiles: bool = False
     """Whether tiles reach the tower without their pictures: a batch holds each as a row of its own,
     so that pictures of several numbers of tiles go together."""
@@ -85,6 +89,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         packages=("torchvision",),
     ),
     "deepseek_vl": Architecture("DeepSeek-VL", projector=("aligner",)),
+    "emu3": Architecture(
+        "Emu3-Chat",
+        projector=(),
+        features=False,
+        decoders=("emu3_text_model",),
+        apart=True,
+    ),
     "fast_vlm": Architecture("FastVLM", packages=("timm",)),
     "gemma3": Architecture(
         "Gemma 3, MedGemma",
@@ -193,6 +204,9 @@ UNSUPPORTED: Mapping[str, str] = {
     "pi0": "it gives a robot's actions, not text",
     "pp_chart2table": "its processor reads charts to transcribe, not prompts about pictures",
     "shieldgemma2": "it says whether a picture breaks a policy, and writes no text",
+    "unlimited_ocr": "while it writes it sees a window of its own response, which only its cache"
+    " knows; a forward over prompt and response sees all of it, so that scores are not what it"
+    " writes by",
 }
 """Why families that transformers loads are not supported, by `model_type`."""
 

@@ -14,6 +14,8 @@ TRIED: Mapping[str, str] = {
     "dots3_note": "",
     "ernie4_5_vl_moe": "a whole model is saved only with the font that its video part names",
     "exaone4_5": "",
+    "fuyu": "needs a chat template in its tokenizer, without a place for the picture; one image, at"
+    " the start; its projector is its tower, so train an adapter",
     "gemma3n": "needs timm; scores agree within 2e-5",
     "gemma4_unified": "needs torchvision; its projector is not found, so train an adapter",
     "glm4v_moe": "",

@@ -13,7 +13,7 @@ from veridical.models.architectures.parts import (
     projector_parameters,
     vision_tower,
 )
-from veridical.models.architectures.table import is_listed
+from veridical.models.architectures.table import architecture_of
 from veridical.models.branches import (
     BranchBatch,
     no_branches_reason,
@@ -70,7 +70,8 @@ def parts(vlm: VisionLanguageModel) -> Found:
     projector, spoken = projector_parameters(vlm.model), language_parameters(vlm.model)
     if not projector:
         detail = "no weights found that turn image features into the decoder's width"
-        return Found(False if is_listed(unwrap(vlm.model).config) else None, detail)
+        expected = architecture_of(unwrap(vlm.model).config).projector
+        return Found(False if expected else None, detail)
     if not tower - projector or projector & spoken:
         return Found(False, "the projector's modules take in the vision tower or the decoder")
     return Found(True, "vision tower, projector and language model are identified")

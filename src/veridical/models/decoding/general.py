@@ -40,7 +40,7 @@ def decode_generally(
     sequences = {
         key: value.repeat(K, 1) for key, value in prompt.items() if value.shape == (B, length)
     }
-    images = repeat_images(image_arguments(prompt, image_outputs), times=K)
+    images = repeat_images(image_arguments(vlm.model, prompt, image_outputs), times=K)
     order = torch.arange(B * K, device=vlm.device).reshape(B, K).T.reshape(-1)
     ids: Tensor = vlm.model.generate(
         **sequences,

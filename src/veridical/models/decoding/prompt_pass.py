@@ -45,7 +45,7 @@ def read_prompt(
         position_ids=positions.ids,
         past_key_values=cache,
         use_cache=True,
-        **image_arguments(prompt, image_outputs),
+        **image_arguments(vlm.model, prompt, image_outputs),
     )
     axes = positions.ids.shape[0] if positions.ids.ndim == 3 else 1
     return PromptPass(cache, output.last_hidden_state[:, -1], positions.next, mask, axes)
