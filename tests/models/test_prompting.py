@@ -116,6 +116,19 @@ def test_patches_that_lie_side_by_side_are_joined_and_repeated_side_by_side():
     assert again["target_sizes"].tolist() == [[1, 2], [1, 5]] * 2
 
 
+def test_pixels_in_half_precision_reach_the_tower_in_its_own(own_llava):
+    """Llama 4's processor gives bfloat16, whatever the model is."""
+
+    class Halved(type(own_llava.processor)):
+        def __call__(self, *args, **kwargs):
+            inputs = super().__call__(*args, **kwargs)
+            return inputs | {"pixel_values": inputs["pixel_values"].bfloat16()}
+
+    own_llava.processor.__class__ = Halved
+    prompt = encode_prompts(own_llava, ["Hm?"], [picture(0)])
+    assert own_llava.model(**prompt).logits.isfinite().all()
+
+
 def test_questions_and_images_must_be_as_many(llava):
     with pytest.raises(ModelError, match="2 questions and 1 images"):
         encode_prompts(llava, ["Hm?", "Hm?"], [picture(0)])

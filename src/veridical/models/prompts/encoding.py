@@ -263,7 +263,9 @@ def _encode(
         ) from error
     # Labels are what a family's own fine-tuning learns; here the response says that.
     prompt = {
-        key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"
+        key: _in_dtype_of(vlm, value)
+        for key, value in inputs.items()
+        if isinstance(value, Tensor) and key != "labels"
     }
     if architecture_of(vlm.model.config).loose_tiles and "pixel_values" in prompt:
         prompt["pixel_values"] = prompt["pixel_values"].flatten(0, 1).unsqueeze(1)
@@ -272,6 +274,11 @@ def _encode(
         prompt[_TYPES] = torch.tensor(types)
     check_prompt(vlm, which, prompt)
     return prompt
+
+
+def _in_dtype_of(vlm: VisionLanguageModel, value: Tensor) -> Tensor:
+    """Pixels that a processor gives in half precision (Llama 4's does), as the tower reads them."""
+    return value.to(vlm.dtype) if value.dtype in (torch.bfloat16, torch.float16) else value
 
 
 def _wants_types(vlm: VisionLanguageModel) -> bool:
