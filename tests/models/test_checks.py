@@ -15,6 +15,7 @@ from veridical.models.architectures.table import ARCHITECTURES
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
 from veridical.models.checks import subjects
 from veridical.models.checks.model import CHECKS, check_model
+from veridical.models.checks.window import window_of
 from veridical.models.loading import load_model
 from veridical.models.prompts import encoding
 from veridical.models.prompts.encoding import encode_prompts
@@ -197,3 +198,7 @@ def test_a_family_that_is_not_listed_takes_the_plain_path(tiny_llava_path, monke
     result = check_model(str(tiny_llava_path))
     assert result.passed
     assert "not listed" in dict(result.facts)["architecture"]
+
+
+def test_image_tokens_are_counted_for_a_processor_that_wants_a_picture(paligemma):
+    assert window_of(str(paligemma)).image_tokens == 16

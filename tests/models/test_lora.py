@@ -1,13 +1,14 @@
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText, DeepseekOcr2Config
 
 from miniatures import picture
 from veridical.errors import ModelError
 from veridical.models.adapters import load_adapter, use_adapter
 from veridical.models.architectures.parts import language_model, projector_parameters, vision_tower
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
+from veridical.models.loading import VisionLanguageModel
 from veridical.models.lora import (
     LoraRecipe,
     adapter_disabled,
@@ -221,3 +222,34 @@ def test_an_adapter_that_is_not_there_cannot_be_saved(own_llava, tmp_path):
     worn = add_lora(own_llava, LoraRecipe(rank=2), name="policy")
     with pytest.raises(ModelError, match="to save"):
         save_lora(worn, tmp_path, name="value")
+
+
+def test_an_adapter_that_peft_would_not_read_back_is_refused_before_it_learns():
+    """Its layers are renamed in reading, as if they were those of the original checkpoint."""
+    size = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "vocab_size": 32,
+    }
+    sam = {
+        "hidden_size": 16,
+        "output_channels": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 4,
+        "global_attn_indexes": [],
+        "downsample_channels": [8, 16],
+    }
+    config = DeepseekOcr2Config(
+        text_config={**size, "mlp_layer_types": ["dense"], "pad_token_id": 0},
+        vision_config={"sam_config": sam, "encoder_config": {**size, "num_key_value_heads": 2}},
+        image_token_id=5,
+    )
+    model = AutoModelForImageTextToText.from_config(config)
+    vlm = VisionLanguageModel(model, None, "ocr")
+    with pytest.raises(ModelError, match=r"14 of 14 weights, such as .*model.tuning = \"full\""):
+        add_lora(vlm)
+    assert not any("lora_" in name for name, _ in model.named_parameters())

@@ -11,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.transformers_weight_conversion import (
+    convert_peft_adapter_state_dict_for_transformers,
+)
 from safetensors import SafetensorError
 from torch import nn
 
@@ -162,3 +165,21 @@ def _keep_trainable(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter, flag in flags:
             parameter.requires_grad = flag
+
+
+def lost_weights(model: Any, name: str) -> tuple[list[str], list[str]]:
+    """Weights of an adapter that PEFT would not find in its own file, and those that it would.
+
+    PEFT renames what it reads from a file as transformers renames the weights of a checkpoint. In
+    some architectures names that are right already match such a rule, and become others.
+
+    Args:
+        model: A `PeftModel`.
+        name: The adapter's name on it.
+    """
+    saved = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    shapes = {key: value.to("meta") for key, value in saved.items()}
+    read = convert_peft_adapter_state_dict_for_transformers(
+        model, model.peft_config[name], dict(shapes), adapter_name=name
+    )
+    return sorted(shapes.keys() - read.keys()), sorted(shapes.keys() & read.keys())

@@ -20,7 +20,7 @@ from torch import nn
 
 from veridical.config import Recipe
 from veridical.errors import ModelError
-from veridical.models.adapters import use_adapter
+from veridical.models.adapters import lost_weights, use_adapter
 from veridical.models.architectures.parts import (
     language_model,
     language_parameters,
@@ -65,8 +65,8 @@ def add_lora(
         name: The adapter's name, unique on this model.
 
     Raises:
-        ModelError: There is an adapter of this name already, a named layer is missing, or fused
-            experts are to have dropout.
+        ModelError: There is an adapter of this name already, a named layer is missing, fused
+            experts are to have dropout, or PEFT would not read the adapter's file back.
     """
     recipe = recipe or LoraRecipe()
     present = vlm.model.peft_config if isinstance(vlm.model, PeftModel) else {}
@@ -92,11 +92,28 @@ def add_lora(
         task_type=None,
     )
     if not present:
-        return replace(vlm, model=get_peft_model(vlm.model, config, adapter_name=name))
+        model = get_peft_model(vlm.model, config, adapter_name=name)
+        _require_readable(vlm, model, name)
+        return replace(vlm, model=model)
     with use_adapter(vlm.model, None):  # PEFT activates an adapter that it adds
         vlm.model.add_adapter(name, config)
     set_trainable_adapters(vlm.model, {name}, trainable=False)
     return vlm
+
+
+def _require_readable(vlm: VisionLanguageModel, model: PeftModel, name: str) -> None:
+    lost, kept = lost_weights(model, name)
+    if not lost:
+        return
+    model.unload()  # type: ignore[operator]
+    layers, others = ({_last(key.partition(".lora_")[0]) for key in keys} for keys in (kept, lost))
+    usable = ", ".join(sorted(layers - others))
+    way_out = f", or name some of these in lora.target_modules: {usable}" if usable else ""
+    raise ModelError(
+        f"PEFT would not read an adapter of `{vlm.name}` back from its file: {len(lost)} of"
+        f" {len(lost) + len(kept)} weights, such as {lost[0]}, get other names there. Train the"
+        f' whole model (model.tuning = "full"){way_out}.'
+    )
 
 
 def save_lora(vlm: VisionLanguageModel, folder: Path | str, *, name: str | None = None) -> Path:

@@ -8,8 +8,8 @@ TRIED: Mapping[str, str] = {
     "cohere_compass": "",
     "cosmos3_edge": "by doctor's checks alone",
     "cosmos3_omni": "",
-    "deepseek_ocr2": "PEFT does not load its adapters again: train it whole (`model.tuning ="
-    ' "full"`)',
+    "deepseek_ocr2": "takes no adapter, since PEFT would not read it back: train it whole"
+    ' (`model.tuning = "full"`)',
     "deepseek_vl_hybrid": "",
     "dots3_note": "",
     "ernie4_5_vl_moe": "a whole model is saved only with the font that its video part names",
@@ -34,8 +34,8 @@ TRIED: Mapping[str, str] = {
     "minicpmv4_6": "",
     "minicpmv4_7": "",
     "minimax_m3_vl": "needs torchvision",
-    "mistral_large4": "PEFT does not load adapters on its experts again: name attention layers in"
-    " `lora.target_modules`",
+    "mistral_large4": "its experts take no adapter, since PEFT would not read it back: name"
+    " attention layers in `lora.target_modules`",
     "molmo2": "needs torchvision",
     "muse_glimmer": "needs torchvision",
     "muse_spark": "needs torchvision",

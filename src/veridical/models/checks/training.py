@@ -8,6 +8,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import AutoProcessor
 
+from veridical.errors import ModelError
 from veridical.models.adapters import use_adapter
 from veridical.models.architectures.parts import language_model
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
@@ -22,7 +23,7 @@ from veridical.models.checks.subjects import (
 )
 from veridical.models.loading import VisionLanguageModel, unwrap
 from veridical.models.lora import LoraRecipe, add_lora, save_lora
-from veridical.models.processors import VideoSettings, load_processor
+from veridical.models.processors import VideoSettings, first_line, load_processor
 from veridical.models.prompts.encoding import encode_prompts, encode_separately
 from veridical.models.prompts.rendering import render_turns
 from veridical.models.prompts.settings import apply_image_settings
@@ -55,7 +56,10 @@ def adapter(vlm: VisionLanguageModel) -> Found:
     """An adapter lands in the language model and loads with plain PEFT."""
     if isinstance(vlm.model, PeftModel):
         return Found(None, "not tried: the model has an adapter already")
-    adapted = add_lora(vlm, LoraRecipe(rank=2))
+    try:
+        adapted = add_lora(vlm, LoraRecipe(rank=2))
+    except ModelError as error:
+        return Found(None, f"not possible: {first_line(error)}")
     try:
         inside = {id(parameter) for parameter in language_model(adapted.model).parameters()}
         trained = [p for p in adapted.model.parameters() if p.requires_grad]
@@ -81,7 +85,10 @@ def training_step(vlm: VisionLanguageModel) -> Found:
     """Prompts of mixed sizes go through one training step."""
     if isinstance(vlm.model, PeftModel):
         return Found(None, "not tried: the model has an adapter already")
-    adapted = add_lora(vlm, LoraRecipe(rank=2))
+    try:
+        adapted = add_lora(vlm, LoraRecipe(rank=2))
+    except ModelError:
+        return Found(None, "not tried: it takes no adapter")
     trained = [parameter for parameter in adapted.model.parameters() if parameter.requires_grad]
     try:
         for start in range(0, _TRAINED_PROMPTS, 4):

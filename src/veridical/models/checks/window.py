@@ -6,9 +6,11 @@ Nothing but configuration and processor is loaded, no weights.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from PIL import Image
 
-from veridical.models.loading import load_without_weights
+from veridical.errors import ModelError
+from veridical.models.loading import VisionLanguageModel, load_without_weights
 from veridical.models.prompts.encoding import encode_prompts
 
 
@@ -34,9 +36,13 @@ def window_of(model: str, *, trust_remote_code: bool = False) -> Window:
         ModelError: It cannot be loaded.
     """
     vlm = load_without_weights(model, trust_remote_code=trust_remote_code)
-    picture = Image.new("RGB", (640, 480))
-    bare, shown = (
-        int(encode_prompts(vlm, ["What?"], [image])["input_ids"].shape[1])
-        for image in (None, picture)
-    )
-    return Window(vlm.window, shown - bare, lambda text: len(vlm.tokenizer.tokenize(text)))
+    return Window(vlm.window, _image_tokens(vlm), lambda text: len(vlm.tokenizer.tokenize(text)))
+
+
+def _image_tokens(vlm: VisionLanguageModel) -> int:
+    shown = encode_prompts(vlm, ["What?"], [Image.new("RGB", (640, 480))])["input_ids"]
+    try:
+        bare = encode_prompts(vlm, ["What?"], [None])["input_ids"]
+    except ModelError:  # PaliGemma's processor reads no prompt without a picture
+        return int(torch.isin(shown, torch.tensor(vlm.placeholder_token_ids)).sum())
+    return shown.shape[1] - bare.shape[1]
