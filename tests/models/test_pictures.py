@@ -85,6 +85,16 @@ def test_a_resolution_that_does_not_fit_is_refused(tiny_llava_path, tiny_qwen2_5
         resolve_recipe({"resolution": -1}, ProcessorRecipe)
 
 
+@pytest.mark.parametrize("family", ["idefics3", "gemma3"])
+def test_a_resolution_is_refused_where_pictures_are_cut_or_made_a_fixed_number_of_tokens(
+    family, tmp_path
+):
+    """Idefics 3 would interpolate its places and go on reading tiles of the old size."""
+    path = model_zoo.build(family, tmp_path)
+    with pytest.raises(ModelError, match="does not read a picture as one square"):
+        load_model(path, device="cpu", settings=ProcessorRecipe(resolution=32))
+
+
 def test_training_says_what_it_sees_of_the_pictures(tiny_llava_path, capfd):
     vlm = load_model(tiny_llava_path, device="cpu")
     warn_about_pictures("m", vlm.processor, ProcessorRecipe())

@@ -19,6 +19,10 @@ from veridical.progress import log
 _SHARED = frozenset({"image_grid_pinpoints"})
 """Settings of image processors that a model's config repeats, to put tiles in order again."""
 
+_ONE_SQUARE = frozenset({"llava", "vipllava"})
+"""Families that read a picture as one square, with a token for each patch; others cut tiles of it
+or make a fixed number of tokens of it."""
+
 
 def as_shown(image: Image.Image, processor: Any, settings: ProcessorRecipe) -> Image.Image:
     """A picture as a model's image processor gets it: RGB, laid on a square where that is asked."""
@@ -81,11 +85,13 @@ def _set_resolution(name: str, model: nn.Module, processor: Any, side: int) -> N
     Raises:
         ModelError: The tower has no grid of places, or the side not a multiple of its patches.
     """
+    config: Any = model.config
     found: list[Any] = [module for module in model.modules() if _is_grid(module)]
-    if len(found) != 1:
+    if len(found) != 1 or config.model_type not in _ONE_SQUARE:
         raise ModelError(
-            f"`{name}` has no vision tower of one size, so that `processor.resolution` does not"
-            " apply. Set `processor.images`, for instance max_pixels."
+            f"`{name}` is a `{config.model_type}`, which does not read a picture as one square with"
+            " a token for each of its patches, so that `processor.resolution` does not apply. Set"
+            " `processor.images`, for instance max_pixels."
         )
     (embeddings,) = found
     if embeddings.image_size == side:
@@ -100,7 +106,6 @@ def _set_resolution(name: str, model: nn.Module, processor: Any, side: int) -> N
     _interpolate(grid, count)
     embeddings.image_size, embeddings.num_patches = side, count**2
     embeddings.num_positions = count**2 + grid.special
-    config: Any = model.config
     config.vision_config.image_size = side
     if hasattr(config, "image_seq_length"):
         config.image_seq_length = count**2

@@ -38,8 +38,8 @@ class ProcessorRecipe(Recipe):
     (CLIP's, of LLaVA-1.5) cuts nothing away. LLaVA and LLaVA-RLHF: true; RLHF-V: no cropping."""
     resolution: int = Field(default=0, ge=0)
     """Side of the square that a vision tower of one size reads, in pixels; its places are
-    interpolated. 0: the checkpoint's. RLHF-V: 448. Models that read pictures at their own size
-    have `images.max_pixels` instead."""
+    interpolated. 0: the checkpoint's. RLHF-V: 448. For families that read a picture as one such
+    square (LLaVA-1.5, ViP-LLaVA); others have `images` instead: `max_pixels`, tiles, crops."""
 
     @field_validator("template")
     @classmethod
