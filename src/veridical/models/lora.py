@@ -105,7 +105,7 @@ def _require_readable(vlm: VisionLanguageModel, model: PeftModel, name: str) -> 
     lost, kept = lost_weights(model, name)
     if not lost:
         return
-    model.unload()  # type: ignore[operator]
+    model.unload()
     layers, others = ({_last(key.partition(".lora_")[0]) for key in keys} for keys in (kept, lost))
     usable = ", ".join(sorted(layers - others))
     way_out = f", or name some of these in lora.target_modules: {usable}" if usable else ""
