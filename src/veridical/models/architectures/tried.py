@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 
+_SPARSE = (
+    "within the `index_topk` tokens that its attention picks: beyond, ties among them are broken"
+    " by the width of a batch, in transformers too"
+)
 TRIED: Mapping[str, str] = {
     "blip-2": "needs a chat template in its tokenizer; one image, at the start",
     "chameleon": "",
@@ -11,7 +15,7 @@ TRIED: Mapping[str, str] = {
     "deepseek_ocr2": "takes no adapter, since PEFT would not read it back: train it whole"
     ' (`model.tuning = "full"`)',
     "deepseek_vl_hybrid": "",
-    "dots3_note": "",
+    "dots3_note": _SPARSE,
     "ernie4_5_vl_moe": "a whole model is saved only with the font that its video part names",
     "exaone4_5": "",
     "fuyu": "needs a chat template in its tokenizer, without a place for the picture; one image, at"
@@ -19,7 +23,7 @@ TRIED: Mapping[str, str] = {
     "gemma3n": "needs timm; scores agree within 2e-5",
     "gemma4_unified": "needs torchvision; its projector is not found, so train an adapter",
     "glm4v_moe": "",
-    "glm5_next": "",
+    "glm5_next": _SPARSE,
     "glm_ocr": "",
     "glmga": "",
     "granite_docling": "its projector is not found, so train an adapter",
@@ -34,8 +38,8 @@ TRIED: Mapping[str, str] = {
     "minicpmv4_6": "",
     "minicpmv4_7": "",
     "minimax_m3_vl": "needs torchvision",
-    "mistral_large4": "its experts take no adapter, since PEFT would not read it back: name"
-    " attention layers in `lora.target_modules`",
+    "mistral_large4": f"{_SPARSE}; its experts take no adapter, since PEFT would not read it back:"
+    " name attention layers in `lora.target_modules`",
     "molmo2": "needs torchvision",
     "muse_glimmer": "needs torchvision",
     "muse_spark": "needs torchvision",
