@@ -9,11 +9,13 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
+import model_zoo
 from prompt_files import Letters, write_prompts
 from veridical.config import load_recipe
 from veridical.errors import ConfigError, DataError, ModelError
 from veridical.models.features import FeatureCache
 from veridical.models.loading import load_model
+from veridical.records import NO_IMAGE, Prompt, read_records, write_records
 from veridical.training.ppo.config import PpoRecipe
 from veridical.training.ppo.engines.protocol import Sampled
 from veridical.training.ppo.train import train_ppo
@@ -473,3 +475,20 @@ def test_another_engine_may_sample_and_is_handed_the_policy_before_every_rollout
     first = lines_of(tmp_path / "run", "rollout")[0]
     assert first["finished"] == 0.5
     assert first["kl_k2"] == pytest.approx(0, abs=1e-9)
+
+
+def test_prompts_without_a_picture_are_answered_and_learned_from(make_ppo_recipe, tmp_path):
+    file = write_prompts(tmp_path / "prompts", count=4)
+    rows = [row.model_copy(update={"image": NO_IMAGE}) for row in read_records(file, Prompt)]
+    write_records(file, rows, kind="Prompt")
+    recipe = make_ppo_recipe(data={"prompts": str(file)}, train={"iterations": 1})
+    train_ppo(recipe, tmp_path / "run", reward=Letters())
+    assert len(lines_of(tmp_path / "run", "train")) == 2
+
+
+def test_a_family_whose_row_keeps_no_features_learns_from_pixels(make_ppo_recipe, tmp_path):
+    """Llama 4's image path gives no projected features, though its forward takes encoded images."""
+    base = model_zoo.build("llama4", tmp_path / "model")
+    recipe = make_ppo_recipe(model={"base": str(base)}, train={"iterations": 1})
+    train_ppo(recipe, tmp_path / "run", reward=Letters())
+    assert len(lines_of(tmp_path / "run", "train")) == 2

@@ -47,7 +47,10 @@ def encode_images(model: Model, prompt: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def takes_image_outputs(model: Model) -> bool:
-    """Whether the model's forward takes image features that were encoded before."""
+    """Whether the model's forward takes image features that were encoded before.
+
+    That it then gives the same is said by its row (`Architecture.features`).
+    """
     inner = unwrap(model)
     return "mm_encoder_outputs" in signature(inner.forward).parameters and hasattr(
         inner.base_model, "get_image_features"

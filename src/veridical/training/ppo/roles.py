@@ -14,7 +14,6 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,12 @@ from torch import Tensor, nn
 from veridical.errors import ModelError
 from veridical.files import atomic_path
 from veridical.models.adapters import load_adapter, use_adapter
-from veridical.models.architectures.images import ImageOutputs, encode_images
+from veridical.models.architectures.images import (
+    ImageOutputs,
+    encode_images,
+    takes_image_outputs,
+)
+from veridical.models.architectures.table import architecture_of, is_listed
 from veridical.models.branches import (
     BranchBatch,
     BranchOutputs,
@@ -112,13 +116,13 @@ class Roles:
         """Encode the images of a batch for all roles; None where each reads the pixels itself."""
         if keys is not None:
             return self.features.load(keys)
-        if (
-            not self.lora
-            or "mm_encoder_outputs" not in signature(unwrap(self.vlm.model).forward).parameters
-        ):
+        model = self.vlm.model
+        config = unwrap(model).config
+        same = is_listed(config) and architecture_of(config).features
+        if not (self.lora and same and takes_image_outputs(model) and "pixel_values" in prompt):
             return None
         with torch.no_grad():
-            return encode_images(self.vlm.model, prompt)
+            return encode_images(model, prompt)
 
     def evaluate_policy(
         self, batch: BranchBatch, images: Mapping[str, Any] | None
