@@ -25,7 +25,7 @@ from torch import Tensor
 
 from veridical.errors import ModelError
 from veridical.models.architectures.images import ImageOutputs, image_arguments
-from veridical.models.architectures.parts import last_hidden_states
+from veridical.models.architectures.parts import last_hidden_states, run_whole
 from veridical.models.architectures.positions import (
     log_once,
     no_fast_path_reason,
@@ -200,8 +200,8 @@ def _evaluate(
     else:
         # Some architectures scale or cap their logits; where that is not known, the model's own
         # forward computes them.
-        output = unwrap(model)(**layout.arguments, use_cache=False, output_hidden_states=entropies)
-        states = output.hidden_states[-1][rows, columns] if entropies else output.logits
+        output, given = run_whole(model, layout.arguments)
+        states = given[rows, columns]
         scores = score_logits(
             output.logits[rows, columns], ids, sampling=sampling, with_entropies=entropies
         )

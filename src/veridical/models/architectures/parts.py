@@ -1,7 +1,7 @@
 """The parts of a model: decoder, vision tower, projector, vocabulary head."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -34,15 +34,32 @@ def vocabulary_head(model: Model) -> nn.Module:
     return found
 
 
+class Forward(NamedTuple):
+    """What a whole forward gives."""
+
+    output: Any
+    """The model's own output, logits included."""
+    states: Tensor
+    """The decoder's last hidden states (B Q D), after its final norm."""
+
+
+def run_whole(model: Model, arguments: Mapping[str, Any]) -> Forward:
+    """Run a whole forward and keep what its decoder hands to the vocabulary head."""
+    seen: list[Any] = []
+    handle = language_model(model).register_forward_hook(lambda _m, _a, given: seen.append(given))
+    try:
+        output = unwrap(model)(**arguments, use_cache=False)
+    finally:
+        handle.remove()
+    return Forward(output, seen[-1][0])
+
+
 def last_hidden_states(model: Model, arguments: Mapping[str, Any]) -> Tensor:
     """Run a forward up to the decoder's last hidden states (B Q D), after its final norm."""
     inner = unwrap(model)
-    states: Tensor
-    if inner.base_model is not inner:
-        states = inner.base_model(**arguments, use_cache=False).last_hidden_state
-    else:  # some families have no backbone apart from the head
-        output = inner(**arguments, use_cache=False, output_hidden_states=True)
-        states = output.hidden_states[-1]
+    if inner.base_model is inner:  # some families have no backbone apart from the head
+        return run_whole(model, arguments).states
+    states: Tensor = inner.base_model(**arguments, use_cache=False).last_hidden_state
     return states
 
 
