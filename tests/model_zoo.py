@@ -330,8 +330,21 @@ def glm(family: str) -> Miniature:
     tokens = ("<|image|>", "<|video|>", "<|begin_of_image|>", "<|end_of_image|>")
     tokenizer = tokenizer_with(*tokens)
     image, film, start, end = tokenizer.convert_tokens_to_ids(list(tokens))
+    experts = {
+        "head_dim": 8,
+        "moe_intermediate_size": 16,
+        "n_routed_experts": 4,
+        "n_shared_experts": 1,
+        "num_experts_per_tok": 2,
+        "first_k_dense_replace": 1,
+        "n_group": 1,
+        "topk_group": 1,
+    }
+    experts = experts if family == "glm4v_moe" else {}
     inner = {
-        "text_config": text(tokenizer, rope_parameters={**MROPE, "partial_rotary_factor": 1.0}),
+        "text_config": text(
+            tokenizer, rope_parameters={**MROPE, "partial_rotary_factor": 1.0}, **experts
+        ),
         "vision_config": {
             **QWEN_TOWER,
             "image_size": 16,
@@ -341,6 +354,7 @@ def glm(family: str) -> Miniature:
     }
     kind, owner, reader = {
         "glm4v": (t.Glm4vConfig, t.Glm4vProcessor, t.Glm4vImageProcessorPil),
+        "glm4v_moe": (t.Glm4vMoeConfig, t.Glm4vProcessor, t.Glm4vImageProcessorPil),
         "glm46v": (t.Glm46VConfig, t.Glm46VProcessor, t.Glm46VImageProcessorPil),
     }[family]
     config: Any = kind(
@@ -781,6 +795,42 @@ def granite4_vision() -> Miniature:
     return Miniature(config, processor)
 
 
+def janus() -> Miniature:
+    tokenizer = tokenizer_with(
+        image_token="<image_placeholder>", boi_token="<begin_of_image>", eoi_token="<end_of_image>"
+    )
+    config = t.JanusConfig(
+        text_config=t.LlamaConfig(**text(tokenizer)),
+        vision_config={
+            **{key: value for key, value in TOWER.items() if key != "intermediate_size"},
+            "image_size": 16,
+            "patch_size": 4,
+            "projection_dim": 32,
+            "mlp_ratio": 2,
+            "num_image_tokens": 16,
+        },
+        vq_config={
+            "embed_dim": 8,
+            "num_embeddings": 16,
+            "latent_channels": 8,
+            "base_channels": 32,
+            "channel_multiplier": [1, 1],
+            "num_res_blocks": 1,
+            "projection_dim": 32,
+            "image_token_embed_dim": 32,
+            "num_patches": 4,
+        },
+        image_token_id=tokenizer.image_token_id,
+    )
+    processor = t.JanusProcessor(
+        t.JanusImageProcessorPil(size=square(16), min_size=4),
+        tokenizer,
+        num_image_tokens=16,
+        chat_template=template("<image_placeholder>"),
+    )
+    return Miniature(config, processor)
+
+
 def llama4() -> Miniature:
     tokenizer = tokenizer_with(
         "<|image|>",
@@ -862,6 +912,7 @@ ZOO: dict[str, Callable[[], Miniature]] = {
     "qwen3_5": lambda: qwen("qwen3_5"),
     "qwen3_5_moe": lambda: qwen("qwen3_5_moe"),
     "glm4v": lambda: glm("glm4v"),
+    "glm4v_moe": lambda: glm("glm4v_moe"),
     "glm46v": lambda: glm("glm46v"),
     "idefics2": lambda: idefics("idefics2"),
     "idefics3": lambda: idefics("idefics3"),
@@ -883,6 +934,7 @@ ZOO: dict[str, Callable[[], Miniature]] = {
     "emu3": emu3,
     "fast_vlm": fast_vlm,
     "granite4_vision": granite4_vision,
+    "janus": janus,
     "llama4": llama4,
     "mllama": mllama,
 }

@@ -20,6 +20,7 @@ from torch import nn
 
 from veridical.config import Recipe
 from veridical.errors import ModelError
+from veridical.models.adapter_files import expected_warnings_ignored
 from veridical.models.adapters import lost_weights, use_adapter
 from veridical.models.architectures.parts import (
     language_model,
@@ -92,10 +93,12 @@ def add_lora(
         task_type=None,
     )
     if not present:
-        model = get_peft_model(vlm.model, config, adapter_name=name)
+        with expected_warnings_ignored():
+            model = get_peft_model(vlm.model, config, adapter_name=name)
         _require_readable(vlm, model, name)
         return replace(vlm, model=model)
-    with use_adapter(vlm.model, None):  # PEFT activates an adapter that it adds
+    # PEFT activates an adapter that it adds.
+    with use_adapter(vlm.model, None), expected_warnings_ignored():
         vlm.model.add_adapter(name, config)
     set_trainable_adapters(vlm.model, {name}, trainable=False)
     return vlm

@@ -115,6 +115,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "glm46v": Architecture("GLM-4.6V", projector=_GLM_MERGER),
     "glm4v": Architecture("GLM-4.1V", projector=_GLM_MERGER),
+    "glm4v_moe": Architecture("GLM-4.5V", projector=_GLM_MERGER, decoders=("glm4v_moe_text",)),
     "granite4_vision": Architecture(
         "Granite 4 Vision",
         logits="divided",
@@ -125,6 +126,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "idefics2": Architecture("Idefics2", projector=_CONNECTOR),
     "idefics3": Architecture("Idefics3", projector=_CONNECTOR),
     "internvl": Architecture("InternVL2.5, InternVL3"),
+    "janus": Architecture("Janus, Janus-Pro", projector=("aligner",)),
     "lfm2_vl": Architecture(
         "LFM2-VL",
         attention="recurrent",

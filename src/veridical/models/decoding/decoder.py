@@ -19,7 +19,7 @@ from veridical.models.loading import VisionLanguageModel, unwrap
 
 _KERNELS = 2
 """Other attention kernels round differently: by how much more than the same ones may."""
-_EXPERTS = ("num_experts", "num_local_experts", "moe_num_experts")
+_EXPERTS = ("num_experts", "num_local_experts", "moe_num_experts", "n_routed_experts")
 """What configs of text models call the number of experts of a layer."""
 
 

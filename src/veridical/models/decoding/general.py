@@ -4,20 +4,24 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
 
 from veridical.models.architectures.images import ImageOutputs, image_arguments, repeat_images
 from veridical.models.decoding.choice import TokenChoice, choose
-from veridical.models.loading import VisionLanguageModel
+from veridical.models.loading import VisionLanguageModel, unwrap
 
 
 class _ChooseToken(LogitsProcessor):
     """Leaves `generate` the one token that `choose` chooses."""
 
+    asked = False
+    """Whether `generate` has asked for a token."""
+
     def __init__(self, prompt_length: int, choice: TokenChoice, order: Tensor) -> None:
         self._start, self._choice, self._order = prompt_length, choice, order
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self.asked = True
         noise = self._choice.noise
         drawn = None if noise is None else noise[self._order, input_ids.shape[1] - self._start]
         token = choose(scores, drawn, self._choice)
@@ -42,17 +46,21 @@ def decode_generally(
     }
     images = repeat_images(image_arguments(vlm.model, prompt, image_outputs), times=K)
     order = torch.arange(B * K, device=vlm.device).reshape(B, K).T.reshape(-1)
-    ids: Tensor = vlm.model.generate(
+    chosen = _ChooseToken(length, choice, order)
+    arguments = {
         **sequences,
         **images,
-        do_sample=False,
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        num_beams=1,
-        max_new_tokens=choice.max_new_tokens,
-        eos_token_id=list(vlm.end_token_ids),
-        pad_token_id=vlm.end_token_ids[0],
-        logits_processor=LogitsProcessorList([_ChooseToken(length, choice, order)]),
-    )
+        "do_sample": False,
+        "temperature": None,
+        "top_p": None,
+        "top_k": None,
+        "num_beams": 1,
+        "max_new_tokens": choice.max_new_tokens,
+        "eos_token_id": list(vlm.end_token_ids),
+        "pad_token_id": vlm.end_token_ids[0],
+        "logits_processor": LogitsProcessorList([chosen]),
+    }
+    ids: Tensor = vlm.model.generate(**arguments)
+    if not chosen.asked:  # Janus has a `generate` of its own, which drops the processor
+        ids = GenerationMixin.generate(unwrap(vlm.model), **arguments)  # type: ignore[arg-type]
     return ids[order.argsort(), length:]
