@@ -1,6 +1,7 @@
 """Decoding with `transformers`' `generate`, for families whose positions are left to it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +61,8 @@ def decode_generally(
         "pad_token_id": vlm.end_token_ids[0],
         "logits_processor": LogitsProcessorList([chosen]),
     }
-    ids: Tensor = vlm.model.generate(**arguments)
+    ids: Any = vlm.model.generate(**arguments)
     if not chosen.asked:  # Janus has a `generate` of its own, which drops the processor
-        ids = GenerationMixin.generate(unwrap(vlm.model), **arguments)  # type: ignore[arg-type]
-    return ids[order.argsort(), length:]
+        ids = GenerationMixin.generate(unwrap(vlm.model), **arguments)
+    answers: Tensor = ids[order.argsort(), length:]
+    return answers
