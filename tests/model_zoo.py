@@ -485,7 +485,7 @@ def gemma4(both_ways: str | None = None) -> Miniature:
     spoken = text(
         tokenizer,
         head_dim=8,
-        global_head_dim=8,
+        global_head_dim=16,
         num_hidden_layers=4,
         num_kv_shared_layers=1,
         sliding_window=12 if both_ways else 32,

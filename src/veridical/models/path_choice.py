@@ -110,7 +110,9 @@ def paths_taken(model: Model) -> dict[str, int]:
 
 
 def _weights_and_width(text: Any) -> tuple[float, float]:
-    """Weights of one layer that a token meets, and the width of its attention."""
+    """Weights of the first layer that a token meets, and the width of its attention."""
+    if getattr(text, "is_heterogeneous", False):  # Gemma 4's layers are of two kinds
+        text = text.per_layer_config[0]
     heads = text.num_attention_heads
     size = getattr(text, "head_dim", None) or text.hidden_size // heads
     width, shared = heads * size, (getattr(text, "num_key_value_heads", None) or heads) * size

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
 
+from veridical.errors import ModelError
 from veridical.models.architectures.images import ImageOutputs, image_arguments, repeat_images
 from veridical.models.decoding.choice import TokenChoice, choose
 from veridical.models.loading import VisionLanguageModel, unwrap
@@ -64,5 +65,10 @@ def decode_generally(
     ids: Any = vlm.model.generate(**arguments)
     if not chosen.asked:  # Janus has a `generate` of its own, which drops the processor
         ids = GenerationMixin.generate(unwrap(vlm.model), **arguments)
+    if not chosen.asked:
+        raise ModelError(
+            f"`generate` of `{vlm.name}` does not let tokens be chosen, so that its responses would"
+            " not be the samples that were asked for. Report the model, or use another engine."
+        )
     answers: Tensor = ids[order.argsort(), length:]
     return answers
