@@ -63,6 +63,13 @@ def test_the_values_worked_example():
     assert not free.clipped.item()
 
 
+def test_a_value_within_its_range_is_not_counted_as_clipped():
+    """Old value plus change is the value but for rounding."""
+    old, values = (0.09 * numbers(1000, seed=seed).tanh().float() for seed in (0, 1))
+    found = clipped_value_loss(values, old, numbers(1000, seed=2).float(), clip_range=0.2)
+    assert not found.clipped.any()
+
+
 def test_at_the_first_step_the_gradient_is_the_policy_gradient():
     logits, tokens = numbers(6, 11).requires_grad_(), torch.arange(6)
     advantages = numbers(6, seed=1)

@@ -89,6 +89,9 @@ def clipped_value_loss(
     plain = (values - returns).square()
     if not clip_range:
         return ValueLoss(0.5 * plain, torch.zeros_like(plain, dtype=torch.bool))
-    near = old_values + (values - old_values).clamp(-clip_range, clip_range)
+    change = values - old_values
+    near = old_values + change.clamp(-clip_range, clip_range)
     held = (near - returns).square()
-    return ValueLoss(0.5 * torch.maximum(plain, held), (held > plain).detach())
+    # Within the range `near` is the value but for rounding, which alone may make one greater.
+    clipped = (held > plain) & (change.abs() > clip_range)
+    return ValueLoss(0.5 * torch.maximum(plain, held), clipped.detach())
