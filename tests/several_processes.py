@@ -71,7 +71,7 @@ folder = sys.argv[2]
 """
 
 
-def run_code(code, folder, *, timeout=120):
+def run_code(code, folder, *, timeout=280):
     """Run code that calls `run(work, world)`; `folder` is known to it. Gives what it printed."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _CODE + code, Path(__file__).parent, folder],

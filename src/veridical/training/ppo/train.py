@@ -42,6 +42,7 @@ from veridical.training.run.directory import METRICS_FILE
 from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunResult, run_training
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
+from veridical.training.run.team.sharding import check_pictures
 from veridical.training.run.team.work import here, on_first
 from veridical.training.run.trained_model import mixed_precision, precision_name, weights_name
 
@@ -120,6 +121,8 @@ def _prepare(
     reward = reward or build_reward(roles, recipe)
     judge = judge or build_judge(roles, recipe)
     prompts = _encode(read, roles, reward, recipe, run.folder)
+    pictureless = sum(not one.images for one in prompts["train"])
+    check_pictures(roles.vlm.model, pictureless=pictureless)
     without_facts = count_without_facts([one for part in prompts.values() for one in part], reward)
     iterations = _count_rollouts(recipe, len(prompts["train"]))
     clock.lap("encoding")

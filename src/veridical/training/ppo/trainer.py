@@ -166,12 +166,12 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
         items = float(num_items_in_batch or 1)
         branches = branches_of(batch)
         roles, warming = self.roles, self._iteration < self.recipe.value.warmup_iterations
-        with self.accelerator.autocast():
+        with self.autocast():
             images = roles.images(branches.prompt, batch["image_keys"])
         shown: dict[str, Tensor] = {}
 
         def learn_policy() -> Tensor:
-            with self.accelerator.autocast(), torch.set_grad_enabled(not warming):
+            with self.autocast(), torch.set_grad_enabled(not warming):
                 read = roles.evaluate_policy(branches, images)
                 loss, more = policy_losses(
                     read, batch, self.recipe, kl_coefficient=self.kl_coefficient
@@ -189,7 +189,7 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
 
         def learn_value() -> Tensor:
             read_by_value = BranchBatch(batch["prompt"], batch["value_ids"], batch["value_mask"])
-            with self.accelerator.autocast():
+            with self.autocast():
                 states = roles.value_states(read_by_value, images)
             losses, more = value_losses(roles.values(states), batch, self.recipe)
             shown.update(more)
@@ -198,7 +198,7 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
         share = 0.0 if is_empty(batch) else float(here().world)
         total = torch.zeros((), device=self.vlm.device)
         if not (warming and roles.value_apart):
-            with roles.use_policy():
+            with roles.use_policy(), self.more_to_come(active=roles.value_apart):
                 total += self._backward(self.inside(model, learn_policy) * share, items)
         if roles.value_apart:
             with roles.use_value():
@@ -210,7 +210,7 @@ class PpoTrainer(RunTrainer[int, RolloutBatch]):
 
     def _backward(self, losses: Tensor, items: float) -> Tensor:
         loss = losses.sum() / items
-        self.accelerator.backward(loss)
+        self.backward(loss)
         return loss.detach()
 
     def create_optimizer(

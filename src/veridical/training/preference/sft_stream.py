@@ -123,6 +123,8 @@ class Prepared(NamedTuple):
     """What steps draw from."""
     notes: dict[str, object]
     """What the manifest says about it."""
+    pictureless: int
+    """How many conversations show no picture."""
 
 
 def prepare_stream(
@@ -166,4 +168,4 @@ def prepare_stream(
         "weight": settings.weight,
         "pictures of held-out pairs": shown,
     }
-    return Prepared(stream, notes)
+    return Prepared(stream, notes, rows.statistics.without_image)

@@ -40,6 +40,7 @@ from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate, TrainerInputs
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
 from veridical.training.run.steps.trainer import branches_of, is_empty
+from veridical.training.run.team.sharding import check_pictures
 from veridical.training.run.team.work import here, total
 from veridical.training.run.trained_model import (
     load_for_training,
@@ -143,6 +144,10 @@ def _prepare(
     vlm = make_trainable(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
+    pictureless = sum(not pair.images for pair in pairs)
+    if second is not None:
+        pictureless += second.pictureless
+    check_pictures(vlm.model, pictureless=pictureless)
     scored = list(zip(prepared, references, strict=True))
     held_out = {pair.id for pair in validation}
     rows = Rows(
@@ -226,18 +231,20 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
 
     def learn(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Loss and gradients of a batch of pairs, then, once per step, of the conversations."""
-        loss = super().learn(model, *args, **kwargs)
         self._left -= 1
         if self._stream is None or self._left:
-            return loss
+            return super().learn(model, *args, **kwargs)
+        with self.more_to_come():
+            loss = super().learn(model, *args, **kwargs)
         mine = count_tokens(self._conversations)
         tokens = total(mine)
         summed = torch.zeros_like(loss)
-        for batch in self._conversations:
-            losses = self.inside(model, partial(self._answer_losses, batch))
+        for number, batch in enumerate(self._conversations, start=1):
+            losses = self.inside(model, partial(self._learnt_answers, batch))
             counted = losses.sum() * (not is_empty(batch))
             share = self._stream.weight * counted / tokens
-            self.accelerator.backward(share * here().world)
+            with self.more_to_come(active=number < len(self._conversations)):
+                self.backward(share * here().world)
             summed += counted.detach()
         self.note(mine, {"sft_loss": summed})
         return loss + self._stream.weight * summed / tokens
@@ -254,9 +261,12 @@ class PreferenceTrainer(LossTrainer[ScoredPair, PreferenceBatch]):
             metrics["sft_loss"] = total(summed) / total(count_tokens(batches))
         return metrics
 
+    def _learnt_answers(self, batch: ConversationBatch) -> Tensor:
+        return self.for_all_weights(self._answer_losses(batch))
+
     def _answer_losses(self, batch: ConversationBatch) -> Tensor:
         moved = cast("ConversationBatch", self._prepare_inputs(batch))
-        with self.accelerator.autocast():
+        with self.autocast():
             return answer_losses(self.vlm, moved, self._features)
 
 

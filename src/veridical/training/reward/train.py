@@ -39,6 +39,7 @@ from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunRes
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course
 from veridical.training.run.loss_trainer import Rows
+from veridical.training.run.team.sharding import check_pictures
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -111,6 +112,8 @@ def _prepare(run: Run[RewardRecipe], *, choose: ChoiceRule | None) -> Prepared:
     vlm = make_trainable(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
+    pictureless = sum(not pair.images for pair in (*train.pairs, *held_out.pairs))
+    check_pictures(vlm.model, pictureless=pictureless)
     model = RewardModel(vlm, new_head(vlm), recipe.template, pooling=recipe.objective.pooling)
     clock.lap("loading")
     autocast = mixed_precision(vlm, bf16=recipe.train.bf16)

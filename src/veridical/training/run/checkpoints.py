@@ -27,8 +27,9 @@ from veridical.models.loading import unwrap
 from veridical.processes import said_once
 from veridical.progress import log
 from veridical.training.run.choice import ChoiceRule
-from veridical.training.run.team.sharding import is_sharded, like, whole
+from veridical.training.run.team.sharding import asked_for, is_sharded, put, shape, whole
 from veridical.training.run.team.work import here
+from veridical.training.run.team.zero import written
 
 _MARK = "complete.json"
 _PREFIX = "checkpoint-"
@@ -182,7 +183,7 @@ def save_trainable(model: nn.Module, path: Path) -> None:
     first = here().is_first
     if not first and not is_sharded(model):
         return
-    weights = {name: whole(p).cpu().contiguous() for name, p in trainable_parameters(model).items()}
+    weights = {name: whole(p) for name, p in trainable_parameters(model).items()}
     if not first:
         return
     with atomic_path(path) as temporary:
@@ -208,13 +209,13 @@ def load_trainable(model: nn.Module, path: Path) -> None:
         raise StorageError(
             f"Cannot read `{path}`: {error}. Remove the run directory and start again."
         ) from error
-    if set(found) != set(wanted) or any(found[name].shape != wanted[name].shape for name in found):
+    if set(found) != set(wanted) or any(found[name].shape != shape(wanted[name]) for name in found):
         raise StorageError(
             f"`{path}` holds other weights than those that are trained now ({len(found)} against"
             f" {len(wanted)} tensors). Resume with the recipe that the run was started with."
         )
     for name, parameter in wanted.items():
-        parameter.copy_(like(found[name], parameter))
+        put(found[name], parameter)
 
 
 def trainable_parameters(model: nn.Module) -> Mapping[str, nn.Parameter]:
@@ -225,19 +226,32 @@ def trainable_parameters(model: nn.Module) -> Mapping[str, nn.Parameter]:
     }
 
 
-def check_optimizer(folder: Path, *, sharded: bool) -> None:
-    """Refuse a resume point whose optimiser is in shards where it is wanted whole, or the reverse.
+def check_optimizer(folder: Path) -> None:
+    """Refuse a resume point whose optimiser is shared out otherwise than this run's.
 
     Raises:
-        ConfigError: It would be left out silently.
+        ConfigError: It would be left out silently, or cannot be read.
     """
-    if (folder / "optimizer.pt").is_file() == sharded:
-        was, now = ("without", "with") if sharded else ("with", "without")
+    by_deepspeed, now = written(folder), asked_for()
+    if by_deepspeed is not None:
+        was = f"ZeRO-{by_deepspeed.stage}"
+    else:
+        was = "" if (folder / "optimizer.pt").is_file() else "FSDP2"
+    count = f"in {by_deepspeed.processes} processes" if by_deepspeed else "in any number"
+    if was != now:
         raise said_once(
             ConfigError(
-                f"The resume point `{folder}` was written {was} FSDP and cannot be resumed {now}"
-                f" it: its optimiser would be lost. Resume it {was} FSDP, in any number of"
-                " processes."
+                f"The resume point `{folder}` was written with {was or 'a whole optimiser'} and"
+                f" cannot be resumed with {now or 'a whole one'}: its optimiser would be lost."
+                f" Resume it {f'with {was}' if was else 'without FSDP and DeepSpeed'}, {count}."
+            )
+        )
+    if by_deepspeed is not None and by_deepspeed.processes != here().world:
+        raise said_once(
+            ConfigError(
+                f"The resume point `{folder}` was written by DeepSpeed {count} and cannot be"
+                f" resumed in {here().world}: its optimiser is in as many parts. Start as many"
+                " processes as before."
             )
         )
 

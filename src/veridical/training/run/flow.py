@@ -18,6 +18,7 @@ from veridical.progress import track
 from veridical.seeding import child_seed
 from veridical.training.run.checkpoints import RunProgress
 from veridical.training.run.settings import TrainSection
+from veridical.training.run.team import zero
 from veridical.training.run.team.work import here
 
 _STEPS_BETWEEN_TRIMS = 16
@@ -114,8 +115,10 @@ def training_arguments(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         seed=child_seed(settings.seed, "trainer") % 2**32,
-        bf16=settings.bf16,
-        use_cpu=on_cpu,
+        # DeepSpeed would round the weights instead, and accelerate leaves it out on a known CPU.
+        bf16=settings.bf16 and not zero.is_asked_for(),
+        use_cpu=on_cpu and not zero.is_asked_for(),
+        ddp_backend="gloo" if on_cpu and here().world > 1 else None,
         logging_steps=1,
         logging_nan_inf_filter=False,
         eval_strategy="no",

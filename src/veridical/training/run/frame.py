@@ -30,7 +30,7 @@ from veridical.training.run.loop import RESUME_FOLDER, RunTrainer
 from veridical.training.run.paths import fingerprint_inputs, with_absolute_paths
 from veridical.training.run.settings import TrainingRecipe
 from veridical.training.run.team.membership import joined, locked_by_first
-from veridical.training.run.team.sharding import is_sharded
+from veridical.training.run.team.sharding import asked_for, is_sharded
 from veridical.training.run.team.work import here, in_turn, on_first
 
 CACHE = "cache"
@@ -150,10 +150,11 @@ def run_training(recipe: R, run_dir: Path | str, method: Method[R], *, resume: b
                 " `data=…`."
             )
         )
-    no_shards = method.no_shards
-    if model.quantization != "none":
-        no_shards = "weights in 4 bits cannot be sharded: leave model.quantization out"
-    with joined(model.device, no_shards=no_shards), locked_by_first(folder):
+    quantized = model.quantization != "none"
+    with (
+        joined(model.device, no_shards=method.no_shards, quantized=quantized),
+        locked_by_first(folder),
+    ):
         weights, base = folder / method.weights, recipe.model.base
         recipe, finished = on_first(lambda: _open(recipe, folder, method, resume=resume))
         if finished is not None:
@@ -217,7 +218,7 @@ def _finish(
             "candidates": [candidate.model_dump() for candidate in progress.candidates],
             "scoring": paths_taken(learnt.vlm.model),
             "processes": here().world,
-            "sharded": is_sharded(learnt.vlm.model),
+            "sharding": asked_for() or "none",
             **notes,
             "trained_weights": trained_weights,
         },

@@ -46,7 +46,6 @@ from veridical.training.run.read_ahead import ReadAhead
 from veridical.training.run.settings import TrainSection
 from veridical.training.run.steps.sums import StepSums, check_finite
 from veridical.training.run.steps.trainer import Cut, StepTrainer, collator, is_empty, parts_of
-from veridical.training.run.team.sharding import is_asked_for
 from veridical.training.run.team.work import here, total, wait_for_all
 
 RESUME_FOLDER = "resume"
@@ -108,6 +107,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
         self._read_ahead: ReadAhead[Row] = ReadAhead(collator(collate, cut))
         super().__init__(
             model=vlm.model,
+            bf16=course.settings.bf16,
             args=training_arguments(
                 course.settings,
                 course.run_dir / RESUME_FOLDER,
@@ -161,7 +161,7 @@ class RunTrainer(StepTrainer, Generic[Row, Batch], ABC):
             if base:
                 log(f"Before training: {in_words(base)}")
         else:
-            check_optimizer(resume_from, sharded=is_asked_for())
+            check_optimizer(resume_from)
             self.progress = read_progress(resume_from)
             step = int(resume_from.name.rpartition("-")[2])
             self.metrics_log.truncate_after(step)

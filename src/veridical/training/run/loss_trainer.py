@@ -11,6 +11,7 @@ from functools import partial
 from math import ceil
 from typing import Generic, NamedTuple, TypedDict, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
@@ -22,7 +23,12 @@ from veridical.seeding import child_random
 from veridical.training.run.loop import Course, Evaluate, Row, RunTrainer, TrainerInputs
 from veridical.training.run.steps.packing import cut_by_tokens
 from veridical.training.run.steps.trainer import is_empty
-from veridical.training.run.team.sharding import is_asked_for, is_sharded
+from veridical.training.run.team.sharding import (
+    asked_for,
+    is_sharded,
+    picture_weights,
+    shards_model,
+)
 from veridical.training.run.team.work import here, on_first, share, totals
 
 
@@ -95,11 +101,11 @@ class LossTrainer(RunTrainer[Row, Branches]):
         """Set up training on `rows`, measured on those held out and by `evaluate`."""
         self._rows = rows
         self._evaluate_model = evaluate
-        if evaluate is not None and is_asked_for():
+        if evaluate is not None and shards_model():
             raise said_once(
                 ConfigError(
-                    "`evaluate` lets one process ask the model, which FSDP spreads over all. Start"
-                    " without FSDP, or evaluate the result."
+                    f"`evaluate` lets one process ask the model, which {asked_for()} spreads over"
+                    " all. Start without it, or evaluate the result."
                 )
             )
         tokens = course.settings.micro_batch_tokens
@@ -133,7 +139,7 @@ class LossTrainer(RunTrainer[Row, Branches]):
             mine.append(parts[0])  # all processes must go through the model at once
         for number, part in enumerate(mine):
             batch = self.on_device(self._rows.collate(part))
-            with self.accelerator.autocast():
+            with self.autocast():
                 found = self.inside(self.vlm.model, partial(self.batch_loss, batch))
             if number >= counted:
                 continue
@@ -160,14 +166,26 @@ class LossTrainer(RunTrainer[Row, Branches]):
     ) -> Tensor:
         """Sum the batch's losses, divided by the items of the whole optimiser step."""
         batch = cast("Branches", inputs)
-        with self.accelerator.autocast():
-            found = self.inside(model, lambda: self.batch_loss(batch))
+        with self.autocast():
+            found = self.inside(model, partial(self._learnt_from, batch))
         if is_empty(batch):
             return found.loss.sum() * 0
         items = self.batch_items(batch)
         self.note(items, {"loss": found.loss.detach(), **found.logged})
         loss = found.loss.sum() / (items if num_items_in_batch is None else num_items_in_batch)
         return loss * here().world  # gradients are averaged over the processes
+
+    def _learnt_from(self, batch: Branches) -> RowLosses:
+        found = self.batch_loss(batch)
+        return found._replace(loss=self.for_all_weights(found.loss))
+
+    def for_all_weights(self, losses: Tensor) -> Tensor:
+        """Losses with a gradient for each weight: FSDP sums those of a module together.
+
+        A row without a picture passes by what encodes pictures; DDP looks for such weights itself.
+        """
+        weights = picture_weights(self.vlm.model) if asked_for() == "FSDP2" else []
+        return losses + 0.0 * torch.stack([w.sum() for w in weights]).sum() if weights else losses
 
     def _get_train_sampler(self, train_dataset: Dataset[Row] | None = None) -> Sampler[int] | None:
         if not self._rows.by_length:

@@ -32,6 +32,7 @@ from veridical.training.run.frame import FEATURES, Method, Prepared, Run, RunRes
 from veridical.training.run.in_memory import Examples, place_in_memory
 from veridical.training.run.loop import Course, Evaluate
 from veridical.training.run.loss_trainer import LossTrainer, RowLosses, Rows
+from veridical.training.run.team.sharding import check_pictures
 from veridical.training.run.trained_model import (
     load_for_training,
     make_trainable,
@@ -117,6 +118,7 @@ def _prepare(
     vlm = make_trainable(
         vlm, recipe.model, gradient_checkpointing=recipe.train.gradient_checkpointing
     )
+    check_pictures(vlm.model, pictureless=prepared.statistics.without_image)
     rows = Rows(
         prepared.train,
         prepared.held_out,

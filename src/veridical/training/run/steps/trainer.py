@@ -7,7 +7,7 @@ masks kept on the host, too, for the layout of prompts and responses.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -24,9 +24,12 @@ from veridical.models.branches import BranchBatch, HostMasks
 from veridical.models.kernels.compiled_layers import compile_layers, restore_layers
 from veridical.models.loading import Model
 from veridical.models.sending import send
+from veridical.progress import log
 from veridical.seeding import child_seed
+from veridical.training.run.team import zero
 from veridical.training.run.team.forward import run_inside
-from veridical.training.run.team.sharding import check_sharded, name_layers, settle_shards
+from veridical.training.run.team.fsdp import check_sharded, name_layers
+from veridical.training.run.team.sharding import asked_for, settle, shards_model
 from veridical.training.run.team.work import here, share
 
 T = TypeVar("T")
@@ -100,8 +103,15 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     parts_per_batch: float = 1.0
     """About how many micro-batches the data loader gives at once."""
 
-    def __init__(self, *, model: Model, **settings: Any) -> None:
-        """Set up the trainer; the model's configuration stays as it is."""
+    def __init__(self, *, model: Model, bf16: bool, **settings: Any) -> None:
+        """Set up the trainer; the model's configuration stays as it is.
+
+        Args:
+            model: The model.
+            bf16: Whether forwards compute in bfloat16.
+            settings: What else `transformers.Trainer` takes.
+        """
+        self._bf16 = bf16
         name_layers(model)
         config = model.config
         use_cache = config.use_cache if hasattr(config, "use_cache") else None
@@ -110,7 +120,7 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             config.use_cache = use_cache  # the trainer turns it off, and it would be saved so
         elif hasattr(config, "use_cache"):
             del config.use_cache
-        settle_shards(self.accelerator, model)
+        settle(self.accelerator, model, self.args, bf16=bf16)
 
     def train_compiled(self, how: Compile, *, resume_from: Path | None) -> None:
         """Train, with compiled decoder layers where that is wanted and possible."""
@@ -120,7 +130,10 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             rows *= self.args.gradient_accumulation_steps
         batches = rows / self.args.train_batch_size / here().world * self.parts_per_batch
         on_gpu = self.args.device.type == "cuda"
-        compiled = on_gpu and (how == "on" or (how == "auto" and batches >= _WORTH_COMPILING))
+        wanted = on_gpu and (how == "on" or (how == "auto" and batches >= _WORTH_COMPILING))
+        compiled = wanted and asked_for() != "ZeRO-3"
+        if wanted and not compiled:
+            log("Decoder layers are not compiled: ZeRO-3 gathers weights within them.")
         if compiled:
             compile_layers(self.model)
         try:
@@ -163,11 +176,39 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         """Do some work as the forward of the model, where DDP sees it; give what it gives."""
         return run_inside(model, cast("nn.Module", self.model), work)
 
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision that a forward computes in.
+
+        A model in shards keeps no cast weights for later: they would be whole ones.
+        """
+        return torch.autocast(
+            self.args.device.type,
+            torch.bfloat16,
+            enabled=self._bf16,
+            cache_enabled=not shards_model(),
+        )
+
     def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Forward and backward of one batch."""
         check_sharded(cast("nn.Module", self.model))
-        with leave_casts_to_autocast(model, active=self.args.bf16), no_checks_of_values():
+        with leave_casts_to_autocast(model, active=self._bf16), no_checks_of_values():
             return self.learn(model, *args, **kwargs)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add to the gradients of the optimiser step; with its last one DeepSpeed takes it."""
+        scaling = {"scale_wrt_gas": False} if zero.is_asked_for() else {}  # the loss has its share
+        self.accelerator.backward(loss, **scaling)
+
+    @contextmanager
+    def more_to_come(self, *, active: bool = True) -> Iterator[None]:
+        """Say, for the block, that another backward of the same optimiser step follows."""
+        state = self.accelerator.gradient_state
+        before = state.sync_gradients
+        state._set_sync_gradients(before and not active)
+        try:
+            yield
+        finally:
+            state._set_sync_gradients(before)
 
     def report(self, values: Mapping[str, object], *, prefix: str = "") -> None:
         """Hand the numbers among these values to the reporters that the recipe names."""
@@ -179,7 +220,7 @@ class StepTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         *before, last = parts_of(inputs)
         learnt: list[Tensor] = []
         for part in before:
-            with self.accelerator.no_sync(model=model):
+            with self.accelerator.no_sync(model=model), self.more_to_come():
                 learnt.append(super().training_step(model, part, *args, **kwargs))
         learnt.append(super().training_step(model, last, *args, **kwargs))
         return torch.stack(learnt).sum() if before else learnt[0]

@@ -1,8 +1,8 @@
 """How the processes of a run meet, and which wishes of their launcher are met.
 
 torchrun and `accelerate launch` start the processes; gradients are averaged by PyTorch's DDP or
-FSDP2, which accelerate puts around the model. All of them see one run directory, on a disk that
-they share.
+FSDP2 or by DeepSpeed, which accelerate puts around the model. All of them see one run directory, on
+a disk that they share.
 """
 
 import os
@@ -19,7 +19,8 @@ from veridical.errors import ConfigError
 from veridical.locks import locked
 from veridical.models.devices import pick_device
 from veridical.processes import Place, place, said_once
-from veridical.training.run.team import sharding
+from veridical.training.run.team import fsdp, zero
+from veridical.training.run.team.sharding import shards_model
 from veridical.training.run.team.work import on_first, wait_for_all
 
 _PATIENCE = timedelta(days=1)
@@ -39,12 +40,6 @@ def _is_set(value: str) -> bool:
 
 
 _WISHES = (
-    _Wish(
-        "ACCELERATE_USE_DEEPSPEED",
-        _is_set,
-        "DeepSpeed was asked for, which training does not use. To shard the model and its optimiser"
-        " start with `accelerate launch --use_fsdp --fsdp_version 2`.",
-    ),
     _Wish(
         "ACCELERATE_USE_MEGATRON_LM",
         _is_set,
@@ -70,6 +65,12 @@ _WISHES = (
         " compiled. Leave it out, and set train.compile=on.",
     ),
     _Wish(
+        "ACCELERATE_GRADIENT_CLIPPING",
+        lambda value: value != "auto",
+        "`--gradient_clipping` was given to accelerate, but the recipe alone says to which norm"
+        " gradients are scaled down. Leave it out, and set train.max_grad_norm.",
+    ),
+    _Wish(
         "ACCELERATE_GRADIENT_ACCUMULATION_STEPS",
         lambda value: value not in {"1", "auto"},
         "`--gradient_accumulation_steps` was given to accelerate, but the recipe alone says how"
@@ -79,12 +80,13 @@ _WISHES = (
 
 
 @contextmanager
-def joined(device: str, *, no_shards: str = "") -> Iterator[None]:
+def joined(device: str, *, no_shards: str = "", quantized: bool = False) -> Iterator[None]:
     """Be one of the processes of a run for the block; alone, there is nothing to do.
 
     Args:
         device: The recipe's setting; several processes take "auto", "cuda" or "cpu".
         no_shards: Why this training cannot have its model in shards; empty: it can.
+        quantized: Whether weights are in 4 bits.
 
     Raises:
         ConfigError: The launcher was asked for what training does not do, or the device is not one
@@ -94,13 +96,7 @@ def joined(device: str, *, no_shards: str = "") -> Iterator[None]:
     for wish in _WISHES:
         if wish.variable in os.environ and wish.asked(os.environ[wish.variable]):
             raise said_once(ConfigError(wish.message))
-    if sharding.is_asked_for():
-        reason = no_shards or sharding.obstacle(device)
-        if us.world == 1:
-            reason = reason or "there is one process only"
-        if reason:
-            raise said_once(ConfigError(f"FSDP was asked for, but {reason}."))
-        sharding.prepare()
+    _share_out(us, device, no_shards, quantized=quantized)
     if us.world == 1 or distributed.is_initialized():
         yield
         return
@@ -110,6 +106,28 @@ def joined(device: str, *, no_shards: str = "") -> Iterator[None]:
     # After an error the others may never come here; the launcher ends them.
     wait_for_all()
     distributed.destroy_process_group()
+
+
+def _share_out(us: Place, device: str, no_shards: str, *, quantized: bool) -> None:
+    """Prepare for the sharding that was asked for, if any."""
+    if zero.is_asked_for():
+        wanted, reason = "DeepSpeed", zero.obstacle(device)
+    elif fsdp.is_asked_for():
+        wanted, reason = "FSDP", fsdp.obstacle(device)
+    else:
+        return
+    if not reason and us.world == 1:
+        reason = "there is one process only"
+    if not reason and quantized:
+        reason = "weights in 4 bits cannot be sharded: leave model.quantization out"
+    if not reason and shards_model():
+        reason = no_shards
+    if reason:
+        raise said_once(ConfigError(f"{wanted} was asked for, but {reason}."))
+    if zero.is_asked_for():
+        zero.prepare(device)
+    else:
+        fsdp.prepare()
 
 
 @contextmanager
