@@ -347,10 +347,12 @@ def test_branches_keep_to_a_window_that_is_shorter_than_an_image():
     torch.testing.assert_close(scores, plain, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["paligemma, gemma2", "idefics2"])
 @torch.no_grad()
-def test_where_one_mask_serves_all_layers_a_short_window_takes_prompt_copies(tmp_path):
-    """PaliGemma's forward makes the masks of Gemma 2's layers from one that it is given."""
-    vlm = load_model(model_zoo.build("paligemma, gemma2", tmp_path), device="cpu")
+def test_where_one_mask_serves_all_layers_a_short_window_takes_prompt_copies(family, tmp_path):
+    """PaliGemma's forward makes the masks of Gemma 2's layers from one that it is given, and all
+    layers of Mistral 7B (Idefics2) have a window."""
+    vlm = load_model(model_zoo.build(family, tmp_path), device="cpu")
     prompt = encode_prompts(vlm, ["What is it?"], [picture(0)])
     batch = BranchBatch(prompt, *stack_responses([[[9, 10, 11], [12, 13]]]))
     for window, path in ((64, "branches"), (8, "copies of the prompt")):

@@ -264,7 +264,6 @@ def test_what_does_not_allow_branches_says_why_and_still_scores(tiny_llava_path,
         ),
         (lambda c: setattr(c.text_config, "model_type", "opt"), "`opt` has not been checked"),
         (lambda c: setattr(c, "model_type", "qwen3_5"), "linear attention carries a state"),
-        (lambda c: setattr(c.text_config, "sliding_window", 16), "sliding window of 16"),
         (lambda c: setattr(c.text_config, "rope_parameters", {"rope_type": "dynamic"}), "dynamic"),
     ],
 )

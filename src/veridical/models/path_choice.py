@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
-from veridical.models.architectures.positions import no_fast_path_reason
+from veridical.models.architectures.positions import no_fast_path_reason, window_of_all_layers
 from veridical.models.architectures.table import architecture_of
 from veridical.models.branch_layout import splits_attention
 from veridical.models.loading import Model, unwrap
@@ -69,18 +69,20 @@ def copies_reason(model: Model, prompt_mask: Tensor, response_mask: Tensor) -> s
 
 
 def _short_window_reason(model: Model, prompt_mask: Tensor, response_mask: Tensor) -> str | None:
-    """Why a forward that takes one mask for all layers would not keep to a sliding window."""
+    """Why one mask for all layers would not keep to a sliding window; None where it does."""
     config = unwrap(model).config
-    text = config.get_text_config()
+    text, window = config.get_text_config(), window_of_all_layers(model)
     kinds = getattr(text, "layer_types", None) or ()
-    if not architecture_of(config).one_mask or "sliding_attention" not in kinds:
+    if architecture_of(config).one_mask and "sliding_attention" in kinds:
+        window = text.sliding_window
+    if window is None:
         return None
     length = int((prompt_mask.sum(-1) + response_mask.sum(-1).amax(-1)).max())
-    if length <= text.sliding_window:
+    if length <= window:
         return None
     return (
-        f"its forward takes one mask for all layers, and some see {text.sliding_window} tokens of"
-        f" {length}"
+        f"the language model attends over a sliding window of {window} tokens, shorter than prompt"
+        f" and response ({length})"
     )
 
 

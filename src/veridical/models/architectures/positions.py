@@ -46,6 +46,23 @@ class Positions(NamedTuple):
 
 def no_fast_path_reason(model: Model) -> str | None:
     """Why positions and masks are left to the model itself; None if they can be computed here."""
+    window, reason = window_of_all_layers(model), _no_causal_reason(model)
+    if reason is None and window is not None:
+        return f"the language model attends over a sliding window of {window}"
+    return reason
+
+
+def window_of_all_layers(model: Model) -> int | None:
+    """The sliding window that every layer of the decoder has; None if some see everything."""
+    text = unwrap(model).config.get_text_config()
+    if getattr(text, "layer_types", None):
+        return None
+    window: int | None = getattr(text, "sliding_window", None)
+    return window
+
+
+def _no_causal_reason(model: Model) -> str | None:
+    """Why it is not shown that every token sees its past alone, with its place from rotations."""
     config = unwrap(model).config
     text = config.get_text_config()
     row = architecture_of(config)
@@ -60,8 +77,6 @@ def no_fast_path_reason(model: Model) -> str | None:
     kinds = set(getattr(text, "layer_types", None) or ())
     if kinds - {"full_attention"}:
         return f"the language model has layers of {', '.join(sorted(kinds - {'full_attention'}))}"
-    if not kinds and getattr(text, "sliding_window", None) is not None:
-        return f"the language model attends over a sliding window of {text.sliding_window}"
     rope = getattr(text, "rope_parameters", None) or {}
     kind = rope.get("rope_type", rope.get("type", "default"))
     return (
@@ -72,11 +87,15 @@ def no_fast_path_reason(model: Model) -> str | None:
 
 
 def no_tree_reason(model: Model) -> str | None:
-    """Why responses cannot be scored as branches; None if they can."""
+    """Why responses cannot be scored as branches; None if they can.
+
+    A window of all layers is no obstacle as long as it is not shorter than prompt and response,
+    which is looked at for each batch (`path_choice`).
+    """
     config = unwrap(model).config
     text, row = config.get_text_config(), architecture_of(config)
     if not row.tree:
-        return row.copies or no_fast_path_reason(model)
+        return row.copies or _no_causal_reason(model)
     if text.model_type not in row.decoders:
         return f"the language model `{text.model_type}` has not been checked"
     if row.logits != "capped" and getattr(text, "final_logit_softcapping", None):
