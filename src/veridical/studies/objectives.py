@@ -15,7 +15,7 @@ import numpy as np
 
 from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.benchmarks.world.metrics import DescriptionRow
-from veridical.config import load_recipe
+from veridical.config import Settings, load_recipe, merge_settings
 from veridical.evaluation.world import evaluate_world
 from veridical.files import write_json_atomically
 from veridical.models.hashing import model_hash
@@ -41,9 +41,12 @@ class Arm(NamedTuple):
     name: str
     """What the report calls it."""
     objective: Mapping[str, str | float]
-    """Settings of its `objective` section that differ from the recipe `dpo-world`."""
+    """Settings of its `objective` section that differ from dense DPO by `PREFERENCE_ALONE`."""
 
 
+PREFERENCE_ALONE: Settings = {"objective": {"sft_weight": 0.0}, "train": {"learning_rate": 1e-5}}
+"""What makes of the recipe `dpo-world` the paper's objective: chosen texts are not learnt beside
+it, and its steps suit that."""
 _ORIGINAL = {"diff": "original", "one_sided": "ignore"}
 """How RLHF-V's released code finds corrected tokens."""
 
@@ -90,11 +93,14 @@ def compare_objectives(
             recipe = load_recipe(
                 "dpo-world",
                 PreferenceRecipe,
-                settings={
-                    "data": {"corrections": str(corrections), "validation_fraction": 0.0},
-                    "objective": arm.objective,
-                    "train": {"seed": seed},
-                },
+                settings=merge_settings(
+                    {
+                        "data": {"corrections": str(corrections), "validation_fraction": 0.0},
+                        "train": {"seed": seed},
+                    },
+                    PREFERENCE_ALONE,
+                    {"objective": dict(arm.objective)},
+                ),
             )
             folder = out / f"{arm.name.replace(', ', '-').replace(' ', '-')}-{seed}"
             run = train_dpo(recipe, folder, choose=latest())

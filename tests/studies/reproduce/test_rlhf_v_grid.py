@@ -1,11 +1,14 @@
 """Cells of RLHF-V's grid, in small: what they leave can be judged, and is never of one seed."""
 
-from veridical.records import Correction, read_records
+import tomllib
+
+from veridical.records import Conversation, Correction, read_records
 from veridical.studies.reproduce.grid import run_grid
 from veridical.studies.reproduce.measured import load_arm
 from veridical.studies.reproduce.plan import load_plan
 from veridical.studies.reproduce.rlhf_v import HABITS, rlhf_v_cells
 
+TRAINED = ("dense-32", "anchored-32", "sft-32")
 SMALL = {
     "seeds": 2,
     "test_scenes": 20,
@@ -19,14 +22,21 @@ SMALL = {
 
 def test_a_policy_and_the_habits_are_measured_on_the_same_scenes(tmp_path):
     plan = load_plan("rlhf-v", quick=True)[0].model_copy(update=SMALL)
-    wanted = {"base", "corrections/seed-0", "dense-32/seed-0", "habits/seed-0"}
+    wanted = {"base", "corrections/seed-0", *(f"{arm}/seed-0" for arm in (*TRAINED, "habits"))}
     cells = [cell for cell in rlhf_v_cells(plan) if cell.name in wanted]
     run_grid(lambda: cells, tmp_path, seed=0)
     base = load_arm(tmp_path, "base", seeds=1)[0].evaluation
-    trained = load_arm(tmp_path, "dense-32", seeds=1)[0].evaluation
-    assert base.items == trained.items
-    assert base.responses != trained.responses
-    assert trained.metrics["hallucination_rate"].n == 20
+    for arm in TRAINED:
+        trained = load_arm(tmp_path, arm, seeds=1)[0].evaluation
+        assert base.items == trained.items
+        assert base.responses != trained.responses
+        assert trained.metrics["hallucination_rate"].n == 20
+    paper, ours = (
+        tomllib.loads((tmp_path / arm / "seed-0" / "run" / "recipe.toml").read_text())
+        for arm in TRAINED[:2]
+    )
+    assert (paper["objective"]["sft_weight"], ours["objective"]["sft_weight"]) == (0, 30)
+    learnt = read_records(tmp_path / "sft-32" / "seed-0" / "texts.jsonl", Conversation)
     for arm in HABITS:
         habit = load_arm(tmp_path, arm, seeds=1)[0].evaluation
         assert {item.prompt.id for item in habit.items} < {item.prompt.id for item in base.items}
@@ -35,3 +45,4 @@ def test_a_policy_and_the_habits_are_measured_on_the_same_scenes(tmp_path):
         for size in (32, 48)
     )
     assert first == all_of_them[:32]
+    assert [row.texts[-1] for row in learnt] == [one.chosen for one in first]

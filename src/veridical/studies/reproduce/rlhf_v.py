@@ -7,15 +7,18 @@ that keep coverage within two points of the base, on validation scenes.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
 from veridical.benchmarks.world.evaluation import write_evaluation
-from veridical.config import load_recipe
+from veridical.config import load_recipe, merge_settings
 from veridical.evaluation.world import validation_rates
 from veridical.files import JsonObject
 from veridical.models.loading import load_model
-from veridical.records import Comparison, Correction, read_records, write_records
+from veridical.records import Comparison, Conversation, Correction, read_records, write_records
+from veridical.records.prompts import Turn
 from veridical.studies.comparisons import collect_comparisons
 from veridical.studies.image_free import edit_without_looking
+from veridical.studies.objectives import PREFERENCE_ALONE
 from veridical.studies.reproduce.bench import Bench, Work, part
 from veridical.studies.reproduce.grid import Cell, with_needs
 from veridical.studies.reproduce.measured import load_evaluation
@@ -23,7 +26,10 @@ from veridical.studies.reproduce.plan import RlhfVPlan
 from veridical.studies.world_prompts import QuestionMix
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.train import train_dpo
-from veridical.training.run.choice import least_hallucination
+from veridical.training.run.choice import ChoiceRule, least_hallucination
+from veridical.training.run.loop import Evaluate
+from veridical.training.sft.config import SftRecipe
+from veridical.training.sft.train import train_sft
 from veridical.world.base import WORLD_MODEL
 from veridical.world.people.person import BY_RULE, PersonModel
 
@@ -38,7 +44,7 @@ _OBJECTIVES: dict[str, JsonObject] = {
     "weight-2": {"segment_weight": 2.0},
     "original-diff": {"diff": "original", "one_sided": "ignore"},
 }
-"""Objectives by arm, as they differ from the recipe `dpo-world` (dense DPO, γ = 5)."""
+"""The paper's objectives by arm, as they differ from dense DPO with γ = 5."""
 HABITS = {
     "habit-last-sentence": "last sentence cut",
     "habit-rule": "text-only rule: expected objects cut",
@@ -63,6 +69,11 @@ def rlhf_v_cells(plan: RlhfVPlan, *, base: str = WORLD_MODEL, seed: int = 0) -> 
         cells += grid.policies(number)
         cells.append(grid.habits(number))
     return with_needs(cells, {"base", "habits", *plan.arms}) if plan.arms else cells
+
+
+class _Choice(TypedDict):
+    evaluate: Evaluate
+    choose: ChoiceRule
 
 
 class _Grid:
@@ -122,6 +133,11 @@ class _Grid:
             for name, changes in _OBJECTIVES.items()
             if name != "dense"
         ]
+        size = plan.standard
+        cells += [
+            self._policy(f"anchored-{size}", None, number, "corrections", size),
+            self._fine_tuned(f"sft-{size}", number, size),
+        ]
         cells.append(
             self._policy("dense-by-rule", {}, number, "corrections-by-rule", plan.standard)
         )
@@ -154,30 +170,68 @@ class _Grid:
 
         return Cell(f"habits/seed-{number}", self._shared, ("base", source, policy), work)
 
-    def _policy(self, arm: str, changes: JsonObject, number: int, source: str, size: int) -> Cell:
+    def _policy(
+        self, arm: str, changes: JsonObject | None, number: int, source: str, size: int
+    ) -> Cell:
+        """A policy by the paper's objective with some changes; None: by the shipped recipe."""
         judgements = f"{source}/seed-{number}"
+        paper = {} if changes is None else merge_settings(PREFERENCE_ALONE, {"objective": changes})
 
         def work(folder: Path, needs: Mapping[str, Path]) -> None:
             recipe = load_recipe(
                 "dpo-world",
                 PreferenceRecipe,
-                settings={
-                    "model": {"base": self._bench.base},
-                    "data": {"corrections": str(part(needs[judgements], size))},
-                    "objective": changes,
-                    "train": {"seed": number},
-                },
+                settings=merge_settings(
+                    {
+                        "model": {"base": self._bench.base},
+                        "data": {"corrections": str(part(needs[judgements], size))},
+                        "train": {"seed": number},
+                    },
+                    paper,
+                ),
             )
-            run = train_dpo(
-                recipe,
-                folder / "run",
-                evaluate=validation_rates(self._bench.seed, self._plan.validation_scenes),
-                choose=least_hallucination(coverage_tolerance=COVERAGE_TOLERANCE),
-            )
+            run = train_dpo(recipe, folder / "run", **self._chosen())
             self._bench.measure(load_model(str(run.weights)), folder)
 
         settings = {**self._shared, "objective": changes, "size": size, "number": number}
         return Cell(f"{arm}/seed-{number}", settings, (judgements,), work)
+
+    def _fine_tuned(self, arm: str, number: int, size: int) -> Cell:
+        """A policy fine-tuned on the corrected texts, which sees no rejected one: the control."""
+        judgements = f"corrections/seed-{number}"
+
+        def work(folder: Path, needs: Mapping[str, Path]) -> None:
+            corrections = part(needs[judgements], size)
+            shipped = load_recipe("dpo-world", PreferenceRecipe)
+            shared = {"learning_rate", "batch_size", "micro_batch_size", "epochs", "warmup_ratio"}
+            recipe = load_recipe(
+                "sft-world",
+                SftRecipe,
+                settings={
+                    "model": {"base": self._bench.base, "tuning": "full"},
+                    "data": {
+                        "conversations": str(_write_corrected(corrections, folder / "texts.jsonl")),
+                        "validation_fraction": shipped.data.validation_fraction,
+                        "images_outside": True,
+                    },
+                    "train": {
+                        "seed": number,
+                        **shipped.train.model_dump(include={*shared, "evaluation_steps"}),
+                    },
+                },
+            )
+            run = train_sft(recipe, folder / "run", **self._chosen())
+            self._bench.measure(load_model(str(run.weights)), folder)
+
+        settings = {**self._shared, "size": size, "number": number}
+        return Cell(f"{arm}/seed-{number}", settings, (judgements,), work)
+
+    def _chosen(self) -> _Choice:
+        """How every arm's checkpoint is chosen."""
+        return {
+            "evaluate": validation_rates(self._bench.seed, self._plan.validation_scenes),
+            "choose": least_hallucination(coverage_tolerance=COVERAGE_TOLERANCE),
+        }
 
     def _comparing(self, sizes: tuple[int, ...], person: PersonModel, number: int) -> Work:
         def work(folder: Path, _needs: Mapping[str, Path]) -> None:
@@ -196,3 +250,17 @@ class _Grid:
                 write_records(part(folder, size), some, kind="Comparison")
 
         return work
+
+
+def _write_corrected(corrections: Path, out: Path) -> Path:
+    """Write what people made of the responses, as answers to learn."""
+    rows = [
+        Conversation(
+            id=one.id,
+            image=one.image,
+            turns=(Turn(role="user", text=one.question), Turn(role="assistant", text=one.chosen)),
+            source=one.source,
+        ).with_absolute_images(corrections.parent.resolve())
+        for one in read_records(corrections, Correction)
+    ]
+    return write_records(out, rows, kind="Conversation")

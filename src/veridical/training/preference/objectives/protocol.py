@@ -53,7 +53,8 @@ class Objective(Recipe, ABC):
             for key, value in own.items()
             if value
         ]
-        return ", ".join([self.title, *stated])
+        anchor = [f"SFT weight {self.sft_weight:g}"] if self.sft_weight else []
+        return ", ".join([self.title, *stated, *anchor])
 
     @abstractmethod
     def score(self, token_logprobs: Tensor, response_mask: Tensor, changed_mask: Tensor) -> Tensor:
