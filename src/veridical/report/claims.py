@@ -119,6 +119,8 @@ _GROUPS = {
     "dense-dpo": "no reinforcement learning",
     "best-of-n": "no reinforcement learning",
     "dense": "dense DPO, more and more corrections",
+    "anchored": "dense DPO and the corrected texts",
+    "sft": "fine-tuning on the corrected texts",
     "compared": "comparisons",
     "fact-rlhf": "Fact-RLHF",
     "rlhf": "RLHF",

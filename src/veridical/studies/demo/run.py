@@ -69,7 +69,7 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
             temperature=recipe.temperature,
             person=recipe.person,
         )
-    with stages.stage("align", "3 of 5 · align: dense DPO on the corrections"):
+    with stages.stage("align", "3 of 5 · align: dense DPO on the corrections, and their texts"):
         training = _training_recipe(recipe, collected.path)
         rule = least_hallucination(coverage_tolerance=training.train.coverage_tolerance)
         run = train_dpo(
