@@ -13,7 +13,7 @@ from veridical.errors import ModelError
 from veridical.models import branches
 from veridical.models.architectures.table import ARCHITECTURES
 from veridical.models.branches import BranchBatch, score_branches, stack_responses
-from veridical.models.checks import subjects
+from veridical.models.checks import subjects, use
 from veridical.models.checks.model import CHECKS, check_model
 from veridical.models.checks.window import window_of
 from veridical.models.loading import load_model
@@ -202,3 +202,11 @@ def test_a_family_that_is_not_listed_takes_the_plain_path(tiny_llava_path, monke
 
 def test_image_tokens_are_counted_for_a_processor_that_wants_a_picture(paligemma):
     assert window_of(str(paligemma)).image_tokens == 16
+
+
+def test_states_other_than_those_of_the_scores_fail(tiny_llava_path, monkeypatch, capsys):
+    def one_late(model, batch, *, at):
+        return branches.branch_hidden_states(model, batch, at="token")
+
+    monkeypatch.setattr(use, "branch_hidden_states", one_late)
+    assert failed_by_doctor(tiny_llava_path, capsys) == {"hidden states"}

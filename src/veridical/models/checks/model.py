@@ -117,6 +117,7 @@ CHECKS: dict[str, Callable[[VisionLanguageModel], Found]] = {
     "sight": use.sight,
     "causality": use.causality,
     "branches": use.branches,
+    "hidden states": use.hidden_states,
     "scores of generate": use.scores_of_generate,
     "greedy generation": use.greedy,
     "two images": use.ability(PICTURES, "a prompt with two images"),

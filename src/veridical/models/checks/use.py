@@ -16,10 +16,13 @@ from veridical.models.architectures.parts import (
 from veridical.models.architectures.table import architecture_of
 from veridical.models.branches import (
     BranchBatch,
+    branch_hidden_states,
+    evaluate_branches,
     no_branches_reason,
     score_branches,
     stack_responses,
 )
+from veridical.models.checks.first_batch import tolerance
 from veridical.models.checks.subjects import (
     PICTURES,
     QUESTIONS,
@@ -142,6 +145,17 @@ def _generated(vlm: VisionLanguageModel) -> tuple[list[int], Tensor]:
     tokens = output.sequences[0, prompt["input_ids"].shape[1] :].tolist()
     logits = torch.cat(output.logits)[: len(tokens)].float().log_softmax(-1).cpu()
     return tokens, logits.gather(1, torch.tensor(tokens).unsqueeze(1)).squeeze(1)
+
+
+@torch.no_grad()
+def hidden_states(vlm: VisionLanguageModel) -> Found:
+    """Reward and value heads read the states that the scores come from."""
+    prompt = encode_prompts(vlm, QUESTIONS[:1], PICTURES[:1])
+    batch = BranchBatch(prompt, *stack_responses([response_ids(vlm)])).to(vlm.device)
+    read = branch_hidden_states(vlm.model, batch, at="before").float()
+    scored = evaluate_branches(vlm.model, batch).states.float()
+    gap = float((read - scored).abs().max() / scored.abs().max())
+    return Found(gap <= tolerance(vlm.model), f"at most {gap:.2g} of the largest apart")
 
 
 def scores_of_generate(vlm: VisionLanguageModel) -> Found:
