@@ -89,7 +89,7 @@ def _no_causal_reason(model: Model) -> str | None:
 def no_tree_reason(model: Model) -> str | None:
     """Why responses cannot be scored as branches; None if they can.
 
-    A window of all layers is no obstacle as long as it is not shorter than prompt and response,
+    A window of all layers does no harm as long as it is not shorter than prompt and response,
     which is looked at for each batch (`path_choice`).
     """
     config = unwrap(model).config
