@@ -43,7 +43,7 @@ def render_claims(report: ClaimsReport, out: Path | str) -> Path:
         curves=[
             curve(_series(report, arms, name), chosen_step=None, axis="corrections")
             for name in (_RATE, _COVERAGE)
-            if report.curve
+            if len(report.curve) > 1
         ],
         tables=_tables(report.arms),
     )
