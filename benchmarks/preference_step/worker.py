@@ -56,12 +56,16 @@ def our_side(side: str, folder: Path, tuning: str) -> tuple[Loss, torch.nn.Modul
     features = FeatureCache(None, vlm) if side == "cached_features" else None
     if known is not None:
         frozen = None  # nobody asks it again
+    keys = None
     if features is not None:
-        features.store(batch.prompt)
+        rows = range(len(batch.response_ids))
+        keys = features.store(
+            [{name: value[b : b + 1] for name, value in batch.prompt.items()} for b in rows]
+        )
 
     def loss() -> Tensor:
         reference = score_reference() if known is None else known
-        image_outputs = None if features is None else features.image_outputs(batch.prompt)
+        image_outputs = None if features is None or keys is None else features.load(keys)
         policy = score_branches(vlm.model, batch, image_outputs=image_outputs, plain=plain)
         losses, _ = preference_losses(
             policy, reference, batch.response_mask, nothing_changed, objective
