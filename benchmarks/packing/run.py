@@ -11,7 +11,6 @@ rows, so that the ratio holds whatever else the machine does. Only the steps cou
 import argparse
 import json
 import os
-import platform
 import random
 import statistics
 import sys
@@ -30,6 +29,7 @@ sys.path.insert(0, str(ROOT / "benchmarks" / "memory"))
 
 import worker  # noqa: E402 (the models of the memory benchmark)
 
+from veridical.records.manifests import build_manifest  # noqa: E402
 from veridical.training.preference import train as preference  # noqa: E402
 from veridical.training.preference.config import PreferenceRecipe  # noqa: E402
 
@@ -132,16 +132,15 @@ def main() -> None:
             ratios.append(took["tokens"] / took["number"])
     print(f"ratio: {statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]")
     if options.out:
-        about = {
-            "machine": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
+        manifest = build_manifest(verb="benchmark", seed=0)
+        stated = {
+            "machine": manifest.machine,
+            "versions": manifest.versions,
             "load": os.getloadavg(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
+            "rounds": found,
+            "ratios": ratios,
         }
-        options.out.write_text(
-            json.dumps({**about, "rounds": found, "ratios": ratios}, indent=2) + "\n"
-        )
+        options.out.write_text(json.dumps(stated, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 """The shipped plans: what they name is in the grid, and a faulty plan is refused."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from veridical import recipes
 from veridical.errors import ConfigError
 from veridical.studies.reproduce.llava_rlhf import llava_rlhf_cells
 from veridical.studies.reproduce.plan import load_plan, parse_plan
@@ -116,3 +120,16 @@ second = "dense-32"
 """
     with pytest.raises(ConfigError, match=r"lacks dpo-32"):
         parse_plan(data, "rlhf-v", where="plan.toml")
+
+
+def test_cells_are_made_again_where_a_recipe_that_arms_start_from_has_changed(
+    tmp_path, monkeypatch
+):
+    study = Study(*load_plan("rlhf-v", quick=True))
+    before = cells_of(study)[0].settings
+    shutil.copytree(Path(recipes.__file__).parent, tmp_path / "recipes")
+    monkeypatch.setattr(recipes, "__file__", str(tmp_path / "recipes" / "__init__.py"))
+    assert cells_of(study)[0].settings == before
+    with (tmp_path / "recipes" / "dpo-world.toml").open("a") as file:
+        file.write("# tuned\n")
+    assert cells_of(study)[0].settings != before

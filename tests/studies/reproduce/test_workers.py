@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import sys
 from functools import partial
 
 import pytest
 
+from killed_runs import POSIX
 from veridical.errors import ConfigError
 from veridical.studies.reproduce.grid import CELL_FILE, Cell, run_grid
 from veridical.studies.reproduce.workers import LOG_FILE
@@ -15,6 +17,8 @@ from veridical.studies.reproduce.workers import LOG_FILE
 def make(folder, needs, *, name, broken):
     read = [(needs[one] / "done.txt").read_text() for one in sorted(needs)]
     sys.stderr.write(f"making {name}\n")
+    if name == broken == "d":
+        os.kill(os.getpid(), signal.SIGKILL)
     if name == broken:
         raise ValueError("no such luck")
     (folder / "done.txt").write_text(f"{name}({''.join(read)})")
@@ -62,3 +66,9 @@ def test_a_cell_that_fails_ends_the_run_and_the_next_one_makes_the_rest(tmp_path
     assert (tmp_path / "a" / "process.txt").read_text() == first
     assert (tmp_path / "c" / CELL_FILE).is_file()
     assert "cells are there already" in capsys.readouterr().err
+
+
+@POSIX
+def test_a_worker_that_is_killed_is_reported(tmp_path):
+    with pytest.raises(ConfigError, match=r"A worker was killed .* fewer workers"):
+        run_grid(partial(diamond, broken="d"), tmp_path, seed=0, workers=2)

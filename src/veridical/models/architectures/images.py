@@ -85,6 +85,7 @@ def _encode_apart(model: Model, prompt: Mapping[str, Tensor]) -> dict[str, Any]:
             "image_sizes": size.unsqueeze(0),
         }
         features += encode_images(model, alone)["image"].pooler_output
+    # One tensor per picture, as the model's own encoder gives them; its type knows a batch only.
     return {"image": BaseModelOutputWithPooling(pooler_output=features)}  # type: ignore[arg-type]
 
 

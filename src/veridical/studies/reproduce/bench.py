@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from veridical import recipes as shipped
 from veridical.benchmarks.world.items import WorldItem, build_world_benchmark
 from veridical.evaluation.world import evaluate_world
 from veridical.files import JsonObject, hash_folder
@@ -40,9 +41,13 @@ class Bench(NamedTuple):
         return str(base_model_path()) if self.base == WORLD_MODEL else self.base
 
     def settings(self) -> JsonObject:
-        """What decides the results of every cell: the base's weights, not its name, among it."""
+        """What decides the results of every cell.
+
+        The base's weights, not its name, are among it, and the recipes that all arms start from.
+        """
         weights = hash_folder(self.base_path, pattern="*.safetensors")
-        return {**self._asdict(), "base": weights}
+        recipes = hash_folder(Path(shipped.__file__).parent, pattern="*-world.toml")
+        return {**self._asdict(), "base": weights, "recipes": recipes}
 
     def seed_of(self, number: int) -> int:
         """Root seed of a training seed's scenes and judgements; never that of the test scenes."""

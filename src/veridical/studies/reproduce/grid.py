@@ -62,35 +62,34 @@ def run_grid(
         ConfigError: A cell is named twice, or needs one that does not stand before it; another
             process works in `out`; a cell failed in a worker.
     """
-    cells = build()
-    identities = _identities(cells)
+    make = _CellMaker(build(), out, seed)
     with locked(out):
-        missing = [
-            cell for cell in cells if _identity_on_disk(out / cell.name) != identities[cell.name]
-        ]
-        if len(missing) < len(cells):
-            log(f"{len(cells) - len(missing)} of {len(cells)} cells are there already.")
+        missing = [cell for cell in make.cells if not make.is_made(cell)]
+        if len(missing) < len(make.cells):
+            log(f"{len(make.cells) - len(missing)} of {len(make.cells)} cells are there already.")
         if workers > 1:
-            make_side_by_side(partial(_CellMaker, build, out, seed), missing, workers=workers)
+            make_side_by_side(partial(_build_maker, build, out, seed), missing, workers=workers)
             return
-        make = _CellMaker(build, out, seed)
-        for number, cell in enumerate(cells, start=1):
-            if cell in missing:
-                log(f"Cell {number} of {len(cells)}: {cell.name}")
+        for number, cell in enumerate(make.cells, start=1):
+            if not make.is_made(cell):
+                log(f"Cell {number} of {len(make.cells)}: {cell.name}")
                 make(cell.name)
 
 
 class _CellMaker:
     """Makes cells of a grid by name; every worker has one."""
 
-    def __init__(self, build: Callable[[], Sequence[Cell]], out: Path, seed: int) -> None:
-        cells = build()
-        self._cells = {cell.name: cell for cell in cells}
+    def __init__(self, cells: Sequence[Cell], out: Path, seed: int) -> None:
+        self.cells, self.out, self._seed = cells, out, seed
+        self._by_name = {cell.name: cell for cell in cells}
         self._identities = _identities(cells)
-        self.out, self._seed = out, seed
+
+    def is_made(self, cell: Cell) -> bool:
+        """Whether a cell is there, and as it would be made now."""
+        return _identity_on_disk(self.out / cell.name) == self._identities[cell.name]
 
     def __call__(self, name: str) -> None:
-        cell, folder = self._cells[name], self.out / name
+        cell, folder = self._by_name[name], self.out / name
         with locked(folder):
             _clear(folder)
             started = time.monotonic()
@@ -107,6 +106,10 @@ class _CellMaker:
                 },
             )
             write_json_atomically(folder / CELL_FILE, manifest.model_dump(mode="json"))
+
+
+def _build_maker(build: Callable[[], Sequence[Cell]], out: Path, seed: int) -> _CellMaker:
+    return _CellMaker(build(), out, seed)
 
 
 def _clear(folder: Path) -> None:

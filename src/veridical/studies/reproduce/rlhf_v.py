@@ -133,10 +133,9 @@ class _Grid:
             for name, changes in _OBJECTIVES.items()
             if name != "dense"
         ]
-        size = plan.standard
         cells += [
-            self._policy(f"anchored-{size}", None, number, "corrections", size),
-            self._fine_tuned(f"sft-{size}", number, size),
+            self._policy(f"anchored-{plan.standard}", None, number, "corrections", plan.standard),
+            self._fine_tuned(f"sft-{plan.standard}", number, plan.standard),
         ]
         cells.append(
             self._policy("dense-by-rule", {}, number, "corrections-by-rule", plan.standard)

@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing import get_context
 from pathlib import Path
@@ -53,9 +54,11 @@ def make_side_by_side(build: Callable[[], Maker], cells: Sequence[Named], *, wor
         workers: How many processes. Each computes with its share of the cores.
 
     Raises:
-        ConfigError: A cell failed. Those that were begun are finished before it is raised.
+        ConfigError: A cell failed, and those that were begun are finished before it is raised; or
+            a worker was killed.
     """
-    waiting = {cell.name: set(cell.needs) & {one.name for one in cells} for cell in cells}
+    names = {cell.name for cell in cells}
+    waiting = {cell.name: names.intersection(cell.needs) for cell in cells}
     begun: dict[Future[str], str] = {}
     failed: dict[str, str] = {}
     threads = max(1, (os.cpu_count() or 1) // workers)
@@ -72,7 +75,7 @@ def make_side_by_side(build: Callable[[], Maker], cells: Sequence[Named], *, wor
                 break
             for future in wait(begun, return_when=FIRST_COMPLETED).done:
                 name = begun.pop(future)
-                problem = future.result()
+                problem = _outcome(future, name)
                 if problem:
                     failed[name] = problem
                 for needs in waiting.values():
@@ -80,6 +83,16 @@ def make_side_by_side(build: Callable[[], Maker], cells: Sequence[Named], *, wor
     if failed:
         where, problem = next(iter(failed.items()))
         raise ConfigError(f"The cell {where!r} failed: {problem}")
+
+
+def _outcome(future: Future[str], name: str) -> str:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise ConfigError(
+            f"A worker was killed while {name!r} and others were being made: there may not have"
+            " been enough memory. Start again with fewer workers; what was finished is kept."
+        ) from error
 
 
 def _begin(build: Callable[[], Maker], threads: int) -> None:

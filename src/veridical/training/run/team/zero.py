@@ -104,7 +104,7 @@ def settle(accelerator: Any, model: Model, arguments: TrainingArguments, *, bf16
         "steps_per_print": float("inf"),
     }
     plugin.hf_ds_config.config = config
-    propagate_args_to_deepspeed(accelerator, arguments)  # type: ignore[no-untyped-call, unused-ignore]
+    propagate_args_to_deepspeed(accelerator, arguments)  # type: ignore[no-untyped-call, unused-ignore]  # no types there
     accelerator.gradient_accumulation_steps = arguments.gradient_accumulation_steps
     # Autocast alone, with gradients summed in float32 whatever the layer.
     config = plugin.deepspeed_config
@@ -115,7 +115,7 @@ def settle(accelerator: Any, model: Model, arguments: TrainingArguments, *, bf16
         "lower_precision_safe_modules": [],
     }
     # Else transformers would load the next model in shards, too.
-    unset_hf_deepspeed_config()  # type: ignore[no-untyped-call, unused-ignore]
+    unset_hf_deepspeed_config()  # type: ignore[no-untyped-call, unused-ignore]  # no types there
     _set_up(accelerator, model)
 
 
