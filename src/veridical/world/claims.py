@@ -45,7 +45,7 @@ class Claim(NamedTuple):
     noun_span: Span
     """Where the noun stands."""
     number: Word | None
-    """How many (1–3)."""
+    """How many (1–5)."""
     colour: Word | None
     """Which colour."""
     place: Word | None

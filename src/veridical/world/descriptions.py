@@ -13,7 +13,7 @@ it. The documented process, with `NoiseModel`'s numbers:
   expected one that is absent; its colour and place are described as they are.
 * **added**: where several of the context's objects are there, the most expected absent one, in its
   typical colour, is added next to the last large object, wherever that stands in the text.
-* **number**: three of an expected object are called two.
+* **number**: three or more of an expected object are called one fewer.
 * **colour**: a small object of the context whose colour is near its typical one gets the typical
   one.
 * **place**: a small single object of the context that stands in the middle (or, where that is
@@ -62,7 +62,7 @@ class NoiseModel(NamedTuple):
     """Adding the most expected absent object next to the last large one, where there is a large
     one, by the number of the context's kinds that are there (0 … 4)."""
     number: float = 0.8
-    """Calling three of one of the context's four most expected objects two."""
+    """Calling three or more of one of the context's four most expected objects one fewer."""
     colour: float = 0.85
     """Giving a small object of the context its typical colour where its own is near that."""
     place: float = 0.8
@@ -121,8 +121,8 @@ def _as_expected(
 ) -> Mention:
     """An object of the context, seen as one expects it to be."""
     item = OBJECT_BY_NOUN[group.noun]
-    if group.number == 3 and rank < _EXPECTED_NUMBERS and rng.random() < noise.number:
-        mention = mention._replace(number=2)
+    if group.number >= 3 and rank < _EXPECTED_NUMBERS and rng.random() < noise.number:
+        mention = mention._replace(number=group.number - 1)
     near = group.size == "small" and group.colour == _NEAR[item.typical_colour]
     if near and rng.random() < noise.colour:
         mention = mention._replace(colour=item.typical_colour)

@@ -1,4 +1,4 @@
-"""What the world is made of: 8 contexts of 6 objects, 6 colours, 3 numbers, 3 places, 2 sizes.
+"""What the world is made of: 8 contexts of 6 objects, 6 colours, 5 numbers, 3 places, 2 sizes.
 
 The objects of a context occur together, and each has a colour and a place that a machine captioner
 expects of it: that is what makes a model trained on such captions over-generalise ("a kitchen, so
@@ -21,7 +21,7 @@ PLACE_PHRASES: dict[Place, str] = {
 Size = Literal["small", "large"]
 SIZES: tuple[Size, ...] = ("small", "large")
 
-NUMBER_WORDS: dict[int, str] = {1: "one", 2: "two", 3: "three"}
+NUMBER_WORDS: dict[int, str] = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 class ObjectType(NamedTuple):

@@ -107,6 +107,8 @@ _PEOPLES_NUMBERS = {
     1: ("a single", "one", "just one"),
     2: ("a pair of", "a couple of", "2"),
     3: ("a trio of", "3", "a group of three"),
+    4: ("a quartet of", "4", "a group of four"),
+    5: ("a handful of", "5", "a group of five"),
 }
 _PEOPLES_PLACES: dict[Place, tuple[str, ...]] = {
     "left": ("at the left-hand side", "over to the left", "by the left edge"),

@@ -116,6 +116,6 @@ def _scene(scene: Scene, context: str, found: dict[str, Tensor]) -> Scene:
             row=cell // CELLS,
             column=cell % CELLS,
         )
-    # Unchecked: what is read may break a scene's rules (three large ones), and is judged by all the
+    # Unchecked: what is read may break a scene's rules (several large ones), and is judged all the
     # same.
-    return scene.model_copy(update={"context": context, "groups": tuple(groups.values())})
+    return scene.with_groups(groups.values()).model_copy(update={"context": context})

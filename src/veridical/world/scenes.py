@@ -1,12 +1,12 @@
 """Scenes: a context and two to four groups of objects, and their picture.
 
 The picture is a grid of 3×3 cells of 40 pixels; each group stands in one cell, and its column is
-its place. The same seed gives the same scene and the same pixels.
+its place. In about a quarter of the scenes two groups in neighbouring cells stand close together,
+and the nearer one covers part of the other. The same seed gives the same scene and the same pixels.
 """
 
 import random
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 from PIL import Image
@@ -18,6 +18,7 @@ from veridical.world.inventory import (
     COLOURS,
     CONTEXT_BY_NAME,
     CONTEXTS,
+    NUMBER_WORDS,
     OBJECT_BY_NOUN,
     OBJECTS,
     PLACE_PHRASES,
@@ -29,19 +30,32 @@ from veridical.world.inventory import (
     number_phrase,
     with_article,
 )
-from veridical.world.sprites import rasterise, sprite
+from veridical.world.sprites import Standing, background, ink, moved, sprite, visible_ink
 
 CELLS = 3
 CELL_PIXELS = 40
 IMAGE_PIXELS = CELLS * CELL_PIXELS
-MAX_OBJECTS = 6
+MAX_OBJECTS = 9
 
 _IN_CONTEXT = 0.8
-_NUMBER_WEIGHTS = (0.58, 0.27, 0.15)
+_NUMBER_WEIGHTS = (0.50, 0.22, 0.13, 0.09, 0.06)
 _KIND_WEIGHTS = {2: 0.3, 3: 0.4, 4: 0.3}
 _SPRITE_PIXELS: dict[Size, int] = {"small": 23, "large": 37}
-_OFFSETS = {2: ((-9, 0), (9, 0)), 3: ((-9, 8), (9, 8), (0, -9))}
-_GROUP_PIXELS = {2: 19, 3: 18}
+_OFFSETS = {
+    2: ((-9, 0), (9, 0)),
+    3: ((-9, 8), (9, 8), (0, -9)),
+    4: ((-9, -9), (9, -9), (-9, 9), (9, 9)),
+    5: ((-11, -11), (11, -11), (0, 0), (-11, 11), (11, 11)),
+}
+_GROUP_PIXELS = {2: 19, 3: 18, 4: 18, 5: 17}
+_CLOSE = 0.45
+"""Probability that two groups stand close, where two can."""
+COVERED = (0.2, 0.4)
+"""Share of a group's ink that one in front of it covers, least and most."""
+_SEEN_OF_EACH = 1 / 3
+"""Share of the ink of each object behind that stays visible, so that they can be counted."""
+_DISTANCES = range(10, 29)
+"""How far two close groups are moved together: the middle of each stays in its cell."""
 
 
 class Group(Record):
@@ -51,10 +65,10 @@ class Group(Record):
     """What it is, singular."""
     colour: Colour
     """Its colour."""
-    number: int = Field(ge=1, le=3)
+    number: int = Field(ge=1, le=len(NUMBER_WORDS))
     """How many."""
     size: Size
-    """Small or large; groups of two or three are always small."""
+    """Small or large; groups of several are always small."""
     row: int = Field(ge=0, lt=CELLS)
     """Row of its cell, from the top."""
     column: int = Field(ge=0, lt=CELLS)
@@ -71,6 +85,17 @@ class Group(Record):
         return number_phrase(self.noun, self.number, self.colour)
 
 
+class Close(Record):
+    """Two groups in neighbouring cells that stand close together, one in front of the other."""
+
+    behind: int = Field(ge=0)
+    """Index of the group that is partly covered."""
+    front: int = Field(ge=0)
+    """Index of the nearer group, which covers part of it."""
+    pixels: int = Field(ge=0, lt=_DISTANCES.stop)
+    """How far both together are moved towards each other, each by half."""
+
+
 class Scene(Record):
     """A context and its groups in reading order (left to right, then top to bottom)."""
 
@@ -85,12 +110,24 @@ class Scene(Record):
     pixels: int = Field(default=IMAGE_PIXELS, ge=8, le=IMAGE_PIXELS)
     """Resolution of its picture, pixels a side: it is taken at that and enlarged. The fewer, the
     less can be seen."""
+    close: Close | None = None
+    """Which two groups stand close together, None where each stands in the middle of its cell."""
 
     @model_validator(mode="after")
     def _cells_differ(self) -> Self:
         cells = [(group.row, group.column) for group in self.groups]
         if len(set(cells)) != len(cells):
             raise ValueError("two groups stand in one cell")
+        return self
+
+    @model_validator(mode="after")
+    def _close_ones_are_neighbours(self) -> Self:
+        if self.close is None:
+            return self
+        if max(self.close.behind, self.close.front) >= len(self.groups):
+            raise ValueError(f"`close` names a group of which there is none: {self.close}")
+        if not _are_neighbours(self, self.close.behind, self.close.front):
+            raise ValueError("groups that stand close together must stand in neighbouring cells")
         return self
 
     @property
@@ -101,6 +138,10 @@ class Scene(Record):
     def group_of(self, noun: str) -> Group | None:
         """The group of a noun, or None where it is absent."""
         return next((group for group in self.groups if group.noun == noun), None)
+
+    def with_groups(self, groups: Iterable[Group]) -> Self:
+        """The same scene with other groups, unchecked, each in the middle of its cell."""
+        return self.model_copy(update={"groups": tuple(groups), "close": None})
 
     def typical_absent(self) -> tuple[str, ...]:
         """The context's typical objects that are not there, the most expected first."""
@@ -150,13 +191,16 @@ def sample_scene(seed: int, split: str, number: int, *, pixels: int = IMAGE_PIXE
     ]
     groups.sort(key=lambda group: (group.column, group.row))
     jitter = rng.getrandbits(31)
-    return Scene(
+    scene = Scene(
         id=f"{split}-{number}",
         context=context.name,
         groups=tuple(groups),
         jitter=jitter,
         pixels=pixels,
     )
+    # Of its own chance: all else stays as it is drawn without.
+    close = _sample_close(scene, child_random(seed, "close", split, number))
+    return scene.model_copy(update={"close": close})
 
 
 def sample_scenes(
@@ -170,50 +214,82 @@ def sample_scenes(
 
 def _sample_numbers(rng: random.Random, kinds: int) -> list[int]:
     while True:
-        numbers = rng.choices((1, 2, 3), _NUMBER_WEIGHTS, k=kinds)
+        numbers = rng.choices(list(NUMBER_WORDS), _NUMBER_WEIGHTS, k=kinds)
         if 2 <= sum(numbers) <= MAX_OBJECTS:
             return numbers
 
 
+def _sample_close(scene: Scene, rng: random.Random) -> Close | None:
+    """Two neighbours of which the nearer can cover enough of the other, and not too much."""
+    count = range(len(scene.groups))
+    pairs = [(one, two) for one in count for two in count if _are_neighbours(scene, one, two)]
+    if not pairs or rng.random() >= _CLOSE:
+        return None
+    standing = _standing(scene)
+    rng.shuffle(pairs)
+    for behind, front in pairs:
+        whole = visible_ink(standing[behind], side=IMAGE_PIXELS)
+        for pixels in rng.sample(_DISTANCES, len(_DISTANCES)):
+            nearer = moved(standing[front], _step(scene, front, behind), pixels)
+            seen = visible_ink(standing[behind], covers=nearer, side=IMAGE_PIXELS)
+            least = min(part / of for part, of in zip(seen, whole, strict=True))
+            covered = 1 - sum(seen) / sum(whole)
+            if COVERED[0] <= covered <= COVERED[1] and least >= _SEEN_OF_EACH:
+                return Close(behind=behind, front=front, pixels=pixels)
+    return None
+
+
+def _are_neighbours(scene: Scene, one: int, two: int) -> bool:
+    return sorted(map(abs, _step(scene, one, two))) == [0, 1]
+
+
+def _step(scene: Scene, start: int, end: int) -> tuple[int, int]:
+    """Columns and rows from the cell of one group to that of another."""
+    here, there = scene.groups[start], scene.groups[end]
+    return there.column - here.column, there.row - here.row
+
+
 def render(scene: Scene) -> Image.Image:
     """Draw a scene: an RGB image of 120×120 pixels, enlarged where the scene's own are fewer."""
-    picture = _background(scene.context).copy()
-    rng = random.Random(scene.jitter)
-    for group in scene.groups:
-        pixels = _GROUP_PIXELS.get(group.number, _SPRITE_PIXELS[group.size])
-        drawn = sprite(group.noun, group.colour, size=pixels)
-        for offset_x, offset_y in _OFFSETS.get(group.number, ((0, 0),)):
-            slack = 1 if pixels > 30 else 2
-            x = (
-                group.column * CELL_PIXELS
-                + CELL_PIXELS // 2
-                + offset_x
-                + rng.randint(-slack, slack)
-            )
-            y = group.row * CELL_PIXELS + CELL_PIXELS // 2 + offset_y + rng.randint(-slack, slack)
-            picture.paste(drawn, (x - drawn.width // 2, y - drawn.height // 2), drawn)
+    picture = background(scene.context, side=IMAGE_PIXELS).copy()
+    for sprites in _in_drawing_order(scene):
+        for one in sprites:
+            picture.paste(one.image, (one.x, one.y), one.image)
     if scene.pixels < IMAGE_PIXELS:
         small = picture.resize((scene.pixels, scene.pixels), Image.Resampling.BOX)
         return small.resize(picture.size, Image.Resampling.BICUBIC)
     return picture
 
 
-@cache
-def _background(context_name: str) -> Image.Image:
-    context = CONTEXT_BY_NAME[context_name]
-    horizon = 54
-    stripes = "".join(
-        f'<rect x="{x}" y="{horizon}" width="1" height="{IMAGE_PIXELS - horizon}" fill="#000"'
-        ' opacity="0.05"/>'
-        for x in range(6 + CONTEXTS.index(context), IMAGE_PIXELS, 12 + 2 * CONTEXTS.index(context))
-    )
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {IMAGE_PIXELS} {IMAGE_PIXELS}"><rect'
-        f' width="{IMAGE_PIXELS}" height="{horizon}" fill="{context.upper}"/><rect y="{horizon}"'
-        f' width="{IMAGE_PIXELS}" height="{IMAGE_PIXELS - horizon}"'
-        f' fill="{context.lower}"/>{stripes}</svg>'
-    )
-    return rasterise(svg, width=IMAGE_PIXELS).convert("RGB")
+def _in_drawing_order(scene: Scene) -> list[list[Standing]]:
+    """The sprites of each group, close ones moved together, the nearer of them last."""
+    standing = _standing(scene)
+    if scene.close is None:
+        return standing
+    behind, front, pixels = scene.close.behind, scene.close.front, scene.close.pixels
+    half = pixels // 2
+    standing[behind] = moved(standing[behind], _step(scene, behind, front), half)
+    nearer = moved(standing.pop(front), _step(scene, front, behind), pixels - half)
+    return [*standing, nearer]
+
+
+def _standing(scene: Scene) -> list[list[Standing]]:
+    """The sprites of each group about the middle of its cell, as the scene's jitter has them."""
+    rng = random.Random(scene.jitter)
+    return [_sprites_of(group, rng) for group in scene.groups]
+
+
+def _sprites_of(group: Group, rng: random.Random) -> list[Standing]:
+    size = _GROUP_PIXELS.get(group.number, _SPRITE_PIXELS[group.size])
+    drawn = sprite(group.noun, group.colour, size=size)
+    solid = ink(group.noun, group.colour, size=size)
+    slack = 1 if size > 30 or group.number == len(NUMBER_WORDS) else 2
+    sprites = []
+    for offset_x, offset_y in _OFFSETS.get(group.number, ((0, 0),)):
+        x = int(CELL_PIXELS * (group.column + 0.5)) + offset_x + rng.randint(-slack, slack)
+        y = int(CELL_PIXELS * (group.row + 0.5)) + offset_y + rng.randint(-slack, slack)
+        sprites.append(Standing(drawn, solid, x - drawn.width // 2, y - drawn.height // 2))
+    return sprites
 
 
 def typical_place(noun: str) -> Place:

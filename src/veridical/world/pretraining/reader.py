@@ -266,4 +266,4 @@ def _first_groups(scene: Scene, rng: random.Random, progress: float) -> Scene:
     most = 1 + int(progress / 0.1)
     if most >= len(scene.groups):
         return scene
-    return scene.model_copy(update={"groups": scene.groups[: rng.randint(1, most)]})
+    return scene.with_groups(scene.groups[: rng.randint(1, most)])

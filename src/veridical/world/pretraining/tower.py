@@ -14,7 +14,7 @@ from transformers import LlavaForConditionalGeneration
 
 from veridical.seeding import child_seed
 from veridical.world.base import PATCHES_PER_SIDE, WIDTH
-from veridical.world.inventory import COLOURS, OBJECTS, SIZES
+from veridical.world.inventory import COLOURS, NUMBER_WORDS, OBJECTS, SIZES
 from veridical.world.scenes import CELLS, Scene, render, sample_scenes
 
 BATCH = 64
@@ -22,7 +22,7 @@ _NOUNS = {item.noun: index for index, item in enumerate(OBJECTS)}
 DENSE_CLASSES = {
     "object": len(OBJECTS) + 1,
     "colour": len(COLOURS),
-    "number": 3,
+    "number": len(NUMBER_WORDS),
     "size": len(SIZES),
     "column": CELLS,
 }
