@@ -41,8 +41,14 @@ def test_without_noise_a_caption_is_true():
     [
         # The most expected absent object, in the colour and at the place of the strange one.
         ((SNAIL, CUPS), {"substituted": 1}, {0: Mention("knife", "green", 1, "left")}),
-        # Three of an expected object.
+        # Three or more of an expected object.
         ((SNAIL, CUPS), {"number": 1}, {1: Mention("cup", "red", 2, "right")}),
+        (
+            (SNAIL, CUPS.model_copy(update={"number": 5})),
+            {"number": 1},
+            {1: Mention("cup", "red", 4, "right")},
+        ),
+        ((SNAIL, CUPS.model_copy(update={"number": 2})), {"number": 1}, {}),
         # Green is near blue, a cup's typical colour.
         (
             (SNAIL, CUPS.model_copy(update={"colour": "green"})),

@@ -1,6 +1,7 @@
 """Scenes draw the same pixels from the same seed; the judge finds exactly the planted faults."""
 
 import hashlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -72,6 +73,7 @@ def test_scenes_keep_their_bounds_and_their_context():
     typical = total = 0
     for scene in scenes:
         assert 2 <= len(scene.groups) <= 4
+        assert all(group.size == "small" for group in scene.groups if group.number > 1)
         assert 2 <= sum(group.number for group in scene.groups) <= MAX_OBJECTS
         assert len(set(scene.nouns)) == len(scene.nouns)
         places = [PLACES.index(group.place) for group in scene.groups]
@@ -80,6 +82,9 @@ def test_scenes_keep_their_bounds_and_their_context():
         total += len(scene.nouns)
     assert 0.7 < typical / total < 0.85
     assert {scene.context for scene in scenes} == {context.name for context in CONTEXTS}
+    numbers = Counter(group.number for scene in scenes for group in scene.groups)
+    assert sorted(numbers, key=numbers.__getitem__, reverse=True) == list(NUMBER_WORDS)
+    assert numbers[max(NUMBER_WORDS)] > 0.03 * numbers.total()
 
 
 def test_a_true_description_reads_back_as_the_scene():
@@ -108,7 +113,7 @@ def test_the_judge_finds_exactly_the_faults_that_were_put_in():
                 mention = mention._replace(noun=rng.choice(absent))
                 expected.append((kind, mention.noun))
             elif kind is not None:
-                values = {"number": (1, 2, 3), "colour": COLOURS, "place": PLACES}[kind]
+                values = {"number": tuple(NUMBER_WORDS), "colour": COLOURS, "place": PLACES}[kind]
                 wrong = rng.choice([value for value in values if value != getattr(mention, kind)])
                 mention = mention._replace(**{kind: wrong})
                 expected.append((kind, wrong))

@@ -125,7 +125,7 @@ class Scene(Record):
         if self.close is None:
             return self
         if max(self.close.behind, self.close.front) >= len(self.groups):
-            raise ValueError(f"`close` names a group of which there is none: {self.close}")
+            raise ValueError(f"`close` names a group that is not there: {self.close}")
         if not _are_neighbours(self, self.close.behind, self.close.front):
             raise ValueError("groups that stand close together must stand in neighbouring cells")
         return self
@@ -225,7 +225,7 @@ def _sample_close(scene: Scene, rng: random.Random) -> Close | None:
     pairs = [(one, two) for one in count for two in count if _are_neighbours(scene, one, two)]
     if not pairs or rng.random() >= _CLOSE:
         return None
-    standing = _standing(scene)
+    standing = standing_sprites(scene)
     rng.shuffle(pairs)
     for behind, front in pairs:
         whole = visible_ink(standing[behind], side=IMAGE_PIXELS)
@@ -252,8 +252,10 @@ def _step(scene: Scene, start: int, end: int) -> tuple[int, int]:
 def render(scene: Scene) -> Image.Image:
     """Draw a scene: an RGB image of 120×120 pixels, enlarged where the scene's own are fewer."""
     picture = background(scene.context, side=IMAGE_PIXELS).copy()
-    for sprites in _in_drawing_order(scene):
-        for one in sprites:
+    nearest = scene.close.front if scene.close else None
+    groups = standing_sprites(scene)
+    for number in sorted(range(len(groups)), key=lambda number: number == nearest):
+        for one in groups[number]:
             picture.paste(one.image, (one.x, one.y), one.image)
     if scene.pixels < IMAGE_PIXELS:
         small = picture.resize((scene.pixels, scene.pixels), Image.Resampling.BOX)
@@ -261,22 +263,20 @@ def render(scene: Scene) -> Image.Image:
     return picture
 
 
-def _in_drawing_order(scene: Scene) -> list[list[Standing]]:
-    """The sprites of each group, close ones moved together, the nearer of them last."""
-    standing = _standing(scene)
-    if scene.close is None:
-        return standing
-    behind, front, pixels = scene.close.behind, scene.close.front, scene.close.pixels
-    half = pixels // 2
-    standing[behind] = moved(standing[behind], _step(scene, behind, front), half)
-    nearer = moved(standing.pop(front), _step(scene, front, behind), pixels - half)
-    return [*standing, nearer]
+def standing_sprites(scene: Scene) -> list[list[Standing]]:
+    """The sprites of each group where they stand, the later ones of a group in front.
 
-
-def _standing(scene: Scene) -> list[list[Standing]]:
-    """The sprites of each group about the middle of its cell, as the scene's jitter has them."""
+    They stand about the middle of their cell as the scene's jitter has them, close ones moved
+    together.
+    """
     rng = random.Random(scene.jitter)
-    return [_sprites_of(group, rng) for group in scene.groups]
+    groups = [_sprites_of(group, rng) for group in scene.groups]
+    if scene.close is not None:
+        behind, front, pixels = scene.close.behind, scene.close.front, scene.close.pixels
+        half = pixels // 2
+        groups[behind] = moved(groups[behind], _step(scene, behind, front), half)
+        groups[front] = moved(groups[front], _step(scene, front, behind), pixels - half)
+    return groups
 
 
 def _sprites_of(group: Group, rng: random.Random) -> list[Standing]:
