@@ -1,4 +1,4 @@
-"""Heaps that can be counted, and neighbours of which the nearer covers part of the other."""
+"""Heaps that can be counted, and neighbours that stand close, the nearer in front of the other."""
 
 import numpy as np
 import pytest

@@ -220,7 +220,7 @@ def _sample_numbers(rng: random.Random, kinds: int) -> list[int]:
 
 
 def _sample_close(scene: Scene, rng: random.Random) -> Close | None:
-    """Two neighbours of which the nearer can cover enough of the other, and not too much."""
+    """Find a pair of neighbours where the nearer covers enough of the other, and not too much."""
     count = range(len(scene.groups))
     pairs = [(one, two) for one in count for two in count if _are_neighbours(scene, one, two)]
     if not pairs or rng.random() >= _CLOSE:
