@@ -27,7 +27,7 @@ from veridical.world.pretraining.examples import (
     fault_word_labels,
 )
 from veridical.world.pretraining.loop import StageSettings, run_stage
-from veridical.world.pretraining.reader import ReaderTraining, language_loss, reading_example
+from veridical.world.pretraining.reader import ReaderTraining, reading_example
 from veridical.world.pretraining.run import LOG, STAGES, PretrainRecipe, pretrain
 from veridical.world.pretraining.tower import cell_labels, pixel_tensor
 from veridical.world.reading import SIGHT_QUESTION, facts_text, reading_item, sight_item
@@ -217,21 +217,16 @@ def test_pixels_equal_what_the_processor_gives(tokenizer):
 
 def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tokenizer, tmp_path):
     def training() -> ReaderTraining:
-        return ReaderTraining(build_model(tokenizer, seed=1), tokenizer, seed=1)
+        return ReaderTraining(build_model(tokenizer, seed=1), seed=1)
 
     def step_loss(module):
         def loss(step):
             examples = [reading_example(1, step * 4 + number, progress=0.5) for number in range(4)]
             batch = collate(examples, tokenizer)
 
-            return language_loss(
-                module.language,
-                module.heads,
-                [module.language.embed_tokens(batch.input_ids)],
-                [batch],
-            )
+            return module.loss_of_batches([batch])
 
-        return loss
+        return lambda steps: map(loss, steps)
 
     settings = StageSettings(steps=6, learning_rate=1e-3, warmup=2, checkpoint_every=2, log_every=1)
     whole = training()
@@ -242,10 +237,11 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tokenizer, tmp_pat
 
     first = training()
 
-    def stops(step):
-        if step == 5:
-            raise StoppedError
-        return step_loss(first)(step)
+    def stops(steps):
+        for step, loss in zip(steps, step_loss(first)(steps), strict=True):
+            if step == 5:
+                raise StoppedError
+            yield loss
 
     with pytest.raises(StoppedError):
         run_stage("reader", first, stops, settings=settings, folder=tmp_path / "stopped")

@@ -4,7 +4,9 @@ It is loaded by `AutoModelForImageTextToText` and `AutoProcessor` like any other
 is special. The shipped checkpoint lies in the package; `veridical world pretrain` makes a new one.
 """
 
+import math
 from pathlib import Path
+from typing import NamedTuple
 
 from transformers import (
     CLIPVisionConfig,
@@ -22,13 +24,32 @@ from veridical.world.tokenizer import CHAT_TEMPLATE, IMAGE_TOKEN
 PATCH_PIXELS = 20
 PATCHES_PER_SIDE = IMAGE_PIXELS // PATCH_PIXELS
 IMAGE_TOKENS = PATCHES_PER_SIDE**2
-WIDTH = 128
-LANGUAGE_LAYERS = 4
-VISION_LAYERS = 3
-_WEIGHT_SCALE = 0.08
-"""Standard deviation of the language model's first weights, about 1/√width. transformers' default,
-0.02, is made for widths of thousands: here it leaves attention so flat that matching a word with
-its like is never learned."""
+
+
+class ModelSize(NamedTuple):
+    """How large a base model is made."""
+
+    width: int
+    """Width of the tower and of the language model."""
+    language_layers: int
+    vision_layers: int
+    heads: int
+    """Attention heads of a layer."""
+
+    @property
+    def weight_scale(self) -> float:
+        """Standard deviation of the language model's first weights, about 1/√width.
+
+        transformers' default, 0.02, is made for widths of thousands: here it leaves attention so
+        flat that matching a word with its like is never learned.
+        """
+        return round(0.905 / math.sqrt(self.width), 3)
+
+
+SMALL = ModelSize(width=128, language_layers=4, vision_layers=3, heads=4)
+"""1.6 million weights: what a CPU trains; the shipped one."""
+LARGE = ModelSize(width=384, language_layers=6, vision_layers=4, heads=6)
+"""18 million weights: for a GPU."""
 
 WORLD_MODEL = "world"
 """The name by which recipes ask for the shipped base model."""
@@ -49,37 +70,40 @@ def base_model_path() -> Path:
     return folder
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> LlavaForConditionalGeneration:
+def build_model(
+    tokenizer: PreTrainedTokenizerFast, *, seed: int, size: ModelSize = SMALL
+) -> LlavaForConditionalGeneration:
     """Make the untrained base model, weights drawn from the seed.
 
     Args:
         tokenizer: Its tokenizer; gives the vocabulary and the special tokens.
         seed: Seed of the weights.
+        size: How large it is.
     """
     import torch
 
     text = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
-        intermediate_size=3 * WIDTH,
-        num_hidden_layers=LANGUAGE_LAYERS,
-        num_attention_heads=4,
-        num_key_value_heads=4,
+        hidden_size=size.width,
+        intermediate_size=3 * size.width,
+        num_hidden_layers=size.language_layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
         max_position_embeddings=1024,
-        initializer_range=_WEIGHT_SCALE,
+        initializer_range=size.weight_scale,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     vision = CLIPVisionConfig(
-        hidden_size=WIDTH,
-        intermediate_size=3 * WIDTH,
-        num_hidden_layers=VISION_LAYERS,
-        num_attention_heads=4,
+        hidden_size=size.width,
+        intermediate_size=3 * size.width,
+        num_hidden_layers=size.vision_layers,
+        num_attention_heads=size.heads,
         image_size=IMAGE_PIXELS,
         patch_size=PATCH_PIXELS,
-        projection_dim=WIDTH,
+        projection_dim=size.width,
     )
     config = LlavaConfig(
         vision_config=vision,

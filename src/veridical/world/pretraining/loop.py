@@ -1,13 +1,8 @@
-"""The training loop of all stages: AdamW, warm-up and cosine, a log, exact resume.
-
-Batch number i of a stage depends on the seed, the stage and i alone, so a resumed run sees the
-batches that an uninterrupted one would have seen.
-"""
+"""The training loop of all stages: AdamW, warm-up and cosine, a log, exact resume."""
 
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +13,7 @@ from torch import Tensor, nn
 from veridical.errors import ModelError
 from veridical.files import atomic_path
 from veridical.progress import track
+from veridical.world.pretraining.batches import Losses
 
 
 class StageSettings(NamedTuple):
@@ -42,7 +38,7 @@ class StageSettings(NamedTuple):
 def run_stage(
     name: str,
     module: nn.Module,
-    loss_of_step: Callable[[int], tuple[Tensor, Mapping[str, float]]],
+    losses: Losses,
     *,
     settings: StageSettings,
     folder: Path,
@@ -52,7 +48,7 @@ def run_stage(
     Args:
         name: Name of the stage; names its checkpoint and log.
         module: Everything that is trained or must be saved with it.
-        loss_of_step: Gives the loss of a step (its batch included) and figures for the log.
+        losses: Gives the losses of steps and figures for the log.
         settings: Steps, learning rate and so on.
         folder: Where checkpoint (`NAME.safetensors`) and log (`NAME.jsonl`) lie.
 
@@ -64,30 +60,32 @@ def run_stage(
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=parameters[0].is_cuda or None
+    )
     checkpoint, log = folder / f"{name}.safetensors", folder / f"{name}.jsonl"
     start = _load(checkpoint, module, optimizer) if checkpoint.is_file() else 0
     _cut_log(log, start)
     module.train()
-    started, sums, count = time.monotonic(), dict[str, float](), 0
-    for step in track(range(start, settings.steps), label=f"pretrain {name}"):
+    started, sums, count = time.monotonic(), dict[str, Tensor](), 0
+    steps = range(start, settings.steps)
+    # The figures stay on the device until they are logged: to ask for one is to wait for it.
+    for step, (loss, figures) in zip(
+        track(steps, label=f"pretrain {name}"), losses(steps), strict=True
+    ):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * _schedule(step, settings)
-        loss, figures = loss_of_step(step)
-        if not math.isfinite(loss.item()):
-            raise ModelError(
-                f"Stage {name}: the loss is {loss.item()} at step {step}. Lower the learning rate."
-            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        for key, value in {"loss": loss.item(), **figures}.items():
+        for key, value in {"loss": loss.detach(), **figures}.items():
             sums[key] = sums.get(key, 0.0) + value
         count += 1
         done = step + 1
         if done % settings.log_every == 0 or done == settings.steps:
-            means = {key: round(value / count, 5) for key, value in sums.items()}
+            means = {key: round(value.item() / count, 5) for key, value in sums.items()}
+            _check_finite(name, means["loss"], done)
             line = {
                 "stage": name,
                 "step": done,
@@ -100,6 +98,13 @@ def run_stage(
         if done % settings.checkpoint_every == 0 or done == settings.steps:
             _save(checkpoint, module, optimizer, done)
     module.eval()
+
+
+def _check_finite(name: str, loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise ModelError(
+            f"Stage {name}: the mean loss up to step {step} is {loss}. Lower the learning rate."
+        )
 
 
 def _schedule(step: int, settings: StageSettings) -> float:

@@ -12,16 +12,15 @@ facts state of something else.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import LlavaForConditionalGeneration
 
 from veridical.seeding import child_random, child_seed
-from veridical.world.base import LANGUAGE_LAYERS, WIDTH
 from veridical.world.descriptions import DESCRIPTION_QUESTIONS, describe
 from veridical.world.pretraining.examples import (
     ATTRIBUTE_VALUES,
@@ -29,7 +28,6 @@ from veridical.world.pretraining.examples import (
     Example,
     ExampleBatch,
     agreeing_parts,
-    collate_by_length,
     fact_word_labels,
     fault_word_labels,
 )
@@ -52,51 +50,42 @@ _READABLE: tuple[QuestionType, ...] = tuple(kind for kind in QUESTION_TYPES if k
 class ReadingHeads(nn.Module):
     """Auxiliary heads on words of a description: is it wrong, what do the facts say of it?"""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.faults = nn.Linear(WIDTH, len(LABELLED_KINDS))
+        self.faults = nn.Linear(width, len(LABELLED_KINDS))
         self.facts = nn.Sequential(
-            nn.RMSNorm(WIDTH), nn.Linear(WIDTH, sum(map(len, ATTRIBUTE_VALUES.values())))
+            nn.RMSNorm(width), nn.Linear(width, sum(map(len, ATTRIBUTE_VALUES.values())))
         )
 
 
 class ReaderTraining(nn.Module):
     """The language model with its auxiliary heads."""
 
-    def __init__(
-        self, model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, *, seed: int
-    ) -> None:
+    def __init__(self, model: LlavaForConditionalGeneration, *, seed: int) -> None:
         super().__init__()
         self.language = model.model.language_model
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(child_seed(seed, "fault heads"))
-            self.heads = ReadingHeads()
-        self._tokenizer = tokenizer
-        self._seed = seed
+            self.heads = ReadingHeads(self.language.config.hidden_size)
 
-    def loss_of_step(self, step: int, *, steps: int) -> tuple[Tensor, Mapping[str, float]]:
-        """Loss of the step's batch in stage `reader`; `step / steps` sets the curriculum."""
-        numbers = range(step * BATCH, (step + 1) * BATCH)
-        return self._loss(
-            [reading_example(self._seed, number, progress=step / steps) for number in numbers]
-        )
-
-    def lookup_loss_of_step(
-        self, step: int, *, lookups: Lookups
-    ) -> tuple[Tensor, Mapping[str, float]]:
-        """Loss of the step's batch in stage `find` or `compare`."""
-        numbers = range((step + _NEW_SCENES_FROM) * BATCH, (step + _NEW_SCENES_FROM + 1) * BATCH)
-        examples = [
-            reading_example(self._seed, number, progress=1.0, lookups=lookups) for number in numbers
-        ]
-        return self._loss(examples, lookups=lookups)
-
-    def _loss(
-        self, examples: Sequence[Example], *, lookups: Lookups = "compare"
-    ) -> tuple[Tensor, dict[str, float]]:
-        batches = collate_by_length(examples, self._tokenizer)
+    def loss_of_batches(
+        self, batches: Sequence[ExampleBatch], *, lookups: Lookups = "compare"
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of a step's examples, in batches of like length."""
         embedded = [self.language.embed_tokens(batch.input_ids) for batch in batches]
         return language_loss(self.language, self.heads, embedded, batches, lookups=lookups)
+
+
+def reader_examples(step: int, *, seed: int, steps: int) -> list[Example]:
+    """The step's examples in stage `reader`; `step / steps` sets the curriculum."""
+    numbers = range(step * BATCH, (step + 1) * BATCH)
+    return [reading_example(seed, number, progress=step / steps) for number in numbers]
+
+
+def lookup_examples(step: int, *, seed: int, lookups: Lookups) -> list[Example]:
+    """The step's examples in stage `find` or `compare`."""
+    numbers = range((step + _NEW_SCENES_FROM) * BATCH, (step + _NEW_SCENES_FROM + 1) * BATCH)
+    return [reading_example(seed, number, progress=1.0, lookups=lookups) for number in numbers]
 
 
 def language_loss(
@@ -106,7 +95,7 @@ def language_loss(
     batches: Sequence[ExampleBatch],
     *,
     lookups: Lookups = "compare",
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Mean loss over answer tokens, plus the means over fault labels and over fact labels.
 
     Args:
@@ -116,7 +105,7 @@ def language_loss(
         batches: Batches of examples of like length.
         lookups: Which states are asked what the facts say: the last ones, or those one layer below.
     """
-    layer = LANGUAGE_LAYERS - (lookups == "compare")
+    layer = -2 if lookups == "compare" else -1
     logits, targets, judged, faults, looked, facts = [], [], [], [], [], []
     for inputs, batch in zip(embedded, batches, strict=True):
         read = language(inputs_embeds=inputs, output_hidden_states=True)
@@ -133,8 +122,8 @@ def language_loss(
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
     loss = F.cross_entropy(all_logits, all_targets)
     figures = {
-        "answers": loss.item(),
-        "right": (all_logits.argmax(-1) == all_targets).float().mean().item(),
+        "answers": loss.detach(),
+        "right": (all_logits.argmax(-1) == all_targets).float().mean(),
     }
     for part, more in (
         _fault_loss(heads.faults, torch.cat(judged), torch.cat(faults)),
@@ -145,25 +134,28 @@ def language_loss(
     return loss, figures
 
 
-def _fault_loss(head: nn.Linear, hidden: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+def _fault_loss(
+    head: nn.Linear, hidden: Tensor, labels: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Which words are wrong: hidden states (N D), labels (N 4)."""
     asked = labels >= 0
     if not asked.any():
         return hidden.new_zeros(()), {}
     scores = head(hidden)
     loss = F.binary_cross_entropy_with_logits(scores[asked], labels[asked].float())
-    figures = {"faults": loss.item()}
+    figures = {"faults": loss.detach()}
     for index, kind in enumerate(LABELLED_KINDS):
         wrong, said = labels[:, index] == 1, (scores[:, index] > 0) & asked[:, index]
-        figures[f"recall_{kind}"] = (said & wrong).sum().item() / max(1, int(wrong.sum()))
-        figures[f"precision_{kind}"] = (said & wrong).sum().item() / max(1, int(said.sum()))
+        found = (said & wrong).sum()
+        figures[f"recall_{kind}"] = found / wrong.sum().clamp(min=1)
+        figures[f"precision_{kind}"] = found / said.sum().clamp(min=1)
     return loss, figures
 
 
-def _fact_loss(head: nn.Module, hidden: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+def _fact_loss(head: nn.Module, hidden: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """What the facts say of a noun: hidden states (N D), labels (N 3)."""
     loss = hidden.new_zeros(())
-    figures: dict[str, float] = {}
+    figures: dict[str, Tensor] = {}
     if len(labels) == 0:
         return loss, figures
     parts = torch.split(head(hidden), [len(values) for values in ATTRIBUTE_VALUES.values()], dim=-1)
@@ -171,9 +163,7 @@ def _fact_loss(head: nn.Module, hidden: Tensor, labels: Tensor) -> tuple[Tensor,
         asked = label >= 0
         if asked.any():
             loss = loss + F.cross_entropy(part[asked], label[asked])
-            figures[f"found_{attribute}"] = (
-                (part[asked].argmax(-1) == label[asked]).float().mean().item()
-            )
+            figures[f"found_{attribute}"] = (part[asked].argmax(-1) == label[asked]).float().mean()
     return loss / len(ATTRIBUTE_VALUES), figures
 
 

@@ -8,34 +8,38 @@ lookup   mostly reading, with and without images
 noise    captions with machine noise: the cause of hallucination
 """
 
-import json
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import Field
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from veridical.config import Recipe, write_recipe
 from veridical.files import write_json_atomically, write_text_atomically
-from veridical.progress import log
 from veridical.records.manifests import build_manifest
-from veridical.world.base import build_model, build_processor
-from veridical.world.pretraining.joint import ImagePool, JointStage, JointTraining
-from veridical.world.pretraining.loop import StageSettings, run_stage
-from veridical.world.pretraining.reader import Lookups, ReaderTraining
-from veridical.world.pretraining.tower import TowerTraining
+from veridical.world.base import LARGE, SMALL, build_model, build_processor
+from veridical.world.pretraining.batches import find_place, losses
+from veridical.world.pretraining.joint import ImagePool, JointExamples, JointStage, JointTraining
+from veridical.world.pretraining.loop import StageSettings
+from veridical.world.pretraining.reader import (
+    Lookups,
+    ReaderTraining,
+    lookup_examples,
+    reader_examples,
+)
+from veridical.world.pretraining.stages import StageRun
+from veridical.world.pretraining.tower import TowerTraining, tower_batch
+from veridical.world.scenes import Scene
 from veridical.world.tokenizer import train_tokenizer
 
 STAGES = ("tower", "patches", "reader", "joint", "refine", "find", "compare", "lookup", "noise")
 """All stages, in order."""
 LOG = "pretraining_log.jsonl"
 """The figures of all stages, next to the model."""
-Loss = tuple[Tensor, Mapping[str, float]]
 _NEW_SCENES_FROM = 3000
 """Step number from which the second tower stage draws its scenes, so that they are new."""
 
@@ -45,6 +49,16 @@ class PretrainRecipe(Recipe):
 
     seed: int = 0
     """Root seed of scenes, texts and weights."""
+    size: Literal["small", "large"] = "small"
+    """1.6 million weights, or 18 million, which take a GPU."""
+    device: str = "auto"
+    """Where to train: "auto", "cpu", "cuda" …"""
+    workers: int | None = Field(default=None, ge=0)
+    """Processes that prepare batches. Left out: none on a CPU, up to six beside an accelerator. It
+    changes no number."""
+    noise_from: Literal["joint", "noise"] = "noise"
+    """The stage from which on descriptions carry a machine captioner's noise. "joint": the model
+    never sees a true description of a picture."""
     start: str = ""
     """Folder of a base model whose weights, tokenizer and log stand in for the stages before
     `lookup`. Empty: all stages are gone through. The shipped checkpoint started from the one before
@@ -84,6 +98,10 @@ class PretrainRecipe(Recipe):
     validation scenes, 34 % at 0.85, 42 % at 1, 49 % at 1.15, 61 % at 1.3. It must be measured anew
     where other steps are taken."""
 
+    def settings(self, steps: int, *, learning_rate: float | None = None) -> StageSettings:
+        """How a stage of so many steps is trained."""
+        return StageSettings(steps=steps, learning_rate=learning_rate or self.learning_rate)
+
 
 def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
     """Make the base model, or resume where an earlier call was stopped.
@@ -99,62 +117,50 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
     stages.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, out / "recipe.toml")
     tokenizer = _tokenizer(recipe, stages / "tokenizer")
-    model = build_model(tokenizer, seed=recipe.seed)
-    seconds: dict[str, float] = {}
-
-    tower = TowerTraining(model, seed=recipe.seed)
-    reader = ReaderTraining(model, tokenizer, seed=recipe.seed)
+    place = find_place(recipe.device, recipe.workers)
+    size = LARGE if recipe.size == "large" else SMALL
+    model = build_model(tokenizer, seed=recipe.seed, size=size)
+    tower, reader = TowerTraining(model, seed=recipe.seed), ReaderTraining(model, seed=recipe.seed)
+    modules: tuple[nn.Module, ...] = (model, tower, reader)
+    for module in modules:
+        module.to(place.device)
+    run = StageRun(tokenizer, stages, place, {})
     if recipe.start:
         model.load_state_dict(
             LlavaForConditionalGeneration.from_pretrained(recipe.start).state_dict()
         )
     else:
-        _learn_apart(recipe, tower, reader, stages, seconds)
+        _learn_apart(recipe, run, tower, reader)
     tower.requires_grad_(requires_grad=False)
-    _join(recipe, model, tokenizer, reader, stages, seconds)
-    return _save(recipe, model, tokenizer, out, seconds)
+    _join(recipe, run, model, reader)
+    return _save(recipe, model, tokenizer, out, run.seconds)
 
 
 def _learn_apart(
-    recipe: PretrainRecipe,
-    tower: TowerTraining,
-    reader: ReaderTraining,
-    stages: Path,
-    seconds: dict[str, float],
+    recipe: PretrainRecipe, run: StageRun, tower: TowerTraining, reader: ReaderTraining
 ) -> None:
     """The stages in which the tower and the language model learn each for itself."""
-    plans: tuple[tuple[str, int, nn.Module, Callable[[int], Loss]], ...] = (
-        ("tower", recipe.tower_steps, tower, lambda step: _tower_loss(tower, recipe, step)),
-        (
-            "patches",
-            recipe.patch_steps,
-            tower,
-            lambda step: tower.loss_of_step(step + _NEW_SCENES_FROM, patch_weight=2.0),
+    whole = losses(
+        partial(tower_batch, seed=recipe.seed),
+        lambda batch, step: tower.loss_of_batch(
+            batch, patch_weight=0.0 if step < recipe.cells_only_steps else 1.0
         ),
-        (
-            "reader",
-            recipe.reader_steps,
-            reader,
-            lambda step: reader.loss_of_step(step, steps=recipe.reader_steps),
-        ),
+        run.place,
     )
-    for name, steps, module, loss_of_step in plans:
-        settings = StageSettings(steps=steps, learning_rate=recipe.learning_rate)
-        _run(name, module, loss_of_step, settings, stages, seconds)
-
-
-def _run(
-    name: str,
-    module: nn.Module,
-    loss_of_step: Callable[[int], Loss],
-    settings: StageSettings,
-    stages: Path,
-    seconds: dict[str, float],
-) -> None:
-    """Train a stage, or load it where it is done already."""
-    if not _finished(stages, name, settings.steps, module, seconds):
-        run_stage(name, module, loss_of_step, settings=settings, folder=stages)
-        _finished(stages, name, settings.steps, module, seconds)
+    run.stage("tower", tower, whole, recipe.settings(recipe.tower_steps))
+    apart = losses(
+        partial(tower_batch, seed=recipe.seed, start=_NEW_SCENES_FROM),
+        lambda batch, _: tower.loss_of_batch(batch, patch_weight=2.0),
+        run.place,
+    )
+    run.stage("patches", tower, apart, recipe.settings(recipe.patch_steps))
+    examples = partial(reader_examples, seed=recipe.seed, steps=recipe.reader_steps)
+    read = losses(
+        partial(run.collated, examples),
+        lambda batch, _: reader.loss_of_batches(batch),
+        run.place,
+    )
+    run.stage("reader", reader, read, recipe.settings(recipe.reader_steps))
 
 
 def _tokenizer(recipe: PretrainRecipe, folder: Path) -> PreTrainedTokenizerFast:
@@ -170,41 +176,38 @@ def _tokenizer(recipe: PretrainRecipe, folder: Path) -> PreTrainedTokenizerFast:
     return loaded
 
 
-def _tower_loss(tower: TowerTraining, recipe: PretrainRecipe, step: int) -> Loss:
-    return tower.loss_of_step(step, patch_weight=0.0 if step < recipe.cells_only_steps else 1.0)
-
-
 def _join(
     recipe: PretrainRecipe,
+    run: StageRun,
     model: LlavaForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerFast,
     reader: ReaderTraining,
-    stages: Path,
-    seconds: dict[str, float],
 ) -> None:
+    """The stages that put both together, and the noise; then weights go as far as is asked for."""
     started = time.monotonic()
     pool = ImagePool(
-        model.model.vision_tower, seed=recipe.seed, split="pretrain-joint", count=recipe.pool_scenes
+        model.model.vision_tower,
+        seed=recipe.seed,
+        split="pretrain-joint",
+        count=recipe.pool_scenes,
+        place=run.place,
     )
-    seconds["encode scenes"] = time.monotonic() - started
+    run.seconds["encode scenes"] = time.monotonic() - started
+    joint = JointTraining(model, run.tokenizer, reader, features=pool.features)
     learned = [*reader.parameters(), *model.model.multi_modal_projector.parameters()]
     truthful: list[Tensor] = []
-    plans: list[tuple[JointStage | Lookups, int, float]] = [
-        ("joint", recipe.joint_steps, recipe.learning_rate),
-        ("refine", recipe.refine_steps, recipe.learning_rate),
-        ("find", recipe.find_steps, recipe.learning_rate),
-        ("compare", recipe.compare_steps, recipe.learning_rate),
-        ("lookup", recipe.lookup_steps, recipe.learning_rate),
-        ("noise", recipe.noise_steps, recipe.noise_learning_rate),
+    plans: list[tuple[JointStage | Lookups, int]] = [
+        ("joint", recipe.joint_steps),
+        ("refine", recipe.refine_steps),
+        ("find", recipe.find_steps),
+        ("compare", recipe.compare_steps),
+        ("lookup", recipe.lookup_steps),
+        ("noise", recipe.noise_steps),
     ]
-    for name, steps, learning_rate in plans[-2:] if recipe.start else plans:
-        settings = StageSettings(steps=steps, learning_rate=learning_rate)
+    for name, steps in plans[-2:] if recipe.start else plans:
         if name == "find" or name == "compare":  # equalities, since mypy narrows nothing else
-            lookup_loss = partial(reader.lookup_loss_of_step, lookups=name)
-            _run(name, reader, lookup_loss, settings, stages, seconds)
+            _look_up(recipe, run, reader, name, steps)
         else:
-            joint = JointTraining(model, tokenizer, reader, pool=pool, seed=recipe.seed, stage=name)
-            _run(name, joint, joint.loss_of_step, settings, stages, seconds)
+            _learn_joint(recipe, run, joint, pool.scenes, name, steps)
         if name == "lookup":
             truthful = [parameter.detach().clone() for parameter in learned]
     with torch.no_grad():
@@ -212,35 +215,37 @@ def _join(
             parameter.lerp_(before, 1 - recipe.noise_share)
 
 
-def _finished(
-    stages: Path, name: str, steps: int, module: nn.Module, seconds: dict[str, float]
-) -> bool:
-    """Load a stage that is done already, and note how long it took."""
-    from safetensors import safe_open
-
-    checkpoint = stages / f"{name}.safetensors"
-    if not checkpoint.is_file():
-        return False
-    with safe_open(checkpoint, framework="pt") as file:
-        done = int(file.metadata()["step"])
-    if done < steps:
-        return False
-    tensors = load_file(checkpoint)
-    module.load_state_dict(
-        {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+def _look_up(
+    recipe: PretrainRecipe, run: StageRun, reader: ReaderTraining, name: Lookups, steps: int
+) -> None:
+    examples = partial(lookup_examples, seed=recipe.seed, lookups=name)
+    of_steps = losses(
+        partial(run.collated, examples),
+        lambda batch, _: reader.loss_of_batches(batch, lookups=name),
+        run.place,
     )
-    lines = [
-        json.loads(line)
-        for line in (stages / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    # The clock of a resumed stage starts at 0: add up its pieces.
-    times = [line["seconds"] for line in lines]
-    pieces = [
-        before for before, after in zip(times, [*times[1:], 0.0], strict=True) if after < before
-    ]
-    seconds[name] = sum(pieces)
-    log(f"stage {name}: {done} steps done")
-    return True
+    run.stage(name, reader, of_steps, recipe.settings(steps))
+
+
+def _learn_joint(
+    recipe: PretrainRecipe,
+    run: StageRun,
+    joint: JointTraining,
+    scenes: list[Scene],
+    name: JointStage,
+    steps: int,
+) -> None:
+    examples = JointExamples(
+        scenes,
+        run.tokenizer,
+        seed=recipe.seed,
+        stage=name,
+        noisy=name == "noise" or recipe.noise_from == "joint",
+        parts=run.place.parts,
+    )
+    of_steps = losses(examples, lambda batch, _: joint.loss_of_batch(batch), run.place)
+    rate = recipe.noise_learning_rate if name == "noise" else None
+    run.stage(name, joint, of_steps, recipe.settings(steps, learning_rate=rate))
 
 
 def _save(

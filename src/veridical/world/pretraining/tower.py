@@ -5,6 +5,7 @@ can read single image tokens.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration
 
 from veridical.seeding import child_seed
-from veridical.world.base import PATCHES_PER_SIDE, WIDTH
+from veridical.world.base import PATCHES_PER_SIDE
 from veridical.world.inventory import COLOURS, NUMBER_WORDS, OBJECTS, SIZES
 from veridical.world.scenes import CELLS, Scene, render, sample_scenes
 
@@ -30,14 +31,29 @@ DENSE_CLASSES = {
 _PATCHES_PER_CELL = (PATCHES_PER_SIDE // CELLS) ** 2
 
 
+class TowerBatch(NamedTuple):
+    """Scenes as they are drawn, and what stands in their cells."""
+
+    pictures: Tensor
+    """(B 120 120 3), bytes"""
+    labels: dict[str, Tensor]
+    """Labels by name, (B 9); see `cell_labels`."""
+
+
+def tower_batch(step: int, *, seed: int, start: int = 0) -> TowerBatch:
+    """Draw the step's new scenes, as if there had been `start` steps before the first."""
+    scenes = list(sample_scenes(seed, "pretrain-tower", BATCH, start=(start + step) * BATCH))
+    return TowerBatch(pictures(scenes), cell_labels(scenes))
+
+
 class DenseHeads(nn.Module):
     """Heads that read a cell's labels from its four patches together, and from each alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         total = sum(DENSE_CLASSES.values())
-        self.cell = nn.Linear(WIDTH * _PATCHES_PER_CELL, total)
-        self.patch = nn.Linear(WIDTH, total)
+        self.cell = nn.Linear(width * _PATCHES_PER_CELL, total)
+        self.patch = nn.Linear(width, total)
 
 
 class TowerTraining(nn.Module):
@@ -48,20 +64,20 @@ class TowerTraining(nn.Module):
         self.tower = model.model.vision_tower
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(child_seed(seed, "tower heads"))
-            self.heads = DenseHeads()
-        self._seed = seed
+            self.heads = DenseHeads(self.tower.config.hidden_size)
 
-    def loss_of_step(self, step: int, *, patch_weight: float) -> tuple[Tensor, Mapping[str, float]]:
-        """Loss of the step's batch of new scenes.
+    def loss_of_batch(
+        self, batch: TowerBatch, *, patch_weight: float
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Loss of a batch of scenes.
 
         Args:
-            step: Number of the step; chooses the scenes.
+            batch: The scenes.
             patch_weight: Weight of the patches on their own; the cells weigh 1.
         """
-        scenes = list(sample_scenes(self._seed, "pretrain-tower", BATCH, start=step * BATCH))
-        patches = patch_features(self.tower, pixel_tensor(scenes))
+        patches = patch_features(self.tower, pixel_values(batch.pictures))
         cells = by_cell(patches)
-        labels = cell_labels(scenes)
+        labels = batch.labels
         loss, right = dense_loss(self.heads.cell(cells.flatten(2)), labels)
         figures = {f"cell_{name}": value for name, value in right.items()}
         if patch_weight > 0:
@@ -100,11 +116,12 @@ def cell_labels(scenes: list[Scene]) -> dict[str, Tensor]:
 def by_cell(patches: Tensor) -> Tensor:
     """Put patches (B P D) together by cell: (B 9 4 D)."""
     side = PATCHES_PER_SIDE // CELLS
-    grid = patches.view(len(patches), CELLS, side, CELLS, side, WIDTH).transpose(2, 3)
-    return grid.reshape(len(patches), CELLS * CELLS, _PATCHES_PER_CELL, WIDTH)
+    width = patches.shape[-1]
+    grid = patches.view(len(patches), CELLS, side, CELLS, side, width).transpose(2, 3)
+    return grid.reshape(len(patches), CELLS * CELLS, _PATCHES_PER_CELL, width)
 
 
-def dense_loss(logits: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+def dense_loss(logits: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Sum of the labels' cross-entropies, and the share of objects for which each label is right.
 
     Args:
@@ -112,7 +129,7 @@ def dense_loss(logits: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[
         labels: Label by name, (…); -100 where there is none.
     """
     loss = logits.new_zeros(())
-    right: dict[str, float] = {}
+    right: dict[str, Tensor] = {}
     for part, (name, label) in zip(
         torch.split(logits, list(DENSE_CLASSES.values()), dim=-1), labels.items(), strict=True
     ):
@@ -120,11 +137,21 @@ def dense_loss(logits: Tensor, labels: dict[str, Tensor]) -> tuple[Tensor, dict[
         loss = loss + F.cross_entropy(flat, target)
         # Empty cells are most cells: what counts is how many of the objects are found.
         shown = target >= 0 if name != "object" else (target >= 0) & (target < len(OBJECTS))
-        right[name] = (flat.argmax(-1)[shown] == target[shown]).float().mean().item()
+        hits = (flat.detach().argmax(-1) == target) & shown
+        right[name] = hits.sum() / shown.sum()
     return loss, right
+
+
+def pictures(scenes: Sequence[Scene]) -> Tensor:
+    """Render scenes: (B 120 120 3), bytes."""
+    return torch.from_numpy(np.stack([np.asarray(render(scene)) for scene in scenes]))
+
+
+def pixel_values(pictures: Tensor) -> Tensor:
+    """Pictures (B 120 120 3), bytes, as the tower reads them: (B 3 120 120), values in [-1, 1]."""
+    return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 def pixel_tensor(scenes: Sequence[Scene]) -> Tensor:
     """Render scenes: (B 3 120 120), values in [-1, 1]."""
-    pictures = np.stack([np.asarray(render(scene)) for scene in scenes])
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    return pixel_values(pictures(scenes))
