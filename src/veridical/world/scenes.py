@@ -6,6 +6,7 @@ and the nearer one covers part of the other. The same seed gives the same scene 
 """
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Self
 
@@ -48,7 +49,7 @@ _OFFSETS = {
     5: ((-11, -11), (11, -11), (0, 0), (-11, 11), (11, 11)),
 }
 _GROUP_PIXELS = {2: 19, 3: 18, 4: 18, 5: 17}
-_CLOSE = 0.45
+_CLOSE = 0.6
 """Probability that two groups stand close, where two can."""
 COVERED = (0.2, 0.4)
 """Share of a group's ink that one in front of it covers, least and most."""
@@ -228,14 +229,34 @@ def _sample_close(scene: Scene, rng: random.Random) -> Close | None:
     standing = standing_sprites(scene)
     rng.shuffle(pairs)
     for behind, front in pairs:
-        whole = visible_ink(standing[behind], side=IMAGE_PIXELS)
-        for pixels in rng.sample(_DISTANCES, len(_DISTANCES)):
-            nearer = moved(standing[front], _step(scene, front, behind), pixels)
-            seen = visible_ink(standing[behind], covers=nearer, side=IMAGE_PIXELS)
-            least = min(part / of for part, of in zip(seen, whole, strict=True))
-            covered = 1 - sum(seen) / sum(whole)
-            if COVERED[0] <= covered <= COVERED[1] and least >= _SEEN_OF_EACH:
-                return Close(behind=behind, front=front, pixels=pixels)
+        found = _cover(scene, standing, behind, front, share=rng.uniform(*COVERED))
+        if found is not None:
+            return found
+    return None
+
+
+def _cover(
+    scene: Scene, standing: list[list[Standing]], behind: int, front: int, *, share: float
+) -> Close | None:
+    """Move two groups together until the nearer one covers a share of the other's ink."""
+    step = _step(scene, front, behind)
+    whole = visible_ink(standing[behind], side=IMAGE_PIXELS)
+
+    def seen(pixels: int) -> list[int]:
+        nearer = moved(standing[front], step, pixels)
+        return visible_ink(standing[behind], covers=nearer, side=IMAGE_PIXELS)
+
+    def covered(pixels: int) -> float:
+        return 1 - sum(seen(pixels)) / sum(whole)
+
+    # The closer, the more is covered, as a rule; where a gap makes an exception, it is checked.
+    place = bisect_left(_DISTANCES, share, key=covered)
+    if place == len(_DISTANCES):
+        return None
+    pixels = _DISTANCES[place]
+    least = min(part / of for part, of in zip(seen(pixels), whole, strict=True))
+    if COVERED[0] <= covered(pixels) <= COVERED[1] and least >= _SEEN_OF_EACH:
+        return Close(behind=behind, front=front, pixels=pixels)
     return None
 
 

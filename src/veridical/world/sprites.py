@@ -107,11 +107,17 @@ def rasterise(svg: str, *, width: int) -> Image.Image:
 
 
 @cache
-def sprite(noun: str, colour: Colour, *, size: int) -> Image.Image:
-    """One object as an RGBA image, cut to what is drawn and fitted into `size`×`size` pixels."""
+def _icon(noun: str, colour: Colour) -> Image.Image:
+    """One object as an RGBA image, as large as it is drawn once, cut to what is drawn."""
     drawn = rasterise(recolour(_icon_svg(OBJECT_BY_NOUN[noun].codepoint), colour), width=144)
     box = drawn.getbbox()
-    cut = drawn.crop(box) if box else drawn
+    return drawn.crop(box) if box else drawn
+
+
+@cache
+def sprite(noun: str, colour: Colour, *, size: int) -> Image.Image:
+    """One object as an RGBA image, cut to what is drawn and fitted into `size`×`size` pixels."""
+    cut = _icon(noun, colour)
     scale = size / max(cut.size)
     fitted = (max(1, round(cut.width * scale)), max(1, round(cut.height * scale)))
     return cut.resize(fitted, Image.Resampling.BOX)

@@ -63,15 +63,15 @@ class PretrainRecipe(Recipe):
     """Folder of a base model whose weights, tokenizer and log stand in for the stages before
     `lookup`. Empty: all stages are gone through. The shipped checkpoint started from the one before
     it and took fewer steps, as its card says."""
-    tower_steps: int = Field(default=2200, ge=1)
+    tower_steps: int = Field(default=2600, ge=1)
     """Steps of 64 scenes: vision tower, a cell's four patches together."""
-    cells_only_steps: int = Field(default=1300, ge=0)
+    cells_only_steps: int = Field(default=1500, ge=0)
     """After so many of these steps each patch on its own counts too, with weight 1."""
-    patch_steps: int = Field(default=2000, ge=1)
+    patch_steps: int = Field(default=2600, ge=1)
     """Steps of 64 scenes: vision tower again, each patch on its own with weight 2."""
     reader_steps: int = Field(default=3000, ge=1)
     """Steps of 64 conversations: language model on text alone."""
-    joint_steps: int = Field(default=1600, ge=1)
+    joint_steps: int = Field(default=2000, ge=1)
     """Steps of 64 conversations: language model and projector on images with true text."""
     refine_steps: int = Field(default=900, ge=1)
     """Steps of 64 conversations: the same, with a schedule of its own."""
