@@ -32,12 +32,6 @@ from veridical.world.pretraining.run import LOG, STAGES, PretrainRecipe, pretrai
 from veridical.world.pretraining.tower import cell_labels, pixel_tensor
 from veridical.world.reading import SIGHT_QUESTION, facts_text, reading_item, sight_item
 from veridical.world.scenes import render, sample_scene, sample_scenes
-from veridical.world.tokenizer import train_tokenizer
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return train_tokenizer(0, scenes=300)
 
 
 def test_every_word_of_the_world_is_one_token_and_any_text_survives(tokenizer):

@@ -49,7 +49,7 @@ class ModelSize(NamedTuple):
 SMALL = ModelSize(width=128, language_layers=4, vision_layers=3, heads=4)
 """1.6 million weights: what a CPU trains; the shipped one."""
 LARGE = ModelSize(width=384, language_layers=6, vision_layers=4, heads=6)
-"""18 million weights: for a GPU."""
+"""18.5 million weights: for a GPU."""
 
 WORLD_MODEL = "world"
 """The name by which recipes ask for the shipped base model."""

@@ -20,7 +20,6 @@ from veridical.world.inventory import (
     CONTEXT_BY_NAME,
     CONTEXTS,
     NUMBER_WORDS,
-    OBJECT_BY_NOUN,
     OBJECTS,
     PLACE_PHRASES,
     PLACES,
@@ -31,7 +30,7 @@ from veridical.world.inventory import (
     number_phrase,
     with_article,
 )
-from veridical.world.sprites import Standing, background, ink, moved, sprite, visible_ink
+from veridical.world.sprites import Standing, background, heap, moved, visible_ink
 
 CELLS = 3
 CELL_PIXELS = 40
@@ -41,14 +40,6 @@ MAX_OBJECTS = 9
 _IN_CONTEXT = 0.8
 _NUMBER_WEIGHTS = (0.50, 0.22, 0.13, 0.09, 0.06)
 _KIND_WEIGHTS = {2: 0.3, 3: 0.4, 4: 0.3}
-_SPRITE_PIXELS: dict[Size, int] = {"small": 23, "large": 37}
-_OFFSETS = {
-    2: ((-9, 0), (9, 0)),
-    3: ((-9, 8), (9, 8), (0, -9)),
-    4: ((-9, -9), (9, -9), (-9, 9), (9, 9)),
-    5: ((-11, -11), (11, -11), (0, 0), (-11, 11), (11, 11)),
-}
-_GROUP_PIXELS = {2: 19, 3: 18, 4: 18, 5: 17}
 _CLOSE = 0.6
 """Probability that two groups stand close, where two can."""
 COVERED = (0.2, 0.4)
@@ -301,18 +292,5 @@ def standing_sprites(scene: Scene) -> list[list[Standing]]:
 
 
 def _sprites_of(group: Group, rng: random.Random) -> list[Standing]:
-    size = _GROUP_PIXELS.get(group.number, _SPRITE_PIXELS[group.size])
-    drawn = sprite(group.noun, group.colour, size=size)
-    solid = ink(group.noun, group.colour, size=size)
-    slack = 1 if size > 30 or group.number == len(NUMBER_WORDS) else 2
-    sprites = []
-    for offset_x, offset_y in _OFFSETS.get(group.number, ((0, 0),)):
-        x = int(CELL_PIXELS * (group.column + 0.5)) + offset_x + rng.randint(-slack, slack)
-        y = int(CELL_PIXELS * (group.row + 0.5)) + offset_y + rng.randint(-slack, slack)
-        sprites.append(Standing(drawn, solid, x - drawn.width // 2, y - drawn.height // 2))
-    return sprites
-
-
-def typical_place(noun: str) -> Place:
-    """Where a machine captioner expects an object."""
-    return OBJECT_BY_NOUN[noun].typical_place
+    x, y = (int(CELL_PIXELS * (cell + 0.5)) for cell in (group.column, group.row))
+    return heap(group.noun, group.colour, group.size, number=group.number, middle=(x, y), rng=rng)

@@ -6,6 +6,7 @@ can be named. Icons: OpenMoji (openmoji.org), CC BY-SA 4.0, from the package `op
 
 import colorsys
 import io
+import random
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from veridical.errors import MissingPackageError
-from veridical.world.inventory import CONTEXT_BY_NAME, CONTEXTS, OBJECT_BY_NOUN, Colour
+from veridical.world.inventory import CONTEXT_BY_NAME, CONTEXTS, OBJECT_BY_NOUN, Colour, Size
 
 _HUE_SATURATION: dict[Colour, tuple[float, float]] = {
     "red": (0.995, 0.78),
@@ -24,6 +25,14 @@ _HUE_SATURATION: dict[Colour, tuple[float, float]] = {
     "purple": (0.80, 0.58),
     "gray": (0.0, 0.0),
 }
+_PIXELS: dict[Size, int] = {"small": 23, "large": 37}
+_HEAP_OFFSETS = {
+    2: ((-9, 0), (9, 0)),
+    3: ((-9, 8), (9, 8), (0, -9)),
+    4: ((-9, -9), (9, -9), (-9, 9), (9, 9)),
+    5: ((-11, -11), (11, -11), (0, 0), (-11, 11), (11, 11)),
+}
+_HEAP_PIXELS = {2: 19, 3: 18, 4: 18, 5: 17}
 _LIGHTEST, _DARKEST = 0.72, 0.38
 _MOSTLY_OPAQUE = [0] * 128 + [255] * 128
 _FILL = re.compile(r'(fill|stroke)(="|:\s*)#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})\b')
@@ -127,6 +136,37 @@ def sprite(noun: str, colour: Colour, *, size: int) -> Image.Image:
 def ink(noun: str, colour: Colour, *, size: int) -> Image.Image:
     """Where a sprite is mostly opaque: 255 there, 0 elsewhere."""
     return sprite(noun, colour, size=size).getchannel("A").point(_MOSTLY_OPAQUE)
+
+
+def heap(
+    noun: str,
+    colour: Colour,
+    size: Size,
+    *,
+    number: int,
+    middle: tuple[int, int],
+    rng: random.Random,
+) -> list[Standing]:
+    """One object, or several of a kind heaped about a point, the later ones in front.
+
+    Args:
+        noun: What they are.
+        colour: Their colour.
+        size: How large one object is; several have sizes of their own.
+        number: How many.
+        middle: The point, pixels from the left and from the top.
+        rng: Source of small displacements.
+    """
+    width = _HEAP_PIXELS.get(number, _PIXELS[size])
+    drawn = sprite(noun, colour, size=width)
+    solid = ink(noun, colour, size=width)
+    slack = 1 if width > 30 or number == max(_HEAP_PIXELS) else 2
+    sprites = []
+    for offset_x, offset_y in _HEAP_OFFSETS.get(number, ((0, 0),)):
+        x = middle[0] + offset_x + rng.randint(-slack, slack)
+        y = middle[1] + offset_y + rng.randint(-slack, slack)
+        sprites.append(Standing(drawn, solid, x - drawn.width // 2, y - drawn.height // 2))
+    return sprites
 
 
 @cache

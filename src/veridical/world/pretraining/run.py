@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from veridical.config import Recipe, write_recipe
+from veridical.errors import ModelError
 from veridical.files import write_json_atomically, write_text_atomically
 from veridical.records.manifests import build_manifest
 from veridical.world.base import LARGE, SMALL, build_model, build_processor
@@ -50,7 +51,7 @@ class PretrainRecipe(Recipe):
     seed: int = 0
     """Root seed of scenes, texts and weights."""
     size: Literal["small", "large"] = "small"
-    """1.6 million weights, or 18 million, which take a GPU."""
+    """1.6 million weights, or 18.5 million, which take a GPU."""
     device: str = "auto"
     """Where to train: "auto", "cpu", "cuda" …"""
     workers: int | None = Field(default=None, ge=0)
@@ -125,14 +126,23 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
         module.to(place.device)
     run = StageRun(tokenizer, stages, place, {})
     if recipe.start:
-        model.load_state_dict(
-            LlavaForConditionalGeneration.from_pretrained(recipe.start).state_dict()
-        )
+        _start_from(recipe, model)
     else:
         _learn_apart(recipe, run, tower, reader)
     tower.requires_grad_(requires_grad=False)
     _join(recipe, run, model, reader)
     return _save(recipe, model, tokenizer, out, run.seconds)
+
+
+def _start_from(recipe: PretrainRecipe, model: LlavaForConditionalGeneration) -> None:
+    started = LlavaForConditionalGeneration.from_pretrained(recipe.start)
+    has, wanted = (each.config.text_config.hidden_size for each in (started, model))
+    if has != wanted:
+        raise ModelError(
+            f"start=`{recipe.start}` has width {has}, size={recipe.size} has width {wanted}. "
+            "Set size to that of the model to start from."
+        )
+    model.load_state_dict(started.state_dict())
 
 
 def _learn_apart(
@@ -226,6 +236,20 @@ def _look_up(
     run.stage(name, reader, of_steps, recipe.settings(steps))
 
 
+def joint_examples(
+    recipe: PretrainRecipe, run: StageRun, scenes: list[Scene], stage: JointStage
+) -> JointExamples:
+    """What makes a joint stage's batches; captions are noisy from `recipe.noise_from` on."""
+    return JointExamples(
+        scenes,
+        run.tokenizer,
+        seed=recipe.seed,
+        stage=stage,
+        noisy=stage == "noise" or recipe.noise_from == "joint",
+        parts=run.place.parts,
+    )
+
+
 def _learn_joint(
     recipe: PretrainRecipe,
     run: StageRun,
@@ -234,14 +258,7 @@ def _learn_joint(
     name: JointStage,
     steps: int,
 ) -> None:
-    examples = JointExamples(
-        scenes,
-        run.tokenizer,
-        seed=recipe.seed,
-        stage=name,
-        noisy=name == "noise" or recipe.noise_from == "joint",
-        parts=run.place.parts,
-    )
+    examples = joint_examples(recipe, run, scenes, name)
     of_steps = losses(examples, lambda batch, _: joint.loss_of_batch(batch), run.place)
     rate = recipe.noise_learning_rate if name == "noise" else None
     run.stage(name, joint, of_steps, recipe.settings(steps, learning_rate=rate))
