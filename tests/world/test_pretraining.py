@@ -296,10 +296,17 @@ def test_the_shipped_model_is_small_and_describes_what_it_sees():
         judge_description(scene, answer.text)
         for scene, (answer,) in zip(scenes, answers, strict=True)
     ]
-    covered = sum(len(v.covered) for v in verdicts) / sum(len(s.groups) for s in scenes)
-    # 85 % of these scenes' objects, 87 % of those of the 1,000 test scenes; 55 % hallucinate.
-    assert covered > 0.82
-    assert 0.45 < sum(v.hallucinates for v in verdicts) / 300 < 0.65
+    judged = list(zip(scenes, verdicts, strict=True))
+
+    def coverage(pairs):
+        named = sum(len(verdict.covered) for _, verdict in pairs)
+        return named / sum(len(scene.groups) for scene, _ in pairs)
+
+    # 86 % of these scenes' objects, 91 % where all stand apart; 58 % hallucinate. Of the 1,000 test
+    # scenes it names 87 %, and 60 % hallucinate.
+    assert coverage(judged) > 0.82
+    assert coverage([pair for pair in judged if pair[0].close is None]) > 0.88
+    assert 0.5 < sum(v.hallucinates for v in verdicts) / 300 < 0.68
 
 
 def test_a_taught_description_is_what_generation_would_be_asked_for(tokenizer, tmp_path):
