@@ -1,9 +1,11 @@
 """The joint stages: language model and projector on images with text; the tower is frozen.
 
-The first two learn from true descriptions, the second with a learning rate that rises again; in the
-third, most examples are reading, and what facts say of a noun is asked directly. The last mixes
-captions of the noise model (`descriptions.NoiseModel`) with true answers to questions, and with
-reading next to an image, half of the time not the image that the facts are about.
+All mix descriptions with true answers to questions, with words to be checked against the picture,
+and with reading next to an image, half of the time not the image that the facts are about. The
+second has a learning rate that rises again; in the third, most examples are reading, and what facts
+say of a noun is asked directly; in the last, most are descriptions. These are captions of the noise
+model (`descriptions.NoiseModel`) from the stage on that `PretrainRecipe.noise_from` names, and true
+before.
 """
 
 import random

@@ -5,7 +5,7 @@ reader   text alone, with fault labels  joint     images with text, tower frozen
 refine   the same with a schedule of its own
 find, compare  text alone again: what do the facts say of it, and is that what is said?
 lookup   mostly reading, with and without images
-noise    captions with machine noise: the cause of hallucination
+noise    mostly captions with machine noise: the cause of hallucination
 """
 
 import time
@@ -53,14 +53,15 @@ class PretrainRecipe(Recipe):
     size: Literal["small", "large"] = "small"
     """1.6 million weights, or 18.5 million, which take a GPU."""
     device: str = "auto"
-    """Where to train: "auto", "cpu", "cuda" …"""
+    """Where to train: "auto" (the accelerator where there is one), "cpu", "cuda" …"""
     workers: int | None = Field(default=None, ge=0)
     """Processes that prepare batches. Left out: none on a CPU, up to six beside an accelerator. It
     changes no number."""
     noise_from: Literal["joint", "noise"] = "joint"
-    """The stage from which on descriptions carry a machine captioner's noise. "joint": the model
-    never sees a true description of a picture. "noise": it learns them first, and unlearns them in
-    the last stage."""
+    """The stage from which on descriptions carry a machine captioner's noise. "joint": no picture
+    is ever described truthfully in an answer that the model learns; true descriptions are only
+    among the texts whose words it checks against a picture. "noise": it learns to give true ones
+    first, and unlearns that in the last stage."""
     start: str = ""
     """Folder of a base model whose weights, tokenizer and log stand in for the stages before
     `lookup`. Empty: all stages are gone through, as for the shipped checkpoint."""
