@@ -4,7 +4,10 @@ import json
 import os
 import signal
 import sys
+import time
 from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +75,44 @@ def test_a_cell_that_fails_ends_the_run_and_the_next_one_makes_the_rest(tmp_path
 def test_a_worker_that_is_killed_is_reported(tmp_path):
     with pytest.raises(ConfigError, match=r"A worker was killed .* fewer workers"):
         run_grid(partial(diamond, broken="d"), tmp_path, seed=0, workers=2)
+
+
+def wait_forever(folder, _needs):
+    (folder / "process.txt").write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.05)
+
+
+def endless():
+    return [Cell("endless", {}, (), wait_forever), Cell("other", {}, (), wait_forever)]
+
+
+def until(condition):
+    """Wait for something that takes a second on a quiet machine."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_end_where_the_run_is_killed(tmp_path):
+    run = get_context("spawn").Process(
+        target=run_grid, args=(endless, tmp_path), kwargs={"seed": 0, "workers": 2}
+    )
+    run.start()
+    files = [tmp_path / name / "process.txt" for name in ("endless", "other")]
+    until(lambda: all(file.is_file() and file.read_text() for file in files))
+    workers = [int(file.read_text()) for file in files]
+    assert all(map(is_running, workers))
+    run.kill()
+    run.join()
+    until(lambda: not any(map(is_running, workers)))

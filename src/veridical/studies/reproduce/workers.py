@@ -2,12 +2,13 @@
 
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Protocol
 
@@ -96,10 +97,19 @@ def _outcome(future: Future[str], name: str) -> str:
 
 
 def _begin(build: Callable[[], Maker], threads: int) -> None:
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)  # what torch will read, if it is not there yet
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
     _maker.append(build())
+
+
+def _end_with_the_run() -> None:
+    """End this worker as soon as the run is gone: killed, it can't say so, and cells take hours."""
+    run = parent_process()
+    if run is not None:
+        run.join()
+        os._exit(1)
 
 
 def _make(name: str) -> str:
