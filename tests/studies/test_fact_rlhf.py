@@ -62,6 +62,17 @@ def test_every_arm_states_the_required_metrics_on_the_same_scenes(run):
         for name, metric in results.arms[arm].items():
             assert read.arms[arm][name].value == metric.value, (arm, name)
     assert [test.result.p for test in read.tests] == [test.result.p for test in results.tests]
+    assert read.image_free == results.image_free
+
+
+def test_fact_rlhf_stands_beside_baselines_that_never_look(run):
+    out, results = run
+    assert len(results.image_free) == 4
+    for row in results.image_free:
+        difference = row.trained["hallucination_rate"].difference
+        trained = results.arms["fact_rlhf"]["hallucination_rate"].value
+        assert difference == pytest.approx(trained - row.metrics["hallucination_rate"].value)
+    assert "Did it learn to look?" in (out / "report.html").read_text()
 
 
 def test_both_policies_are_followed_on_the_same_held_out_prompts(run):

@@ -98,7 +98,7 @@ def answered():
         correction(n, text, text[text.rindex(" There is a ") :])
         for n, text in enumerate(texts["base"])
     ]
-    return scored("base"), scored("trained"), corrections
+    return scored("base"), [scored("trained")], corrections
 
 
 def test_a_habit_that_stands_in_one_place_is_found_without_looking(answered):
@@ -121,3 +121,16 @@ def test_at_equal_coverage_the_text_only_model_may_cut_only_what_costs_nothing(a
     matched = rows[-1]
     assert matched.name == "text-only model at the trained model's coverage"
     assert matched.metrics["object_coverage"].value >= 1
+
+
+def test_training_seeds_are_pooled_each_against_the_same_baseline(answered):
+    base, (trained,), corrections = answered
+    one = compare_with_image_free(base, [trained], corrections, seed=0)
+    two = compare_with_image_free(base, [trained, base], corrections, seed=0)
+    for alone, pooled in zip(one[:3], two[:3], strict=True):  # the last one's coverage is another
+        assert pooled.metrics == alone.metrics
+        rate, both = (row.trained["hallucination_rate"] for row in (alone, pooled))
+        untrained = (
+            base.metrics["hallucination_rate"].value - alone.metrics["hallucination_rate"].value
+        )
+        assert both.difference == pytest.approx((rate.difference + untrained) / 2)

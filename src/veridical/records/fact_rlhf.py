@@ -2,8 +2,8 @@
 
 `arms` (arm → metric → value, n, low, high), `tests` (first, second, metric, difference …),
 `reward_model` (`without_facts` and `with_facts`, each with `accuracy`), `curves` (arm, seed, step,
-kl, proxy, judge), `equal_distance` (kl, first, second, judge of either, difference …), `seconds`,
-`seed`, `versions`.
+kl, proxy, judge), `equal_distance` (kl, first, second, judge of either, difference …),
+`image_free` (baselines that never look), `seconds`, `seed`, `versions`.
 """
 
 import json
@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from veridical.errors import DataError, Fault
 from veridical.files import read_bytes, write_json_atomically
 from veridical.records import Difference, Metric, Record
-from veridical.records.results import REQUIRED_METRICS
+from veridical.records.results import REQUIRED_METRICS, ImageFreeRow
 from veridical.records.storage import describe_validation
 
 ARMS = ("sft", "rlhf", "fact_rlhf", "best_of_n", "dense_dpo")
@@ -88,6 +88,8 @@ class FactRlhfResults(Record):
     """Measurements along training."""
     equal_distance: tuple[EqualDistance, ...] = ()
     """RLHF and Fact-RLHF at equal KL; empty where no curve was measured."""
+    image_free: tuple[ImageFreeRow, ...] = ()
+    """Baselines that never look at the picture, and Fact-RLHF against them."""
     seconds: dict[str, float]
     """Wall-clock seconds by stage, in order."""
     seed: int
@@ -152,6 +154,7 @@ def write_fact_rlhf_results(path: Path | str, results: FactRlhfResults) -> Path:
             }
             for row in results.equal_distance
         ],
+        "image_free": [row.model_dump() for row in results.image_free],
         "seconds": results.seconds,
         "seed": results.seed,
         "versions": results.versions,

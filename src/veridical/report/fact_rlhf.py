@@ -98,6 +98,7 @@ def _sections(inputs: FactRlhfReport) -> dict[str, Section]:
         "hacking": ("Reward and judge", bool(inputs.results.curves)),
         "reward": ("Reward model", True),
         "arms": ("Arms", True),
+        "looking": ("Looking", bool(inputs.results.image_free)),
         "gallery": ("Gallery", bool(inputs.gallery)),
         "training": ("Training", bool(inputs.training)),
         "effort": ("Effort", True),

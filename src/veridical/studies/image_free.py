@@ -13,7 +13,12 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from veridical.benchmarks.world.evaluation import WorldEvaluation, compare_world, score_world
+from veridical.benchmarks.world.evaluation import (
+    WorldEvaluation,
+    compare_world,
+    pool_evaluations,
+    score_world,
+)
 from veridical.records import Correction
 from veridical.records.results import ImageFreeRow
 from veridical.statistics import holm
@@ -74,7 +79,7 @@ def descriptions_of(evaluation: WorldEvaluation, *, seed: int) -> WorldEvaluatio
 
 def compare_with_image_free(
     base: WorldEvaluation,
-    method: WorldEvaluation,
+    methods: Sequence[WorldEvaluation],
     corrections: Sequence[Correction],
     *,
     seed: int,
@@ -86,16 +91,18 @@ def compare_with_image_free(
 
     Args:
         base: The base model's answers.
-        method: The trained model's answers to the same items.
-        corrections: What the method learnt from; the text-only model learns from the same.
+        methods: The trained model's answers to the same items, for each training seed; pooled.
+        corrections: What the text-only model learns from: what the method learnt from, or what
+            costs people as much.
         seed: Seed of the resampling.
     """
-    trained = descriptions_of(method, seed=seed)
+    trained = pool_evaluations([descriptions_of(one, seed=seed) for one in methods], seed=seed)
     coverage = trained.metrics["object_coverage"].value
     found = edit_without_looking(base, corrections, coverage=coverage, seed=seed)
     rows = []
     for name, one in found.items():
-        differences = compare_world(one, trained, seed=seed, metrics=_COMPARED)
+        repeated = pool_evaluations([one] * len(methods), seed=seed)
+        differences = compare_world(repeated, trained, seed=seed, metrics=_COMPARED)
         rows.append(
             ImageFreeRow(
                 name=name,

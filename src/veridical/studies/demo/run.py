@@ -86,7 +86,9 @@ def run_demo(recipe: DemoRecipe, out: Path) -> Results:
             aligned, items, seed=recipe.seed, label="aligned model answers", out=out / "4-aligned"
         )
         comparison = compare_world(before, after, seed=recipe.seed)
-        image_free = compare_with_image_free(before, after, collected.corrections, seed=recipe.seed)
+        image_free = compare_with_image_free(
+            before, [after], collected.corrections, seed=recipe.seed
+        )
     _log_rates("aligned", after.metrics)
     with stages.stage("report", "5 of 5 · report"):
         results = Results(

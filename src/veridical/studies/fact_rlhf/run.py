@@ -22,7 +22,7 @@ from veridical.records.fact_rlhf import CurveMeasurement, FactRlhfResults, write
 from veridical.records.manifests import build_manifest, library_versions
 from veridical.report.fact_rlhf import write_fact_rlhf_report
 from veridical.report.fact_rlhf_inputs import Dependence
-from veridical.studies.collection import collect_corrections
+from veridical.studies.collection import Collected, collect_corrections
 from veridical.studies.fact_rlhf.arms import (
     load_policy,
     test_arms,
@@ -41,6 +41,7 @@ from veridical.studies.fact_rlhf.reward_models import (
     pooled_accuracy,
     train_reward_models,
 )
+from veridical.studies.image_free import compare_with_image_free
 from veridical.studies.stages import Stages, claim_folder
 from veridical.studies.world_prompts import AskedScene, ExactJudge
 from veridical.training.run.frame import RunResult
@@ -106,12 +107,18 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
     with stages.stage(
         "baselines", "5 of 6 · best-of-n, and dense DPO on corrections of the same human effort"
     ):
-        dpo = _train_dense_dpo(loop)
+        collected = _collect_corrections(loop)
+        dpo = _train_dense_dpo(loop, collected)
     with stages.stage("measure again", "6 of 6 · measure again: every arm on the same scenes"):
-        arms = {"sft": start, **_measure_policies(loop, policies)}
+        measured = _measure_policies(loop, policies)
+        pooled = {arm: pool_evaluations(runs, seed=recipe.seed) for arm, runs in measured.items()}
+        arms = {"sft": start, **pooled}
         arms["best_of_n"], best_of_n_points = _measure_best_of_n(loop, rewards, policies.held_out)
         arms["dense_dpo"] = loop.evaluate(load_model(str(dpo.weights)), "dense_dpo")
         tests = test_arms(arms, seed=recipe.seed)
+        image_free = compare_with_image_free(
+            start, measured["fact_rlhf"], collected.corrections, seed=recipe.seed
+        )
     manifest = build_manifest(
         verb="demo --system llava-rlhf",
         seed=recipe.seed,
@@ -129,6 +136,7 @@ def run_fact_rlhf(recipe: FactRlhfRecipe, out: Path) -> FactRlhfResults:
         equal_distance=compare_at_equal_distance(
             curves, first="rlhf", second="fact_rlhf", seed=recipe.seed
         ),
+        image_free=tuple(image_free),
         seconds=stages.rounded(),
         seed=recipe.seed,
         versions=library_versions(),
@@ -200,13 +208,10 @@ def _train_policies(loop: Loop, rewards: Sequence[TrainedRewardModels]) -> _Poli
     return policies
 
 
-def _measure_policies(loop: Loop, policies: _Policies) -> dict[str, WorldEvaluation]:
-    """Measure the policies on the test scenes, the seeds of an arm pooled."""
+def _measure_policies(loop: Loop, policies: _Policies) -> dict[str, list[WorldEvaluation]]:
+    """Measure the policies on the test scenes, by arm and seed."""
     return {
-        arm: pool_evaluations(
-            [loop.evaluate(load_policy(run), f"{arm}-{seed}") for seed, run in enumerate(runs)],
-            seed=loop.recipe.seed,
-        )
+        arm: [loop.evaluate(load_policy(run), f"{arm}-{seed}") for seed, run in enumerate(runs)]
         for arm, runs in policies.runs.items()
     }
 
@@ -226,9 +231,9 @@ def _measure_best_of_n(
     return measured, best_of_n_curve(sampling, held_out, ExactJudge(held_out))
 
 
-def _train_dense_dpo(loop: Loop) -> RunResult:
+def _collect_corrections(loop: Loop) -> Collected:
     recipe = loop.recipe
-    collected = collect_corrections(
+    return collect_corrections(
         loop.base,
         loop.out / "corrections",
         count=recipe.corrections,
@@ -238,6 +243,10 @@ def _train_dense_dpo(loop: Loop) -> RunResult:
         person=recipe.person,
         pixels=recipe.pixels,
     )
+
+
+def _train_dense_dpo(loop: Loop, collected: Collected) -> RunResult:
+    recipe = loop.recipe
     return train_dense_dpo(
         recipe.dpo,
         loop.out / "dense_dpo",

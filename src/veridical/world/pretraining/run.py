@@ -137,7 +137,7 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
 
 def _start_from(recipe: PretrainRecipe, model: LlavaForConditionalGeneration) -> None:
     started = LlavaForConditionalGeneration.from_pretrained(recipe.start)
-    has, wanted = (each.config.text_config.hidden_size for each in (started, model))
+    has, wanted = (each.model.language_model.config.hidden_size for each in (started, model))
     if has != wanted:
         raise ModelError(
             f"start=`{recipe.start}` has width {has}, size={recipe.size} has width {wanted}. "
