@@ -239,6 +239,9 @@ def test_a_large_base_has_eleven_times_the_weights_of_a_small_one(tmp_path):
     ]
     assert [round(count / 1e6, 1) for count in weights] == [1.6, 18.5]
     # A large one cannot go on from a small one's weights.
-    recipe = PretrainRecipe(size="large", device="cpu", start=str(base_model_path()))
+    start = str(base_model_path())
+    recipe = PretrainRecipe(
+        size="large", device="cpu", start=start, pool_scenes=64, lookup_steps=1, noise_steps=1
+    )
     with pytest.raises(ModelError, match="width 128, size=large has width 384"):
         pretrain(recipe, tmp_path)
