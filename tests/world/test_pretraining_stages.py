@@ -13,7 +13,7 @@ from veridical.world.base import LARGE, SMALL, base_model_path, build_model
 from veridical.world.descriptions import DESCRIPTION_QUESTIONS
 from veridical.world.judge import judge_description
 from veridical.world.pretraining import batches
-from veridical.world.pretraining.batches import CPU, Place, find_place, losses, prepared
+from veridical.world.pretraining.batches import Place, find_place, losses, prepared
 from veridical.world.pretraining.joint import JointExamples
 from veridical.world.pretraining.loop import StageSettings, run_stage
 from veridical.world.pretraining.run import PretrainRecipe, joint_examples, pretrain
@@ -21,7 +21,8 @@ from veridical.world.pretraining.stages import StageRun
 from veridical.world.pretraining.tower import TowerTraining, tower_batch
 from veridical.world.scenes import sample_scenes
 
-HELPED = Place(torch.device("cpu"), workers=1)
+CPU = Place(torch.device("cpu"), workers=0)
+HELPED = CPU._replace(workers=1)
 GPU = torch.device("cuda")
 SETTINGS = StageSettings(
     steps=4, learning_rate=0.1, warmup=1, checkpoint_every=2, log_every=1, weight_decay=0.0

@@ -54,7 +54,7 @@ def pretrain(
     ],
     overrides: Annotated[list[str] | None, typer.Argument(help="Settings as key=value.")] = None,
 ) -> None:
-    """Train the base model from scratch (70 minutes on one core, 7 on an H200)."""
+    """Train the base model from scratch (about 70 minutes on a CPU core, 7 on an H200)."""
     from veridical.config import resolve_recipe
     from veridical.progress import log
     from veridical.world.pretraining.run import PretrainRecipe, pretrain

@@ -23,9 +23,8 @@ class FactRlhfRecipe(Recipe):
     """How often reward models and policies are trained, each time from another seed; results are
     pooled."""
     pixels: int = Field(default=32, ge=8, le=IMAGE_PIXELS)
-    """Resolution of all pictures, pixels a side. At 120 the base sees nearly everything, and a
-    reward model judges as well by its own eyes as with facts; at 32 it sees about as badly as real
-    models do, which is what facts are for."""
+    """Resolution of all pictures, pixels a side. At 120 the base sees all but what is
+    covered; at 32 it sees about as badly as real models do, which is what facts are for."""
     comparisons: int = Field(default=6000, ge=64)
     """Comparisons to learn from. LLaVA-RLHF: 9,422."""
     held_out_comparisons: int = Field(default=1000, ge=32)

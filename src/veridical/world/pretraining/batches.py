@@ -38,9 +38,6 @@ class Place(NamedTuple):
         return 4 if self.device.type == "cpu" else 1
 
 
-CPU = Place(torch.device("cpu"), workers=0)
-
-
 def find_place(device: str, workers: int | None) -> Place:
     """Find the device, and where nothing is said the number of processes beside it.
 

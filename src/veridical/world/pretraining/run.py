@@ -204,7 +204,7 @@ def _join(
     run.seconds["encode scenes"] = time.monotonic() - started
     joint = JointTraining(model, run.tokenizer, reader, features=pool.features)
     learned = [*reader.parameters(), *model.model.multi_modal_projector.parameters()]
-    truthful: list[Tensor] = []
+    before_noise: list[Tensor] = []
     plans: list[tuple[JointStage | Lookups, int]] = [
         ("joint", recipe.joint_steps),
         ("refine", recipe.refine_steps),
@@ -219,9 +219,9 @@ def _join(
         else:
             _learn_joint(recipe, run, joint, pool.scenes, name, steps)
         if name == "lookup":
-            truthful = [parameter.detach().clone() for parameter in learned]
+            before_noise = [parameter.detach().clone() for parameter in learned]
     with torch.no_grad():
-        for parameter, before in zip(learned, truthful, strict=True):
+        for parameter, before in zip(learned, before_noise, strict=True):
             parameter.lerp_(before, 1 - recipe.noise_share)
 
 

@@ -22,7 +22,7 @@ class StageRun(NamedTuple):
     folder: Path
     """Where checkpoints and logs lie."""
     place: Place
-    """Where is trained."""
+    """The device, and who prepares batches."""
     seconds: dict[str, float]
     """How long each stage took; filled in as they end."""
 
