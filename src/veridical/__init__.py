@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from veridical.training.sft.config import SftRecipe as SftRecipe
     from veridical.training.sft.train import train_sft as train_sft
     from veridical.world.export import write_scenes as write_scenes
-    from veridical.world.pretraining.run import PretrainRecipe as PretrainRecipe
+    from veridical.world.pretraining.recipe import PretrainRecipe as PretrainRecipe
     from veridical.world.pretraining.run import pretrain as pretrain
 
     __version__: str
@@ -196,10 +196,8 @@ _HOMES = {
     "veridical.training.sft.config": ("SftRecipe",),
     "veridical.training.sft.train": ("train_sft",),
     "veridical.world.export": ("write_scenes",),
-    "veridical.world.pretraining.run": (
-        "PretrainRecipe",
-        "pretrain",
-    ),
+    "veridical.world.pretraining.recipe": ("PretrainRecipe",),
+    "veridical.world.pretraining.run": ("pretrain",),
 }
 """Where each public name lives; a test holds this table and the imports above together."""
 

@@ -35,6 +35,11 @@ class Recipe(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
 
+    def differences(self, after: "Recipe") -> list[str]:
+        """Dotted names of the settings that another recipe of this kind has otherwise."""
+        old, new = _flat(self.model_dump()), _flat(after.model_dump())
+        return [name for name in new if old.get(name) != new[name]]
+
 
 class SectionByName:
     """Marks, within `Annotated`, a section whose model is picked by the value of its key `name`."""
@@ -161,6 +166,14 @@ def write_recipe(recipe: Recipe, path: Path | str) -> Path:
             " back as something else, since TOML has no None. Set a value."
         )
     return write_text_atomically(path, text)
+
+
+def _flat(values: Settings, prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return flat
 
 
 def to_toml(data: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from veridical.errors import ConfigError
 from veridical.models.generation import generate_responses
 from veridical.models.loading import load_model
 from veridical.models.prompts.encoding import encode_prompts
@@ -28,7 +29,8 @@ from veridical.world.pretraining.examples import (
 )
 from veridical.world.pretraining.loop import StageSettings, run_stage
 from veridical.world.pretraining.reader import ReaderTraining, reading_example
-from veridical.world.pretraining.run import LOG, STAGES, PretrainRecipe, pretrain
+from veridical.world.pretraining.recipe import PretrainRecipe
+from veridical.world.pretraining.run import LOG, STAGES, pretrain
 from veridical.world.pretraining.tower import cell_labels, pixel_tensor
 from veridical.world.reading import SIGHT_QUESTION, facts_text, reading_item, sight_item
 from veridical.world.scenes import render, sample_scene, sample_scenes
@@ -263,6 +265,12 @@ def test_pretraining_ends_in_a_model_like_any_other(tmp_path):
     assert all(
         torch.equal(a, b) for a, b in zip(model.parameters(), reloaded.parameters(), strict=True)
     )
+
+    # Stages are taken as they are found, and so only by the recipe that they were trained with.
+    longer = {**steps, "reader_steps": 2, "find_steps": 2}
+    with pytest.raises(ConfigError, match="in `reader_steps`, `find_steps`"):
+        pretrain(PretrainRecipe(pool_scenes=64, **longer), tmp_path)
+    pretrain(PretrainRecipe(pool_scenes=64, noise_share=0.5, device="cpu", **steps), tmp_path)
 
     # A base that exists already is gone on from: only the last two stages are run.
     later = pretrain(PretrainRecipe(pool_scenes=64, start=str(folder), **steps), tmp_path / "later")

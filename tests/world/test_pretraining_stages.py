@@ -16,7 +16,8 @@ from veridical.world.pretraining import batches
 from veridical.world.pretraining.batches import Place, find_place, losses, prepared
 from veridical.world.pretraining.joint import JointExamples
 from veridical.world.pretraining.loop import StageSettings, run_stage
-from veridical.world.pretraining.run import PretrainRecipe, joint_examples, pretrain
+from veridical.world.pretraining.recipe import PretrainRecipe
+from veridical.world.pretraining.run import joint_examples, pretrain
 from veridical.world.pretraining.stages import StageRun
 from veridical.world.pretraining.tower import TowerTraining, tower_batch
 from veridical.world.scenes import sample_scenes

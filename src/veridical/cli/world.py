@@ -57,7 +57,8 @@ def pretrain(
     """Train the base model from scratch (about 70 minutes on a CPU core, 7 on an H200)."""
     from veridical.config import resolve_recipe
     from veridical.progress import log
-    from veridical.world.pretraining.run import PretrainRecipe, pretrain
+    from veridical.world.pretraining.recipe import PretrainRecipe
+    from veridical.world.pretraining.run import pretrain
 
     recipe = resolve_recipe({}, PretrainRecipe, overrides=overrides or [], where="world pretrain")
     log(f"base model in {pretrain(recipe, out)}")

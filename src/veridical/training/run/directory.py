@@ -121,24 +121,9 @@ def _check_recipe(recipe: Recipe, written: Path) -> None:
     if before != recipe:
         raise ConfigError(
             f"The run in `{written.parent}` was started with another recipe; they differ in"
-            f" {_differences(before, recipe)}. Resume with `{written}`, or give another folder."
+            f" `{'`, `'.join(before.differences(recipe))}`. Resume with `{written}`, or give"
+            " another folder."
         )
-
-
-def _differences(before: Recipe, after: Recipe) -> str:
-    old, new = _flat(before.model_dump()), _flat(after.model_dump())
-    return ", ".join(f"`{name}`" for name in new if old.get(name) != new[name])
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for name, value in values.items():
-        flat |= (
-            _flat(value, f"{prefix}{name}.")
-            if isinstance(value, dict)
-            else {f"{prefix}{name}": value}
-        )
-    return flat
 
 
 class MetricsLog:

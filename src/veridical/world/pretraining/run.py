@@ -11,27 +11,25 @@ noise    mostly captions with machine noise: the cause of hallucination
 import time
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from veridical.config import Recipe, write_recipe
+from veridical.config import write_recipe
 from veridical.errors import ModelError
 from veridical.files import write_json_atomically, write_text_atomically
 from veridical.records.manifests import build_manifest
 from veridical.world.base import LARGE, SMALL, build_model, build_processor
 from veridical.world.pretraining.batches import find_place, losses
 from veridical.world.pretraining.joint import ImagePool, JointExamples, JointStage, JointTraining
-from veridical.world.pretraining.loop import StageSettings
 from veridical.world.pretraining.reader import (
     Lookups,
     ReaderTraining,
     lookup_examples,
     reader_examples,
 )
+from veridical.world.pretraining.recipe import RECIPE_FILE, PretrainRecipe, check_resumable
 from veridical.world.pretraining.stages import StageRun
 from veridical.world.pretraining.tower import TowerTraining, tower_batch
 from veridical.world.scenes import Scene
@@ -45,65 +43,6 @@ _NEW_SCENES_FROM = 3000
 """Step number from which the second tower stage draws its scenes, so that they are new."""
 
 
-class PretrainRecipe(Recipe):
-    """How the base model is made. The shipped checkpoint's own settings are in its manifest."""
-
-    seed: int = 0
-    """Root seed of scenes, texts and weights."""
-    size: Literal["small", "large"] = "small"
-    """1.6 million weights, or 18.5 million, which take a GPU."""
-    device: str = "auto"
-    """Where to train: "auto" (the accelerator where there is one), "cpu", "cuda" …"""
-    workers: int | None = Field(default=None, ge=0)
-    """Processes that prepare batches. Left out: none on a CPU, up to six beside an accelerator. It
-    changes no number."""
-    noise_from: Literal["joint", "noise"] = "joint"
-    """The stage from which on descriptions carry a machine captioner's noise. "joint": no picture
-    is ever described truthfully in an answer that the model learns; true descriptions are only
-    among the texts whose words it checks against a picture. "noise": it learns to give true ones
-    first, and unlearns that in the last stage."""
-    start: str = ""
-    """Folder of a base model whose weights, tokenizer and log stand in for the stages before
-    `lookup`. Empty: all stages are gone through, as for the shipped checkpoint."""
-    tower_steps: int = Field(default=2600, ge=1)
-    """Steps of 64 scenes: vision tower, a cell's four patches together."""
-    cells_only_steps: int = Field(default=1500, ge=0)
-    """After so many of these steps each patch on its own counts too, with weight 1."""
-    patch_steps: int = Field(default=2600, ge=1)
-    """Steps of 64 scenes: vision tower again, each patch on its own with weight 2."""
-    reader_steps: int = Field(default=3000, ge=1)
-    """Steps of 64 conversations: language model on text alone."""
-    joint_steps: int = Field(default=2000, ge=1)
-    """Steps of 64 conversations: language model and projector on images with text."""
-    refine_steps: int = Field(default=900, ge=1)
-    """Steps of 64 conversations: the same, with a schedule of its own."""
-    find_steps: int = Field(default=600, ge=1)
-    """Steps of 64 conversations: text alone, the last states asked what the facts say of each
-    noun."""
-    compare_steps: int = Field(default=300, ge=1)
-    """Steps of 64 conversations: the states one layer below asked; most wrong values are stated of
-    something else."""
-    lookup_steps: int = Field(default=1000, ge=1)
-    """Steps of 64 conversations, most of them reading as before, with and without images."""
-    noise_steps: int = Field(default=600, ge=1)
-    """Steps of 64 conversations: captions with machine noise."""
-    pool_scenes: int = Field(default=24_000, ge=64)
-    """Scenes whose features the joint stages draw from."""
-    learning_rate: float = Field(default=1e-3, gt=0)
-    """Peak learning rate of all stages but the last."""
-    noise_learning_rate: float = Field(default=1e-3, gt=0)
-    """Peak learning rate of the last stage."""
-    noise_share: float = Field(default=1.0, ge=0, le=2)
-    """How much of the last stage's change is made: weights are interpolated between the end of the
-    lookup stage (0) and that of the noise stage (1), as in WiSE-FT (arXiv 2109.01903), or
-    extrapolated beyond it. With `noise_from = "noise"` the knob of how much the base hallucinates:
-    on 200 validation scenes 18 % at 0.5, 28 % at 0.8, 48 % at 1 and 55 % at 1.1 (seed 0)."""
-
-    def settings(self, steps: int, *, learning_rate: float | None = None) -> StageSettings:
-        """How a stage of so many steps is trained."""
-        return StageSettings(steps=steps, learning_rate=learning_rate or self.learning_rate)
-
-
 def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
     """Make the base model, or resume where an earlier call was stopped.
 
@@ -113,10 +52,14 @@ def pretrain(recipe: PretrainRecipe, out: Path) -> Path:
 
     Returns:
         Folder of the finished model.
+
+    Raises:
+        ConfigError: The run in `out` was started with settings that make other weights.
     """
     stages = out / "stages"
+    check_resumable(recipe, out)
     stages.mkdir(parents=True, exist_ok=True)
-    write_recipe(recipe, out / "recipe.toml")
+    write_recipe(recipe, out / RECIPE_FILE)
     tokenizer = _tokenizer(recipe, stages / "tokenizer")
     place = find_place(recipe.device, recipe.workers)
     size = LARGE if recipe.size == "large" else SMALL
