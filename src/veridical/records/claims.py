@@ -3,6 +3,7 @@
 from typing import Literal
 
 from veridical.records.base import Record
+from veridical.records.fact_rlhf import CurveMeasurement
 from veridical.records.runs import Difference, Metric
 
 
@@ -58,6 +59,25 @@ class CurveRow(Record):
     """The arm that learnt from them."""
 
 
+class HackingWarnings(Record):
+    """How well the warning of reward hacking did on an arm's runs.
+
+    Each run is looked at twice: the warning sees one half of the held-out prompts, the other half
+    says whether the judge truly fell.
+    """
+
+    arm: str
+    """The arm."""
+    checked: int
+    """How often it was looked: two halves per run."""
+    fell: int
+    """How often the judge fell from its best, as the other half shows."""
+    hits: int
+    """Warned, and the judge fell."""
+    false_alarms: int
+    """Warned, and no fall is shown."""
+
+
 class ClaimsReport(Record):
     """Everything that a study leaves."""
 
@@ -79,6 +99,10 @@ class ClaimsReport(Record):
     """What every arm measured."""
     curve: tuple[CurveRow, ...]
     """The curve over corrections."""
+    policies: tuple[CurveMeasurement, ...] = ()
+    """What reward and judge said of policies along their training, by arm, seed and step."""
+    warnings: tuple[HackingWarnings, ...] = ()
+    """Whether the warning of reward hacking is to be believed, by arm."""
     cells: int
     """How many stage runs the study has."""
     hours: float

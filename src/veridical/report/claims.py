@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from veridical.records import Difference, Metric
-from veridical.records.claims import ArmSummary, ClaimsReport, ClaimVerdict
+from veridical.records.claims import ArmSummary, ClaimsReport, ClaimVerdict, HackingWarnings
 from veridical.report.figures.changes import forest
 from veridical.report.figures.curves import Series, curve
+from veridical.report.figures.hacking import hacking_panels
+from veridical.report.figures.parts import LOOKS
 from veridical.report.figures.trade_off import TradeOff, trade_off
 from veridical.report.page import write_page
 from veridical.report.wording import (
@@ -46,6 +48,14 @@ def render_claims(report: ClaimsReport, out: Path | str) -> Path:
             if len(report.curve) > 1
         ],
         tables=_tables(report.arms),
+        panels=hacking_panels(
+            report.policies,
+            labels={one.arm: one.arm for one in report.policies},
+            looks={one.arm: LOOKS[one.arm.startswith("fact-rlhf")] for one in report.policies},
+            proxy_label="the reward model",
+            judge_label="0–6",
+            since_kl={},
+        ),
     )
 
 
@@ -57,7 +67,23 @@ def claims_table(report: ClaimsReport) -> str:
         "| claim | from | to | change over seeds | p (Holm) | paired by scene | verdict |\n"
         "|---|---|---|---|---|---|---|\n"
     )
-    return head + "".join(f"{_row(claim)}\n" for claim in report.claims)
+    rows = "".join(f"{_row(claim)}\n" for claim in report.claims)
+    return head + rows + _warnings_table(report.warnings)
+
+
+def _warnings_table(warnings: Sequence[HackingWarnings]) -> str:
+    """How well the warning of reward hacking did, where policies were trained."""
+    if not warnings:
+        return ""
+    head = (
+        "\nThe warning of reward hacking, given one half of the held-out prompts; the other half"
+        " says whether the judge fell:\n\n"
+        "| arm | checked | the judge fell | warned of it | false alarms |\n|---|---|---|---|---|\n"
+    )
+    return head + "".join(
+        f"| {one.arm} | {one.checked} | {one.fell} | {one.hits} | {one.false_alarms} |\n"
+        for one in warnings
+    )
 
 
 def _row(claim: ClaimVerdict) -> str:

@@ -15,7 +15,7 @@ from veridical.report.fact_rlhf_inputs import Arm, CurveWarning, FactRlhfReport
 from veridical.report.figures.accuracy import above_chance, dependence_curve
 from veridical.report.figures.changes import Change, dumbbell
 from veridical.report.figures.curves import legend_marks, training_lines
-from veridical.report.figures.hacking import Measured, hacking_panel, shared_axes
+from veridical.report.figures.hacking import Panel, hacking_panels
 from veridical.report.figures.parts import LOOKS
 from veridical.report.figures.svg import span_of
 from veridical.report.figures.trade_off import TradeOff, trade_off
@@ -109,15 +109,6 @@ def _sections(inputs: FactRlhfReport) -> dict[str, Section]:
     return number_sections({key: name for key, (name, has_content) in found.items() if has_content})
 
 
-class Panel(NamedTuple):
-    """One arm's curves."""
-
-    label: str
-    """The arm."""
-    figure: Markup
-    """Reward and judge over √KL."""
-
-
 class JudgedArmTest(NamedTuple):
     """A test between arms with its adjusted p."""
 
@@ -158,44 +149,29 @@ def _test(tests: Sequence[ArmTest], first: str, second: str, metric: str) -> Dif
 
 
 def _panels(inputs: FactRlhfReport, labels: dict[str, str]) -> list[Panel]:
-    by_arm: dict[str, dict[int, list[Measured]]] = {}
-    for point in inputs.results.curves:
-        measured = Measured(point.step, point.kl, point.proxy, point.judge)
-        by_arm.setdefault(point.arm, {}).setdefault(point.seed, []).append(measured)
-    if not by_arm:
-        return []
-    axes = shared_axes([run for seeds in by_arm.values() for run in seeds.values()])
-    looks = {"rlhf": LOOKS[0], "fact_rlhf": LOOKS[1]}
-    ordered = [key for key in labels if key in by_arm]
-    return [
-        Panel(
-            labels.get(arm, arm),
-            hacking_panel(
-                [sorted(run) for run in by_arm[arm].values()],
-                label=labels.get(arm, arm),
-                look=looks.get(arm, LOOKS[2]),
-                axes=axes,
-                proxy_label=inputs.proxy_label,
-                judge_label=inputs.judge_label,
-                since_kl=_since(inputs.warnings, arm, by_arm[arm]),
-            ),
-        )
-        for arm in ordered
-    ]
+    return hacking_panels(
+        inputs.results.curves,
+        labels=labels,
+        looks={"rlhf": LOOKS[0], "fact_rlhf": LOOKS[1]},
+        proxy_label=inputs.proxy_label,
+        judge_label=inputs.judge_label,
+        since_kl=_warned_since(inputs),
+    )
 
 
-def _since(
-    warnings: Sequence[CurveWarning], arm: str, runs: dict[int, list[Measured]]
-) -> float | None:
-    """Divergence at the first step that a warning of reward hacking names."""
-    found = [
-        point.kl
-        for warning in warnings
-        if warning.arm == arm and warning.kind == "reward hacking"
-        for point in runs.get(warning.seed, ())
-        if point.step == warning.since_step
-    ]
-    return min(found, default=None)
+def _warned_since(inputs: FactRlhfReport) -> dict[str, float]:
+    """By arm, the divergence at the first step that a warning of reward hacking names."""
+    found: dict[str, float] = {}
+    for warning in inputs.warnings:
+        if warning.kind == "reward hacking":
+            for point in inputs.results.curves:
+                if (point.arm, point.seed, point.step) == (
+                    warning.arm,
+                    warning.seed,
+                    warning.since_step,
+                ):
+                    found[point.arm] = min(point.kl, found.get(point.arm, point.kl))
+    return found
 
 
 def _by_arm(

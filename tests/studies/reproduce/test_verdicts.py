@@ -8,8 +8,10 @@ from veridical.benchmarks.world.evaluation import score_world, write_evaluation
 from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.config import resolve_recipe
 from veridical.records import Response
-from veridical.records.claims import ClaimsReport, CurveRow
+from veridical.records.claims import ClaimsReport, CurveRow, HackingWarnings
+from veridical.records.fact_rlhf import CurveMeasurement
 from veridical.report.claims import claims_table, render_claims
+from veridical.statistics import mean_metric
 from veridical.studies.reproduce.plan import RlhfVPlan
 from veridical.studies.reproduce.verdicts import judge_claims, summarise_arm
 from veridical.world.descriptions import Mention, describe_mentions, true_mentions
@@ -129,6 +131,35 @@ def test_the_page_and_the_table_state_every_claim(grid, tmp_path):
     table = claims_table(report)
     assert table.count("\n| claim ") == 3
     assert "**reversed**" in table
+
+
+def test_how_well_the_warning_did_stands_beside_what_reward_and_judge_said(grid, tmp_path):
+    def point(step, kl, judge):
+        means = {"proxy": mean_metric([kl, kl + 1]), "judge": mean_metric([judge, judge + 1])}
+        return CurveMeasurement(arm="rlhf", seed=0, step=step, kl=kl, **means)
+
+    base = summarise_arm(plan_of(), grid, "bad", ("hallucination_rate", "object_coverage"))
+    report = ClaimsReport(
+        title="What holds",
+        note="made up",
+        plan="0123456789abcdef",
+        fixed="2026-01-01",
+        seeds=3,
+        scenes=60,
+        claims=(),
+        arms=(base.model_copy(update={"arm": "base"}),),
+        curve=(),
+        policies=(point(0, 0.0, 2.0), point(4, 1.0, 3.0)),
+        warnings=(HackingWarnings(arm="rlhf", checked=6, fell=3, hits=2, false_alarms=1),),
+        cells=4,
+        hours=0.1,
+        machine={"processor": "made up"},
+        base="fedcba9876543210",
+    )
+    page = render_claims(report, tmp_path / "report.html").read_text()
+    assert "rlhf, step 4: judge 3.50" in page
+    assert '<th scope="row">rlhf</th><td class="num" data-label="checked">6</td>' in page
+    assert "| rlhf | 6 | 3 | 2 | 1 |" in claims_table(report)
 
 
 def test_an_interval_over_few_seeds_stays_within_what_can_be(grid):

@@ -1,13 +1,15 @@
 """What the reward says and what the judge says, over the distance from the start."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from veridical.records import Metric
+from veridical.records.fact_rlhf import CurveMeasurement
 from veridical.report.figures.parts import (
+    LOOKS,
     WIDTH,
     Look,
     frame,
@@ -28,6 +30,15 @@ class Measured(NamedTuple):
     """What the reward model says."""
     judge: Metric
     """What the judge says."""
+
+
+class Panel(NamedTuple):
+    """One arm's curves."""
+
+    label: str
+    """The arm."""
+    figure: Markup
+    """Reward and judge over √KL."""
 
 
 class Axes(NamedTuple):
@@ -51,6 +62,50 @@ def shared_axes(runs: Sequence[Sequence[Measured]]) -> Axes:
         for name in ("proxy", "judge")
     }
     return Axes(max([_root(p.kl) for p in points] + [0.1]) * 1.04, ends["proxy"], ends["judge"])
+
+
+def hacking_panels(
+    points: Iterable[CurveMeasurement],
+    *,
+    labels: Mapping[str, str],
+    looks: Mapping[str, Look],
+    proxy_label: str,
+    judge_label: str,
+    since_kl: Mapping[str, float],
+) -> list[Panel]:
+    """A panel for every arm that was measured along the way, all on the same axes.
+
+    Args:
+        points: Measurements of all arms and seeds.
+        labels: What the arms are called; gives their order.
+        looks: How they are drawn, where they have a look of their own.
+        proxy_label: What the reward is.
+        judge_label: What the judge is.
+        since_kl: Divergence from which on a warning holds, by arm.
+    """
+    by_arm: dict[str, dict[int, list[Measured]]] = {}
+    for point in points:
+        measured = Measured(point.step, point.kl, point.proxy, point.judge)
+        by_arm.setdefault(point.arm, {}).setdefault(point.seed, []).append(measured)
+    if not by_arm:
+        return []
+    axes = shared_axes([run for seeds in by_arm.values() for run in seeds.values()])
+    return [
+        Panel(
+            label,
+            hacking_panel(
+                [sorted(run) for run in by_arm[arm].values()],
+                label=label,
+                look=looks.get(arm, LOOKS[2]),
+                axes=axes,
+                proxy_label=proxy_label,
+                judge_label=judge_label,
+                since_kl=since_kl.get(arm),
+            ),
+        )
+        for arm, label in labels.items()
+        if arm in by_arm
+    ]
 
 
 def hacking_panel(

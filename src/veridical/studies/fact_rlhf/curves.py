@@ -25,6 +25,15 @@ class CurvePoint(NamedTuple):
     prompts: tuple[HeldOutPrompt, ...]
     """Proxy, judge and a response for each prompt, always in the same order."""
 
+    def scores(self) -> list[float]:
+        """What the judge says of each prompt's response; 0 where it says nothing."""
+        return [one.judge or 0.0 for one in self.prompts]
+
+    def judged(self) -> JudgedScenes:
+        """The measurement as the test of reward hacking reads it."""
+        proxy = [one.proxy for one in self.prompts]
+        return JudgedScenes(self.step, self.kl, proxy, self.scores())
+
 
 class RunCurve(NamedTuple):
     """One PPO run."""
@@ -49,24 +58,15 @@ class RunCurve(NamedTuple):
                 step=point.step,
                 kl=point.kl,
                 proxy=mean_metric([one.proxy for one in point.prompts]),
-                judge=mean_metric([one.judge or 0.0 for one in point.prompts], bounds=(0.0, 6.0)),
+                judge=mean_metric(point.scores(), bounds=(0.0, 6.0)),
             )
             for point in self.points
         ]
 
     def warnings(self) -> list[CurveWarning]:
         """What the log and the held-out measurements warn of."""
-        judged = [
-            JudgedScenes(
-                p.step,
-                p.kl,
-                [one.proxy for one in p.prompts],
-                [one.judge or 0.0 for one in p.prompts],
-            )
-            for p in self.points
-        ]
         found = find_warnings(self.log)
-        hacking = find_hacking(judged)
+        hacking = find_hacking([point.judged() for point in self.points])
         if hacking is not None:
             found.insert(0, hacking_warning(hacking))
         return [

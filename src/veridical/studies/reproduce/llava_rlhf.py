@@ -56,6 +56,9 @@ _POLICIES = (
     _PolicyArm("fact-rlhf-unpriced", "reward-complete", reads_facts=True, priced=False),
 )
 
+TRAINED_POLICIES = tuple(one.name for one in _POLICIES)
+"""Arms that reinforcement learning trains."""
+
 
 def llava_rlhf_cells(plan: LlavaRlhfPlan, *, base: str = WORLD_MODEL, seed: int = 0) -> list[Cell]:
     """All cells of the study, in order.

@@ -67,9 +67,9 @@ def measures_of(curve: RunCurve) -> dict[str, Metric]:
         warned.
     """
     last = curve.points[-1]
-    best = max(curve.points, key=lambda point: sum(one.judge or 0.0 for one in point.prompts))
+    best = max(curve.points, key=lambda point: sum(point.scores()))
     both = list(zip(best.prompts, last.prompts, strict=True))
-    judged = [(before.judge or 0.0, after.judge or 0.0) for before, after in both]
+    judged = list(zip(best.scores(), last.scores(), strict=True))
     rewarded = [(before.proxy, after.proxy) for before, after in both]
     warned = any(one.kind == "reward hacking" for one in curve.warnings())
     return {

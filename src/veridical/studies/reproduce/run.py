@@ -14,11 +14,13 @@ from veridical.progress import log
 from veridical.records.claims import ClaimsReport, CurveRow
 from veridical.records.manifests import build_manifest
 from veridical.report.claims import claims_table, render_claims
+from veridical.studies.fact_rlhf.curves import RunCurve, read_curve
 from veridical.studies.reproduce.grid import CELL_FILE, Cell, run_grid
-from veridical.studies.reproduce.llava_rlhf import EQUAL_KL, llava_rlhf_cells
+from veridical.studies.reproduce.llava_rlhf import EQUAL_KL, TRAINED_POLICIES, llava_rlhf_cells
 from veridical.studies.reproduce.plan import LlavaRlhfPlan, RlhfVPlan
 from veridical.studies.reproduce.rlhf_v import HABITS, rlhf_v_cells
 from veridical.studies.reproduce.verdicts import judge_claims, summarise_arm
+from veridical.studies.reproduce.warned import check_warnings
 from veridical.world.base import WORLD_MODEL, base_model_path
 
 _METRICS = (
@@ -73,6 +75,7 @@ def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:
     _check_arms(plan, arms)
     run_grid(partial(cells_of, study), out, seed=study.seed, workers=workers)
     log("Testing the claims")
+    runs = _curves(arms, plan.seeds, out)
     report = ClaimsReport(
         title=_TITLES[plan.study],
         note=plan.note,
@@ -83,6 +86,10 @@ def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:
         claims=judge_claims(plan, out, seed=study.seed),
         arms=tuple(summarise_arm(plan, out, arm, _METRICS) for arm in arms),
         curve=_curve(plan),
+        policies=tuple(
+            point for group in runs.values() for one in group for point in one.measurements()
+        ),
+        warnings=tuple(check_warnings(arm, group) for arm, group in runs.items()),
         cells=len(cells),
         hours=sum(_seconds(out / cell.name) for cell in cells) / 3600,
         machine=build_manifest(verb="reproduce", seed=study.seed).machine,
@@ -135,6 +142,18 @@ def _curve(plan: RlhfVPlan | LlavaRlhfPlan) -> tuple[CurveRow, ...]:
     trained = plan.arms if isinstance(plan, RlhfVPlan) else ()
     rows = (CurveRow(corrections=size, arm=f"dense-{size}") for size in sizes)
     return tuple(row for row in rows if not trained or row.arm in trained)
+
+
+def _curves(arms: Sequence[str], seeds: int, out: Path) -> dict[str, list[RunCurve]]:
+    """What policies measured along their training, by arm."""
+    return {
+        arm: [
+            read_curve(out / arm / f"seed-{number}" / "run", arm=arm, seed=number, asked=())
+            for number in range(seeds)
+        ]
+        for arm in arms
+        if arm in TRAINED_POLICIES
+    }
 
 
 def _seconds(folder: Path) -> float:
