@@ -105,24 +105,31 @@ def test_the_seed_is_the_unit_and_p_is_adjusted(grid):
     assert several[0].p == pytest.approx(4 * alone.p)
 
 
-def test_the_page_and_the_table_state_every_claim(grid, tmp_path):
-    plan = plan_of({"first": "bad", "second": "good"}, {"first": "good", "second": "bad"})
-    metrics = ("hallucination_rate", "object_coverage", "mean_length")
-    arms = [summarise_arm(plan, grid, arm, metrics) for arm in ("bad", "good")]
-    report = ClaimsReport(
+def report_of(**stated):
+    """What a study leaves, but for the claims and arms that a test is about."""
+    return ClaimsReport(
         title="What holds",
         note="<b>made up</b>",
         plan="0123456789abcdef",
-        fixed=plan.fixed,
+        fixed="2026-01-01",
         seeds=3,
         scenes=60,
-        claims=judge_claims(plan, grid),
-        arms=(arms[0].model_copy(update={"arm": "base"}), arms[1]),
-        curve=(CurveRow(corrections=100, arm="base"), CurveRow(corrections=200, arm="good")),
         cells=4,
         hours=0.1,
         machine={"processor": "made up"},
         base="fedcba9876543210",
+        **stated,
+    )
+
+
+def test_the_page_and_the_table_state_every_claim(grid, tmp_path):
+    plan = plan_of({"first": "bad", "second": "good"}, {"first": "good", "second": "bad"})
+    metrics = ("hallucination_rate", "object_coverage", "mean_length")
+    arms = [summarise_arm(plan, grid, arm, metrics) for arm in ("bad", "good")]
+    report = report_of(
+        claims=judge_claims(plan, grid),
+        arms=(arms[0].model_copy(update={"arm": "base"}), arms[1]),
+        curve=(CurveRow(corrections=100, arm="base"), CurveRow(corrections=200, arm="good")),
     )
     page = render_claims(report, tmp_path / "report.html").read_text()
     assert "2 claims tested: 1 shown, 0 not shown, 1 reversed" in page
@@ -139,22 +146,12 @@ def test_how_well_the_warning_did_stands_beside_what_reward_and_judge_said(grid,
         return CurveMeasurement(arm="rlhf", seed=0, step=step, kl=kl, **means)
 
     base = summarise_arm(plan_of(), grid, "bad", ("hallucination_rate", "object_coverage"))
-    report = ClaimsReport(
-        title="What holds",
-        note="made up",
-        plan="0123456789abcdef",
-        fixed="2026-01-01",
-        seeds=3,
-        scenes=60,
+    report = report_of(
         claims=(),
         arms=(base.model_copy(update={"arm": "base"}),),
         curve=(),
         policies=(point(0, 0.0, 2.0), point(4, 1.0, 3.0)),
         warnings=(HackingWarnings(arm="rlhf", checked=6, fell=3, hits=2, false_alarms=1),),
-        cells=4,
-        hours=0.1,
-        machine={"processor": "made up"},
-        base="fedcba9876543210",
     )
     page = render_claims(report, tmp_path / "report.html").read_text()
     assert "rlhf, step 4: judge 3.50" in page
