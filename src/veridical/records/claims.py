@@ -59,6 +59,19 @@ class CurveRow(Record):
     """The arm that learnt from them."""
 
 
+class TrainingPath(Record):
+    """What an arm did along training, on the validation scenes; means over seeds."""
+
+    arm: str
+    """The arm."""
+    last_hallucination: Metric
+    """Descriptions with a hallucination at the last checkpoint."""
+    last_coverage: Metric
+    """Objects named at the last checkpoint."""
+    matched_hallucination: Metric
+    """The least hallucination while coverage lies at most two points below the base's."""
+
+
 class HackingWarnings(Record):
     """How well the warning of reward hacking did on an arm's runs.
 
@@ -99,6 +112,8 @@ class ClaimsReport(Record):
     """What every arm measured."""
     curve: tuple[CurveRow, ...]
     """The curve over corrections."""
+    paths: tuple[TrainingPath, ...] = ()
+    """What arms did along training, where they were measured on validation scenes."""
     policies: tuple[CurveMeasurement, ...] = ()
     """What reward and judge said of policies along their training, by arm, seed and step."""
     warnings: tuple[HackingWarnings, ...] = ()

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from veridical.records import Difference, Metric
-from veridical.records.claims import ArmSummary, ClaimsReport, ClaimVerdict, HackingWarnings
+from veridical.records.claims import (
+    ArmSummary,
+    ClaimsReport,
+    ClaimVerdict,
+    HackingWarnings,
+    TrainingPath,
+)
 from veridical.report.figures.changes import forest
 from veridical.report.figures.curves import Series, curve
 from veridical.report.figures.hacking import hacking_panels
@@ -43,9 +49,8 @@ def render_claims(report: ClaimsReport, out: Path | str) -> Path:
             title="Hallucination against coverage of every arm, means over seeds",
         ),
         curves=[
-            curve(_series(report, arms, name), chosen_step=None, axis="corrections")
-            for name in (_RATE, _COVERAGE)
-            if len(report.curve) > 1
+            curve(series, chosen_step=None, axis="corrections")
+            for series in (_series(report, arms) if len(report.curve) > 1 else ())
         ],
         tables=_tables(report.arms),
         panels=hacking_panels(
@@ -68,7 +73,28 @@ def claims_table(report: ClaimsReport) -> str:
         "|---|---|---|---|---|---|---|\n"
     )
     rows = "".join(f"{_row(claim)}\n" for claim in report.claims)
-    return head + rows + _warnings_table(report.warnings)
+    return head + rows + _paths_table(report.paths) + _warnings_table(report.warnings)
+
+
+def _paths_table(paths: Sequence[TrainingPath]) -> str:
+    """What arms did along training, where that was measured."""
+    if not paths:
+        return ""
+    head = (
+        "\nAlong training, on the validation scenes (means over seeds; the last column is"
+        " interpolated between checkpoints):\n\n"
+        "| arm | hallucinate at the end | named at the end | least, at most two points of coverage"
+        " lost |\n|---|---|---|---|\n"
+    )
+    return head + "".join(
+        f"| {one.arm} | {_estimate(one.last_hallucination)} | {_estimate(one.last_coverage)}"
+        f" | {_estimate(one.matched_hallucination)} |\n"
+        for one in paths
+    )
+
+
+def _estimate(metric: Metric) -> str:
+    return f"{value_text(metric, '%')} [{interval_text(metric, '%')}]"
 
 
 def _warnings_table(warnings: Sequence[HackingWarnings]) -> str:
@@ -166,10 +192,26 @@ def _tables(arms: Sequence[ArmSummary]) -> list[tuple[tuple[str, ...], list[ArmS
     return [(names, [one for one in arms if tuple(one.metrics) == names]) for names in columns]
 
 
-def _series(report: ClaimsReport, arms: dict[str, ArmSummary], name: str) -> Series:
-    def point(corrections: int, metric: Metric) -> tuple[int, float, float, float]:
-        return corrections, metric.value, metric.low, metric.high
+def _series(report: ClaimsReport, arms: dict[str, ArmSummary]) -> list[Series]:
+    """Hallucination and coverage over the number of corrections: as chosen, and at the end."""
+    sizes = [row.corrections for row in report.curve]
+    chosen = [arms[row.arm].metrics for row in report.curve]
+    found = [
+        _over_sizes(metric_info(name).label, sizes, [metrics[name] for metrics in chosen])
+        for name in (_RATE, _COVERAGE)
+    ]
+    paths = {one.arm: one for one in report.paths}
+    last = [paths[row.arm] for row in report.curve if row.arm in paths]
+    if len(last) == len(sizes):
+        ends = ([one.last_hallucination for one in last], [one.last_coverage for one in last])
+        for name, metrics in zip((_RATE, _COVERAGE), ends, strict=True):
+            found.append(_over_sizes(f"{metric_info(name).label}, at the end", sizes, metrics))
+    return found
 
-    info = metric_info(name)
-    points = [point(row.corrections, arms[row.arm].metrics[name]) for row in report.curve]
-    return Series(f"{info.label}, {info.unit}", info.unit, tuple(points))
+
+def _over_sizes(label: str, sizes: Sequence[int], metrics: Sequence[Metric]) -> Series:
+    points = [
+        (size, metric.value, metric.low, metric.high)
+        for size, metric in zip(sizes, metrics, strict=True)
+    ]
+    return Series(f"{label}, %", "%", tuple(points))

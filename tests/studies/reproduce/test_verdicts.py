@@ -8,7 +8,7 @@ from veridical.benchmarks.world.evaluation import score_world, write_evaluation
 from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.config import resolve_recipe
 from veridical.records import Response
-from veridical.records.claims import ClaimsReport, CurveRow, HackingWarnings
+from veridical.records.claims import ClaimsReport, CurveRow, HackingWarnings, TrainingPath
 from veridical.records.fact_rlhf import CurveMeasurement
 from veridical.report.claims import claims_table, render_claims
 from veridical.statistics import mean_metric
@@ -122,6 +122,16 @@ def report_of(**stated):
     )
 
 
+def path_of(arm, last):
+    """What an arm did along training that ended at this rate in each of three seeds."""
+    over_seeds = {
+        "last_hallucination": mean_metric([last] * 3),
+        "last_coverage": mean_metric([0.8] * 3),
+        "matched_hallucination": mean_metric([0.3] * 3),
+    }
+    return TrainingPath(arm=arm, **over_seeds)
+
+
 def test_the_page_and_the_table_state_every_claim(grid, tmp_path):
     plan = plan_of({"first": "bad", "second": "good"}, {"first": "good", "second": "bad"})
     metrics = ("hallucination_rate", "object_coverage", "mean_length")
@@ -130,14 +140,18 @@ def test_the_page_and_the_table_state_every_claim(grid, tmp_path):
         claims=judge_claims(plan, grid),
         arms=(arms[0].model_copy(update={"arm": "base"}), arms[1]),
         curve=(CurveRow(corrections=100, arm="base"), CurveRow(corrections=200, arm="good")),
+        paths=tuple(path_of(arm, last) for arm, last in (("base", 0.5), ("good", 0.25))),
     )
     page = render_claims(report, tmp_path / "report.html").read_text()
     assert "2 claims tested: 1 shown, 0 not shown, 1 reversed" in page
     assert "&lt;b&gt;made up" in page
     assert "✗ reversed" in page
+    assert "Descriptions with a hallucination, at the end, %" in page
     table = claims_table(report)
     assert table.count("\n| claim ") == 3
     assert "**reversed**" in table
+    row = "| good | 25.0 % [25.0 to 25.0] | 80.0 % [80.0 to 80.0] | 30.0 % [30.0 to 30.0] |"
+    assert row in table.replace("\u202f", " ")
 
 
 def test_how_well_the_warning_did_stands_beside_what_reward_and_judge_said(grid, tmp_path):

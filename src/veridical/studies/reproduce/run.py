@@ -11,14 +11,15 @@ from veridical.files import write_json_atomically, write_text_atomically
 from veridical.models.hashing import model_hash
 from veridical.models.loading import load_model
 from veridical.progress import log
-from veridical.records.claims import ClaimsReport, CurveRow
+from veridical.records.claims import ClaimsReport, CurveRow, TrainingPath
 from veridical.records.manifests import build_manifest
 from veridical.report.claims import claims_table, render_claims
 from veridical.studies.fact_rlhf.curves import RunCurve, read_curve
 from veridical.studies.reproduce.grid import CELL_FILE, Cell, run_grid
 from veridical.studies.reproduce.llava_rlhf import EQUAL_KL, TRAINED_POLICIES, llava_rlhf_cells
+from veridical.studies.reproduce.paths import training_path
 from veridical.studies.reproduce.plan import LlavaRlhfPlan, RlhfVPlan
-from veridical.studies.reproduce.rlhf_v import HABITS, rlhf_v_cells
+from veridical.studies.reproduce.rlhf_v import COVERAGE_TOLERANCE, HABITS, rlhf_v_cells
 from veridical.studies.reproduce.verdicts import judge_claims, summarise_arm
 from veridical.studies.reproduce.warned import check_warnings
 from veridical.world.base import WORLD_MODEL, base_model_path
@@ -86,6 +87,7 @@ def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:
         claims=judge_claims(plan, out, seed=study.seed),
         arms=tuple(summarise_arm(plan, out, arm, _METRICS) for arm in arms),
         curve=_curve(plan),
+        paths=_paths(arms, plan.seeds, out),
         policies=tuple(
             point for group in runs.values() for one in group for point in one.measurements()
         ),
@@ -144,12 +146,27 @@ def _curve(plan: RlhfVPlan | LlavaRlhfPlan) -> tuple[CurveRow, ...]:
     return tuple(row for row in rows if not trained or row.arm in trained)
 
 
+def _paths(arms: Sequence[str], seeds: int, out: Path) -> tuple[TrainingPath, ...]:
+    """What arms did along training, at its end and at matched coverage."""
+    found = (
+        training_path(arm, _runs(out, arm, seeds), lost=COVERAGE_TOLERANCE)
+        for arm in arms
+        if arm not in TRAINED_POLICIES
+    )
+    return tuple(one for one in found if one is not None)
+
+
+def _runs(out: Path, arm: str, seeds: int) -> list[Path]:
+    """An arm's run directories, by seed."""
+    return [out / arm / f"seed-{number}" / "run" for number in range(seeds)]
+
+
 def _curves(arms: Sequence[str], seeds: int, out: Path) -> dict[str, list[RunCurve]]:
     """What policies measured along their training, by arm."""
     return {
         arm: [
-            read_curve(out / arm / f"seed-{number}" / "run", arm=arm, seed=number, asked=())
-            for number in range(seeds)
+            read_curve(run, arm=arm, seed=number, asked=())
+            for number, run in enumerate(_runs(out, arm, seeds))
         ]
         for arm in arms
         if arm in TRAINED_POLICIES
