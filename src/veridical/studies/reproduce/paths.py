@@ -40,8 +40,8 @@ def read_checkpoints(run_dir: Path) -> list[Checkpoint]:
 def least_at_coverage(path: Sequence[Checkpoint], *, lost: float) -> float:
     """The least hallucination on a path while coverage lies at most `lost` below its start.
 
-    Between two checkpoints of which one has lost more, the point at exactly that coverage counts,
-    by linear interpolation.
+    Where only one of two neighbouring checkpoints has lost more, the point at exactly that
+    coverage counts, by linear interpolation.
     """
     least_coverage = path[0].coverage - lost
     reached = [one.hallucination for one in path if one.coverage >= least_coverage]
