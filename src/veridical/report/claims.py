@@ -8,6 +8,7 @@ from veridical.records.claims import (
     ArmSummary,
     ClaimsReport,
     ClaimVerdict,
+    CurveRow,
     HackingWarnings,
     TrainingPath,
 )
@@ -27,6 +28,8 @@ from veridical.report.wording import (
 )
 
 _RATE, _COVERAGE = "hallucination_rate", "object_coverage"
+_SHORT = {_RATE: "hallucinate", _COVERAGE: "objects named"}
+"""What curves call them, next to the method."""
 
 
 def render_claims(report: ClaimsReport, out: Path | str) -> Path:
@@ -49,8 +52,7 @@ def render_claims(report: ClaimsReport, out: Path | str) -> Path:
             title="Hallucination against coverage of every arm, means over seeds",
         ),
         curves=[
-            curve(series, chosen_step=None, axis="corrections")
-            for series in (_series(report, arms) if len(report.curve) > 1 else ())
+            curve(series, chosen_step=None, axis="corrections") for series in _series(report, arms)
         ],
         tables=_tables(report.arms),
         panels=hacking_panels(
@@ -193,25 +195,40 @@ def _tables(arms: Sequence[ArmSummary]) -> list[tuple[tuple[str, ...], list[ArmS
 
 
 def _series(report: ClaimsReport, arms: dict[str, ArmSummary]) -> list[Series]:
-    """Hallucination and coverage over the number of corrections: as chosen, and at the end."""
-    sizes = [row.corrections for row in report.curve]
-    chosen = [arms[row.arm].metrics for row in report.curve]
-    found = [
-        _over_sizes(metric_info(name).label, sizes, [metrics[name] for metrics in chosen])
-        for name in (_RATE, _COVERAGE)
+    """Hallucination and coverage over corrections, for every method that has more than one size."""
+    methods: dict[str, list[CurveRow]] = {}
+    for row in report.curve:
+        methods.setdefault(row.arm.rpartition("-")[0], []).append(row)
+    return [
+        series
+        for method, rows in methods.items()
+        if len(rows) > 1
+        for series in _of_method(method, rows, report, arms)
     ]
+
+
+def _of_method(
+    method: str, rows: Sequence[CurveRow], report: ClaimsReport, arms: dict[str, ArmSummary]
+) -> list[Series]:
+    """A method's curves: its chosen checkpoints, and its last ones where these are known."""
     paths = {one.arm: one for one in report.paths}
-    last = [paths[row.arm] for row in report.curve if row.arm in paths]
-    if len(last) == len(sizes):
-        ends = ([one.last_hallucination for one in last], [one.last_coverage for one in last])
-        for name, metrics in zip((_RATE, _COVERAGE), ends, strict=True):
-            found.append(_over_sizes(f"{metric_info(name).label}, at the end", sizes, metrics))
-    return found
-
-
-def _over_sizes(label: str, sizes: Sequence[int], metrics: Sequence[Metric]) -> Series:
-    points = [
-        (size, metric.value, metric.low, metric.high)
-        for size, metric in zip(sizes, metrics, strict=True)
+    last = [paths[row.arm] for row in rows if row.arm in paths]
+    drawn: list[tuple[str, str, list[Metric]]] = [
+        (name, "", [arms[row.arm].metrics[name] for row in rows]) for name in (_RATE, _COVERAGE)
     ]
-    return Series(f"{label}, %", "%", tuple(points))
+    if len(last) == len(rows):
+        drawn += [
+            (_RATE, ", at the end", [one.last_hallucination for one in last]),
+            (_COVERAGE, ", at the end", [one.last_coverage for one in last]),
+        ]
+    return [
+        Series(
+            f"{method}: {_SHORT[name]}{when}, %",
+            "%",
+            tuple(
+                (row.corrections, one.value, one.low, one.high)
+                for row, one in zip(rows, metrics, strict=True)
+            ),
+        )
+        for name, when, metrics in drawn
+    ]

@@ -46,3 +46,12 @@ def test_a_policy_and_the_habits_are_measured_on_the_same_scenes(tmp_path):
     )
     assert first == all_of_them[:32]
     assert [row.texts[-1] for row in learnt] == [one.chosen for one in first]
+
+
+def test_a_plan_may_name_the_shipped_recipe_at_other_sizes_than_the_standard():
+    def trained(**changes):
+        plan = load_plan("rlhf-v", quick=True)[0].model_copy(update={**SMALL, **changes})
+        return {cell.name.partition("/")[0] for cell in rlhf_v_cells(plan)}
+
+    assert "anchored-48" not in trained()
+    assert "anchored-48" in trained(arms=("anchored-32", "anchored-48"))

@@ -138,19 +138,25 @@ def test_the_page_and_the_table_state_every_claim(grid, tmp_path):
     arms = [summarise_arm(plan, grid, arm, metrics) for arm in ("bad", "good")]
     report = report_of(
         claims=judge_claims(plan, grid),
-        arms=(arms[0].model_copy(update={"arm": "base"}), arms[1]),
-        curve=(CurveRow(corrections=100, arm="base"), CurveRow(corrections=200, arm="good")),
-        paths=tuple(path_of(arm, last) for arm, last in (("base", 0.5), ("good", 0.25))),
+        arms=tuple(
+            arm.model_copy(update={"arm": name})
+            for arm, name in ((arms[0], "base"), (arms[0], "dense-100"), (arms[1], "dense-200"))
+        ),
+        curve=(
+            CurveRow(corrections=100, arm="dense-100"),
+            CurveRow(corrections=200, arm="dense-200"),
+        ),
+        paths=(path_of("dense-100", 0.5), path_of("dense-200", 0.25)),
     )
     page = render_claims(report, tmp_path / "report.html").read_text()
     assert "2 claims tested: 1 shown, 0 not shown, 1 reversed" in page
     assert "&lt;b&gt;made up" in page
     assert "✗ reversed" in page
-    assert "Descriptions with a hallucination, at the end, %" in page
+    assert "dense: hallucinate, at the end, %" in page
     table = claims_table(report)
     assert table.count("\n| claim ") == 3
     assert "**reversed**" in table
-    row = "| good | 25.0 % [25.0 to 25.0] | 80.0 % [80.0 to 80.0] | 30.0 % [30.0 to 30.0] |"
+    row = "| dense-200 | 25.0 % [25.0 to 25.0] | 80.0 % [80.0 to 80.0] | 30.0 % [30.0 to 30.0] |"
     assert row in table.replace("\u202f", " ")
 
 

@@ -134,9 +134,11 @@ class _Grid:
             if name != "dense"
         ]
         cells += [
-            self._policy(f"anchored-{plan.standard}", None, number, "corrections", plan.standard),
-            self._fine_tuned(f"sft-{plan.standard}", number, plan.standard),
+            self._policy(f"anchored-{size}", None, number, "corrections", size)
+            for size in plan.corrections
+            if size == plan.standard or f"anchored-{size}" in plan.arms
         ]
+        cells.append(self._fine_tuned(f"sft-{plan.standard}", number, plan.standard))
         cells.append(
             self._policy("dense-by-rule", {}, number, "corrections-by-rule", plan.standard)
         )

@@ -86,7 +86,7 @@ def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:
         scenes=plan.test_scenes,
         claims=judge_claims(plan, out, seed=study.seed),
         arms=tuple(summarise_arm(plan, out, arm, _METRICS) for arm in arms),
-        curve=_curve(plan),
+        curve=_curve(plan, arms),
         paths=_paths(arms, plan.seeds, out),
         policies=tuple(
             point for group in runs.values() for one in group for point in one.measurements()
@@ -138,12 +138,15 @@ def _check_arms(plan: RlhfVPlan | LlavaRlhfPlan, arms: Sequence[str]) -> None:
         )
 
 
-def _curve(plan: RlhfVPlan | LlavaRlhfPlan) -> tuple[CurveRow, ...]:
-    """The curve over corrections, where the study has one."""
+def _curve(plan: RlhfVPlan | LlavaRlhfPlan, arms: Sequence[str]) -> tuple[CurveRow, ...]:
+    """The curves over corrections, where the study has some."""
     sizes = plan.corrections if isinstance(plan, RlhfVPlan) else ()
-    trained = plan.arms if isinstance(plan, RlhfVPlan) else ()
-    rows = (CurveRow(corrections=size, arm=f"dense-{size}") for size in sizes)
-    return tuple(row for row in rows if not trained or row.arm in trained)
+    rows = (
+        CurveRow(corrections=size, arm=f"{method}-{size}")
+        for method in ("dense", "anchored")
+        for size in sizes
+    )
+    return tuple(row for row in rows if row.arm in arms)
 
 
 def _paths(arms: Sequence[str], seeds: int, out: Path) -> tuple[TrainingPath, ...]:
