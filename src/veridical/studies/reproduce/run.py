@@ -99,6 +99,7 @@ def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:
             load_model(str(base_model_path()) if study.base == WORLD_MODEL else study.base).model
         ),
     )
+    keep_results_of_another_plan(out, study.plan_hash)
     write_json_atomically(out / "results.json", report.model_dump(mode="json"))
     write_text_atomically(out / "results.md", claims_table(report))
     render_claims(report, out / "report.html")
@@ -106,6 +107,20 @@ def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:
         log(f"{claim.verdict:9}  {claim.claim}")
     log(f"Numbers: {out / 'results.json'}, {out / 'results.md'}. Report: {out / 'report.html'}")
     return report
+
+
+def keep_results_of_another_plan(out: Path, plan_hash: str) -> None:
+    """Rename what another plan left in a folder that both share: `results-HASH.json` and so on."""
+    results = out / "results.json"
+    if not results.is_file():
+        return
+    before = str(json.loads(results.read_text(encoding="utf-8"))["plan"])
+    if before == plan_hash:
+        return
+    for name in ("results.json", "results.md", "report.html"):
+        file = out / name
+        if file.is_file():
+            file.replace(file.with_stem(f"{file.stem}-{before[:12]}"))
 
 
 def cells_of(study: Study) -> list[Cell]:
