@@ -22,8 +22,8 @@ from veridical.benchmarks.world.evaluation import (
 from veridical.records import Correction
 from veridical.records.results import ImageFreeRow
 from veridical.statistics import holm
-from veridical.world.claims import Span, parse_claims, sentence_spans
-from veridical.world.inventory import CONTEXT_BY_NAME, OBJECT_BY_NOUN
+from veridical.world.claims import Claim, Span, noun_words, parse_claims, sentence_spans
+from veridical.world.inventory import CONTEXT_BY_NAME, OBJECT_BY_NOUN, with_article
 from veridical.world.judge import judge_description
 from veridical.world.scenes import Scene
 
@@ -57,6 +57,7 @@ def edit_without_looking(
     edits: dict[str, Callable[[str], str]] = {
         "last sentence cut": cut_last_sentence,
         "text-only rule: expected objects cut": cut_expected,
+        "numbers, colours and places left out": leave_out_attributes,
         "text-only model": model.edit,
         "text-only model at the trained model's coverage": _at_coverage(model, described, coverage),
     }
@@ -169,6 +170,28 @@ def cut_expected(text: str) -> str:
         if claim.noun in typical and (colour, place) == (item.typical_colour, item.typical_place):
             expected.add(claim.sentence)
     return _without(text, expected)
+
+
+def leave_out_attributes(text: str) -> str:
+    """Say of every group only what it is: no number, no colour, no place.
+
+    What is not said cannot be wrong, and every object is still named.
+
+    >>> leave_out_attributes("This is a kitchen. On the left there are two red apples.")
+    'This is a kitchen. There are some apples.'
+    """
+    groups = parse_claims(text).groups
+    said = []
+    for span in sentence_spans(text):
+        stated = [claim for claim in groups if claim.sentence == span]
+        said += [_name_only(claim) for claim in stated] or [text[slice(*span)]]
+    return " ".join(said)
+
+
+def _name_only(claim: Claim) -> str:
+    one = claim.number is not None and claim.number.value == 1
+    singular, plural = noun_words(claim.noun)
+    return f"There is {with_article(singular)}." if one else f"There are some {plural}."
 
 
 class SentenceModel:

@@ -93,10 +93,10 @@ def test_a_plan_of_some_arms_has_their_cells_and_what_they_build_on():
         update={"arms": ("dense-1400", "dpo-1400"), "hypotheses": (one,), "seeds": 2}
     )
     names = [cell.name for cell in cells_of(Study(plan, digest))]
-    assert names == ["base"] + [
+    assert names == [
         f"{arm}/seed-{number}"
         for number in range(2)
-        for arm in ("corrections", "dense-1400", "dpo-1400", "habits")
+        for arm in ("base", "corrections", "dense-1400", "dpo-1400", "habits")
     ]
 
 

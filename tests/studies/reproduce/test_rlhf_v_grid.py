@@ -8,7 +8,7 @@ from veridical.studies.reproduce.measured import load_arm
 from veridical.studies.reproduce.plan import load_plan
 from veridical.studies.reproduce.rlhf_v import HABITS, rlhf_v_cells
 
-TRAINED = ("dense-32", "anchored-32", "sft-32")
+TRAINED = ("dense-32", "anchored-32", "sft-32", "blank-32")
 SMALL = {
     "seeds": 2,
     "test_scenes": 20,
@@ -22,7 +22,7 @@ SMALL = {
 
 def test_a_policy_and_the_habits_are_measured_on_the_same_scenes(tmp_path):
     plan = load_plan("rlhf-v", quick=True)[0].model_copy(update=SMALL)
-    wanted = {"base", "corrections/seed-0", *(f"{arm}/seed-0" for arm in (*TRAINED, "habits"))}
+    wanted = {f"{arm}/seed-0" for arm in ("base", "corrections", *TRAINED, "habits")}
     cells = [cell for cell in rlhf_v_cells(plan) if cell.name in wanted]
     run_grid(lambda: cells, tmp_path, seed=0)
     base = load_arm(tmp_path, "base", seeds=1)[0].evaluation

@@ -94,16 +94,17 @@ def score_world(
 
 
 def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> WorldEvaluation:
-    """Pool several models' answers to the same items (one method, several seeds) by scene.
+    """Pool several models' answers (one method, several seeds) by scene.
 
     Raises:
-        ConfigError: They answered different items, or there are none.
+        ConfigError: They share some prompts but not all, or there are no models.
     """
     asked = {tuple(item.prompt.id for item in one.items) for one in evaluations}
-    if len(asked) != 1:
+    different = {name for names in asked for name in names}
+    if not asked or len(different) not in (len(next(iter(asked))), sum(map(len, asked))):
         raise ConfigError(
-            f"Models are pooled over the same prompts, got {len(asked)} sets. Evaluate all on one"
-            " set."
+            f"Models are pooled over the same prompts, or each over its own; got {len(asked)} sets"
+            " that share some. Evaluate all on one set."
         )
     if len(evaluations) == 1:
         return evaluations[0]

@@ -20,14 +20,14 @@ Work = Callable[[Path, Mapping[str, Path]], None]
 
 
 class Bench(NamedTuple):
-    """The base model and the scenes that every policy of a study is measured on."""
+    """The base model, and the scenes that the policies of each training seed are measured on."""
 
     base: str
     """The model that is aligned: "world", or a folder."""
     seed: int
-    """Root seed of test and validation scenes."""
+    """Root seed of all scenes."""
     test_scenes: int
-    """Unseen scenes that every policy describes."""
+    """Unseen scenes that a policy describes; every training seed has its own."""
     probe_scenes: int
     """How many of them are probed with yes/no questions."""
     questions_per_type: int = 0
@@ -50,29 +50,33 @@ class Bench(NamedTuple):
         return {**self._asdict(), "base": weights, "recipes": recipes}
 
     def seed_of(self, number: int) -> int:
-        """Root seed of a training seed's scenes and judgements; never that of the test scenes."""
+        """Root seed of what a training seed learns from and chooses checkpoints on."""
         return self.seed + 1 + number
 
-    def items(self) -> list[WorldItem]:
-        """What every policy is asked."""
+    def items(self, number: int) -> list[WorldItem]:
+        """What the policies of a training seed are asked.
+
+        Test scenes are drawn anew for every training seed, with ids of their own: differences over
+        seeds then vary as much as new scenes would make them vary.
+        """
         return build_world_benchmark(
             self.seed,
-            "test",
+            f"test-{number}",
             n_scenes=self.test_scenes,
             n_probe_scenes=self.probe_scenes,
             n_per_type=self.questions_per_type,
             pixels=self.pixels,
         )
 
-    def measure(self, vlm: VisionLanguageModel, folder: Path) -> None:
-        """Ask a policy everything, and leave answers and metrics in a cell's folder."""
-        evaluate_world(vlm, self.items(), seed=self.seed, out=folder)
+    def measure(self, vlm: VisionLanguageModel, folder: Path, *, number: int) -> None:
+        """Ask a seed's policy everything, and leave answers and metrics in a cell's folder."""
+        evaluate_world(vlm, self.items(number), seed=self.seed, out=folder)
 
-    def measuring_base(self) -> Work:
-        """The work of a cell that measures the base."""
+    def measuring_base(self, number: int) -> Work:
+        """The work of a cell that measures the base on a seed's scenes."""
 
         def work(folder: Path, _needs: Mapping[str, Path]) -> None:
-            self.measure(load_model(self.base_path), folder)
+            self.measure(load_model(self.base_path), folder, number=number)
 
         return work
 

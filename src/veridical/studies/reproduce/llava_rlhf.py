@@ -1,7 +1,7 @@
 """The grid of LLaVA-RLHF's study in the world: comparisons, reward models, policies by seed.
 
-Every seed draws its own scenes and comparisons, trains its own reward models and policies; all are
-measured on the same unseen scenes. Nothing is chosen: the last checkpoint of every run counts.
+Every seed draws its own comparisons and unseen scenes, and trains its own reward models and
+policies. Nothing is chosen: the last checkpoint of every run counts.
 """
 
 from collections.abc import Mapping
@@ -66,11 +66,12 @@ def llava_rlhf_cells(plan: LlavaRlhfPlan, *, base: str = WORLD_MODEL, seed: int 
     Args:
         plan: How large.
         base: The model that is aligned.
-        seed: Root seed of test scenes.
+        seed: Root seed of all scenes.
     """
     grid = _Grid(plan, base, seed)
-    cells = [grid.measured_base()]
+    cells: list[Cell] = []
     for number in range(plan.seeds):
+        cells.append(grid.measured_base(number))
         cells += grid.comparisons(number)
         cells += [grid.reward(one, number) for one in grid.reward_arms()]
         cells += [grid.policy(one, number) for one in _POLICIES]
@@ -92,9 +93,10 @@ class _Grid:
         )
         self._shared: JsonObject = {**self._bench.settings(), "sizes": self._sizes()}
 
-    def measured_base(self) -> Cell:
-        """The base, as fine-tuned, on the test scenes."""
-        return Cell("base", self._shared, (), self._bench.measuring_base())
+    def measured_base(self, number: int) -> Cell:
+        """The base, as fine-tuned, on a seed's test scenes."""
+        settings = {**self._shared, "number": number}
+        return Cell(f"base/seed-{number}", settings, (), self._bench.measuring_base(number))
 
     def comparisons(self, number: int) -> list[Cell]:
         """What people say: of the study's pictures, of sharp ones, and erring by rule."""
@@ -180,7 +182,7 @@ class _Grid:
             model = needs[reward] / "run" / "reward_model"
             best_of_n(
                 Sampling(vlm, model, plan.best_of, _TEMPERATURE, bench.seed_of(number)),
-                bench.items(),
+                bench.items(number),
                 out=folder,
             )
 
@@ -192,7 +194,7 @@ class _Grid:
                 corrections=part(needs[corrections], plan.corrections),
                 seed=number,
             )
-            bench.measure(load_model(str(run.weights)), folder)
+            bench.measure(load_model(str(run.weights)), folder, number=number)
 
         collect = bench.correcting(
             (plan.corrections,), person=PersonModel(), number=number, temperature=_TEMPERATURE

@@ -55,13 +55,11 @@ def load_measured(folder: Path, *, seed: int = 0) -> Measured:
 
 
 def load_arm(out: Path, arm: str, *, seeds: int, seed: int = 0) -> list[Measured]:
-    """What was measured of an arm, by seed; the base, which is not trained, is the same for all.
+    """What was measured of an arm, by seed.
 
     Raises:
         ConfigError: The grid has no such arm.
     """
-    if _was_measured(out / arm):
-        return [load_measured(out / arm, seed=seed)] * seeds
     return [load_measured(_folder_of(out, arm, number), seed=seed) for number in range(seeds)]
 
 

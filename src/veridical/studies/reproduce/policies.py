@@ -49,7 +49,7 @@ class PolicyWork(NamedTuple):
         )
         curve = read_curve(run.run_dir, arm=folder.parent.name, seed=self.number, asked=held_out)
         write_measures(folder, measures_of(curve))
-        self.bench.measure(load_policy(run), folder)
+        self.bench.measure(load_policy(run), folder, number=self.number)
 
 
 def load_curve(folder: Path, bench: Bench, plan: LlavaRlhfPlan, number: int) -> RunCurve:

@@ -1,8 +1,8 @@
 """The grid of RLHF-V's study in the world: corrections, comparisons, arms by seed, habits.
 
-Every seed draws its own scenes and judgements and trains its own policies; all are measured on the
-same unseen scenes. Checkpoints are chosen by one rule for all arms: least hallucination among those
-that keep coverage within two points of the base, on validation scenes.
+Every seed draws its own judgements, validation scenes and unseen scenes, and trains its own
+policies. Checkpoints are chosen by one rule for all arms: least hallucination among those that keep
+coverage within two points of the base, on validation scenes.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from veridical.config import load_recipe, merge_settings
 from veridical.evaluation.world import validation_rates
 from veridical.files import JsonObject
 from veridical.models.loading import load_model
-from veridical.records import Comparison, Conversation, Correction, read_records, write_records
-from veridical.records.prompts import Turn
+from veridical.records import Comparison, Correction, read_records, write_records
 from veridical.studies.comparisons import collect_comparisons
 from veridical.studies.image_free import edit_without_looking
 from veridical.studies.objectives import PREFERENCE_ALONE
 from veridical.studies.reproduce.bench import Bench, Work, part
+from veridical.studies.reproduce.derived import write_blanked, write_corrected
 from veridical.studies.reproduce.grid import Cell, with_needs
 from veridical.studies.reproduce.measured import load_evaluation
 from veridical.studies.reproduce.plan import RlhfVPlan
@@ -37,17 +37,23 @@ COVERAGE_TOLERANCE = 0.02
 """How much coverage a chosen checkpoint may lose on validation scenes; the same for all arms."""
 
 _TEMPERATURE = 0.7
-_OBJECTIVES: dict[str, JsonObject] = {
+_DPO: JsonObject = {"objective": {"name": "dpo", "beta": 0.1}}
+_VARIANTS: dict[str, JsonObject] = {
     "dense": {},
-    "dpo": {"name": "dpo", "beta": 0.1},
-    "weight-1": {"segment_weight": 1.0},
-    "weight-2": {"segment_weight": 2.0},
-    "original-diff": {"diff": "original", "one_sided": "ignore"},
+    "dpo": _DPO,
+    "weight-1": {"objective": {"segment_weight": 1.0}},
+    "weight-2": {"objective": {"segment_weight": 2.0}},
+    "original-diff": {"objective": {"diff": "original", "one_sided": "ignore"}},
+    "four-epochs": {"train": {"epochs": 4}},
+    "blank": {},
 }
-"""The paper's objectives by arm, as they differ from dense DPO with γ = 5."""
+"""Arms by how their recipe differs from dense DPO with γ = 5 and one epoch."""
+_BLANK = "blank"
+"""The arm that learns from the same corrections without their pictures."""
 HABITS = {
     "habit-last-sentence": "last sentence cut",
     "habit-rule": "text-only rule: expected objects cut",
+    "habit-vague": "numbers, colours and places left out",
     "habit-model": "text-only model",
     "habit-matched": "text-only model at the trained model's coverage",
 }
@@ -60,11 +66,12 @@ def rlhf_v_cells(plan: RlhfVPlan, *, base: str = WORLD_MODEL, seed: int = 0) -> 
     Args:
         plan: How large.
         base: The model that is aligned.
-        seed: Root seed of test and validation scenes.
+        seed: Root seed of all scenes.
     """
     grid = _Grid(plan, base, seed)
-    cells = [grid.measured_base()]
+    cells: list[Cell] = []
     for number in range(plan.seeds):
+        cells.append(grid.measured_base(number))
         cells += grid.judgements(number)
         cells += grid.policies(number)
         cells.append(grid.habits(number))
@@ -87,9 +94,10 @@ class _Grid:
             "validation_scenes": plan.validation_scenes,
         }
 
-    def measured_base(self) -> Cell:
-        """The base on the test scenes."""
-        return Cell("base", self._shared, (), self._bench.measuring_base())
+    def measured_base(self, number: int) -> Cell:
+        """The base on a seed's test scenes."""
+        settings = {**self._shared, "number": number}
+        return Cell(f"base/seed-{number}", settings, (), self._bench.measuring_base(number))
 
     def judgements(self, number: int) -> list[Cell]:
         """What people say, by chance wrong and by rule wrong."""
@@ -125,12 +133,12 @@ class _Grid:
         """Every arm that is trained, from this seed's judgements."""
         plan = self._plan
         cells = [
-            self._policy(f"dense-{size}", _OBJECTIVES["dense"], number, "corrections", size)
+            self._policy(f"dense-{size}", _VARIANTS["dense"], number, "corrections", size)
             for size in plan.corrections
         ]
         cells += [
             self._policy(f"{name}-{plan.standard}", changes, number, "corrections", plan.standard)
-            for name, changes in _OBJECTIVES.items()
+            for name, changes in _VARIANTS.items()
             if name != "dense"
         ]
         cells += [
@@ -142,7 +150,7 @@ class _Grid:
         cells.append(
             self._policy("dense-by-rule", {}, number, "corrections-by-rule", plan.standard)
         )
-        compared = _OBJECTIVES["dpo"]
+        compared = _DPO
         cells += [
             self._policy(f"compared-{size}", compared, number, "comparisons", size)
             for size in dict.fromkeys(plan.comparisons())
@@ -156,12 +164,12 @@ class _Grid:
     def habits(self, number: int) -> Cell:
         """What can be had without looking, from the same corrections."""
         policy = f"dense-{self._plan.standard}/seed-{number}"
-        source = f"corrections/seed-{number}"
+        source, base = f"corrections/seed-{number}", f"base/seed-{number}"
 
         def work(folder: Path, needs: Mapping[str, Path]) -> None:
             trained = load_evaluation(needs[policy])
             found = edit_without_looking(
-                load_evaluation(needs["base"]),
+                load_evaluation(needs[base]),
                 read_records(part(needs[source], self._plan.standard), Correction),
                 coverage=trained.metrics["object_coverage"].value,
                 seed=self._bench.seed,
@@ -169,32 +177,36 @@ class _Grid:
             for arm, name in HABITS.items():
                 write_evaluation(folder / arm, found[name])
 
-        return Cell(f"habits/seed-{number}", self._shared, ("base", source, policy), work)
+        settings = {**self._shared, "number": number}
+        return Cell(f"habits/seed-{number}", settings, (base, source, policy), work)
 
     def _policy(
         self, arm: str, changes: JsonObject | None, number: int, source: str, size: int
     ) -> Cell:
-        """A policy by the paper's objective with some changes; None: by the shipped recipe."""
+        """A policy by the paper's recipe with some changes; None: by the shipped recipe."""
         judgements = f"{source}/seed-{number}"
-        paper = {} if changes is None else merge_settings(PREFERENCE_ALONE, {"objective": changes})
+        paper = {} if changes is None else merge_settings(PREFERENCE_ALONE, changes)
 
         def work(folder: Path, needs: Mapping[str, Path]) -> None:
+            learnt = part(needs[judgements], size)
+            if arm.startswith(_BLANK):
+                learnt = write_blanked(learnt, folder / "blanked.jsonl")
             recipe = load_recipe(
                 "dpo-world",
                 PreferenceRecipe,
                 settings=merge_settings(
                     {
                         "model": {"base": self._bench.base},
-                        "data": {"corrections": str(part(needs[judgements], size))},
+                        "data": {"corrections": str(learnt)},
                         "train": {"seed": number},
                     },
                     paper,
                 ),
             )
-            run = train_dpo(recipe, folder / "run", **self._chosen())
-            self._bench.measure(load_model(str(run.weights)), folder)
+            run = train_dpo(recipe, folder / "run", **self._chosen(number))
+            self._bench.measure(load_model(str(run.weights)), folder, number=number)
 
-        settings = {**self._shared, "objective": changes, "size": size, "number": number}
+        settings = {**self._shared, "changes": changes, "size": size, "number": number}
         return Cell(f"{arm}/seed-{number}", settings, (judgements,), work)
 
     def _fine_tuned(self, arm: str, number: int, size: int) -> Cell:
@@ -211,7 +223,7 @@ class _Grid:
                 settings={
                     "model": {"base": self._bench.base, "tuning": "full"},
                     "data": {
-                        "conversations": str(_write_corrected(corrections, folder / "texts.jsonl")),
+                        "conversations": str(write_corrected(corrections, folder / "texts.jsonl")),
                         "validation_fraction": shipped.data.validation_fraction,
                         "images_outside": True,
                     },
@@ -221,16 +233,17 @@ class _Grid:
                     },
                 },
             )
-            run = train_sft(recipe, folder / "run", **self._chosen())
-            self._bench.measure(load_model(str(run.weights)), folder)
+            run = train_sft(recipe, folder / "run", **self._chosen(number))
+            self._bench.measure(load_model(str(run.weights)), folder, number=number)
 
         settings = {**self._shared, "size": size, "number": number}
         return Cell(f"{arm}/seed-{number}", settings, (judgements,), work)
 
-    def _chosen(self) -> _Choice:
-        """How every arm's checkpoint is chosen."""
+    def _chosen(self, number: int) -> _Choice:
+        """How the checkpoint of every arm is chosen, on a seed's validation scenes."""
+        scenes_seed = self._bench.seed_of(number)
         return {
-            "evaluate": validation_rates(self._bench.seed, self._plan.validation_scenes),
+            "evaluate": validation_rates(scenes_seed, self._plan.validation_scenes),
             "choose": least_hallucination(coverage_tolerance=COVERAGE_TOLERANCE),
         }
 
@@ -251,17 +264,3 @@ class _Grid:
                 write_records(part(folder, size), some, kind="Comparison")
 
         return work
-
-
-def _write_corrected(corrections: Path, out: Path) -> Path:
-    """Write what people made of the responses, as answers to learn."""
-    rows = [
-        Conversation(
-            id=one.id,
-            image=one.image,
-            turns=(Turn(role="user", text=one.question), Turn(role="assistant", text=one.chosen)),
-            source=one.source,
-        ).with_absolute_images(corrections.parent.resolve())
-        for one in read_records(corrections, Correction)
-    ]
-    return write_records(out, rows, kind="Conversation")

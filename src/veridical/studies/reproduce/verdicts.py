@@ -25,6 +25,8 @@ from veridical.studies.reproduce.plan import Hypothesis, Plan
 
 _BOUNDS = {"%": (0.0, 1.0), "of 6": (0.0, 6.0), "words": (0.0, math.inf)}
 """Least and greatest value of a metric, by the unit that it is shown in."""
+_SHARES = ("hallucination_rate", "object_coverage", "reward_accuracy")
+"""Metrics that begin so are shares of n items: few seeds may agree on one to the last item."""
 LEVEL = 0.025
 """Of each one-sided test, after Holm."""
 
@@ -148,5 +150,7 @@ def _values(runs: Sequence[Measured], metric: str) -> np.ndarray:
 
 
 def _steps(runs: Sequence[Measured], metric: str) -> np.ndarray:
-    """The step in which a metric over n items moves, by run: 1/n."""
+    """The step in which a metric moves, by run: 1/n for shares of n items; others have none."""
+    if not metric.startswith(_SHARES):
+        return np.zeros(len(runs))
     return np.array([1 / max(run.metrics[metric].n, 1) for run in runs])
