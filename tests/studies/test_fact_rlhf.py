@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from numpy import average
 
 from veridical.benchmarks.world.evaluation import pool_evaluations, score_world
 from veridical.benchmarks.world.items import build_world_benchmark
@@ -67,7 +68,7 @@ def test_every_arm_states_the_required_metrics_on_the_same_scenes(run):
 
 def test_fact_rlhf_stands_beside_baselines_that_never_look(run):
     out, results = run
-    assert len(results.image_free) == 4
+    assert len(results.image_free) == 5
     for row in results.image_free:
         difference = row.trained["hallucination_rate"].difference
         trained = results.arms["fact_rlhf"]["hallucination_rate"].value
@@ -169,3 +170,24 @@ def test_pooling_the_same_answers_twice_changes_no_value_and_narrows_no_interval
         for n, e in ((1, one), (2, two))
     }
     assert width[2] == pytest.approx(width[1], rel=0.15)
+
+
+def test_seeds_are_pooled_over_the_same_prompts_or_each_over_its_own():
+    def answered(split, n_scenes):
+        items = build_world_benchmark(0, split, n_scenes=n_scenes, n_probe_scenes=0, n_per_type=0)
+        said = [
+            Response(id=one.prompt.id, prompt_id=one.prompt.id, text="A red apple.", model="m")
+            for one in items
+        ]
+        return score_world(items, said, seed=0)
+
+    one, other = answered("test-0", 30), answered("test-1", 20)
+    pooled = pool_evaluations([one, other], seed=0).metrics["object_coverage"]
+    assert pooled.n == 50
+    objects = [sum(len(item.scene.groups) for item in part.items) for part in (one, other)]
+    named = [part.metrics["object_coverage"].value for part in (one, other)]
+    assert pooled.value == pytest.approx(average(named, weights=objects))
+    with pytest.raises(ConfigError, match="share some"):
+        pool_evaluations([one, answered("test-0", 20)], seed=0)
+    with pytest.raises(ConfigError, match="got 0 sets"):
+        pool_evaluations([], seed=0)

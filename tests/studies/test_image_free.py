@@ -10,7 +10,10 @@ from veridical.studies.image_free import (
     compare_with_image_free,
     cut_expected,
     cut_last_sentence,
+    edit_without_looking,
+    leave_out_attributes,
 )
+from veridical.world.claims import parse_claims
 from veridical.world.descriptions import describe_mentions, true_mentions
 from veridical.world.inventory import CONTEXT_BY_NAME
 from veridical.world.scenes import Scene
@@ -52,6 +55,28 @@ def test_the_rule_cuts_what_is_typical_in_kind_colour_and_place():
     assert cut_expected(blue) == "This is a kitchen."
     elsewhere = KITCHEN.replace("kitchen", "farm")
     assert cut_expected(elsewhere) == elsewhere
+
+
+def test_what_is_left_out_cannot_be_wrong_and_every_object_is_still_named(answered):
+    base = answered[0]
+    assert leave_out_attributes(KITCHEN) == "This is a kitchen. There is a cup. There is a knife."
+    for response in base.responses:
+        before, after = (
+            parse_claims(text) for text in (response.text, leave_out_attributes(response.text))
+        )
+        assert [claim.noun for claim in after.groups] == [claim.noun for claim in before.groups]
+        assert after.contexts == before.contexts
+        assert not any(claim.colour or claim.place for claim in after.groups)
+        assert {claim.number.value for claim in after.groups if claim.number} <= {1}
+    edited = edit_without_looking(base, answered[2], coverage=1.0, seed=0)
+    vague = edited["numbers, colours and places left out"].metrics
+    assert vague["object_coverage"].value == base.metrics["object_coverage"].value
+    assert vague["hallucination_rate/object"].value > 0
+    assert (
+        vague["hallucination_rate/object"].value == base.metrics["hallucination_rate/object"].value
+    )
+    assert base.metrics["hallucination_rate/colour"].value > 0
+    assert vague["hallucination_rate/colour"].value == vague["hallucination_rate/place"].value == 0
 
 
 def test_the_text_only_model_learns_which_sentences_people_change():

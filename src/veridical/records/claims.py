@@ -105,7 +105,7 @@ class ClaimsReport(Record):
     seeds: int
     """Seeds per arm."""
     scenes: int
-    """Test scenes."""
+    """Test scenes of each seed."""
     claims: tuple[ClaimVerdict, ...]
     """The verdicts, in the plan's order."""
     arms: tuple[ArmSummary, ...]

@@ -69,8 +69,9 @@ def render_claims(report: ClaimsReport, out: Path | str) -> Path:
 def claims_table(report: ClaimsReport) -> str:
     """The verdicts as a Markdown table."""
     head = (
-        f"{report.seeds} seeds per arm, {report.scenes:,} unseen scenes, plan of {report.fixed}"
-        f" (`{report.plan[:12]}`); one-sided tests over seeds at 2.5 %, adjusted by Holm.\n\n"
+        f"{report.seeds} seeds per arm, each with {report.scenes:,} unseen scenes of its own, plan"
+        f" of {report.fixed} (`{report.plan[:12]}`); one-sided tests over seeds at 2.5 %, adjusted"
+        " by Holm.\n\n"
         "| claim | from | to | change over seeds | p (Holm) | paired by scene | verdict |\n"
         "|---|---|---|---|---|---|---|\n"
     )

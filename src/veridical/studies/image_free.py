@@ -173,7 +173,7 @@ def cut_expected(text: str) -> str:
 
 
 def leave_out_attributes(text: str) -> str:
-    """Say of every group only what it is: no number, no colour, no place.
+    """Say of every group only what it is: no number but one, no colour, no place.
 
     What is not said cannot be wrong, and every object is still named.
 

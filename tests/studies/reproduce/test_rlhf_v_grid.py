@@ -2,11 +2,16 @@
 
 import tomllib
 
-from veridical.records import Conversation, Correction, read_records
+from PIL import Image
+
+from veridical.records import Conversation, Correction, ImageRef, read_records, write_records
+from veridical.studies.reproduce.bench import Bench
+from veridical.studies.reproduce.derived import write_blanked
 from veridical.studies.reproduce.grid import run_grid
 from veridical.studies.reproduce.measured import load_arm
 from veridical.studies.reproduce.plan import load_plan
 from veridical.studies.reproduce.rlhf_v import HABITS, rlhf_v_cells
+from veridical.world.scenes import IMAGE_PIXELS
 
 TRAINED = ("dense-32", "anchored-32", "sft-32", "blank-32")
 SMALL = {
@@ -46,6 +51,43 @@ def test_a_policy_and_the_habits_are_measured_on_the_same_scenes(tmp_path):
     )
     assert first == all_of_them[:32]
     assert [row.texts[-1] for row in learnt] == [one.chosen for one in first]
+
+
+def test_every_training_seed_is_measured_on_scenes_of_its_own():
+    bench = Bench("world", 0, test_scenes=30, probe_scenes=5, questions_per_type=1)
+    first, second = (bench.items(number) for number in (0, 1))
+    assert bench.items(0) == first
+    assert len(first) == len(second)
+    assert not {item.prompt.id for item in first} & {item.prompt.id for item in second}
+    drawn = [{str(item.scene.groups) for item in items} for items in (first, second)]
+    assert not drawn[0] & drawn[1]
+    assert not {bench.seed_of(number) for number in range(9)} & {bench.seed}
+
+
+def test_blanked_corrections_differ_from_the_others_in_what_the_picture_shows(tmp_path):
+    rows = [
+        Correction(
+            id=f"c{number}",
+            prompt_id=f"p{number}",
+            source="simulated",
+            image=ImageRef(path=f"images/{number // 2}.png", sha256="0" * 64),
+            question="Describe the picture in detail.",
+            rejected="A red cup.",
+            chosen="A blue cup.",
+        )
+        for number in range(4)
+    ]
+    source = write_records(tmp_path / "corrections.jsonl", rows, kind="Correction")
+    blanked = read_records(write_blanked(source, tmp_path / "out" / "blanked.jsonl"), Correction)
+    for before, after in zip(rows, blanked, strict=True):
+        assert after.model_copy(update={"image": before.image}) == before
+        picture = Image.open(tmp_path / "out" / after.image.path)
+        assert picture.size == (IMAGE_PIXELS, IMAGE_PIXELS)
+        assert len(picture.getcolors()) == 1
+    # Rows about one picture stay together when some are held out.
+    assert [after.image.path == blanked[0].image.path for after in blanked] == [
+        before.image.path == rows[0].image.path for before in rows
+    ]
 
 
 def test_a_plan_may_name_the_shipped_recipe_at_other_sizes_than_the_standard():

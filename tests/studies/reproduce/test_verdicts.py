@@ -7,11 +7,12 @@ import pytest
 from veridical.benchmarks.world.evaluation import score_world, write_evaluation
 from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.config import resolve_recipe
-from veridical.records import Response
+from veridical.records import Metric, Response
 from veridical.records.claims import ClaimsReport, CurveRow, HackingWarnings, TrainingPath
 from veridical.records.fact_rlhf import CurveMeasurement
 from veridical.report.claims import claims_table, render_claims
 from veridical.statistics import mean_metric
+from veridical.studies.reproduce.measured import write_measures
 from veridical.studies.reproduce.plan import RlhfVPlan
 from veridical.studies.reproduce.verdicts import judge_claims, summarise_arm
 from veridical.world.descriptions import Mention, describe_mentions, true_mentions
@@ -103,6 +104,26 @@ def test_the_seed_is_the_unit_and_p_is_adjusted(grid):
     assert sum(alone.by_seed) / 3 == pytest.approx(alone.seeds.difference)
     several = judge_claims(plan_of(one, *[{"first": "bad", "second": "same"}] * 3), grid)
     assert several[0].p == pytest.approx(4 * alone.p)
+
+
+def test_few_seeds_that_agree_on_a_share_are_given_one_step_of_it_and_no_other_metric_is(tmp_path):
+    """Three seeds gain 0.02 each: of 10 items that is less than one, of a score it is certain."""
+    for arm, value in (("before", 0.5), ("after", 0.52)):
+        for number in range(3):
+            wobble = 1e-4 * number * (arm == "after")
+            metrics = {
+                name: Metric(value=value + wobble, low=0, high=1, n=10)
+                for name in ("reward_accuracy", "judge")
+            }
+            folder = tmp_path / arm / f"seed-{number}"
+            folder.mkdir(parents=True)
+            write_measures(folder, metrics)
+    compared = {"first": "before", "second": "after", "claimed": "higher"}
+    assert verdicts(
+        tmp_path,
+        {**compared, "metric": "reward_accuracy"},
+        {**compared, "metric": "judge"},
+    ) == ["not shown", "shown"]
 
 
 def report_of(**stated):

@@ -26,7 +26,9 @@ from veridical.world.base import WORLD_MODEL, base_model_path
 
 _METRICS = (
     "hallucination_rate",
+    "hallucination_rate/object",
     "object_coverage",
+    "over_generalisation",
     "mean_length",
     "mmhal_score",
     "relative_score",
