@@ -1,7 +1,7 @@
 """Steps that were measured on a card, beside what the model of cost says of them.
 
 Random weights in LLaVA-1.5-7B's shape, bfloat16, LoRA of rank 64, a prompt of 602 tokens and two
-responses of 99, no gradient checkpointing; `docs/results.md` has the records.
+responses of 99, no gradient checkpointing; `docs/results/speed.md` has the records.
 """
 
 from typing import NamedTuple
