@@ -89,6 +89,7 @@ def test_an_oracle_is_perfect(items):
         "hallucination_rate": 0,
         "mention_hallucination_rate": 0,
         "object_coverage": 1,
+        "detail_coverage": 1,
         "yes_no_accuracy": 1,
         "yes_no_f1": 1,
         "yes_ratio": 0.5,
@@ -128,7 +129,7 @@ def test_always_yes_and_always_no(items):
 def test_silence_says_nothing_wrong_and_nothing(items):
     evaluation = evaluated(items, lambda item: "")
     assert value(evaluation, "hallucination_rate") == 0
-    assert value(evaluation, "object_coverage") == 0
+    assert value(evaluation, "object_coverage") == value(evaluation, "detail_coverage") == 0
     assert value(evaluation, "mean_length") == 0
     assert value(evaluation, "empty_rate") == 1
     assert value(evaluation, "yes_no_unparsed_rate") == 1

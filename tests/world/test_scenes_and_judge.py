@@ -21,6 +21,7 @@ from veridical.world.judge import judge_description
 from veridical.world.scenes import (
     IMAGE_PIXELS,
     MAX_OBJECTS,
+    Group,
     Scene,
     render,
     sample_scene,
@@ -99,6 +100,7 @@ def test_a_true_description_reads_back_as_the_scene():
         verdict = judge_description(scene, text)
         assert not verdict.hallucinates
         assert (verdict.covered, verdict.missed, verdict.repeated) == (scene.nouns, (), 0)
+        assert verdict.details == 3 * len(scene.groups)
 
 
 def test_the_judge_finds_exactly_the_faults_that_were_put_in():
@@ -127,6 +129,19 @@ def test_the_judge_finds_exactly_the_faults_that_were_put_in():
                 assert word in (NUMBER_WORDS[fault.said], "a")
             elif fault.kind != "object":
                 assert word == fault.said
+
+
+def test_a_detail_counts_once_where_it_is_told_truly_of_what_is_there():
+    group = Group(noun="apple", colour="red", number=2, size="small", row=0, column=0)
+    scene = Scene(id="made-up-0", context="kitchen", groups=(group,))
+
+    def told(text):
+        return judge_description(scene, text).details
+
+    assert group.place == "left"
+    assert told("There are two red apples on the left.") == 3
+    assert told("There are two blue apples on the left. There are two apples.") == 2
+    assert told("There are some apples.") == told("There are two red cups on the left.") == 0
 
 
 def test_what_is_denied_is_not_claimed():

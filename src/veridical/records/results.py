@@ -36,7 +36,8 @@ class ImageFreeRow(Record):
     name: str
     """What it does."""
     metrics: dict[str, Metric]
-    """`hallucination_rate`, `object_coverage` and `mean_length` of its descriptions."""
+    """`hallucination_rate`, `object_coverage`, `detail_coverage` and `mean_length` of its
+    descriptions; without the third in results of older versions."""
     trained: dict[str, Difference]
     """The trained model minus the baseline, paired; p adjusted over all baselines."""
 

@@ -46,6 +46,12 @@ METRICS: dict[str, MetricInfo] = {
         "higher",
         "Of the objects in the pictures, those that the description names.",
     ),
+    "detail_coverage": MetricInfo(
+        "Details told",
+        "%",
+        "higher",
+        "Of the numbers, colours and places of these objects, those that it states truly.",
+    ),
     "mean_length": MetricInfo(
         "Length of a description", "words", "", "A model that says less errs less: watch this."
     ),

@@ -29,7 +29,7 @@ from veridical.world.scenes import Scene
 
 _PENALTY = 1.0
 """Of the squared weights of the text-only model; a prior of deviation 1 per weight."""
-_COMPARED = ("hallucination_rate", "object_coverage")
+_COMPARED = ("hallucination_rate", "object_coverage", "detail_coverage")
 _SHOWN = (*_COMPARED, "mean_length")
 _HALVINGS = 8
 

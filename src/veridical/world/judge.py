@@ -7,6 +7,8 @@ from veridical.world.scenes import Group, Scene
 
 FaultKind = Literal["object", "number", "colour", "place", "context"]
 FAULT_KINDS: tuple[FaultKind, ...] = ("object", "number", "colour", "place", "context")
+DETAILS = ("number", "colour", "place")
+"""What can be said of a group of objects beyond its name."""
 
 
 class SceneFault(NamedTuple):
@@ -34,6 +36,8 @@ class Verdict(NamedTuple):
     """Nouns of the scene that the text names."""
     missed: tuple[str, ...]
     """Nouns of the scene that the text leaves out."""
+    details: int
+    """Numbers, colours and places of the scene's groups that the text states truly, each once."""
     repeated: int
     """Claims about a noun that was claimed before."""
 
@@ -60,7 +64,19 @@ def judge_description(scene: Scene, text: str) -> Verdict:
     faults.sort(key=lambda fault: fault.span)
     covered = tuple(noun for noun in scene.nouns if noun in named)
     missed = tuple(noun for noun in scene.nouns if noun not in named)
-    return Verdict(claims, tuple(faults), covered, missed, repeated)
+    details = {
+        (claim.noun, kind)
+        for claim in claims.groups
+        for kind in DETAILS
+        if _is_true(claim, kind, scene.group_of(claim.noun))
+    }
+    return Verdict(claims, tuple(faults), covered, missed, len(details), repeated)
+
+
+def _is_true(claim: Claim, kind: str, group: Group | None) -> bool:
+    """Whether a claim states this detail of a group, and as it is."""
+    stated = getattr(claim, kind)
+    return group is not None and stated is not None and stated.value == getattr(group, kind)
 
 
 def _faults_of(claim: Claim, group: Group | None) -> list[SceneFault]:

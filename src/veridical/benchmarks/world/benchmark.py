@@ -80,6 +80,9 @@ class World(Benchmark[list[Answered]]):
                 "Mentions of objects with a fault / mentions", "lower"
             ),
             "object_coverage": MetricSpec("Kinds of objects named / kinds there", "higher"),
+            "detail_coverage": MetricSpec(
+                "Numbers, colours and places stated truly / those of all kinds there", "higher"
+            ),
             "mean_length": MetricSpec("Words of a description", "neither", "words"),
             "repetition_rate": MetricSpec(
                 "Descriptions that say something twice / descriptions", "lower"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from veridical.records import Record
 from veridical.scoring.measures import Measure, means
 from veridical.world.answers import answer_quality, description_quality, judge_answer
-from veridical.world.judge import FAULT_KINDS, FaultKind, judge_description
+from veridical.world.judge import DETAILS, FAULT_KINDS, FaultKind, judge_description
 from veridical.world.scenes import Scene
 from veridical.world.tasks import MMHAL_TYPES, Probe, Question, QuestionType
 
@@ -44,6 +44,8 @@ class DescriptionRow(Record):
     """Kinds of objects in the scene."""
     covered: int
     """Those that the description names."""
+    details: int
+    """Their numbers, colours and places that it states truly."""
     mentioned: tuple[str, ...]
     """Nouns mentioned, each once."""
     absent: tuple[str, ...]
@@ -111,6 +113,7 @@ def judge_description_row(
         wrong_claims=len({fault.claim for fault in verdict.faults if fault.claim is not None}),
         objects=len(scene.groups),
         covered=len(verdict.covered),
+        details=verdict.details,
         mentioned=mentioned,
         absent=tuple(noun for noun in mentioned if scene.group_of(noun) is None),
         repeated=verdict.repeated,
@@ -146,7 +149,8 @@ def description_measures(rows: Sequence[DescriptionRow]) -> dict[str, Measure]:
     """The metrics of descriptions, one description per scene.
 
     `hallucination_rate` (and by kind), `mention_hallucination_rate` (mentions of objects with a
-    fault among mentions), `object_coverage`, `mean_length` in words (and `/tokens` where known),
+    fault among mentions), `object_coverage`, `detail_coverage` (numbers, colours and places stated
+    truly among those of all kinds there), `mean_length` in words (and `/tokens` where known),
     `repetition_rate` (descriptions that say a sentence or an object twice), `empty_rate`,
     `cut_rate` (the length limit was reached).
     """
@@ -174,6 +178,7 @@ def description_measures(rows: Sequence[DescriptionRow]) -> dict[str, Measure]:
     measures |= {
         "mention_hallucination_rate": ratio(lambda row: row.wrong_claims, lambda row: row.claims),
         "object_coverage": ratio(lambda row: row.covered, lambda row: row.objects),
+        "detail_coverage": ratio(lambda row: row.details, lambda row: len(DETAILS) * row.objects),
         "mean_length": length([row.words for row in rows]),
         "repetition_rate": rate(lambda row: row.repeated > 0 or row.sentences_repeated > 0),
         "empty_rate": rate(lambda row: row.words == 0),

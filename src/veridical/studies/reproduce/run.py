@@ -28,6 +28,7 @@ _METRICS = (
     "hallucination_rate",
     "hallucination_rate/object",
     "object_coverage",
+    "detail_coverage",
     "over_generalisation",
     "mean_length",
     "mmhal_score",
