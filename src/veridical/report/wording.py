@@ -47,7 +47,7 @@ METRICS: dict[str, MetricInfo] = {
         "Of the objects in the pictures, those that the description names.",
     ),
     "detail_coverage": MetricInfo(
-        "Details told",
+        "Details stated",
         "%",
         "higher",
         "Of the numbers, colours and places of these objects, those that it states truly.",
