@@ -187,7 +187,8 @@ def test_seeds_are_pooled_over_the_same_prompts_or_each_over_its_own():
     objects = [sum(len(item.scene.groups) for item in part.items) for part in (one, other)]
     named = [part.metrics["object_coverage"].value for part in (one, other)]
     assert pooled.value == pytest.approx(average(named, weights=objects))
-    with pytest.raises(ConfigError, match="share some"):
-        pool_evaluations([one, answered("test-0", 20)], seed=0)
-    with pytest.raises(ConfigError, match="got 0 sets"):
+    for mixed in ([one, answered("test-0", 20)], [one, one, other]):
+        with pytest.raises(ConfigError, match="share some"):
+            pool_evaluations(mixed, seed=0)
+    with pytest.raises(ConfigError, match="no evaluations to pool"):
         pool_evaluations([], seed=0)

@@ -59,24 +59,21 @@ def test_the_rule_cuts_what_is_typical_in_kind_colour_and_place():
 
 def test_what_is_left_out_cannot_be_wrong_and_every_object_is_still_named(answered):
     base = answered[0]
-    assert leave_out_attributes(KITCHEN) == "This is a kitchen. There is a cup. There is a knife."
+    assert leave_out_attributes(KITCHEN) == "This is a kitchen. Visible: cup. Visible: knife."
     for response in base.responses:
         before, after = (
             parse_claims(text) for text in (response.text, leave_out_attributes(response.text))
         )
         assert [claim.noun for claim in after.groups] == [claim.noun for claim in before.groups]
         assert after.contexts == before.contexts
-        assert not any(claim.colour or claim.place for claim in after.groups)
-        assert {claim.number.value for claim in after.groups if claim.number} <= {1}
+        assert not any(claim.number or claim.colour or claim.place for claim in after.groups)
     edited = edit_without_looking(base, answered[2], coverage=1.0, seed=0)
     vague = edited["numbers, colours and places left out"].metrics
     assert vague["object_coverage"].value == base.metrics["object_coverage"].value
-    assert vague["hallucination_rate/object"].value > 0
-    assert (
-        vague["hallucination_rate/object"].value == base.metrics["hallucination_rate/object"].value
-    )
-    assert base.metrics["hallucination_rate/colour"].value > 0
-    assert vague["hallucination_rate/colour"].value == vague["hallucination_rate/place"].value == 0
+    assert vague["detail_coverage"].value == 0 < base.metrics["detail_coverage"].value
+    invented = base.metrics["hallucination_rate/object"].value
+    assert 0 < invented < base.metrics["hallucination_rate"].value
+    assert vague["hallucination_rate"].value == invented
 
 
 def test_the_text_only_model_learns_which_sentences_people_change():
@@ -146,6 +143,15 @@ def test_at_equal_coverage_the_text_only_model_may_cut_only_what_costs_nothing(a
     matched = rows[-1]
     assert matched.name == "text-only model at the trained model's coverage"
     assert matched.metrics["object_coverage"].value >= 1
+
+
+def test_equal_coverage_is_that_of_the_metric(answered):
+    """Scenes with many objects count for more in it than those with few."""
+    base, _, corrections = answered
+    for coverage in (0.4, 0.6, 0.8):
+        edited = edit_without_looking(base, corrections, coverage=coverage, seed=0)
+        matched = edited["text-only model at the trained model's coverage"]
+        assert matched.metrics["object_coverage"].value >= coverage
 
 
 def test_training_seeds_are_pooled_each_against_the_same_baseline(answered):

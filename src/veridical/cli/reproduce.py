@@ -24,7 +24,7 @@ def reproduce(
     quick: Annotated[
         bool, typer.Option("--quick", help="Two seeds on little data: shows that everything runs.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Root seed of test and validation scenes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Root seed of all scenes.")] = 0,
     workers: Annotated[
         int, typer.Option(min=1, help="Cells made at once, each in a process of its own.")
     ] = 1,

@@ -173,6 +173,8 @@ _GROUPS = {
     "compared-by": "people err by rule",
     "dense-dpo": "no reinforcement learning",
     "best-of-n": "no reinforcement learning",
+    "blank": "dense DPO, pictures blanked",
+    "four-epochs": "dense DPO, four epochs",
     "dense": "dense DPO, more and more corrections",
     "anchored": "dense DPO and the corrected texts",
     "sft": "fine-tuning on the corrected texts",

@@ -106,14 +106,14 @@ def test_the_seed_is_the_unit_and_p_is_adjusted(grid):
     assert several[0].p == pytest.approx(4 * alone.p)
 
 
-def test_few_seeds_that_agree_on_a_share_are_given_one_step_of_it_and_no_other_metric_is(tmp_path):
-    """Three seeds gain 0.02 each: of 10 items that is less than one, of a score it is certain."""
+def test_a_mean_of_whole_numbers_gets_at_least_one_step_of_spread(tmp_path):
+    """Three seeds gain 0.02 each: of 10 items that is less than one; nats have no steps."""
     for arm, value in (("before", 0.5), ("after", 0.52)):
         for number in range(3):
             wobble = 1e-4 * number * (arm == "after")
             metrics = {
                 name: Metric(value=value + wobble, low=0, high=1, n=10)
-                for name in ("reward_accuracy", "judge")
+                for name in ("reward_accuracy", "kl")
             }
             folder = tmp_path / arm / f"seed-{number}"
             folder.mkdir(parents=True)
@@ -122,7 +122,7 @@ def test_few_seeds_that_agree_on_a_share_are_given_one_step_of_it_and_no_other_m
     assert verdicts(
         tmp_path,
         {**compared, "metric": "reward_accuracy"},
-        {**compared, "metric": "judge"},
+        {**compared, "metric": "kl"},
     ) == ["not shown", "shown"]
 
 

@@ -97,14 +97,16 @@ def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> Wo
     """Pool several models' answers (one method, several seeds) by scene.
 
     Raises:
-        ConfigError: They share some prompts but not all, or there are no models.
+        ConfigError: They share some prompts but not all, or none is given.
     """
-    asked = {tuple(item.prompt.id for item in one.items) for one in evaluations}
-    different = {name for names in asked for name in names}
-    if not asked or len(different) not in (len(next(iter(asked))), sum(map(len, asked))):
+    if not evaluations:
+        raise ConfigError("There are no evaluations to pool. Give at least one.")
+    asked = [[item.prompt.id for item in one.items] for one in evaluations]
+    same = all(names == asked[0] for names in asked)
+    if not same and len({name for names in asked for name in names}) < sum(map(len, asked)):
         raise ConfigError(
-            f"Models are pooled over the same prompts, or each over its own; got {len(asked)} sets"
-            " that share some. Evaluate all on one set."
+            "Models are pooled over the same prompts in the same order, or each over prompts of its"
+            f" own; these {len(asked)} share some. Evaluate all on one set."
         )
     if len(evaluations) == 1:
         return evaluations[0]

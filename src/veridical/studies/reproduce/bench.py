@@ -1,4 +1,4 @@
-"""What the cells of every study share: a base, test scenes, and how judgements are collected."""
+"""What the cells of every study share: a base, scenes by seed, and how judgements are collected."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,7 +47,7 @@ class Bench(NamedTuple):
         """
         weights = hash_folder(self.base_path, pattern="*.safetensors")
         recipes = hash_folder(Path(shipped.__file__).parent, pattern="*-world.toml")
-        return {**self._asdict(), "base": weights, "recipes": recipes}
+        return {**self._asdict(), "base": weights, "recipes": recipes, "scenes": "by seed"}
 
     def seed_of(self, number: int) -> int:
         """Root seed of what a training seed learns from and chooses checkpoints on."""
@@ -56,8 +56,8 @@ class Bench(NamedTuple):
     def items(self, number: int) -> list[WorldItem]:
         """What the policies of a training seed are asked.
 
-        Test scenes are drawn anew for every training seed, with ids of their own: differences over
-        seeds then vary as much as new scenes would make them vary.
+        Test scenes are drawn anew for every training seed, with ids of their own, so that the
+        spread over seeds includes the spread over scenes.
         """
         return build_world_benchmark(
             self.seed,

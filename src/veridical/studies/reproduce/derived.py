@@ -1,4 +1,4 @@
-"""What control arms learn from: the corrections of others, without rejected texts or pictures."""
+"""What control arms learn from: another arm's corrections, without rejected texts or pictures."""
 
 from pathlib import Path
 
@@ -28,15 +28,15 @@ def write_corrected(corrections: Path, out: Path) -> Path:
 def write_blanked(corrections: Path, out: Path) -> Path:
     """Write the same corrections, each about a grey picture that shows nothing; return `out`.
 
-    Every picture is a file of its own, as before: held-out rows are split off by picture.
+    Pictures are files of their own whose names sort as the originals do: rows are held out by
+    picture, and the same rows must be held out.
     """
     rows = read_records(corrections, Correction)
-    images = {one.image.path: f"blank/{number}.png" for number, one in enumerate(rows)}
     (out.parent / "blank").mkdir(parents=True, exist_ok=True)
     grey = Image.new("RGB", (IMAGE_PIXELS, IMAGE_PIXELS), _GREY)
-    for path in images.values():
+    blanked = []
+    for one in rows:
+        path = f"blank/{one.image.identity.replace('/', '_')}.png"
         grey.save(out.parent / path)
-    blanked = [
-        one.model_copy(update={"image": ImageRef(path=images[one.image.path])}) for one in rows
-    ]
+        blanked.append(one.model_copy(update={"image": ImageRef(path=path)}))
     return write_records(out, blanked, kind="Correction")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.files import read_jsonl_rows
+from veridical.records import Metric
 from veridical.records.claims import TrainingPath
 from veridical.statistics import mean_metric
 from veridical.training.run.directory import METRICS_FILE
@@ -53,6 +54,26 @@ def least_at_coverage(path: Sequence[Checkpoint], *, lost: float) -> float:
                 before.hallucination + share * (after.hallucination - before.hallucination)
             )
     return min(reached)
+
+
+def last_measures(run_dir: Path, *, scenes: int) -> dict[str, Metric]:
+    """What a training's last checkpoint did on validation scenes: no scene has chosen it.
+
+    Args:
+        run_dir: The training's run directory.
+        scenes: How many validation scenes there are.
+
+    Returns:
+        `hallucination_rate/last` and `object_coverage/last`.
+    """
+    rows = [row.value for row in read_jsonl_rows(run_dir / METRICS_FILE)]
+    last = next(row for row in reversed(rows) if isinstance(row, dict) and _RATE in row)
+    return {
+        f"{name}/last": Metric(
+            value=last[name], n=scenes, low=last[f"{name}/low"], high=last[f"{name}/high"]
+        )
+        for name in (_RATE, _COVERAGE)
+    }
 
 
 def training_path(arm: str, runs: Sequence[Path], *, lost: float) -> TrainingPath | None:

@@ -62,9 +62,9 @@ class Plan(Recipe):
     note: str
     """What a reader must know about the test bench."""
     seeds: int = Field(ge=2)
-    """Training seeds per arm; each draws its own judgements. The unit of every test."""
+    """Training seeds per arm; each draws its own judgements and scenes. The unit of every test."""
     test_scenes: int = Field(ge=20)
-    """Unseen scenes that every policy describes."""
+    """Unseen scenes that each seed's policies describe."""
     probe_scenes: int = Field(ge=5)
     """How many of them are probed with yes/no questions."""
     minutes_per_correction: float = Field(default=1.0, gt=0)

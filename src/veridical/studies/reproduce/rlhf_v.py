@@ -21,12 +21,14 @@ from veridical.studies.objectives import PREFERENCE_ALONE
 from veridical.studies.reproduce.bench import Bench, Work, part
 from veridical.studies.reproduce.derived import write_blanked, write_corrected
 from veridical.studies.reproduce.grid import Cell, with_needs
-from veridical.studies.reproduce.measured import load_evaluation
+from veridical.studies.reproduce.measured import load_evaluation, write_measures
+from veridical.studies.reproduce.paths import last_measures
 from veridical.studies.reproduce.plan import RlhfVPlan
 from veridical.studies.world_prompts import QuestionMix
 from veridical.training.preference.config import PreferenceRecipe
 from veridical.training.preference.train import train_dpo
 from veridical.training.run.choice import ChoiceRule, least_hallucination
+from veridical.training.run.frame import RunResult
 from veridical.training.run.loop import Evaluate
 from veridical.training.sft.config import SftRecipe
 from veridical.training.sft.train import train_sft
@@ -39,17 +41,13 @@ COVERAGE_TOLERANCE = 0.02
 _TEMPERATURE = 0.7
 _DPO: JsonObject = {"objective": {"name": "dpo", "beta": 0.1}}
 _VARIANTS: dict[str, JsonObject] = {
-    "dense": {},
     "dpo": _DPO,
     "weight-1": {"objective": {"segment_weight": 1.0}},
     "weight-2": {"objective": {"segment_weight": 2.0}},
     "original-diff": {"objective": {"diff": "original", "one_sided": "ignore"}},
     "four-epochs": {"train": {"epochs": 4}},
-    "blank": {},
 }
 """Arms by how their recipe differs from dense DPO with γ = 5 and one epoch."""
-_BLANK = "blank"
-"""The arm that learns from the same corrections without their pictures."""
 HABITS = {
     "habit-last-sentence": "last sentence cut",
     "habit-rule": "text-only rule: expected objects cut",
@@ -131,34 +129,36 @@ class _Grid:
 
     def policies(self, number: int) -> list[Cell]:
         """Every arm that is trained, from this seed's judgements."""
-        plan = self._plan
+        plan, standard = self._plan, self._plan.standard
+        corrections, comparisons = f"corrections/seed-{number}", f"comparisons/seed-{number}"
+        by_rule = [name.replace("/", "-by-rule/") for name in (corrections, comparisons)]
         cells = [
-            self._policy(f"dense-{size}", _VARIANTS["dense"], number, "corrections", size)
+            self._policy(f"dense-{size}", {}, corrections, size, number)
             for size in plan.corrections
         ]
         cells += [
-            self._policy(f"{name}-{plan.standard}", changes, number, "corrections", plan.standard)
+            self._policy(f"{name}-{standard}", changes, corrections, standard, number)
             for name, changes in _VARIANTS.items()
-            if name != "dense"
         ]
-        cells += [
-            self._policy(f"anchored-{size}", None, number, "corrections", size)
-            for size in plan.corrections
-            if size == plan.standard or f"anchored-{size}" in plan.arms
-        ]
-        cells.append(self._fine_tuned(f"sft-{plan.standard}", number, plan.standard))
         cells.append(
-            self._policy("dense-by-rule", {}, number, "corrections-by-rule", plan.standard)
+            self._policy(f"blank-{standard}", {}, corrections, standard, number, blank=True)
         )
-        compared = _DPO
         cells += [
-            self._policy(f"compared-{size}", compared, number, "comparisons", size)
+            self._policy(f"anchored-{size}", None, corrections, size, number)
+            for size in plan.corrections
+            if size == standard or f"anchored-{size}" in plan.arms
+        ]
+        cells.append(self._fine_tuned(f"sft-{standard}", corrections, standard, number))
+        cells += [
+            self._policy(f"{name}-by-rule", changes, by_rule[0], standard, number)
+            for name, changes in (("dense", {}), ("dpo", _DPO))
+        ]
+        cells += [
+            self._policy(f"compared-{size}", _DPO, comparisons, size, number)
             for size in dict.fromkeys(plan.comparisons())
         ]
         size = plan.comparisons()[0]
-        cells.append(
-            self._policy("compared-by-rule", compared, number, "comparisons-by-rule", size)
-        )
+        cells.append(self._policy("compared-by-rule", _DPO, by_rule[1], size, number))
         return cells
 
     def habits(self, number: int) -> Cell:
@@ -181,15 +181,21 @@ class _Grid:
         return Cell(f"habits/seed-{number}", settings, (base, source, policy), work)
 
     def _policy(
-        self, arm: str, changes: JsonObject | None, number: int, source: str, size: int
+        self,
+        arm: str,
+        changes: JsonObject | None,
+        judgements: str,
+        size: int,
+        number: int,
+        *,
+        blank: bool = False,
     ) -> Cell:
         """A policy by the paper's recipe with some changes; None: by the shipped recipe."""
-        judgements = f"{source}/seed-{number}"
         paper = {} if changes is None else merge_settings(PREFERENCE_ALONE, changes)
 
         def work(folder: Path, needs: Mapping[str, Path]) -> None:
             learnt = part(needs[judgements], size)
-            if arm.startswith(_BLANK):
+            if blank:
                 learnt = write_blanked(learnt, folder / "blanked.jsonl")
             recipe = load_recipe(
                 "dpo-world",
@@ -204,14 +210,19 @@ class _Grid:
                 ),
             )
             run = train_dpo(recipe, folder / "run", **self._chosen(number))
-            self._bench.measure(load_model(str(run.weights)), folder, number=number)
+            self._measure(run, folder, number)
 
-        settings = {**self._shared, "changes": changes, "size": size, "number": number}
+        settings = {
+            **self._shared,
+            "changes": changes,
+            "blank": blank,
+            "size": size,
+            "number": number,
+        }
         return Cell(f"{arm}/seed-{number}", settings, (judgements,), work)
 
-    def _fine_tuned(self, arm: str, number: int, size: int) -> Cell:
+    def _fine_tuned(self, arm: str, judgements: str, size: int, number: int) -> Cell:
         """A policy fine-tuned on the corrected texts, which sees no rejected one: the control."""
-        judgements = f"corrections/seed-{number}"
 
         def work(folder: Path, needs: Mapping[str, Path]) -> None:
             corrections = part(needs[judgements], size)
@@ -234,10 +245,15 @@ class _Grid:
                 },
             )
             run = train_sft(recipe, folder / "run", **self._chosen(number))
-            self._bench.measure(load_model(str(run.weights)), folder, number=number)
+            self._measure(run, folder, number)
 
         settings = {**self._shared, "size": size, "number": number}
         return Cell(f"{arm}/seed-{number}", settings, (judgements,), work)
+
+    def _measure(self, run: RunResult, folder: Path, number: int) -> None:
+        """Measure the chosen checkpoint on the test scenes, and keep what the last one did."""
+        write_measures(folder, last_measures(run.run_dir, scenes=self._plan.validation_scenes))
+        self._bench.measure(load_model(str(run.weights)), folder, number=number)
 
     def _chosen(self, number: int) -> _Choice:
         """How the checkpoint of every arm is chosen, on a seed's validation scenes."""

@@ -59,7 +59,7 @@ class Study(NamedTuple):
     base: str = WORLD_MODEL
     """The model that is aligned."""
     seed: int = 0
-    """Root seed of test and validation scenes."""
+    """Root seed of all scenes."""
 
 
 def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:

@@ -1,10 +1,10 @@
 """From measured arms to verdicts: shown, not shown, or reversed.
 
-The unit is the seed: each pair of runs gives one difference, and Student's t asks whether their
-mean lies beyond the margin. Tests are one-sided at 2.5 %, adjusted by Holm over the plan's
-hypotheses; "reversed" is the same test for the other side of 0. The comparison of the same runs
-paired by scene stands next to it: it says how sure one can be of these very policies, not of the
-method.
+The unit is the seed, with judgements and scenes of its own: each pair of runs gives one difference,
+and Student's t asks whether their mean lies beyond the margin. Tests are one-sided at 2.5 %,
+adjusted by Holm over the plan's hypotheses; "reversed" is the same test for the other side of 0.
+The comparison of the same runs paired by scene stands next to it: it says how sure one can be of
+these very policies, not of the method.
 """
 
 import math
@@ -25,8 +25,15 @@ from veridical.studies.reproduce.plan import Hypothesis, Plan
 
 _BOUNDS = {"%": (0.0, 1.0), "of 6": (0.0, 6.0), "words": (0.0, math.inf)}
 """Least and greatest value of a metric, by the unit that it is shown in."""
-_SHARES = ("hallucination_rate", "object_coverage", "reward_accuracy")
-"""Metrics that begin so are shares of n items: few seeds may agree on one to the last item."""
+_COUNTED = (
+    "hallucination_rate",
+    "object_coverage",
+    "detail_coverage",
+    "reward_accuracy",
+    "mmhal_score",
+    "judge",
+)
+"""Metrics that begin so count whole numbers over n items: seeds may agree to the last one."""
 LEVEL = 0.025
 """Of each one-sided test, after Holm."""
 
@@ -150,7 +157,7 @@ def _values(runs: Sequence[Measured], metric: str) -> np.ndarray:
 
 
 def _steps(runs: Sequence[Measured], metric: str) -> np.ndarray:
-    """The step in which a metric moves, by run: 1/n for shares of n items; others have none."""
-    if not metric.startswith(_SHARES):
+    """The step in which a metric moves, by run: 1/n where items are counted, else none."""
+    if not metric.startswith(_COUNTED):
         return np.zeros(len(runs))
     return np.array([1 / max(run.metrics[metric].n, 1) for run in runs])
