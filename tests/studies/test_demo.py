@@ -48,7 +48,7 @@ def test_the_demo_leaves_numbers_with_their_intervals(demo):
     assert results["base"]["hallucination_rate"]["n"] == 60
     assert list(results["seconds"]) == ["measure", "collect", "align", "measure again", "report"]
     assert results["seed"] == 0
-    assert len(results["image_free"]) == 4
+    assert len(results["image_free"]) == 5
     read = read_results(demo)
     assert read.image_free[0].name == "last sentence cut"
     assert read.image_free[0].metrics["mean_length"].value < results["base"]["mean_length"]["value"]
@@ -59,6 +59,7 @@ def test_the_demo_leaves_a_report_that_needs_no_network(demo):
     assert "<script src" not in page
     assert "simulated" in page
     assert "Did it learn to look?" in page
+    assert "Details stated" in page
     assert page.count("data:image/png;base64") >= 18
 
 
