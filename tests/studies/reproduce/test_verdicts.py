@@ -14,7 +14,7 @@ from veridical.report.claims import claims_table, render_claims
 from veridical.statistics import mean_metric
 from veridical.studies.reproduce.measured import write_measures
 from veridical.studies.reproduce.plan import RlhfVPlan
-from veridical.studies.reproduce.verdicts import judge_claims, summarise_arm
+from veridical.studies.reproduce.verdicts import judge_claims, load_runs, summarise_arm
 from veridical.world.descriptions import Mention, describe_mentions, true_mentions
 
 ITEMS = build_world_benchmark(5, "test", n_scenes=60, n_probe_scenes=0, n_per_type=0)
@@ -67,8 +67,17 @@ def plan_of(*hypotheses):
     return resolve_recipe(stated, RlhfVPlan)
 
 
+def judged(grid, plan):
+    arms = {arm for one in plan.hypotheses for arm in (one.first, one.second)}
+    return judge_claims(plan, load_runs(grid, sorted(arms), seeds=plan.seeds))
+
+
+def summary_of(grid, arm, metrics):
+    return summarise_arm(arm, load_runs(grid, [arm], seeds=3)[arm], metrics)
+
+
 def verdicts(grid, *hypotheses):
-    return [one.verdict for one in judge_claims(plan_of(*hypotheses), grid)]
+    return [one.verdict for one in judged(grid, plan_of(*hypotheses))]
 
 
 def test_a_large_difference_is_shown_its_contrary_reversed_and_none_not_shown(grid):
@@ -97,12 +106,12 @@ def test_what_must_be_kept_is_a_part_of_the_claim(grid):
 
 def test_the_seed_is_the_unit_and_p_is_adjusted(grid):
     one = {"first": "bad", "second": "good"}
-    (alone,) = judge_claims(plan_of(one), grid)
+    (alone,) = judged(grid, plan_of(one))
     assert alone.seeds.n == 3
     assert alone.scenes.n > 3
     assert len(alone.by_seed) == 3
     assert sum(alone.by_seed) / 3 == pytest.approx(alone.seeds.difference)
-    several = judge_claims(plan_of(one, *[{"first": "bad", "second": "same"}] * 3), grid)
+    several = judged(grid, plan_of(one, *[{"first": "bad", "second": "same"}] * 3))
     assert several[0].p == pytest.approx(4 * alone.p)
 
 
@@ -156,9 +165,9 @@ def path_of(arm, last):
 def test_the_page_and_the_table_state_every_claim(grid, tmp_path):
     plan = plan_of({"first": "bad", "second": "good"}, {"first": "good", "second": "bad"})
     metrics = ("hallucination_rate", "object_coverage", "mean_length")
-    arms = [summarise_arm(plan, grid, arm, metrics) for arm in ("bad", "good")]
+    arms = [summary_of(grid, arm, metrics) for arm in ("bad", "good")]
     report = report_of(
-        claims=judge_claims(plan, grid),
+        claims=judged(grid, plan),
         arms=tuple(
             arm.model_copy(update={"arm": name})
             for arm, name in ((arms[0], "base"), (arms[0], "dense-100"), (arms[1], "dense-200"))
@@ -186,7 +195,7 @@ def test_how_well_the_warning_did_stands_beside_what_reward_and_judge_said(grid,
         means = {"proxy": mean_metric([kl, kl + 1]), "judge": mean_metric([judge, judge + 1])}
         return CurveMeasurement(arm="rlhf", seed=0, step=step, kl=kl, **means)
 
-    base = summarise_arm(plan_of(), grid, "bad", ("hallucination_rate", "object_coverage"))
+    base = summary_of(grid, "bad", ("hallucination_rate", "object_coverage"))
     report = report_of(
         claims=(),
         arms=(base.model_copy(update={"arm": "base"}),),
@@ -201,6 +210,6 @@ def test_how_well_the_warning_did_stands_beside_what_reward_and_judge_said(grid,
 
 
 def test_an_interval_over_few_seeds_stays_within_what_can_be(grid):
-    summary = summarise_arm(plan_of(), grid, "mute", ["object_coverage", "hallucination_rate"])
+    summary = summary_of(grid, "mute", ["object_coverage", "hallucination_rate"])
     for metric in summary.metrics.values():
         assert 0 <= metric.low < metric.value < metric.high <= 1

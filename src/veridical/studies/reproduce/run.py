@@ -20,7 +20,7 @@ from veridical.studies.reproduce.llava_rlhf import EQUAL_KL, TRAINED_POLICIES, l
 from veridical.studies.reproduce.paths import training_path
 from veridical.studies.reproduce.plan import LlavaRlhfPlan, RlhfVPlan
 from veridical.studies.reproduce.rlhf_v import COVERAGE_TOLERANCE, HABITS, rlhf_v_cells
-from veridical.studies.reproduce.verdicts import judge_claims, summarise_arm
+from veridical.studies.reproduce.verdicts import judge_claims, load_runs, summarise_arm
 from veridical.studies.reproduce.warned import check_warnings
 from veridical.world.base import WORLD_MODEL, base_model_path
 
@@ -78,8 +78,8 @@ def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:
     arms = measured_arms(cells)
     _check_arms(plan, arms)
     run_grid(partial(cells_of, study), out, seed=study.seed, workers=workers)
-    log("Testing the claims")
-    runs = _curves(arms, plan.seeds, out)
+    runs = load_runs(out, arms, seeds=plan.seeds, seed=study.seed)
+    curves = _curves(arms, plan.seeds, out)
     report = ClaimsReport(
         title=_TITLES[plan.study],
         note=plan.note,
@@ -87,14 +87,14 @@ def reproduce(study: Study, out: Path, *, workers: int = 1) -> ClaimsReport:
         fixed=plan.fixed,
         seeds=plan.seeds,
         scenes=plan.test_scenes,
-        claims=judge_claims(plan, out, seed=study.seed),
-        arms=tuple(summarise_arm(plan, out, arm, _METRICS) for arm in arms),
+        claims=judge_claims(plan, runs, seed=study.seed),
+        arms=tuple(summarise_arm(arm, runs[arm], _METRICS) for arm in arms),
         curve=_curve(plan, arms),
         paths=_paths(arms, plan.seeds, out),
         policies=tuple(
-            point for group in runs.values() for one in group for point in one.measurements()
+            point for group in curves.values() for one in group for point in one.measurements()
         ),
-        warnings=tuple(check_warnings(arm, group) for arm, group in runs.items()),
+        warnings=tuple(check_warnings(arm, group) for arm, group in curves.items()),
         cells=len(cells),
         hours=sum(_seconds(out / cell.name) for cell in cells) / 3600,
         machine=build_manifest(verb="reproduce", seed=study.seed).machine,

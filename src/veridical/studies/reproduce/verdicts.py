@@ -8,7 +8,7 @@ these very policies, not of the method.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from veridical.benchmarks.world.evaluation import compare_world, pool_evaluations
 from veridical.errors import ConfigError
+from veridical.progress import track
 from veridical.records import Difference, Metric
 from veridical.records.claims import ArmSummary, ClaimVerdict
 from veridical.report.wording import metric_info
@@ -38,11 +39,26 @@ LEVEL = 0.025
 """Of each one-sided test, after Holm."""
 
 
-def judge_claims(plan: Plan, out: Path, *, seed: int = 0) -> tuple[ClaimVerdict, ...]:
-    """Test every hypothesis of a plan on a finished grid."""
-    names = {arm for one in plan.hypotheses for arm in (one.first, one.second)}
-    arms = {arm: load_arm(out, arm, seeds=plan.seeds, seed=seed) for arm in sorted(names)}
-    found = [_test(one, arms[one.first], arms[one.second], seed) for one in plan.hypotheses]
+Runs = Mapping[str, Sequence[Measured]]
+"""What was measured, by arm and seed."""
+
+
+def load_runs(
+    out: Path, arms: Collection[str], *, seeds: int, seed: int = 0
+) -> dict[str, list[Measured]]:
+    """Read what arms of a finished grid measured, and judge their answers again."""
+    return {
+        arm: load_arm(out, arm, seeds=seeds, seed=seed)
+        for arm in track(arms, label="Judging answers", total=len(arms))
+    }
+
+
+def judge_claims(plan: Plan, runs: Runs, *, seed: int = 0) -> tuple[ClaimVerdict, ...]:
+    """Test every hypothesis of a plan on what its arms measured."""
+    found = [
+        _test(one, runs[one.first], runs[one.second], seed)
+        for one in track(plan.hypotheses, label="Testing claims", total=len(plan.hypotheses))
+    ]
     adjusted = zip(
         holm([one.p for one in found]), holm([one.p_reversed for one in found]), strict=True
     )
@@ -58,9 +74,8 @@ def judge_claims(plan: Plan, out: Path, *, seed: int = 0) -> tuple[ClaimVerdict,
     )
 
 
-def summarise_arm(plan: Plan, out: Path, arm: str, metrics: Sequence[str]) -> ArmSummary:
+def summarise_arm(arm: str, runs: Sequence[Measured], metrics: Sequence[str]) -> ArmSummary:
     """An arm's metrics over its seeds."""
-    runs = load_arm(out, arm, seeds=plan.seeds)
     measured = [name for name in metrics if all(name in run.metrics for run in runs)]
     return ArmSummary(
         arm=arm,
