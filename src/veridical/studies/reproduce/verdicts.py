@@ -24,6 +24,8 @@ from veridical.statistics import holm, mean_metric, paired_t
 from veridical.studies.reproduce.measured import Measured, load_arm, on_shared_items
 from veridical.studies.reproduce.plan import Hypothesis, Plan
 
+Runs = Mapping[str, Sequence[Measured]]
+"""What was measured, by arm and seed."""
 _BOUNDS = {"%": (0.0, 1.0), "of 6": (0.0, 6.0), "words": (0.0, math.inf)}
 """Least and greatest value of a metric, by the unit that it is shown in."""
 _COUNTED = (
@@ -37,10 +39,6 @@ _COUNTED = (
 """Metrics that begin so count whole numbers over n items: seeds may agree to the last one."""
 LEVEL = 0.025
 """Of each one-sided test, after Holm."""
-
-
-Runs = Mapping[str, Sequence[Measured]]
-"""What was measured, by arm and seed."""
 
 
 def load_runs(
