@@ -5,7 +5,12 @@ import json
 import pytest
 from numpy import average
 
-from veridical.benchmarks.world.evaluation import pool_evaluations, score_world
+from veridical.benchmarks.world.evaluation import (
+    compare_pooled,
+    compare_world,
+    pool_evaluations,
+    score_world,
+)
 from veridical.benchmarks.world.items import build_world_benchmark
 from veridical.errors import ConfigError
 from veridical.records import Prompt, Response, read_records
@@ -182,7 +187,12 @@ def test_seeds_are_pooled_over_the_same_prompts_or_each_over_its_own():
         return score_world(items, said, seed=0)
 
     one, other = answered("test-0", 30), answered("test-1", 20)
-    pooled = pool_evaluations([one, other], seed=0).metrics["object_coverage"]
+    both = pool_evaluations([one, other], seed=0)
+    pooled = both.metrics["object_coverage"]
+    seeds = [[one, other], [other, one]]
+    with pytest.raises(ConfigError, match="same order"):
+        compare_pooled(*seeds)
+    assert compare_pooled([one, other], [one, other]) == compare_world(both, both)
     assert pooled.n == 50
     objects = [sum(len(item.scene.groups) for item in part.items) for part in (one, other)]
     named = [part.metrics["object_coverage"].value for part in (one, other)]

@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from veridical.benchmarks.world.evaluation import (
     WorldEvaluation,
-    compare_world,
+    compare_pooled,
     pool_evaluations,
     score_world,
 )
@@ -96,13 +96,12 @@ def compare_with_image_free(
             costs people as much.
         seed: Seed of the resampling.
     """
-    trained = pool_evaluations([descriptions_of(one, seed=seed) for one in methods], seed=seed)
-    coverage = trained.metrics["object_coverage"].value
+    trained = [descriptions_of(one, seed=seed) for one in methods]
+    coverage = pool_evaluations(trained, seed=seed).metrics["object_coverage"].value
     found = edit_without_looking(base, corrections, coverage=coverage, seed=seed)
     rows = []
     for name, one in found.items():
-        repeated = pool_evaluations([one] * len(methods), seed=seed)
-        differences = compare_world(repeated, trained, seed=seed, metrics=_COMPARED)
+        differences = compare_pooled([one] * len(trained), trained, seed=seed, metrics=_COMPARED)
         rows.append(
             ImageFreeRow(
                 name=name,

@@ -99,6 +99,14 @@ def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> Wo
     Raises:
         ConfigError: They share some prompts but not all, or none is given.
     """
+    if len(evaluations) == 1:
+        return evaluations[0]
+    pooled = _pool(evaluations)
+    return _evaluate(pooled.items, pooled.responses, pooled.rows, seed=seed)
+
+
+def _pool(evaluations: Sequence[WorldEvaluation]) -> WorldEvaluation:
+    """All answers as one evaluation that is not measured yet."""
     if not evaluations:
         raise ConfigError("There are no evaluations to pool. Give at least one.")
     asked = [[item.prompt.id for item in one.items] for one in evaluations]
@@ -108,18 +116,14 @@ def pool_evaluations(evaluations: Sequence[WorldEvaluation], *, seed: int) -> Wo
             "Models are pooled over the same prompts in the same order, or each over prompts of its"
             f" own; these {len(asked)} share some. Evaluate all on one set."
         )
-    if len(evaluations) == 1:
-        return evaluations[0]
-    rows = JudgedRows(
-        [row for one in evaluations for row in one.descriptions],
-        [row for one in evaluations for row in one.yes_no],
-        [row for one in evaluations for row in one.mmhal],
-    )
-    return _evaluate(
-        [item for one in evaluations for item in one.items],
-        [response for one in evaluations for response in one.responses],
-        rows,
-        seed=seed,
+    return WorldEvaluation(
+        tuple(item for one in evaluations for item in one.items),
+        tuple(response for one in evaluations for response in one.responses),
+        tuple(row for one in evaluations for row in one.descriptions),
+        tuple(row for one in evaluations for row in one.yes_no),
+        tuple(row for one in evaluations for row in one.mmhal),
+        metrics={},
+        over_generalisation=None,
     )
 
 
@@ -158,6 +162,17 @@ def compare_world(
             seed=child_seed(seed, "difference", "over_generalisation"),
         )
     return differences
+
+
+def compare_pooled(
+    base: Sequence[WorldEvaluation],
+    aligned: Sequence[WorldEvaluation],
+    *,
+    seed: int = 0,
+    metrics: Container[str] | None = None,
+) -> dict[str, Difference]:
+    """Test two methods against each other, each pooled over its seeds; see `compare_world`."""
+    return compare_world(_pool(base), _pool(aligned), seed=seed, metrics=metrics)
 
 
 def write_evaluation(out: Path, evaluation: WorldEvaluation) -> Path:

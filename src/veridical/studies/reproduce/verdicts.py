@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from veridical.benchmarks.world.evaluation import compare_world, pool_evaluations
+from veridical.benchmarks.world.evaluation import compare_pooled
 from veridical.errors import ConfigError
 from veridical.progress import track
 from veridical.records import Difference, Metric
@@ -141,8 +141,7 @@ def _paired(
     if not all(answers) or metric not in answers[0][0].metrics:
         return first, second, None
     shared = on_shared_items(*answers, seed=seed)
-    pooled = (pool_evaluations(runs, seed=seed) for runs in shared)
-    scenes = compare_world(*pooled, seed=seed, metrics=[metric])[metric]
+    scenes = compare_pooled(*shared, seed=seed, metrics=[metric])[metric]
     own, other = (
         [Measured({**old.metrics, **run.metrics}, run) for old, run in zip(*both, strict=True)]
         for both in zip((first, second), shared, strict=True)
